@@ -1,0 +1,83 @@
+"""One family of errors: what failed, why, and a hint that can be run.
+
+Library code raises these; only the command line prints them (see ``varkit/cli``). The exit code
+belongs to the error so that every command ends the same way for the same fault.
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable, Sequence
+
+
+class VarkitError(Exception):
+    """Something a user can act on.
+
+    Args:
+        what: one line that says what failed, where, and what is allowed.
+        hint: what to do about it, runnable where possible.
+    """
+
+    exit_code = 1
+
+    def __init__(self, what: str, *, hint: str | None = None) -> None:
+        super().__init__(what)
+        self.what = what
+        self.hint = hint
+
+    def __str__(self) -> str:
+        return self.what if self.hint is None else f"{self.what}\n  hint: {self.hint}"
+
+
+class RecipeError(VarkitError):
+    """A recipe cannot be used; carries every problem found, not only the first."""
+
+    exit_code = 2
+
+    def __init__(self, problems: Sequence[str], *, hint: str | None = None) -> None:
+        super().__init__("\n".join(problems), hint=hint)
+        self.problems = tuple(problems)
+
+
+class PluginError(VarkitError):
+    """A plugin could not be loaded, clashes with another, or breaks its interface."""
+
+
+class DataError(VarkitError):
+    """A data set, feature file or manifest is missing, unreadable or wrong."""
+
+
+class CheckpointError(VarkitError):
+    """A checkpoint is truncated, corrupt, or belongs to another recipe."""
+
+
+class RunError(VarkitError):
+    """A run could not be started, continued or finished."""
+
+
+class StoppedError(VarkitError):
+    """A signal asked the program to stop; what was done so far is saved."""
+
+    def __init__(self, what: str, *, signal_number: int, hint: str | None = None) -> None:
+        super().__init__(what, hint=hint)
+        self.exit_code = 128 + signal_number
+
+
+def nearest(name: str, allowed: Iterable[str]) -> str | None:
+    """Return the allowed name most like ``name``, or None where nothing is close.
+
+    >>> nearest("anomoly_led", ["fixed_frame", "anomaly_led"])
+    'anomaly_led'
+    """
+    found = difflib.get_close_matches(name, list(allowed), n=1, cutoff=0.6)
+    return found[0] if found else None
+
+
+def did_you_mean(name: str, allowed: Iterable[str]) -> str:
+    """Return ``" Did you mean 'x'?"`` or an empty string.
+
+    >>> did_you_mean("tempreature", ["temperature", "count"])
+    " Did you mean 'temperature'?"
+    """
+    match = nearest(name, allowed)
+    return f" Did you mean {match!r}?" if match else ""

@@ -1,0 +1,137 @@
+"""Finds plugins: installed ones by entry point, and files that a recipe names.
+
+A plugin that fails to import is a fact to report, not a reason to stop: the others still work,
+and the failure is shown by ``varkit plugins`` and in the message of any name that is missing.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import importlib.util
+import sys
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from importlib.metadata import EntryPoint, entry_points
+from pathlib import Path
+from types import ModuleType
+
+import pluggy
+
+from varkit import hookspecs
+from varkit.errors import PluginError
+from varkit.registry import KINDS, Entry, Kind, Register, Registry
+
+
+@dataclass(frozen=True)
+class Failure:
+    """A plugin that could not be loaded, and why."""
+
+    plugin: str
+    reason: str
+
+
+class Plugins:
+    """The loaded plugins: a registry of components, and the failures.
+
+    Attributes:
+        registry: every component of every plugin that loaded.
+        failures: the plugins that did not.
+    """
+
+    def __init__(self) -> None:
+        self.registry = Registry()
+        self.failures: list[Failure] = []
+
+    def add(self, name: str, version: str, load: Callable[[], object]) -> None:
+        """Load one plugin and register its components; a failure is recorded, not raised.
+
+        Raises:
+            PluginError: a component's name is taken or malformed; that is a conflict which
+                no order of loading can settle.
+        """
+        manager = pluggy.PluginManager(hookspecs.GROUP)
+        manager.add_hookspecs(hookspecs)
+        try:
+            manager.register(load(), name=name)
+            manager.check_pending()
+            entries: list[Entry] = []
+            for kind in KINDS:
+                hook = getattr(manager.hook, f"register_{kind}s")
+                hook(register=_collector(entries, kind, name, version))
+        except (Exception, SystemExit) as error:
+            # SystemExit too: a module that calls sys.exit at import must not end the program.
+            self.failures.append(Failure(name, f"{type(error).__name__}: {error}"))
+            return
+        for entry in entries:
+            self.registry.add(entry)
+
+    def get(self, kind: Kind, name: str) -> Entry:
+        """Return a component's entry; a missing name also lists the plugins that failed.
+
+        Raises:
+            PluginError: there is no such component.
+        """
+        try:
+            return self.registry.get(kind, name)
+        except PluginError as error:
+            if not self.failures:
+                raise
+            failed = "; ".join(f"{f.plugin} ({f.reason})" for f in self.failures)
+            raise PluginError(f"{error.what} Plugins that failed to load: {failed}.") from None
+
+
+def load_plugins(
+    files: Iterable[Path] = (), *, installed: Iterable[EntryPoint] | None = None
+) -> Plugins:
+    """Load the installed plugins, then the given files.
+
+    Args:
+        files: plugin files named by a recipe; unlike an installed plugin, one that fails is an
+            error, since somebody asked for it by name.
+        installed: the entry points to load; by default those of the group ``varkit``.
+
+    Raises:
+        PluginError: two components share a name, or one of ``files`` cannot be loaded.
+    """
+    plugins = Plugins()
+    found = entry_points(group=hookspecs.GROUP) if installed is None else installed
+    for point in sorted(found, key=lambda p: p.name):
+        version = point.dist.version if point.dist is not None else "unknown"
+        plugins.add(point.name, version, point.load)
+    for file in files:
+        before = len(plugins.failures)
+        plugins.add(str(file), "file", lambda file=file: load_file(file))  # type: ignore[misc]
+        if len(plugins.failures) > before:
+            failure = plugins.failures[-1]
+            raise PluginError(f"plugin file {failure.plugin} failed to load: {failure.reason}")
+    return plugins
+
+
+def load_file(file: Path) -> ModuleType:
+    """Import a plugin from a file of its own, under a name that no package can have.
+
+    Raises:
+        PluginError: there is no such file.
+    """
+    if not file.is_file():
+        raise PluginError(f"no plugin file {file}")
+    path = file.resolve()
+    name = f"varkit_file_{hashlib.sha256(bytes(path)).hexdigest()[:12]}_{path.stem}"
+    spec = importlib.util.spec_from_file_location(name, path)
+    if spec is None or spec.loader is None:
+        raise PluginError(f"{file} is no Python file", hint="name it something.py")
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[name] = module  # dataclasses and pickling look a class's module up here
+    try:
+        spec.loader.exec_module(module)
+    except BaseException:
+        del sys.modules[name]
+        raise
+    return module
+
+
+def _collector(entries: list[Entry], kind: Kind, plugin: str, version: str) -> Register:
+    def register(name: str, target: str | type, *, summary: str) -> None:
+        entries.append(Entry(kind, name, target, plugin, version, summary))
+
+    return register

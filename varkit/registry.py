@@ -1,0 +1,126 @@
+"""The table of components: kind and name to where the component comes from.
+
+pluggy only carries the calls; the host owns the table, so that collisions, listing and
+nearest-match errors have one owner.
+"""
+
+from __future__ import annotations
+
+import importlib
+import inspect
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any, Literal, Protocol, get_args
+
+from varkit.errors import PluginError, did_you_mean
+
+Kind = Literal["dataset", "sampler", "detector", "encoder", "alignment", "pretext", "objective"]
+KINDS: tuple[Kind, ...] = get_args(Kind)
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One registered component.
+
+    Attributes:
+        kind: one of :data:`KINDS`.
+        name: what recipes call it; unique within its kind.
+        target: a ``"module:Class"`` string, or the class itself.
+        plugin: which plugin registered it.
+        version: the version of that plugin's distribution, or ``"file"``.
+        summary: one line for ``varkit plugins``.
+    """
+
+    kind: Kind
+    name: str
+    target: str | type
+    plugin: str
+    version: str
+    summary: str
+
+    @property
+    def origin(self) -> str:
+        """Plugin and version, for messages and provenance."""
+        return f"plugin {self.plugin} {self.version}"
+
+    def load(self) -> type[Any]:
+        """Import and return the component's class.
+
+        Raises:
+            PluginError: the module or the attribute is not there, its import failed, or it is
+                no class.
+        """
+        if isinstance(self.target, type):
+            return self.target
+        where = f"{self.kind} {self.name!r} of {self.origin}"
+        module_name, _, attribute = self.target.partition(":")
+        try:
+            found = getattr(importlib.import_module(module_name), attribute)
+        except Exception as error:
+            raise PluginError(
+                f"{where}: cannot import {self.target!r}: {type(error).__name__}: {error}"
+            ) from error
+        if not inspect.isclass(found):
+            raise PluginError(f"{where}: {self.target!r} is no class but {type(found).__name__}")
+        return found
+
+
+class Register(Protocol):
+    """What a plugin's hook is handed."""
+
+    def __call__(self, name: str, target: str | type, *, summary: str) -> None:
+        """Add one component."""
+
+
+class Registry:
+    """All components that the loaded plugins offer."""
+
+    def __init__(self) -> None:
+        self._entries: dict[tuple[Kind, str], Entry] = {}
+
+    def add(self, entry: Entry) -> None:
+        """Add an entry.
+
+        Raises:
+            PluginError: the kind is unknown, the name is no snake_case identifier, or the name
+                is taken; the message names both origins.
+        """
+        if entry.kind not in KINDS:
+            raise PluginError(f"{entry.origin}: no kind {entry.kind!r}; known: {', '.join(KINDS)}")
+        if not entry.name.isidentifier() or entry.name != entry.name.lower():
+            raise PluginError(
+                f"{entry.origin}: {entry.kind} name {entry.name!r} must be snake_case, "
+                "as in 'anomaly_led'"
+            )
+        taken = self._entries.get((entry.kind, entry.name))
+        if taken is not None:
+            raise PluginError(
+                f"two {entry.kind}s are named {entry.name!r}: {taken.target} ({taken.origin}) "
+                f"and {entry.target} ({entry.origin})",
+                hint="rename one, or uninstall the plugin you do not need",
+            )
+        self._entries[entry.kind, entry.name] = entry
+
+    def names(self, kind: Kind) -> list[str]:
+        """Return the sorted names of one kind."""
+        return sorted(name for k, name in self._entries if k == kind)
+
+    def get(self, kind: Kind, name: str) -> Entry:
+        """Return the entry.
+
+        Raises:
+            PluginError: there is none; the message lists what there is and the nearest match.
+        """
+        entry = self._entries.get((kind, name))
+        if entry is None:
+            names = self.names(kind)
+            raise PluginError(
+                f"no {kind} is named {name!r}.{did_you_mean(name, names)} "
+                f"Available: {', '.join(names) or 'none'}."
+            )
+        return entry
+
+    def __iter__(self) -> Iterator[Entry]:
+        """Iterate over all entries, by kind (in the order of :data:`KINDS`) and name."""
+        order = {kind: position for position, kind in enumerate(KINDS)}
+        return iter(sorted(self._entries.values(), key=lambda e: (order[e.kind], e.name)))
