@@ -30,7 +30,8 @@ SUPPLIED: Mapping[str, str] = {
     "experts": "tuple[str, ...]: the names of the E experts, in order (recipe: model.experts)",
     "widths": "dict[str, int]: the D_stream of each stream on this encoder's side",
     "samplers": "dict[str, Sampler]: the recipe's samplers, by the names given there",
-    "detector": "Callable[[int], Detector] | None: makes a detector that reads that many channels",
+    "detector": "Callable[[int], Detector] | None: makes a detector that reads so many channels",
+    "width": "int: C, how many channels a detector reads; detectors only",
     "query_encoder": "Encoder: the query encoder, already built",
 }
 """What a constructor may ask for as a positional argument, by name."""

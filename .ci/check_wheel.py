@@ -1,0 +1,23 @@
+"""Fails unless a wheel holds what an installed varkit needs beside its modules."""
+
+import re
+import sys
+from zipfile import ZipFile
+
+NEEDED = (
+    r"varkit/py\.typed",
+    r"varkit/_recipes/alan_ucf\.yaml",
+    r"varkit/_recipes/alan_xd\.yaml",
+    r"varkit/report/.*\.j2",
+    r"varkit_alan/__init__\.py",
+    r"varkit_baselines/__init__\.py",
+    r"varkit_benchmarks/simulator/__init__\.py",
+    r"varkit-.*\.dist-info/entry_points\.txt",
+    r"varkit-.*\.dist-info/licenses/LICENSE",
+)
+FORBIDDEN = (r"tests/", r"docs/", r"runs/", r".*\.pyc")
+
+names = ZipFile(sys.argv[1]).namelist()
+faults = [f"lacks {n}" for n in NEEDED if not any(re.fullmatch(n, name) for name in names)]
+faults += [f"holds {name}" for name in names if any(re.match(f, name) for f in FORBIDDEN)]
+sys.exit("\n".join(f"{sys.argv[1]} {fault}" for fault in faults) or None)

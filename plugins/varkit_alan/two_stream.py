@@ -1,0 +1,186 @@
+"""ALAN's video encoder: sampled clips of an appearance and a motion stream look at each other."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, ClassVar, Literal
+
+import torch
+from torch import Tensor, nn
+
+from varkit.errors import VarkitError, did_you_mean
+from varkit.interfaces import Detector, Sampler
+from varkit.types import Clips, Count, Natural, Rate, Representation
+from varkit_alan.gated_embedding import unit
+from varkit_alan.sampling import draw, gather
+from varkit_alan.transformer import CrossEncoder, SelfEncoder, TokenEmbedding, readout
+
+
+class Projection(nn.Module):
+    """E = Linear(F), clip by clip (ALAN III-C).
+
+    Args:
+        width: of the raw clips.
+        dim: D.
+        normalize: scale each projected clip to length 1.
+    """
+
+    def __init__(self, width: int, dim: int, *, normalize: bool) -> None:
+        super().__init__()
+        self.linear = nn.Linear(width, dim)
+        self.normalize = normalize
+
+    def forward(self, raw: Tensor) -> Tensor:
+        """Map ``(B, T, width)`` to ``(B, T, D)``."""
+        projected: Tensor = self.linear(raw)
+        return unit(projected) if self.normalize else projected
+
+
+class TwoStream(nn.Module):
+    """Sampled clips of every stream, self-encoded, then cross-encoded (ALAN III-C).
+
+    For each stream s, and for every sampler a sequence such as U (fixed frame) and
+    R (anomaly-led):
+
+    * E = Linear_s(F_s);  U = E[picks], R = E[picks], the same picks in all streams
+    * Z_s = SelfEncoder_s([mean(U), U, mean(R), R] + positions + sequences)
+    * Z_s = LN(Z_s + Linear(MHA(Q = Z_s, K = V = Z_{s'}))),  the Cross Encoder
+    * g_s = mean of the CLS outputs,  h_s = mean of (mean of U's outputs, mean of R's outputs)
+
+    One detector reads the concatenation of all streams, as Fig. 4 draws it. Streams share no
+    weights. The paper has two streams, one an expert. Any number works here: a stream alone has
+    no Cross Encoder, and each of more than two attends to the concatenation of the others.
+
+    Args:
+        dim: D.
+        experts: the names of the streams, in order.
+        widths: of the streams, by name.
+        samplers: by name; one sequence each.
+        detector: makes a detector that reads so many channels; None for none.
+        detector_input: ``raw`` features, as Fig. 4 draws it: the detector's loss then reaches
+            nothing else, and no other loss reaches it. ``projected``: it reads the projected
+            clips, and its loss trains the projection too. Not in the paper.
+        normalize: scale projected clips to length 1, before CLS = mean; as MMT does. The paper
+            does not mention it.
+        position: ``relative``, ``order`` or ``absolute``; see
+            :class:`~varkit_alan.transformer.TokenEmbedding`. The paper leaves it open.
+        position_table: ``learned`` or ``sinusoid``. The paper leaves it open.
+        positions: size of the table. Not in the paper.
+        self_layers: of each Self Encoder. The paper: "a standard encoder layer".
+        cross_layers: of each Cross Encoder (the paper: 1); 0 leaves it out.
+        heads: of all attention. Not in the paper; 12 as in BERT at D = 768.
+        feedforward: width inside the Self Encoder's FFN; null = 4 D as in BERT. Not in the paper.
+        dropout: of embeddings and layers. Not in the paper; 0.1 as in BERT and MMT.
+
+    Raises:
+        VarkitError: a stream of an expert is missing, there is no sampler, or the heads do not
+            divide D.
+    """
+
+    consumes: ClassVar[Literal["clips", "captions"]] = "clips"
+
+    def __init__(
+        self,
+        dim: int,
+        experts: tuple[str, ...],
+        widths: Mapping[str, int],
+        samplers: Mapping[str, Sampler],
+        detector: Callable[[int], Detector] | None,
+        *,
+        detector_input: Literal["raw", "projected"] = "raw",
+        normalize: bool = False,
+        position: Literal["relative", "order", "absolute"] = "relative",
+        position_table: Literal["learned", "sinusoid"] = "learned",
+        positions: Count = 100,
+        self_layers: Count = 1,
+        cross_layers: Natural = 1,
+        heads: Count = 12,
+        feedforward: Count | None = None,
+        dropout: Rate = 0.1,
+    ) -> None:
+        super().__init__()
+        for expert in experts:
+            if expert not in widths:
+                raise VarkitError(
+                    f"two_stream: expert {expert!r} has no stream of that name; the data has "
+                    f"{', '.join(widths) or 'none'}.{did_you_mean(expert, widths)}",
+                    hint="let model.experts name the data's streams",
+                )
+        if not samplers:
+            raise VarkitError(
+                "two_stream: the recipe has no sampler to choose clips",
+                hint="add to the recipe: samplers: {fixed: {use: fixed_frame, count: 50}}",
+            )
+        self.experts = tuple(experts)
+        self.samplers = dict(samplers)
+        self.project_first = detector_input == "projected"
+        self.projections = nn.ModuleList(
+            Projection(widths[expert], dim, normalize=normalize) for expert in self.experts
+        )
+        self.embeddings = nn.ModuleList(
+            TokenEmbedding(
+                dim,
+                len(self.samplers),
+                position=position,
+                position_table=position_table,
+                positions=positions,
+                dropout=dropout,
+            )
+            for _ in self.experts
+        )
+        self.self_encoders = nn.ModuleList(
+            SelfEncoder(
+                dim, layers=self_layers, heads=heads, feedforward=feedforward, dropout=dropout
+            )
+            for _ in self.experts
+        )
+        self.cross_encoders = nn.ModuleList(
+            CrossEncoder(dim, len(self.experts), heads=heads, dropout=dropout)
+            for _ in range(cross_layers if len(self.experts) > 1 else 0)
+        )
+        channels = [dim if self.project_first else widths[expert] for expert in self.experts]
+        self.detector: Any = None if detector is None else detector(sum(channels))
+
+    def forward(self, clips: Clips) -> Representation:
+        """Encode B videos.
+
+        Returns:
+            Vectors ``cls`` and ``avg`` ``(B, E, D)``; tokens ``(B, sum(N), D)`` by expert, all of
+            them real; scores ``(B, T)`` where there is a detector; picks ``(B, N)`` by sampler.
+        """
+        features = [clips.streams[expert] for expert in self.experts]
+        if self.project_first:
+            features = self._project(features)
+        scores = None
+        if self.detector is not None:
+            scores = self.detector(torch.cat(features, dim=-1), clips.mask)
+        picks = draw(self.samplers, scores, clips, training=self.training)
+
+        sequences = [[gather(x, chosen) for x in features] for chosen in picks.values()]
+        if not self.project_first:
+            # A linear layer works clip by clip, so drawing first and projecting second gives the
+            # same result for N instead of T clips.
+            sequences = [self._project(streams) for streams in sequences]
+        length = clips.mask.sum(dim=1)
+        encoded = []
+        for k, (embed, encode) in enumerate(zip(self.embeddings, self.self_encoders, strict=True)):
+            own = [streams[k] for streams in sequences]
+            encoded.append(encode(embed(own, list(picks.values()), length)))
+        for cross in self.cross_encoders:
+            encoded = cross(encoded)
+
+        parts = [readout(z, [pick.shape[1] for pick in picks.values()]) for z in encoded]
+        tokens = {expert: part[2] for expert, part in zip(self.experts, parts, strict=True)}
+        return Representation(
+            vectors={
+                "cls": torch.stack([g for g, _, _ in parts], dim=1),
+                "avg": torch.stack([h for _, h, _ in parts], dim=1),
+            },
+            tokens=tokens,
+            masks={name: x.new_ones(x.shape[:2], dtype=torch.bool) for name, x in tokens.items()},
+            scores=scores,
+            picks=picks,
+        )
+
+    def _project(self, streams: Sequence[Tensor]) -> list[Tensor]:
+        return [project(x) for project, x in zip(self.projections, streams, strict=True)]

@@ -1,0 +1,78 @@
+"""The simplest encoder of clips: the floor for every method."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, ClassVar, Literal
+
+import torch
+from torch import nn
+
+from varkit.errors import VarkitError, did_you_mean
+from varkit.types import Clips, Representation
+
+
+class MeanPool(nn.Module):
+    """The mean of all clips of a stream, projected: one vector an expert.
+
+    v_e = Linear_e(mean_t F_e[t]),  w_e = 1 / E
+
+    It serves videos, with a stream for every expert, and sounds, whose one stream is projected
+    once for every expert.
+
+    Args:
+        dim: D.
+        experts: the E experts.
+        widths: of the streams, by name.
+        vectors: the names under which the same vectors appear, so that the recipe of another
+            method keeps its alignments.
+
+    Raises:
+        VarkitError: a stream of an expert is missing.
+    """
+
+    consumes: ClassVar[Literal["clips", "captions"]] = "clips"
+    detector: Any = None
+
+    def __init__(
+        self,
+        dim: int,
+        experts: tuple[str, ...],
+        widths: Mapping[str, int],
+        *,
+        vectors: tuple[str, ...] = ("cls", "avg"),
+    ) -> None:
+        super().__init__()
+        # The stream that each expert reads.
+        self.sources = tuple(experts) if len(widths) != 1 else tuple(widths) * len(experts)
+        for source in self.sources:
+            if source not in widths:
+                raise VarkitError(
+                    f"mean_pool: expert {source!r} has no stream of that name; the data has "
+                    f"{', '.join(widths) or 'none'}.{did_you_mean(source, widths)}",
+                    hint="let model.experts name the data's streams",
+                )
+        self.vectors = vectors
+        self.project = nn.ModuleList(nn.Linear(widths[source], dim) for source in self.sources)
+
+    def forward(self, clips: Clips) -> Representation:
+        """Encode B videos or sounds.
+
+        Returns:
+            Vectors ``(B, E, D)`` and weights ``(B, E)``, the same under every name.
+        """
+        padding = ~clips.mask.unsqueeze(-1)
+        length = clips.mask.sum(dim=1, keepdim=True)
+        means = {
+            name: clips.streams[name].masked_fill(padding, 0).sum(dim=1) / length
+            for name in dict.fromkeys(self.sources)
+        }
+        projected = [
+            linear(means[source]) for linear, source in zip(self.project, self.sources, strict=True)
+        ]
+        vectors = torch.stack(projected, dim=1)
+        weights = torch.full_like(vectors[..., 0], 1 / len(projected))
+        return Representation(
+            vectors=dict.fromkeys(self.vectors, vectors),
+            weights=dict.fromkeys(self.vectors, weights),
+        )

@@ -1,0 +1,115 @@
+import functools
+
+import pytest
+import torch
+from varkit_alan.audio import Audio
+from varkit_alan.fixed_frame import FixedFrame
+from varkit_alan.temporal_convolution import TemporalConvolution
+
+from tests.alan.material import LENGTHS, assert_same, make_clips, shake, take
+from tests.alan.test_two_stream import choose, samplers
+from tests.reference import alan_video as reference
+from varkit.errors import VarkitError
+
+WIDTHS = {"audio": 4}
+EXPERTS = ("object", "motion")
+DETECTOR = functools.partial(TemporalConvolution, hidden=(4, 2))
+
+
+def small(widths=WIDTHS, experts=EXPERTS, detector=DETECTOR, **options):
+    torch.manual_seed(0)
+    options = {"heads": 2, "feedforward": 10, "dropout": 0.0, **options}
+    return shake(Audio(8, experts, widths, samplers(), detector, **options)).double().eval()
+
+
+def sounds(**options):
+    return make_clips(widths=WIDTHS, **options)
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {},
+        {"gate_norm": "layer"},
+        {"weights_from": "ungated"},
+        {"weights": "separate"},
+        {"position": "order", "normalize": True},
+    ],
+    ids=str,
+)
+def test_encoder_equals_the_reference(options):
+    model = small(**options)
+    if options.get("gate_norm") != "layer":
+        model.train()(sounds(seed=9))
+        model.eval()
+    clips = sounds()
+    found, state = model(clips), reference.numpy_state(model)
+    of_encoder = {name: options[name] for name in ("position", "normalize") if name in options}
+    of_head = {name: options[name] for name in ("weights_from", "weights") if name in options}
+    for b, length in enumerate(LENGTHS):
+        g, h, tokens, scores, picks = reference.two_stream(
+            [clips.streams["audio"][b, :length].numpy()],
+            reference.part(state, "encoder."),
+            choose(clips.draws, b, length),
+            heads=2,
+            **of_encoder,
+        )
+        head = reference.part(state, "head.")
+        vectors, weights = reference.gated_experts(g[0], h[0], head, 2, **of_head)
+        assert [found.picks[name][b].tolist() for name in ("fixed", "anomaly")] == picks
+        pairs = [(found.tokens["audio"][b], tokens[0]), (found.scores[b, :length], scores)]
+        for name in ("cls", "avg"):
+            pairs.append((found.vectors[name][b], vectors[name]))
+            pairs.append((found.weights[name][b], weights[name]))
+        for ours, theirs in pairs:
+            torch.testing.assert_close(ours, torch.from_numpy(theirs), rtol=1e-7, atol=1e-8)
+
+
+def test_shapes():
+    found = small(experts=("a", "b", "c"))(sounds())
+    assert found.vectors["cls"].shape == found.vectors["avg"].shape == (4, 3, 8)
+    assert found.weights["cls"].shape == found.weights["avg"].shape == (4, 3)
+
+
+def test_a_sound_is_the_same_alone_in_any_batch_and_in_any_order():
+    model, clips = small(), sounds()
+    together = model(clips)
+    for rows in ([0], [1], [2], [3], [2, 0, 3, 1]):
+        assert_same(model(take(clips, rows)), together, rows)
+
+
+def test_padding_changes_nothing_whatever_it_holds():
+    model = small()
+    assert_same(model(sounds(extra=7, garbage=1e4)), model(sounds(garbage=0.0)))
+
+
+def test_the_detector_learns_from_its_own_loss_alone():
+    model = small().train()
+    found = model(sounds())
+    sum(x.sin().sum() for x in found.vectors.values()).backward(retain_graph=True)
+    assert all(p.grad is None for p in model.detector.parameters())
+    model.zero_grad()
+    model.detector.loss(found.scores, sounds().mask, torch.tensor([0.0, 1, 0, 1])).backward()
+    reached = {name for name, p in model.named_parameters() if p.grad is not None and p.grad.any()}
+    assert reached
+    assert all(name.startswith("encoder.detector.") for name in reached)
+
+
+def test_a_batch_of_one_needs_layer_normalisation():
+    with pytest.raises(VarkitError, match="batch of 1"):
+        small().train()(sounds(lengths=(5,)))
+    assert small(gate_norm="layer").train()(sounds(lengths=(5,))).vectors["cls"].shape == (1, 2, 8)
+
+
+def test_without_a_detector():
+    torch.manual_seed(0)
+    model = Audio(8, EXPERTS, {"any": 4}, {"fixed": FixedFrame(count=3)}, None, heads=2)
+    found = model.double().eval()(make_clips(widths={"any": 4}))
+    assert model.detector is None
+    assert found.scores is None
+
+
+@pytest.mark.parametrize("widths", [{}, {"a": 3, "b": 4}])
+def test_a_sound_has_one_stream(widths):
+    with pytest.raises(VarkitError, match="exactly one stream"):
+        small(widths=widths)

@@ -1,0 +1,141 @@
+"""Two ranks with gloo give the gradients, statistics and weights of one big batch."""
+
+from __future__ import annotations
+
+import os
+import socket
+from pathlib import Path
+
+import pytest
+import torch
+import torch.multiprocessing as mp
+from torch import nn
+
+from tests.toys import Toy
+from varkit import checkpoint, distributed
+from varkit.model import RetrievalModel, Weighted
+from varkit.options import DetectorSettings, EvalOptions, TrainOptions
+from varkit.training import Trainer
+from varkit_alan.alignment import Avg, Cls
+from varkit_alan.anomaly_led import AnomalyLed
+from varkit_alan.audio import Audio
+from varkit_alan.fixed_frame import FixedFrame
+from varkit_alan.margin_ranking import MarginRanking
+from varkit_alan.temporal_convolution import TemporalConvolution
+from varkit_alan.two_stream import TwoStream
+
+pytestmark = pytest.mark.slow
+
+
+def free_port() -> int:
+    with socket.socket() as s:
+        s.bind(("127.0.0.1", 0))
+        return int(s.getsockname()[1])
+
+
+def start(rank: int, world: int, port: int, function, arguments) -> None:
+    os.environ.update(
+        MASTER_ADDR="127.0.0.1", MASTER_PORT=str(port), RANK=str(rank), WORLD_SIZE=str(world)
+    )
+    torch.set_num_threads(1)
+    with distributed.process_group(torch.device("cpu")):
+        function(*arguments)
+
+
+def on_ranks(world: int, function, *arguments) -> None:
+    mp.spawn(start, (world, free_port(), function, arguments), nprocs=world)
+
+
+def train(folder: str) -> None:
+    """Train the audio model without dropout: all that is left of chance belongs to items."""
+    torch.manual_seed(0)
+    torch.set_default_dtype(torch.float64)
+    dataset, experts = Toy(query="audio"), ("object", "motion")
+    samplers = {"fixed": FixedFrame(count=3), "anomaly": AnomalyLed(count=3)}
+
+    def detector(width: int) -> TemporalConvolution:
+        return TemporalConvolution(width, hidden=(6, 4), dropout=0.0)
+
+    model = RetrievalModel(
+        video=TwoStream(8, experts, dataset.widths, samplers, detector, heads=2, dropout=0.0),
+        query=Audio(8, experts, dataset.query_widths, samplers, detector, heads=2, dropout=0.0),
+        alignments={"cls": Weighted(Cls(), 0.5), "avg": Weighted(Avg(), 0.5)},
+        objective=MarginRanking(),
+        detector=DetectorSettings(),
+    )
+    Trainer(
+        _Double(model),
+        dataset,
+        dataset.split("train"),
+        dataset.split("test"),
+        train=TrainOptions(epochs=3, batch_size=6, lr=1e-2),
+        evaluation=EvalOptions(),
+        seed=0,
+        folder=Path(folder),
+        identity={},
+    ).run()
+
+
+def _Double(model: RetrievalModel) -> RetrievalModel:  # noqa: N802
+    """Feed float64, so that only mistakes are larger than rounding."""
+    from dataclasses import replace
+
+    def widen(_: nn.Module, inputs: tuple) -> tuple:
+        clips = inputs[0]
+        return (replace(clips, streams={k: v.double() for k, v in clips.streams.items()}),)
+
+    model.video.register_forward_pre_hook(widen)
+    model.query.register_forward_pre_hook(widen)
+    return model
+
+
+def test_two_ranks_train_like_one(tmp_path):
+    on_ranks(1, train, str(tmp_path / "one"))
+    on_ranks(2, train, str(tmp_path / "two"))
+    one, two = (
+        checkpoint.load(tmp_path / name / "models" / "last.safetensors")[0]
+        for name in ("one", "two")
+    )
+    assert one.keys() == two.keys()
+    for key in one:
+        torch.testing.assert_close(one[key], two[key], rtol=1e-5, atol=1e-6, msg=key)
+
+
+def check_parts(folder: str) -> None:
+    rank, world = distributed.rank(), distributed.world_size()
+    generator = torch.Generator().manual_seed(0)
+    rows = torch.randn(5, 3, generator=generator, dtype=torch.float64)
+    share = slice(rank * 5 // world, (rank + 1) * 5 // world)
+
+    mine = rows[share].clone().requires_grad_()
+    (distributed.gather(mine) ** 3).sum().backward()
+    torch.testing.assert_close(mine.grad, world * 3 * rows[share] ** 2)
+
+    norm = distributed.GlobalBatchNorm1d(3, dtype=torch.float64)
+    plain = nn.BatchNorm1d(3, dtype=torch.float64)
+    mine, whole = rows[share].clone().requires_grad_(), rows.clone().requires_grad_()
+    out, expected = norm(mine), plain(whole)
+    torch.testing.assert_close(out, expected[share])
+    (out**3).sum().backward()
+    (expected**3).sum().backward()
+    torch.testing.assert_close(mine.grad, whole.grad[share])
+    torch.testing.assert_close(norm.running_var, plain.running_var)
+    torch.testing.assert_close(norm.running_mean, plain.running_mean)
+
+    valid = torch.tensor([True, False, True, False, False])
+    values = torch.arange(5.0)
+    values[3] = float("nan")
+    mean = distributed.global_mean(values[share], valid[share])
+    assert distributed.mean_over_ranks({"x": mean})["x"] == pytest.approx(1.0)
+    assert distributed.global_mean(values[share], torch.zeros_like(valid[share])) == 0
+
+    assert distributed.any_rank(rank == world - 1, torch.device("cpu"))
+    assert not distributed.any_rank(False, torch.device("cpu"))
+    assert distributed.from_first_rank(f"päth {rank}", torch.device("cpu")) == "päth 0"
+    (Path(folder) / str(rank)).touch()
+
+
+@pytest.mark.parametrize("world", [1, 2, 3])
+def test_the_parts_with_unequal_shares(tmp_path, world):
+    on_ranks(world, check_parts, str(tmp_path))
+    assert len(list(tmp_path.iterdir())) == world

@@ -1,0 +1,233 @@
+"""Ranks by counting against explicit sorts, and the conventions that the tables state."""
+
+import time
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from tests.reference import retrieval_metrics as reference
+from varkit import metrics
+from varkit.detection import auc
+from varkit.errors import DataError
+
+
+@st.composite
+def galleries(draw):
+    """Small whole numbers, so that ties are common; 1 to 3 captions a video, in any order."""
+    captions = draw(st.lists(st.integers(1, 3), min_size=1, max_size=7))
+    owner = draw(st.permutations(np.repeat(np.arange(len(captions)), captions).tolist()))
+    width = draw(st.integers(1, 3))
+    number = st.integers(-2, 2).map(float)
+    rows = len(captions) + len(owner)
+    factors = torch.tensor(draw(st.lists(number, min_size=rows * width, max_size=rows * width)))
+    video, query = factors.view(rows, width).split([len(captions), len(owner)])
+    return video, query, torch.tensor(owner)
+
+
+@settings(max_examples=150, deadline=None)
+@given(galleries(), st.sampled_from([1, 3, 1000]), st.sampled_from(list(reference.PLACE)))
+def test_ranks_are_those_of_an_explicit_sort(gallery, chunk, ties):
+    video, query, owner = gallery
+    similarity = video @ query.T
+    of_queries, of_videos = reference.ranks(similarity, owner, ties)
+    for found in (
+        metrics.ranks_from_factors(video, query, owner, chunk=chunk, ties=ties),
+        metrics.ranks_from_similarity(similarity, owner, chunk=chunk, ties=ties),
+    ):
+        assert found.query_to_video.tolist() == of_queries.tolist()
+        assert found.video_to_query.tolist() == of_videos.tolist()
+
+
+@settings(max_examples=60, deadline=None)
+@given(galleries())
+def test_counted_ties_and_the_optimistic_sum_are_those_of_the_reference(gallery):
+    video, query, owner = gallery
+    report = metrics.summarize(metrics.ranks_from_factors(video, query, owner))
+    best, worst = (
+        reference.ranks(video @ query.T, owner, t) for t in ("optimistic", "pessimistic")
+    )
+    for way, low, high in zip(metrics.DIRECTIONS, best, worst, strict=True):
+        assert report[way]["ties"] == int((low != high).sum())
+    low = [reference.figures(ranks) for ranks in best]
+    assert report["SumR_optimistic"] == pytest.approx(
+        sum(figures[f"R@{k}"] for figures in low for k in (1, 5, 10))
+    )
+
+
+def test_figures_are_those_of_the_definitions():
+    generator = torch.Generator().manual_seed(0)
+    owner = torch.arange(23).repeat_interleave(2)
+    similarity = torch.randn(23, 46, generator=generator)
+    report = metrics.summarize(metrics.ranks_from_similarity(similarity, owner))
+    for way, ranks in zip(metrics.DIRECTIONS, reference.ranks(similarity, owner), strict=True):
+        figures = reference.figures(ranks)
+        assert {k: report[way][k] for k in figures} == pytest.approx(figures)
+        assert report[way]["n"] == len(ranks)
+    recalls = [report[way][f"R@{k}"] for way in metrics.DIRECTIONS for k in (1, 5, 10)]
+    assert report["SumR"] == pytest.approx(sum(recalls))
+    assert [metrics.figure(report, name) for name in metrics.FIGURES][-1] == report["SumR"]
+
+
+def test_ranks_agree_with_the_closed_form_of_mmt():
+    # r = #{s > s*} + (#{s = s*} - 1) / 2 from 0, the count including the right answer; from
+    # videos to queries the least r of the video's captions, its other captions counted.
+    similarity = torch.randint(0, 5, (8, 24), generator=torch.Generator().manual_seed(1)).float()
+    owner = torch.arange(8).repeat_interleave(3)
+    s = similarity.numpy()
+    own = s[owner, np.arange(24)]
+    from_zero = (s > own).sum(0) + ((s == own).sum(0) - 1) / 2
+    captions = [
+        min(
+            (s[v] > s[v, q]).sum() + ((s[v] == s[v, q]).sum() - 1) / 2
+            for q in range(3 * v, 3 * v + 3)
+        )
+        for v in range(8)
+    ]
+    ranks = metrics.ranks_from_similarity(similarity, owner)
+    assert ranks.query_to_video.tolist() == (from_zero + 1).tolist()
+    assert ranks.video_to_query.tolist() == [r + 1 for r in captions]
+    recall_at_1 = metrics.summarize(ranks)["query_to_video"]["R@1"]
+    assert recall_at_1 == 100 * float(np.mean(from_zero == 0))
+
+
+def test_identity_is_perfect():
+    report = metrics.summarize(metrics.ranks_from_similarity(torch.eye(12), torch.arange(12)))
+    for way in metrics.DIRECTIONS:
+        assert (report[way]["R@1"], report[way]["MdR"], report[way]["ties"]) == (100, 1, 0)
+    assert not report["collapsed"]
+
+
+@pytest.mark.parametrize("n", [4, 7])
+def test_a_constant_similarity_is_no_success(n):
+    ranks = metrics.ranks_from_similarity(torch.full((n, n), 0.3), torch.arange(n))
+    report = metrics.summarize(ranks)
+    for way in metrics.DIRECTIONS:
+        assert (report[way]["R@1"], report[way]["MdR"], report[way]["ties"]) == (0, (n + 1) / 2, n)
+    assert report["collapsed"]
+
+
+def test_an_average_rank_of_five_and_a_half_misses_at_five():
+    similarity = torch.eye(7)
+    similarity[:6, 0] = torch.tensor([1.0, 2, 2, 2, 2, 1])  # two share the places 5 and 6
+    ranks = metrics.ranks_from_similarity(similarity, torch.arange(7))
+    assert ranks.query_to_video[0] == 5.5
+    assert metrics.summarize(ranks)["query_to_video"]["R@5"] == pytest.approx(600 / 7)
+
+
+def test_video_to_query_is_exactly_the_transpose():
+    similarity = torch.randint(0, 9, (15, 15), generator=torch.Generator().manual_seed(2)).float()
+    forth = metrics.ranks_from_similarity(similarity, torch.arange(15))
+    back = metrics.ranks_from_similarity(similarity.T, torch.arange(15))
+    assert forth.video_to_query.tolist() == back.query_to_video.tolist()
+    assert forth.query_to_video.tolist() == back.video_to_query.tolist()
+
+
+def test_identical_vectors_tie_wherever_they_lie_and_however_chunked():
+    generator = torch.Generator().manual_seed(3)
+    video = torch.nn.functional.normalize(torch.randn(50, 768, generator=generator))
+    video[[7, 33, 49]] = video[0]
+    query = torch.nn.functional.normalize(torch.randn(50, 768, generator=generator))
+    for chunk in (1, 3, 7, 1000):
+        ranks = metrics.ranks_from_factors(video, query, torch.arange(50), chunk=chunk)
+        assert ranks.query_ties.nonzero()[0].tolist() == [0, 7, 33, 49]
+        assert set(ranks.query_ties[[0, 7, 33, 49]]) == {3}
+
+
+@pytest.mark.parametrize("side", ["video", "query"])
+def test_one_collapsed_side_is_reported_up_to_rounding(side):
+    generator = torch.Generator().manual_seed(4)
+    rows = torch.randn(20, 64, generator=generator).double()
+    same = rows[:1] * (1 + 1e-9 * torch.randn(20, 64, generator=generator).double())
+    pair = (same, rows) if side == "video" else (rows, same)
+    assert metrics.ranks_from_factors(*pair, torch.arange(20)).collapsed
+    assert not metrics.ranks_from_factors(rows, rows, torch.arange(20)).collapsed
+
+
+def test_one_video_is_not_collapsed():
+    similarity = torch.tensor([[0.5]])
+    assert not metrics.ranks_from_similarity(similarity, torch.tensor([0])).collapsed
+
+
+@pytest.mark.parametrize("bad", [torch.nan, torch.inf])
+def test_a_factor_that_is_no_number_is_an_error_that_names_the_rows(bad):
+    factors = torch.ones(9, 2)
+    factors[[2, 5]] = bad
+    with pytest.raises(DataError, match="2 of 9 query vectors are not finite: rows 2, 5"):
+        metrics.ranks_from_factors(torch.ones(9, 2), factors, torch.arange(9))
+
+
+def test_a_similarity_that_is_no_number_is_an_error_that_names_the_pair():
+    similarity = torch.eye(5)
+    similarity[3, 4] = torch.nan
+    with pytest.raises(DataError, match="similarity of video 3 and query 4 is not finite"):
+        metrics.ranks_from_similarity(similarity, torch.arange(5), chunk=2)
+
+
+@pytest.mark.parametrize(
+    ("owner", "message"),
+    [
+        (torch.tensor([0, 1, 1]), "1 of 3 videos have no query, the first is 2"),
+        (torch.tensor([0, 1, 3]), "query 2 belongs to video 3, but the videos are 0 to 2"),
+        (torch.tensor([0, -1, 2]), "query 1 belongs to video -1"),
+        (torch.tensor([0, 1]), r"owner must be \(3,\) int64"),
+        (torch.tensor([0.0, 1, 2]), "int64"),
+    ],
+)
+def test_an_owner_that_does_not_fit_is_an_error(owner, message):
+    with pytest.raises(DataError, match=message):
+        metrics.ranks_from_factors(torch.eye(3), torch.eye(3), owner)
+
+
+def test_nothing_to_rank_is_an_error():
+    with pytest.raises(DataError, match="no query"):
+        metrics.chance(0, torch.empty(0, dtype=torch.int64))
+
+
+def test_chance_is_the_mean_of_random_rankings():
+    owner = torch.tensor([0, 0, 0, 1, 2, 2, 3, 4, 5, 6, 7, 8])
+    expected = metrics.chance(9, owner)
+    generator = torch.Generator().manual_seed(5)
+    drawn = [
+        metrics.summarize(
+            metrics.ranks_from_similarity(torch.rand(9, 12, generator=generator), owner)
+        )
+        for _ in range(3000)
+    ]
+    for name in metrics.FIGURES:
+        values = [metrics.figure(report, name) for report in drawn]
+        if not name.endswith("MdR"):  # a median has no such expectation
+            error = 5 * np.std(values) / np.sqrt(len(values)) + 1e-9
+            assert metrics.figure(expected, name) == pytest.approx(np.mean(values), abs=error)
+
+
+def test_chance_of_the_benchmarks():
+    # UCFCrime-AR and XDViolence-AR: 290 and 800 pairs.
+    for pairs, total, median in ((290, 11.03, 145.5), (800, 4.0, 400.5)):
+        expected = metrics.chance(pairs, torch.arange(pairs))
+        assert expected["SumR"] == pytest.approx(total, abs=0.01)
+        for way in metrics.DIRECTIONS:
+            assert expected[way]["MdR"] == median
+            assert expected[way]["MnR"] == pytest.approx(median)
+
+
+@settings(max_examples=80, deadline=None)
+@given(st.lists(st.tuples(st.integers(0, 3), st.booleans()), min_size=1, max_size=12))
+def test_auc_is_the_share_of_pairs_in_the_right_order(pairs):
+    scores = np.array([score for score, _ in pairs], dtype=np.float32)
+    truth = np.array([anomalous for _, anomalous in pairs])
+    if truth.all() or not truth.any():
+        assert auc(scores, truth) is None
+    else:
+        assert auc(scores, truth) == pytest.approx(reference.auc(scores, truth))
+
+
+def test_ranking_800_pairs_takes_well_under_a_second():
+    factors = torch.nn.functional.normalize(
+        torch.randn(800, 3072, generator=torch.Generator().manual_seed(6))
+    )
+    began = time.perf_counter()
+    metrics.ranks_from_factors(factors, factors, torch.arange(800))
+    assert time.perf_counter() - began < 2.0  # the paper's whole retrieval takes 5.6 s

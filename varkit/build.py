@@ -1,0 +1,97 @@
+"""Recipe and plugins become components: the only place where names become objects."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from torch import nn
+
+from varkit.errors import PluginError, RecipeError
+from varkit.interfaces import Dataset, Detector, Encoder
+from varkit.model import RetrievalModel, Weighted
+from varkit.options import AlignmentSettings, DetectorSettings, PretextSettings
+from varkit.plugins import Plugins
+from varkit.recipe import Component, Recipe
+from varkit.schema import construct
+
+
+def build_dataset(recipe: Recipe, plugins: Plugins) -> Dataset:
+    """Open the recipe's data set.
+
+    Raises:
+        DataError: it is missing or faulty.
+    """
+    dataset: Dataset = _build(recipe.data, plugins, {})
+    return dataset
+
+
+def build_model(recipe: Recipe, plugins: Plugins, dataset: Dataset) -> RetrievalModel:
+    """Compose the recipe's model for a data set; its weights follow torch's random state.
+
+    Raises:
+        RecipeError: components do not fit together or the data set.
+        PluginError: a component's constructor failed.
+    """
+    shared: dict[str, Any] = {
+        "dim": recipe.model.dim,
+        "experts": tuple(recipe.model.experts),
+        "samplers": {name: _build(c, plugins, {}) for name, c in recipe.samplers.items()},
+        "detector": None,
+    }
+    if recipe.detector is not None:
+        component = recipe.detector
+
+        def detector(width: int) -> Detector:
+            made: Detector = _build(component, plugins, {"width": width})
+            return made
+
+        shared["detector"] = detector
+    video = _encoder(recipe.video, plugins, {**shared, "widths": dataset.widths})
+    query = _encoder(recipe.query, plugins, {**shared, "widths": dataset.query_widths})
+    _check_consumes("video", recipe.video, video, "clips", dataset)
+    _check_consumes("query", recipe.query, query, dataset.query_kind, dataset)
+    shared["query_encoder"] = query
+
+    def weighted(component: Component) -> Weighted:
+        settings = component.settings
+        assert isinstance(settings, AlignmentSettings | PretextSettings)
+        return Weighted(_build(component, plugins, shared), settings.weight)
+
+    settings = recipe.detector.settings if recipe.detector is not None else None
+    assert settings is None or isinstance(settings, DetectorSettings)
+    return RetrievalModel(
+        video=video,
+        query=query,
+        alignments={name: weighted(c) for name, c in recipe.alignments.items()},
+        pretexts={name: weighted(c) for name, c in recipe.pretexts.items()},
+        objective=_build(recipe.objective, plugins, shared),
+        detector=settings,
+    )
+
+
+def _build(component: Component, plugins: Plugins, supplies: Mapping[str, Any]) -> Any:
+    entry = plugins.get(component.kind, component.use)
+    return construct(entry.load(), component.options, supplies)
+
+
+def _encoder(component: Component, plugins: Plugins, supplies: Mapping[str, Any]) -> Encoder:
+    encoder = _build(component, plugins, supplies)
+    if not isinstance(encoder, nn.Module):
+        raise PluginError(
+            f"encoder {component.use!r} is no torch.nn.Module: {type(encoder).__name__}"
+        )
+    made: Encoder = encoder  # type: ignore[assignment]  # its calls are checked by the kit
+    return made
+
+
+def _check_consumes(
+    section: str, component: Component, encoder: Encoder, kind: str, dataset: Dataset
+) -> None:
+    if encoder.consumes != kind:
+        raise RecipeError(
+            [
+                f"{section}.use: encoder {component.use!r} reads {encoder.consumes}, "
+                f"but {section} inputs of {dataset.name} are {kind}"
+            ]
+        )

@@ -1,0 +1,117 @@
+"""``varkit plugin new`` and ``varkit plugin test``: for those who write plugins."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from varkit.registry import KINDS, Kind
+
+if TYPE_CHECKING:
+    from varkit.registry import Entry
+
+
+@click.group()
+def plugin() -> None:
+    """Start and test plugins of your own."""
+
+
+@plugin.command(epilog="Example: varkit plugin new sampler every_other")
+@click.argument("kind", type=click.Choice(KINDS))
+@click.argument("name")
+@click.option(
+    "--dir",
+    "folder",
+    type=click.Path(file_okay=False, path_type=Path),
+    default=Path(),
+    help="Where the package's folder goes.  [default: here]",
+)
+def new(kind: Kind, name: str, folder: Path) -> None:
+    """Write a package varkit-NAME with a working component of a KIND, and its test."""
+    from varkit.errors import PluginError
+    from varkit.plugins import load_plugins
+    from varkit.scaffold import scaffold
+
+    registry = load_plugins().registry
+    if name in registry.names(kind):
+        origin = registry.get(kind, name).origin
+        raise PluginError(
+            f"{origin} has {kind} {name!r} already; two cannot be installed together",
+            hint="choose another name",
+        )
+    written = scaffold(kind, name, folder)
+    for path in written:
+        click.echo(path)
+    module, root = written[0], written[1].parent
+    click.echo(f"\ntry it:  varkit plugin test {module}")
+    click.echo(f"use it:  pip install -e {root}")
+
+
+@plugin.command(epilog="Example: varkit plugin test anomaly_led")
+@click.argument("target", metavar="NAME|FILE")
+@click.option("--kind", type=click.Choice(KINDS), help="Which of several of the same name.")
+def test(target: str, kind: Kind | None) -> None:
+    """Check the component NAME, or all components of a plugin FILE, with the conformance kit.
+
+    The exit code is 1 where a promise is broken or a component cannot be checked here.
+    """
+    entries = _find(target, kind)
+    passed = [_checked(entry) for entry in entries]
+    if not all(passed):
+        raise click.exceptions.Exit(1)
+
+
+def _find(target: str, kind: Kind | None) -> list[Entry]:
+    from varkit.errors import PluginError, did_you_mean
+    from varkit.plugins import load_plugins
+
+    if target.endswith(".py") or Path(target).is_file():
+        loaded = load_plugins([Path(target)], installed=())
+        entries = [e for e in loaded.registry if kind in (None, e.kind)]
+        if not entries:
+            what = "component" if kind is None else kind
+            raise PluginError(
+                f"{target} registers no {what}",
+                hint="mark a function register_samplers(register) with @varkit.hookimpl",
+            )
+        return entries
+    loaded = load_plugins()
+    if kind is not None:
+        return [loaded.get(kind, target)]
+    entries = [entry for entry in loaded.registry if entry.name == target]
+    if not entries:
+        names = sorted({entry.name for entry in loaded.registry})
+        failed = "".join(f" Plugin {f.plugin} failed: {f.reason}." for f in loaded.failures)
+        raise PluginError(
+            f"no component is named {target!r}.{did_you_mean(target, names)} "
+            f"Available: {', '.join(names) or 'none'}.{failed}"
+        )
+    if len(entries) > 1:
+        kinds = [entry.kind for entry in entries]
+        raise PluginError(
+            f"{target!r} is the name of several: {', '.join(kinds)}",
+            hint=f"varkit plugin test {target} --kind {kinds[0]}",
+        )
+    return entries
+
+
+def _checked(entry: Entry) -> bool:
+    """Check one component, print what came of it, and return whether all was well."""
+    from varkit.errors import PluginError
+    from varkit.testing import ConformanceError, check
+
+    click.echo(f"{entry.kind} {entry.name} ({entry.origin})")
+    try:
+        results = check(entry.kind, entry.load())
+    except ConformanceError as error:
+        results = error.results
+    except PluginError as error:
+        click.echo(f"  - {error.what}")
+        return False
+    for result in results:
+        click.echo(f"  {'ok' if result.fault is None else 'BROKEN'}  {result}")
+    broken = sum(result.fault is not None for result in results)
+    click.echo(f"  {len(results) - broken} of {len(results)} promises kept")
+    return broken == 0

@@ -1,0 +1,23 @@
+"""``varkit report``: write the page of a run again."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+
+@click.command()
+@click.argument("run", type=click.Path(path_type=Path, file_okay=False))
+def report(run: Path) -> None:
+    """Write report.html of RUN again, from the files of the run alone.
+
+    It works while the run is still training, too.
+
+    \b
+    Example:
+      varkit report runs/alan_ucf/20260101-120000-1a2b3c
+    """
+    from varkit.report import write_report
+
+    click.echo(write_report(run))

@@ -1,0 +1,34 @@
+"""``varkit resume``: continue a run that was stopped or killed."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+
+@click.command()
+@click.argument("run", type=click.Path(path_type=Path, file_okay=False))
+@click.option("--device", help="Default: what the run began with.")
+@click.option("--threads", type=click.IntRange(1), help="Default: what the run began with.")
+@click.option("--json", "as_json", is_flag=True, help="Print the results as JSON on stdout.")
+def resume(run: Path, device: str | None, threads: int | None, as_json: bool) -> None:
+    """Continue a run from its newest checkpoint, to the same numbers.
+
+    On the same machine, with the same threads and processes, the result is the uninterrupted
+    run's to the last bit. A finished run is only measured and shown again.
+
+    \b
+    Example:
+      varkit resume runs/alan_ucf/20260101-120000-1a2b3c
+    """
+    from varkit import distributed
+    from varkit.build import build_dataset
+    from varkit.cli.training_display import announce, finish, prepare
+    from varkit.runs import open_run
+
+    opened = open_run(run)
+    chosen, count = prepare(device or opened.facts["device"], threads or opened.facts["threads"])
+    with distributed.process_group(chosen):
+        announce(opened.recipe, chosen, count)
+        finish(opened, build_dataset(opened.recipe, opened.plugins), chosen, as_json=as_json)

@@ -1,0 +1,73 @@
+"""``varkit run``: train and measure a recipe."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import click
+
+
+@click.command()
+@click.argument("recipe")
+@click.argument("overrides", nargs=-1, metavar="[KEY=VALUE]...")
+@click.option("--strict", is_flag=True, help="Refuse instead of taking the embedded: block.")
+@click.option(
+    "--out",
+    type=click.Path(path_type=Path, file_okay=False),
+    default=Path("runs"),
+    show_default=True,
+    help="Folder that gets <recipe>/<time>-<id>/.",
+)
+@click.option("--device", default="auto", show_default=True, help="auto, cpu, cuda, cuda:1, ...")
+@click.option("--threads", type=click.IntRange(1), help="CPU threads; default: usable cores.")
+@click.option("--json", "as_json", is_flag=True, help="Print the results as JSON on stdout.")
+def run(
+    recipe: str,
+    overrides: tuple[str, ...],
+    strict: bool,
+    out: Path,
+    device: str,
+    threads: int | None,
+    as_json: bool,
+) -> None:
+    """Train a recipe, choose a checkpoint, measure it and write the page.
+
+    RECIPE is a file, or the name of a recipe that ships with varkit (see varkit ls). KEY=VALUE
+    overrides any line of it. Start with torchrun for several processes.
+
+    \b
+    Examples:
+      varkit run recipes/alan_ucf.yaml
+      varkit run recipes/alan_ucf.yaml samplers.anomaly.temperature=0.1
+      varkit run alan_ucf 'train.seeds=[0, 1, 2]' --out results
+      torchrun --nproc-per-node=2 -m varkit run recipes/alan_ucf.yaml
+    """
+    from datetime import datetime, timezone
+
+    from varkit import distributed
+    from varkit.build import build_dataset
+    from varkit.cli.training_display import announce, finish, prepare
+    from varkit.recipe import load_recipe
+    from varkit.runs import create_run, open_run
+
+    resolved, plugins = load_recipe(recipe, overrides, strict=strict)
+    chosen, count = prepare(device, threads)
+    with distributed.process_group(chosen):
+        announce(resolved, chosen, count)
+        dataset = build_dataset(resolved, plugins)
+        folder = ""
+        if distributed.rank() == 0:
+            made = create_run(
+                resolved,
+                plugins,
+                dataset,
+                out=out,
+                command=["varkit", *sys.argv[1:]],
+                started=datetime.now(timezone.utc),
+                device=str(chosen),
+                threads=count,
+            )
+            folder = str(made.folder)
+        opened = open_run(Path(distributed.from_first_rank(folder, chosen)))
+        finish(opened, dataset, chosen, as_json=as_json)

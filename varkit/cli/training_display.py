@@ -1,0 +1,159 @@
+"""What a person sees of a training: what is about to run, how far it is, and the table."""
+
+from __future__ import annotations
+
+import json
+import time
+from typing import Any
+
+import click
+import torch
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
+
+from varkit import distributed
+from varkit.errors import VarkitError
+from varkit.experiment import run_experiment, training_parts
+from varkit.interfaces import Dataset
+from varkit.machine import usable_cores
+from varkit.metrics_log import Listener, Record
+from varkit.recipe import Recipe
+from varkit.report.tables import results_table
+from varkit.runs import Run
+from varkit.signals import stop_request
+
+HEARTBEAT = 30.0
+"""Seconds between lines of progress where there is no terminal to draw a bar on."""
+
+
+def prepare(device: str, threads: int | None) -> tuple[torch.device, int]:
+    """Choose the device and set torch's threads; return both.
+
+    Raises:
+        VarkitError: there is no such device.
+    """
+    if device == "auto":
+        device = "cuda" if torch.cuda.is_available() else "cpu"
+    try:
+        chosen = torch.device(device)
+        torch.empty(1, device=chosen)
+    except (RuntimeError, AssertionError) as error:
+        raise VarkitError(
+            f"--device {device}: {str(error).splitlines()[0]}", hint="try --device cpu"
+        ) from error
+    count = threads or usable_cores()
+    torch.set_num_threads(count)
+    return chosen, count
+
+
+def announce(recipe: Recipe, device: torch.device, threads: int) -> None:
+    """Say what is about to run, and loudly if it is not the benchmark."""
+    if distributed.rank() != 0:
+        return
+    click.echo(f"varkit: {recipe.name} on {device}, {threads} threads", err=True)
+    if recipe.embedded:
+        click.secho(
+            "\nEMBEDDED VARIANT: not the benchmark. This machine lacks:", fg="yellow", err=True
+        )
+        for line in recipe.missing:
+            click.echo(f"  - {line}", err=True)
+        click.secho(
+            "The recipe's embedded: block stands in; every result below says so. "
+            "--strict refuses instead.\n",
+            fg="yellow",
+            err=True,
+        )
+
+
+def finish(run: Run, dataset: Dataset, device: torch.device, *, as_json: bool) -> None:
+    """Train and measure what is left of a run, and show its results."""
+    first = distributed.rank() == 0
+    train, select = training_parts(run, dataset)
+    simulated = " (simulated data)" if dataset.simulated else ""
+    if first:
+        click.echo(
+            f"data: {dataset.name}{simulated}: {len(train)} videos to train on, {len(select)} to "
+            f"choose a checkpoint on, {len(dataset.split('test'))} to test on",
+            err=True,
+        )
+    with stop_request() as stop, Display(enabled=first) as display:
+        results = run_experiment(run, dataset, device=device, listen=display.listen, stop=stop)
+    if not first:
+        return
+    if as_json:
+        click.echo(json.dumps(results))
+    else:
+        print_results(results)
+    click.echo(f"report: {run.folder / 'report.html'}", err=True)
+
+
+def print_results(results: dict[str, Any]) -> None:
+    """Print the results table on stdout."""
+    from rich.table import Table
+
+    found = results_table(results)
+    table = Table(title=found.title, caption=found.caption, title_justify="left")
+    for i, column in enumerate(found.columns):
+        table.add_column(column, justify="left" if i == 0 else "right")
+    for row in found.rows:
+        table.add_row(*row)
+    Console().print(table)
+
+
+class Display:
+    """A progress bar on a terminal; elsewhere a line now and then.
+
+    Args:
+        enabled: False shows nothing.
+    """
+
+    def __init__(self, *, enabled: bool) -> None:
+        self.enabled = enabled
+        self.console = Console(stderr=True)
+        self.progress = Progress(
+            TextColumn("{task.description}"),
+            BarColumn(),
+            TextColumn("{task.completed:.0f}/{task.total:.0f} steps"),
+            TimeRemainingColumn(),
+            TextColumn("{task.fields[note]}"),
+            console=self.console,
+            disable=not enabled or not self.console.is_terminal,
+        )
+        self.spoken = time.monotonic()
+
+    def __enter__(self) -> Display:
+        """Start drawing."""
+        self.progress.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """Stop drawing."""
+        self.progress.stop()
+
+    def listen(self, seed: int) -> Listener:
+        """Return a listener for the training of one seed."""
+        task: TaskID | None = None
+        note = ""
+
+        def hear(record: Record) -> None:
+            nonlocal task, note
+            if not self.enabled:
+                return
+            if record["kind"] == "validation":
+                note = f"{record['part']} SumR {record['SumR']:.1f}"
+            elif record["kind"] == "step":
+                if task is None:
+                    task = self.progress.add_task(f"seed {seed}", total=record["of"], note="")
+                loss = record["losses"]["total"]
+                text = f"loss {loss:.3f}  {note}"
+                self.progress.update(task, completed=record["step"], note=text)
+                self._say(f"seed {seed}: step {record['step']}/{record['of']}  {text}")
+
+        return hear
+
+    def _say(self, line: str) -> None:
+        if not self.progress.disable and self.console.is_terminal:
+            return
+        if time.monotonic() - self.spoken >= HEARTBEAT:
+            self.spoken = time.monotonic()
+            click.echo(line, err=True)

@@ -1,0 +1,53 @@
+"""Sequences of unequal length made to fit one tensor."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from varkit.draws import Draws
+from varkit.interfaces import Array, Sequences
+from varkit.types import Clips
+
+
+def collate_clips(sequences: Sequence[Sequences], draws: Draws) -> Clips:
+    """Pad B sequences with zeros to the longest.
+
+    Args:
+        sequences: of one data set, so with the same streams.
+        draws: of these items, length B.
+    """
+    shape = len(sequences), max(len(sequence) for sequence in sequences)
+    widths = {name: stream.shape[1] for name, stream in sequences[0].streams.items()}
+    streams = {name: torch.zeros(*shape, width) for name, width in widths.items()}
+    mask = torch.zeros(shape, dtype=torch.bool)
+    times = torch.zeros(*shape, 2)
+    for b, sequence in enumerate(sequences):
+        for name, stream in streams.items():
+            stream[b, : len(sequence)] = torch.from_numpy(sequence.streams[name])
+        times[b, : len(sequence)] = torch.from_numpy(sequence.times)
+        mask[b, : len(sequence)] = True
+    return Clips(streams, mask, times, draws)
+
+
+def segment_means(sequences: Sequences, count: int) -> Sequences:
+    """Average a sequence over ``count`` equal segments; a shorter one is returned as it is.
+
+    Segment i holds the clips [floor(i T / count), floor((i + 1) T / count)); it begins when its
+    first clip does and ends when its last clip does.
+    """
+    total = len(sequences)
+    if total <= count:
+        return sequences
+    edges = np.arange(count + 1) * total // count
+    sizes = np.diff(edges)[:, None]
+
+    def means(stream: Array) -> Array:
+        sums: NDArray[np.float64] = np.add.reduceat(stream, edges[:-1], axis=0, dtype=np.float64)
+        return (sums / sizes).astype(np.float32)
+
+    times = np.stack([sequences.times[edges[:-1], 0], sequences.times[edges[1:] - 1, 1]], axis=1)
+    return Sequences({name: means(stream) for name, stream in sequences.streams.items()}, times)

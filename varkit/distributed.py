@@ -1,0 +1,172 @@
+"""Training over W ranks with the gradients of one big batch; one process is W = 1.
+
+Each rank encodes its slice of the global batch. What couples items - the ranking loss, batch
+normalisation, means over a varying number of items - goes through the functions here. Their
+backward passes give the gradient of the *sum* of the ranks' losses; DistributedDataParallel then
+averages over ranks, so a loss that every rank computes in full counts once.
+
+Under one process every function is the identity or a plain mean.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import torch
+import torch.distributed as dist
+from torch import Tensor, nn
+
+
+def rank() -> int:
+    """Return this process's rank, 0 without a process group."""
+    return dist.get_rank() if dist.is_initialized() else 0
+
+
+def world_size() -> int:
+    """Return W, 1 without a process group."""
+    return dist.get_world_size() if dist.is_initialized() else 1
+
+
+@contextmanager
+def process_group(device: torch.device) -> Iterator[None]:
+    """Join the group that ``torchrun`` set up, if it did, and leave it at the end."""
+    if "WORLD_SIZE" not in os.environ or dist.is_initialized():
+        yield
+        return
+    dist.init_process_group("nccl" if device.type == "cuda" else "gloo")
+    try:
+        yield
+    finally:
+        dist.destroy_process_group()
+
+
+class _Gather(torch.autograd.Function):
+    """Concatenate every rank's rows; ranks may hold different numbers of rows."""
+
+    @staticmethod
+    def forward(ctx: Any, rows: Tensor) -> Tensor:
+        sizes = [torch.zeros(1, dtype=torch.int64, device=rows.device) for _ in range(world_size())]
+        dist.all_gather(sizes, torch.tensor([len(rows)], device=rows.device))
+        counts = [int(size) for size in sizes]
+        padded = rows.new_zeros(max(counts), *rows.shape[1:])
+        padded[: len(rows)] = rows
+        parts = [torch.empty_like(padded) for _ in counts]
+        dist.all_gather(parts, padded)
+        ctx.start = sum(counts[: rank()])
+        ctx.count = len(rows)
+        return torch.cat([part[:count] for part, count in zip(parts, counts, strict=True)])
+
+    @staticmethod
+    def backward(ctx: Any, *gradients: Tensor) -> Tensor:
+        total = gradients[0].contiguous().clone()
+        dist.all_reduce(total)
+        return total[ctx.start : ctx.start + ctx.count]
+
+
+class _Sum(torch.autograd.Function):
+    """Add over ranks, both ways."""
+
+    @staticmethod
+    def forward(ctx: Any, value: Tensor) -> Tensor:
+        total = value.contiguous().clone()
+        dist.all_reduce(total)
+        return total
+
+    @staticmethod
+    def backward(ctx: Any, *gradients: Tensor) -> Tensor:
+        total = gradients[0].contiguous().clone()
+        dist.all_reduce(total)
+        return total
+
+
+def gather(rows: Tensor) -> Tensor:
+    """Return all ranks' rows, in rank order: (B_rank, ...) to (B, ...), with gradients."""
+    return rows if world_size() == 1 else _Gather.apply(rows)  # type: ignore[no-untyped-call]
+
+
+def global_mean(values: Tensor, valid: Tensor) -> Tensor:
+    """Return the () mean of the valid items of all ranks, 0 where there is none.
+
+    Args:
+        values: (N,) one value an item of this rank.
+        valid: (N,) bool, which of them count. An invalid value may be NaN.
+
+    The mean over ranks of what this returns is the mean over all items.
+    """
+    total = torch.where(valid, values, 0.0).sum()
+    count = valid.sum()
+    if world_size() > 1:
+        dist.all_reduce(count)
+    return total * world_size() / count.clamp(min=1)
+
+
+def mean_over_ranks(values: dict[str, Tensor]) -> dict[str, float]:
+    """Return the mean over ranks of named () tensors, for a log."""
+    stacked = torch.stack([value.detach().double() for value in values.values()])
+    if world_size() > 1:
+        dist.all_reduce(stacked)
+        stacked /= world_size()
+    return dict(zip(values, stacked.tolist(), strict=True))
+
+
+def any_rank(flag: bool, device: torch.device) -> bool:
+    """Return whether the flag is set on any rank."""
+    if world_size() == 1:
+        return flag
+    value = torch.tensor([int(flag)], device=device)
+    dist.all_reduce(value, op=dist.ReduceOp.MAX)
+    return bool(value.item())
+
+
+def from_first_rank(text: str, device: torch.device) -> str:
+    """Return rank 0's text on every rank. As bytes: no object is unpickled."""
+    if world_size() == 1:
+        return text
+    data = torch.frombuffer(bytearray(text.encode()), dtype=torch.uint8).to(device)
+    length = torch.tensor([len(data)], device=device)
+    dist.broadcast(length, src=0)
+    if rank() != 0:
+        data = torch.empty(int(length), dtype=torch.uint8, device=device)
+    dist.broadcast(data, src=0)
+    return bytes(data.cpu().tolist()).decode()
+
+
+def barrier() -> None:
+    """Wait for all ranks."""
+    if world_size() > 1:
+        dist.barrier()
+
+
+class GlobalBatchNorm1d(nn.BatchNorm1d):
+    """Batch normalisation over the batch of all ranks, on any device.
+
+    torch's SyncBatchNorm is CUDA only. Two passes (mean, then squared deviations) keep it equal
+    to one process on the whole batch up to rounding.
+    """
+
+    def forward(self, input: Tensor) -> Tensor:
+        """Normalise (B_rank, D) by the statistics of all B rows in training."""
+        if not self.training or world_size() == 1:
+            return super().forward(input)
+        count = _Sum.apply(input.new_tensor(float(len(input))))  # type: ignore[no-untyped-call]
+        mean = _Sum.apply(input.sum(0)) / count  # type: ignore[no-untyped-call]
+        variance = _Sum.apply((input - mean).square().sum(0)) / count  # type: ignore[no-untyped-call]
+        if self.running_mean is not None and self.running_var is not None:
+            momentum = 0.1 if self.momentum is None else self.momentum
+            with torch.no_grad():
+                self.running_mean.lerp_(mean, momentum)
+                self.running_var.lerp_(variance * count / (count - 1).clamp(min=1), momentum)
+                if self.num_batches_tracked is not None:
+                    self.num_batches_tracked.add_(1)
+        normal: Tensor = (input - mean) * (variance + self.eps).rsqrt()
+        return normal * self.weight + self.bias if self.affine else normal
+
+
+def globalise_batch_norm(module: nn.Module) -> None:
+    """Turn every BatchNorm1d below ``module`` into one over all ranks, in place."""
+    for child in module.modules():
+        if type(child) is nn.BatchNorm1d:
+            child.__class__ = GlobalBatchNorm1d

@@ -1,0 +1,139 @@
+"""A whole run: every seed trained and measured, results and report written."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any
+
+import torch
+
+from varkit import distributed, report
+from varkit.build import build_dataset, build_model
+from varkit.data import carve_validation
+from varkit.draws import derive_seed
+from varkit.evaluation import evaluate
+from varkit.files import write_json
+from varkit.interfaces import Dataset, Item
+from varkit.metrics import chance
+from varkit.metrics_log import Listener
+from varkit.examples import examples
+from varkit.results import summarize_seeds
+from varkit.runs import Run, identity, load_trained
+from varkit.signals import StopRequest
+from varkit.training import Trainer
+
+EXAMPLES = 6
+
+
+def run_experiment(
+    run: Run,
+    dataset: Dataset,
+    *,
+    device: torch.device,
+    listen: Callable[[int], Listener] | None = None,
+    stop: StopRequest | None = None,
+) -> dict[str, Any]:
+    """Train and measure every seed that is not done yet; write results and the page.
+
+    Args:
+        run: a new run, or one to continue.
+        dataset: the run's.
+        device: where to compute.
+        listen: seed -> who is told what happens in its training.
+        stop: checked after every training step.
+
+    Returns:
+        What ``results.json`` holds.
+    """
+    seeds = {}
+    for seed in run.recipe.train.seeds:
+        done = run.seed_folder(seed) / "results.json"
+        if not done.is_file():
+            listener = listen(seed) if listen is not None else None
+            _train(run, dataset, seed, device, listener, stop)
+            if distributed.rank() == 0:
+                _measure(run, dataset, seed, device)
+            distributed.barrier()
+        seeds[seed] = json.loads(done.read_text(encoding="utf-8"))
+    results = summarize_seeds(seeds, chance=_chance(dataset))
+    if distributed.rank() == 0:
+        write_json(run.folder / "results.json", results)
+        report.write_report(run.folder)
+    return results
+
+
+def training_parts(run: Run, dataset: Dataset) -> tuple[list[Item], list[Item]]:
+    """Return the videos to train on and those to choose the best epoch on (``train.select``)."""
+    train = list(dataset.split("train"))
+    options = run.recipe.train
+    if options.select == "test":
+        return train, list(dataset.split("test"))
+    if options.select == "last":
+        return train, []
+    # The part is the same for every seed, so that seeds differ by training alone.
+    return carve_validation(train, options.validation, seed=0)
+
+
+def _train(
+    run: Run,
+    dataset: Dataset,
+    seed: int,
+    device: torch.device,
+    listener: Listener | None,
+    stop: StopRequest | None,
+) -> None:
+    recipe = run.recipe
+    torch.manual_seed(derive_seed(seed, "weights"))
+    model = build_model(recipe, run.plugins, dataset).to(device)
+    train_items, select_items = training_parts(run, dataset)
+    Trainer(
+        model,
+        dataset,
+        train_items,
+        select_items,
+        train=recipe.train,
+        evaluation=recipe.eval,
+        seed=seed,
+        folder=run.seed_folder(seed),
+        identity=identity(recipe, dataset),
+        listener=listener,
+        stop=stop,
+    ).run()
+
+
+def _measure(run: Run, dataset: Dataset, seed: int, device: torch.device) -> None:
+    """Evaluate the best and the last model of a training on test."""
+    recipe = run.recipe
+    folder = run.seed_folder(seed)
+    model = build_model(replace(recipe, pretexts={}), run.plugins, dataset).to(device)
+    expected = {**identity(recipe, dataset), "seed": seed}
+    results: dict[str, Any] = {
+        "schema": 1,
+        "simulated": dataset.simulated,
+        "dataset": dataset.name,
+        "selection": recipe.train.select,
+        "best": None,
+        "last": None,
+    }
+    shown: dict[str, Any] = {}
+    for which in ("last", "best"):
+        path = folder / "models" / f"{which}.safetensors"
+        if not path.is_file():
+            continue
+        epoch = load_trained(model, path, expected)
+        found = evaluate(model, dataset, dataset.split("test"), options=recipe.eval, device=device)
+        results[which] = {"epoch": epoch, **found.report}
+        shown = examples(found, dataset, count=EXAMPLES)
+    write_json(folder / "examples.json", shown)
+    write_json(folder / "results.json", results)
+
+
+def _chance(dataset: Dataset) -> dict[str, Any]:
+    items = dataset.split("test")
+    owner = [v for v, item in enumerate(items) for _ in item.queries]
+    return chance(len(items), torch.tensor(owner))
+
+
+__all__ = ["build_dataset", "run_experiment", "training_parts"]

@@ -1,0 +1,127 @@
+"""The page of a run: one HTML file with nothing remote in it and no script.
+
+Captions, names and recipes come from other people's files: the template escapes all of them, and
+a content security policy stands behind it.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from markupsafe import Markup
+
+from varkit.errors import RunError
+from varkit.files import write_text
+from varkit.report import figures
+from varkit.report.tables import Table, detection_table, mark, results_table
+
+FOLDER = Path(__file__).parent
+NO_EXAMPLES: Mapping[str, Any] = {"retrieval": [], "sampling": []}
+
+
+def write_page(run: Path) -> Path:
+    """Write ``report.html`` of a run, finished or not, and return its path.
+
+    Raises:
+        RunError: the folder is no run, or a file of it is damaged.
+    """
+    facts = _json(run / "run.json")
+    if facts is None:
+        raise RunError(
+            f"{run} is no run: it has no run.json", hint="name a folder runs/<recipe>/<time>-<id>"
+        )
+    results = _json(run / "results.json")
+    seeds = [str(seed) for seed in facts["seeds"]]
+    logs = {seed: _records(run / f"seed-{seed}" / "metrics.jsonl") for seed in seeds}
+    examples = {seed: _json(run / f"seed-{seed}" / "examples.json") for seed in seeds}
+    seed, shown = next(((s, e) for s, e in examples.items() if e), ("", NO_EXAMPLES))
+    suffix = mark(facts)
+    environment = Environment(
+        loader=FileSystemLoader(FOLDER),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    page = environment.get_template("page.html.j2").render(
+        facts=facts,
+        mark=suffix,
+        headline=_headline(results) if results else [],
+        tables=_tables(results) if results else [],
+        curves=Markup(figures.training_curves(logs, suffix)),
+        seed=seed,
+        retrieval=shown["retrieval"],
+        sampling=[
+            (example, Markup(figures.sampling_picture(example, f"video{number}", suffix)))
+            for number, example in enumerate(shown["sampling"])
+        ],
+        provenance={name: _plain(value) for name, value in facts.items() if name != "schema"},
+        recipe=_text(run / "recipe.yaml"),
+    )
+    write_text(run / "report.html", page)
+    return run / "report.html"
+
+
+def _tables(results: Mapping[str, Any]) -> list[Table]:
+    detection = detection_table(results)
+    return [results_table(results), *([detection] if detection else [])]
+
+
+def _headline(results: Mapping[str, Any]) -> list[tuple[str, str, str]]:
+    """Return label, figure and what to hold it against, of the checkpoint that is reported."""
+    which = "best" if "best" in results["summary"] else "last"
+    cards = []
+    for name, label in (
+        ("SumR", "SumR"),
+        ("query_to_video.R@1", "query → video R@1"),
+        ("video_to_query.R@1", "video → query R@1"),
+        ("query_to_video.MdR", "query → video median rank"),
+    ):
+        value = results["summary"][which][name]
+        way, _, key = name.rpartition(".")
+        chance = (results["chance"][way] if way else results["chance"])[key]
+        spread = "" if value["sd"] is None else f" ± {value['sd']:.1f}"
+        cards.append((f"{label}, {which}", f"{value['mean']:.1f}{spread}", f"chance {chance:.1f}"))
+    return cards
+
+
+def _plain(value: Any) -> list[str]:
+    """Return a fact of ``run.json`` as lines."""
+    if isinstance(value, Mapping):
+        return [f"{name} {inner}" for name, inner in value.items()]
+    if isinstance(value, list):
+        return [str(inner) for inner in value]
+    return [{True: "yes", False: "no"}[value] if isinstance(value, bool) else str(value)]
+
+
+def _text(path: Path) -> str:
+    try:
+        return path.read_text(encoding="utf-8")
+    except FileNotFoundError:
+        return ""
+    except (OSError, ValueError) as error:
+        raise RunError(f"{path} cannot be read: {error}") from error
+
+
+def _json(path: Path) -> Any:
+    """Return what a JSON file holds, or None where there is no such file yet."""
+    text = _text(path)
+    if not text:
+        return None
+    try:
+        return json.loads(text)
+    except ValueError as error:
+        raise RunError(f"{path} is damaged: {error}") from error
+
+
+def _records(path: Path) -> list[dict[str, Any]]:
+    """Return the records of a log; a last line without its end is still being written."""
+    lines = _text(path).split("\n")[:-1]
+    try:
+        return [json.loads(line) for line in lines]
+    except ValueError as error:
+        raise RunError(f"{path} is damaged: {error}") from error

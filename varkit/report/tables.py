@@ -1,0 +1,152 @@
+"""The tables of a run, as plain text cells: the terminal and the page show the same."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from varkit.metrics import DIRECTIONS
+
+KEYS = ("R@1", "R@5", "R@10", "MdR", "MnR")
+ARROWS = {"query_to_video": "Q→V", "video_to_query": "V→Q"}
+SELECTION = {
+    "val": "best = highest SumR on videos held out of training",
+    "last": "no checkpoint is selected: the last epoch counts",
+    "test": "best = highest SumR ON THE TEST SET ITSELF, which flatters it",
+}
+Kind = Literal["seed", "mean", "chance", "published"]
+
+
+@dataclass(frozen=True)
+class Table:
+    """A table.
+
+    Attributes:
+        title: one line.
+        caption: how to read it.
+        columns: headings; the first column is text, all others are figures.
+        rows: cells, as many as columns.
+        kinds: what each row is.
+    """
+
+    title: str
+    caption: str
+    columns: tuple[str, ...]
+    rows: tuple[tuple[str, ...], ...]
+    kinds: tuple[Kind, ...]
+
+
+def results_table(results: Mapping[str, Any]) -> Table:
+    """Return the figures of every seed, their mean and deviation, and chance.
+
+    Args:
+        results: a run's ``results.json``; see :func:`varkit.results.summarize_seeds`.
+    """
+    rows: list[tuple[str, ...]] = []
+    kinds: list[Kind] = []
+
+    def add(kind: Kind, label: str, epoch: str, ways: Mapping[str, Any], total: str) -> None:
+        for number, way in enumerate(DIRECTIONS):
+            lead = (label, epoch) if number == 0 else ("", "")
+            rows.append((*lead, ARROWS[way], *ways[way], total if number == 0 else ""))
+            kinds.append(kind)
+
+    for which in ("best", "last"):
+        for seed, report in _reports(results, which):
+            ways = {way: (*_figures(report[way]), str(report[way]["ties"])) for way in DIRECTIONS}
+            total = f"{report['SumR']:.1f}"
+            add("seed", f"{which}, seed {seed}", str(report.get("epoch", "")), ways, total)
+        if len(results["seeds"]) > 1 and which in results["summary"]:
+            spread = results["summary"][which]
+            ways = {
+                way: (*(_spread(spread[f"{way}.{key}"]) for key in KEYS), "") for way in DIRECTIONS
+            }
+            add("mean", f"{which}, mean ± sd", "", ways, _spread(spread["SumR"]))
+    for kind, label in (("chance", "chance"), ("published", "published")):
+        if kind in results:
+            report = results[kind]
+            ways = {way: (*_figures(report[way]), "") for way in DIRECTIONS}
+            add(kind, label, "", ways, f"{report['SumR']:.1f}")  # type: ignore[arg-type]
+    return Table(
+        title=f"Retrieval on {results['dataset']}, {results['split']} split{mark(results)}",
+        caption=". ".join(_notes(results)) + ".",
+        columns=("", "epoch", "", *KEYS, "ties", "SumR"),
+        rows=tuple(rows),
+        kinds=tuple(kinds),
+    )
+
+
+def detection_table(results: Mapping[str, Any]) -> Table | None:
+    """Return how well detector and samplers find the anomaly, or None where nobody knows."""
+    reports = [
+        (f"{which}, seed {seed}", report)
+        for which in ("best", "last")
+        for seed, report in _reports(results, which)
+        if "detector" in report or "sampling" in report
+    ]
+    if not reports:
+        return None
+    samplers = sorted({name for _, report in reports for name in report.get("sampling", {})})
+    rows: list[tuple[str, ...]] = []
+    kinds: list[Kind] = ["seed"] * len(reports)
+    for label, report in reports:
+        auc = f"{report['detector']['auc']:.3f}" if "detector" in report else ""
+        shares = [report.get("sampling", {}).get(name) for name in samplers]
+        rows.append((label, auc, *("" if s is None else f"{100 * s:.1f} %" for s in shares)))
+    return Table(
+        title=f"Finding the anomaly on {results['dataset']}{mark(results)}",
+        caption="AUC: of the detector's confidence over all clips with ground truth, 0.5 = chance. "
+        "Other columns: share of each sampler's picks that lie inside the anomaly, over the "
+        "videos that have one.",
+        columns=("", "detector AUC", *samplers),
+        rows=tuple(rows),
+        kinds=tuple(kinds),
+    )
+
+
+def mark(facts: Mapping[str, Any]) -> str:
+    """Return what every title says where data were made by a program."""
+    return " (simulated data)" if facts["simulated"] else ""
+
+
+def _reports(results: Mapping[str, Any], which: str) -> Iterator[tuple[str, Mapping[str, Any]]]:
+    for seed, result in results["seeds"].items():
+        if result[which] is not None:
+            yield seed, result[which]
+
+
+def _figures(direction: Mapping[str, Any]) -> tuple[str, ...]:
+    return tuple(f"{direction[key]:.1f}" if key in direction else "" for key in KEYS)
+
+
+def _spread(value: Mapping[str, float | None]) -> str:
+    return f"{value['mean']:.1f} ± {value['sd']:.1f}"
+
+
+def _notes(results: Mapping[str, Any]) -> Iterator[str]:
+    reports = [report for which in ("best", "last") for _, report in _reports(results, which)]
+    if results["simulated"]:
+        yield "SIMULATED data: not comparable with figures of any benchmark"
+    if any(report["collapsed"] for report in reports):
+        yield "WARNING: embeddings have collapsed, all of one side are the same"
+    chance = results["chance"]
+    queries, videos = (chance[way]["n"] for way in DIRECTIONS)
+    yield f"n = {queries} queries (Q), {videos} videos (V)"
+    if reports:
+        yield (
+            f"Ties count by {reports[0]['tie_rule']} rank; the column says how many right answers "
+            "tie with a wrong one"
+        )
+        yield SELECTION[results["selection"]]
+        repeats = reports[0].get("repeats")
+        if repeats:
+            yield (
+                f"Each figure is the mean of {repeats['n']} sampler seeds "
+                f"(sd of SumR {repeats['SumR_sd']:.1f})"
+            )
+    if len(results["seeds"]) > 1:
+        yield f"± is the standard deviation over {len(results['seeds'])} trainings"
+    yield "SumR = the six recalls (%) added before rounding"
+    if "published" in results:
+        yield f"published: {results['published']['source']}"

@@ -1,0 +1,173 @@
+"""The folder of a run: making one, saying where it came from, and opening it again."""
+
+from __future__ import annotations
+
+import json
+import platform
+import secrets
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any, Literal
+
+from varkit import checkpoint
+from varkit.build import build_dataset, build_model
+from varkit.errors import RunError, did_you_mean
+from varkit.files import sha256, write_json, write_text
+from varkit.interfaces import Dataset
+from varkit.model import RetrievalModel
+from varkit.plugins import Plugins
+from varkit.recipe import Recipe, load_recipe
+
+PACKAGES = ("varkit", "torch", "numpy", "safetensors", "transformers", "tokenizers", "spacy")
+
+
+@dataclass(frozen=True)
+class Run:
+    """An opened run.
+
+    Attributes:
+        folder: where it lies.
+        recipe: as it was resolved when the run began.
+        plugins: the plugins of now.
+        facts: ``run.json``: where the run came from.
+    """
+
+    folder: Path
+    recipe: Recipe
+    plugins: Plugins
+    facts: dict[str, Any]
+
+    def seed_folder(self, seed: int) -> Path:
+        """Return the folder of one of its trainings."""
+        return self.folder / f"seed-{seed}"
+
+
+def create_run(
+    recipe: Recipe,
+    plugins: Plugins,
+    dataset: Dataset,
+    *,
+    out: Path,
+    command: Sequence[str],
+    started: datetime,
+    device: str,
+    threads: int,
+) -> Run:
+    """Make ``out/<recipe>/<time>-<short id>/`` with the resolved recipe and the provenance.
+
+    Raises:
+        RunError: it cannot be written.
+    """
+    name = f"{started:%Y%m%d-%H%M%S}-{secrets.token_hex(3)}"
+    folder = out / recipe.name / name
+    facts = {
+        "schema": 1,
+        "recipe": recipe.name,
+        "digest": recipe.digest(),
+        "dataset": dataset.name,
+        "simulated": dataset.simulated,
+        "embedded": recipe.embedded,
+        "missing": list(recipe.missing),
+        "fingerprint": dataset.fingerprint(),
+        "seeds": list(recipe.train.seeds),
+        "selection": recipe.train.select,
+        "versions": _versions(),
+        "plugins": {entry.plugin: entry.version for entry in plugins.registry},
+        "plugin_files": {str(file): sha256(file) for file in recipe.plugin_files},
+        "machine": f"{platform.platform()}, {platform.machine()}",
+        "device": device,
+        "threads": threads,
+        "command": " ".join(command),
+        "started": started.isoformat(timespec="seconds"),
+    }
+    write_text(folder / "recipe.yaml", recipe.to_yaml())
+    write_json(folder / "run.json", facts)
+    return Run(folder, recipe, plugins, facts)
+
+
+def open_run(folder: Path) -> Run:
+    """Open a run's recipe and provenance.
+
+    Raises:
+        RunError: the folder is no run, or a file of it is damaged.
+        RecipeError: the recipe no longer fits the installed plugins.
+    """
+    try:
+        facts = json.loads((folder / "run.json").read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        siblings = [str(p.parent) for p in folder.parent.glob("*/run.json")]
+        raise RunError(
+            f"{folder} is no run: it has no run.json.{did_you_mean(str(folder), siblings)}",
+            hint="name a folder runs/<recipe>/<time>-<id>",
+        ) from None
+    except (OSError, ValueError) as error:
+        raise RunError(f"{folder / 'run.json'} cannot be read: {error}") from error
+    recipe, plugins = load_recipe(folder / "recipe.yaml")
+    recipe = replace(
+        recipe,
+        name=facts["recipe"],
+        embedded=facts["embedded"],
+        missing=tuple(facts["missing"]),
+    )
+    if recipe.digest() != facts["digest"]:
+        raise RunError(
+            f"{folder / 'recipe.yaml'} has changed since the run began, or the installed plugins "
+            "have other defaults",
+            hint="start a new run with varkit run",
+        )
+    return Run(folder, recipe, plugins, facts)
+
+
+def identity(recipe: Recipe, dataset: Dataset) -> dict[str, str]:
+    """Return what a checkpoint must agree on to fit: the recipe and the data."""
+    return {"recipe": recipe.digest(), "data": dataset.fingerprint()}
+
+
+def load_model(
+    folder: Path, seed: int | None = None, which: Literal["best", "last"] = "best"
+) -> tuple[RetrievalModel, Dataset, Recipe]:
+    """Load a trained model for search or evaluation: no pretext task, on the CPU.
+
+    Args:
+        folder: of the run.
+        seed: of the training; None = the first.
+        which: the epoch chosen on the selection part, or the last.
+
+    Raises:
+        RunError: the folder is no run, or has no such training.
+        CheckpointError: the weights are damaged or belong to another recipe or data set.
+    """
+    run = open_run(folder)
+    seed = run.recipe.train.seeds[0] if seed is None else seed
+    if seed not in run.recipe.train.seeds:
+        raise RunError(f"{folder} has no seed {seed}; it has {list(run.recipe.train.seeds)}")
+    dataset = build_dataset(run.recipe, run.plugins)
+    model = build_model(replace(run.recipe, pretexts={}), run.plugins, dataset)
+    path = run.seed_folder(seed) / "models" / f"{which}.safetensors"
+    load_trained(model, path, {**identity(run.recipe, dataset), "seed": seed})
+    return model, dataset, run.recipe
+
+
+def load_trained(model: RetrievalModel, path: Path, expected: dict[str, Any]) -> int:
+    """Load trained weights into a model and return the number of epochs they had.
+
+    Raises:
+        CheckpointError: they are damaged, do not fit, or belong to another recipe or data set.
+    """
+    tensors, state = checkpoint.load(path)
+    checkpoint.check_identity(state, expected, path)
+    checkpoint.load_weights(model, tensors, str(path))
+    return int(state["epoch"])
+
+
+def _versions() -> dict[str, str]:
+    found = {"python": platform.python_version()}
+    for package in PACKAGES:
+        try:
+            found[package] = version(package)
+        except PackageNotFoundError:
+            continue
+    return found

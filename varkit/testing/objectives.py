@@ -1,0 +1,133 @@
+"""What every objective promises (:class:`varkit.interfaces.Objective`)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from varkit.interfaces import Objective
+from varkit.testing.checks import Result, expect, run
+from varkit.testing.probes import (
+    Row,
+    expect_finite,
+    expect_own_draws,
+    expect_same,
+    expect_scalar,
+    expect_unchanged,
+)
+
+PAIRS, WIDTH = 6, 8
+
+
+@dataclass(frozen=True)
+class _Case:
+    objective: Objective
+    video: Tensor
+    query: Tensor
+    group: Tensor
+
+
+def check_objective(objective: Objective, *, subject: str = "objective") -> tuple[Result, ...]:
+    """Check an objective on 6 made-up pairs, two of which have the same query.
+
+    Args:
+        objective: the component.
+        subject: what messages call it.
+
+    Raises:
+        ConformanceError: it breaks a promise.
+    """
+    generator = torch.Generator().manual_seed(17)
+    video = F.normalize(torch.randn(PAIRS, WIDTH, generator=generator), dim=1)
+    query = F.normalize(torch.randn(PAIRS, WIDTH, generator=generator), dim=1)
+    group = torch.tensor([0, 1, 2, 1, 3, 4])
+    query[3] = query[1]
+    return run(subject, _CHECKS, _Case(objective, video, query, group))
+
+
+def loss_is_a_number(case: _Case) -> None:
+    """The loss is one finite number, whether from factors or from similarities."""
+    expect_scalar(case.objective.factored(case.video, case.query, case.group), "factored")
+    expect_scalar(case.objective.dense(case.video @ case.query.T, case.group), "dense")
+
+
+def factored_equals_dense(case: _Case) -> None:
+    """The loss of factors is the loss of their inner products."""
+    factored = case.objective.factored(case.video, case.query, case.group)
+    dense = case.objective.dense(case.video @ case.query.T, case.group)
+    expect_same({"loss": dense}, {"loss": factored}, "from factors")
+
+
+def one_pair_is_enough(case: _Case) -> None:
+    """A batch of one pair has a finite loss."""
+    one = case.video[:1], case.query[:1], case.group[:1]
+    expect_scalar(case.objective.factored(*one), "factored of B = 1")
+    expect_scalar(case.objective.dense(one[0] @ one[1].T, one[2]), "dense of B = 1")
+
+
+def diagonal_is_positive(case: _Case) -> None:
+    """The loss is smaller where every video is most similar to its own query."""
+    similarity = 2 * torch.eye(PAIRS) - 1
+    group = torch.arange(PAIRS)
+    right = float(case.objective.dense(similarity, group))
+    wrong = float(case.objective.dense(-similarity, group))
+    expect(right < wrong, f"{right:.3g} for true pairs most similar, {wrong:.3g} for least")
+
+
+def order_changes_nothing(case: _Case) -> None:
+    """The order of the pairs does not change the loss."""
+    order = [4, 0, 5, 2, 1, 3]
+    before = case.objective.factored(case.video, case.query, case.group)
+    after = case.objective.factored(case.video[order], case.query[order], case.group[order])
+    expect_same({"loss": before}, {"loss": after}, "in another order")
+
+
+def gradients_flow(case: _Case) -> None:
+    """Gradients are finite and reach both sides, ties included."""
+    similarity = (case.video @ case.query.T).requires_grad_()
+    video, query = (side.clone().requires_grad_() for side in (case.video, case.query))
+    tied = torch.zeros(PAIRS, PAIRS, requires_grad=True)
+    losses = [
+        case.objective.dense(similarity, case.group),
+        case.objective.factored(video, query, case.group),
+        case.objective.dense(tied, case.group),
+    ]
+    torch.autograd.backward(losses)
+    leaves = {"similarity": similarity, "video": video, "query": query, "tied": tied}
+    for name, leaf in leaves.items():
+        expect(leaf.grad is not None and bool(leaf.grad.any()), f"no gradient reaches {name}")
+        expect_finite(leaf.grad if leaf.grad is not None else leaf, f"the gradient of {name}")
+
+
+def nothing_is_left_to_chance(case: _Case) -> None:
+    """The loss leaves nothing to chance."""
+
+    def compute() -> Row:
+        return {"loss": case.objective.factored(case.video, case.query, case.group)}
+
+    expect_own_draws(compute)
+
+
+def inputs_stay(case: _Case) -> None:
+    """Factors, similarity and groups are not changed."""
+    similarity = case.video @ case.query.T
+    with expect_unchanged(
+        video=case.video, query=case.query, group=case.group, similarity=similarity
+    ):
+        case.objective.factored(case.video, case.query, case.group)
+        case.objective.dense(similarity, case.group)
+
+
+_CHECKS = (
+    loss_is_a_number,
+    factored_equals_dense,
+    one_pair_is_enough,
+    diagonal_is_positive,
+    order_changes_nothing,
+    gradients_flow,
+    nothing_is_left_to_chance,
+    inputs_stay,
+)

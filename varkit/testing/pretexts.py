@@ -1,0 +1,187 @@
+"""What every pretext task promises (:class:`varkit.interfaces.PretextTask`)."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import torch
+from torch import Tensor, nn
+
+from varkit.draws import Draws
+from varkit.interfaces import PretextTask, TextEncoder
+from varkit.testing.checks import Result, expect, run
+from varkit.testing.probes import (
+    Row,
+    evaluation,
+    expect_finite,
+    expect_gradients,
+    expect_own_draws,
+    expect_same,
+    expect_scalar,
+    expect_serialisable,
+    expect_unchanged,
+    mode,
+    named_tensors,
+    pad_captions,
+    pad_clips,
+    pad_tokens,
+    seeded,
+    select,
+)
+from varkit.testing.stand_ins import (
+    DIM,
+    EXPERTS,
+    TEXTS,
+    Words,
+    make_clips,
+    make_representation,
+)
+from varkit.types import Batch, Captions, Representation
+
+
+@dataclass(frozen=True)
+class _Case:
+    pretext: PretextTask
+    fresh: PretextTask | None
+    video: Representation
+    query: Representation
+    batch: Batch
+
+    def loss(self) -> Tensor:
+        with evaluation(self.pretext):
+            return self.pretext(self.video, self.query, self.batch)
+
+    def rows(self, order: list[int]) -> _Case:
+        parts = (select(part, order) for part in (self.video, self.query, self.batch))
+        return _Case(self.pretext, self.fresh, *parts)
+
+
+def check_pretext(
+    pretext: PretextTask,
+    *,
+    query_encoder: TextEncoder | None = None,
+    dim: int = DIM,
+    experts: Sequence[str] = EXPERTS,
+    fresh: PretextTask | None = None,
+    subject: str = "pretext",
+) -> tuple[Result, ...]:
+    """Check a pretext task on 4 pairs of made-up videos and captions.
+
+    Args:
+        pretext: the component.
+        query_encoder: encodes the captions; by default a plain stand-in.
+        dim: D.
+        experts: the names of the E experts; the videos' tokens are named like them.
+        fresh: another instance of the same options, to load the first one's state into.
+        subject: what messages call it.
+
+    Raises:
+        ConformanceError: it breaks a promise.
+    """
+    encoder = Words(dim, experts) if query_encoder is None else query_encoder
+    captions = encoder.tokenize(TEXTS)
+    with evaluation(encoder):
+        query = encoder(captions)
+    size = len(TEXTS)
+    batch = Batch(
+        video=make_clips(dict.fromkeys(experts, 16)),
+        query=captions,
+        label=torch.tensor([1.0, 0.0, torch.nan, 1.0]),
+        group=torch.arange(size),
+        draws=Draws(3, tuple(f"video-{b}|query-{b}" for b in range(size))),
+    )
+    video = make_representation("video", size, dim=dim, experts=experts)
+    return run(subject, _CHECKS, _Case(pretext, fresh, video, query, batch))
+
+
+def loss_is_a_number(case: _Case) -> None:
+    """The loss is one finite number, for a batch of one pair too."""
+    expect_scalar(case.loss(), "the loss")
+    expect_scalar(case.rows([0]).loss(), "the loss of B = 1")
+
+
+def padding_changes_nothing(case: _Case) -> None:
+    """Further padding of clips, captions and tokens, whatever it holds, changes nothing."""
+    captions = case.batch.query
+    assert isinstance(captions, Captions)  # check_pretext made them
+    query = pad_captions(captions, 3)
+    batch = replace(case.batch, video=pad_clips(case.batch.video, 5), query=query)
+    padded = replace(
+        case, video=pad_tokens(case.video, 4), query=pad_tokens(case.query, 3), batch=batch
+    )
+    expect_same({"loss": case.loss()}, {"loss": padded.loss()}, "with more padding")
+
+
+def order_changes_nothing(case: _Case) -> None:
+    """The order of the pairs does not change the loss."""
+    moved = case.rows([2, 0, 3, 1]).loss()
+    expect_same({"loss": case.loss()}, {"loss": moved}, "in another order")
+
+
+def chance_is_in_draws(case: _Case) -> None:
+    """In evaluation mode the batch's draws are the only source of chance."""
+
+    def compute() -> Row:
+        return {"loss": case.loss()}
+
+    expect_own_draws(compute)
+
+
+def inputs_stay(case: _Case) -> None:
+    """Representations and batch are not changed."""
+    with expect_unchanged(video=case.video, query=case.query, batch=case.batch):
+        case.loss()
+
+
+def gradients_flow(case: _Case) -> None:
+    """The loss gives its own parameters, and a representation, finite gradients."""
+    leaves = {
+        name: part.detach().clone().requires_grad_()
+        for name, part in named_tensors({"video": case.video, "query": case.query}).items()
+        if part.is_floating_point()
+    }
+    video, query = (
+        Representation(
+            vectors=_under(leaves, f"['{side}'].vectors", whole.vectors),
+            weights=_under(leaves, f"['{side}'].weights", whole.weights),
+            tokens=_under(leaves, f"['{side}'].tokens", whole.tokens),
+            masks=whole.masks,
+        )
+        for side, whole in (("video", case.video), ("query", case.query))
+    )
+    with mode(case.pretext, training=True), seeded(1):
+        if isinstance(case.pretext, nn.Module):
+            case.pretext.zero_grad()
+        torch.autograd.backward(case.pretext(video, query, case.batch))
+    reached = [(name, leaf.grad) for name, leaf in leaves.items() if leaf.grad is not None]
+    for name, grad in reached:
+        expect_finite(grad, f"the gradient of {name}")
+    expect(any(bool(grad.any()) for _, grad in reached), "no gradient reaches a representation")
+    if isinstance(case.pretext, nn.Module):
+        expect_gradients(dict(case.pretext.named_parameters()))
+
+
+def state_is_complete(case: _Case) -> None:
+    """A fresh instance that loads the saved state gives the same loss."""
+
+    def compute(pretext: PretextTask) -> Row:
+        return {"loss": pretext(case.video, case.query, case.batch)}
+
+    expect_serialisable(case.pretext, case.fresh, compute)
+
+
+def _under(leaves: Row, prefix: str, parts: object) -> Row:
+    assert isinstance(parts, dict)
+    return {name: leaves[f"{prefix}[{name!r}]"] for name in parts}
+
+
+_CHECKS = (
+    loss_is_a_number,
+    padding_changes_nothing,
+    order_changes_nothing,
+    chance_is_in_draws,
+    inputs_stay,
+    gradients_flow,
+    state_is_complete,
+)

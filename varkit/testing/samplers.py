@@ -1,0 +1,143 @@
+"""What every sampler promises (:class:`varkit.interfaces.Sampler`)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from varkit.draws import Draws
+from varkit.errors import VarkitError
+from varkit.interfaces import Sampler
+from varkit.testing.checks import Result, expect, run
+from varkit.testing.probes import Row, expect_own_draws, expect_same, expect_unchanged
+from varkit.testing.stand_ins import LENGTHS
+
+
+@dataclass(frozen=True)
+class _Case:
+    sampler: Sampler
+    scores: Tensor
+    mask: Tensor
+    draws: Draws
+
+    def pick(self, *, training: bool = False) -> Tensor:
+        return self.sampler(self.scores, self.mask, self.draws, training=training)
+
+    def rows(self, order: list[int]) -> _Case:
+        """Return some of the videos, without the padding that all of them have."""
+        longest = int(self.mask[order].sum(1).max())
+        return _Case(
+            self.sampler,
+            self.scores[order, :longest],
+            self.mask[order, :longest],
+            self.draws.select(order),
+        )
+
+
+def check_sampler(sampler: Sampler, *, subject: str = "sampler") -> tuple[Result, ...]:
+    """Check a sampler.
+
+    Args:
+        sampler: the component.
+        subject: what messages call it.
+
+    Raises:
+        ConformanceError: it breaks a promise.
+    """
+    mask = torch.arange(max(LENGTHS)) < torch.tensor(LENGTHS)[:, None]
+    scores = torch.rand(mask.shape, generator=torch.Generator().manual_seed(3)) * mask
+    draws = Draws(5, tuple(f"video-{b}" for b in range(len(LENGTHS))))
+    return run(subject, _CHECKS, _Case(sampler, scores, mask, draws))
+
+
+def picks_are_positions(case: _Case) -> None:
+    """Picks are int64 of shape (B, N)."""
+    for training in (False, True):
+        picks = case.pick(training=training)
+        expect(isinstance(picks, Tensor), f"{type(picks).__name__}")
+        right = picks.ndim == 2 and len(picks) == len(case.mask) and picks.shape[1] > 0
+        expect(right, f"shape {tuple(picks.shape)} for B = {len(case.mask)}")
+        expect(picks.dtype == torch.int64, f"{picks.dtype}")
+
+
+def picks_are_real_clips(case: _Case) -> None:
+    """Every pick is a real clip, never padding."""
+    for training in (False, True):
+        picks = case.pick(training=training)
+        for video, (row, real) in enumerate(zip(picks.tolist(), case.mask, strict=True)):
+            wrong = [i for i in row if not 0 <= i < len(real) or not bool(real[i])]
+            count = int(real.sum())
+            expect(not wrong, f"video {video} has clips 0 to {count - 1}, but {wrong} were picked")
+
+
+def picks_ascend(case: _Case) -> None:
+    """The picks of a video ascend."""
+    for training in (False, True):
+        for row in case.pick(training=training):
+            expect(bool((row.diff() >= 0).all()), f"{row.tolist()}")
+
+
+def count_is_fixed(case: _Case) -> None:
+    """N is the same for every batch, however short its videos are."""
+    counts = {tuple(case.rows([b]).pick().shape) for b in range(len(case.mask))}
+    expect(len(counts) == 1, f"shapes {sorted(counts)} for videos of {LENGTHS} clips, one by one")
+
+
+def padding_changes_nothing(case: _Case) -> None:
+    """Further padding changes no pick."""
+    pad = torch.nn.functional.pad
+    padded = _Case(case.sampler, pad(case.scores, (0, 5)), pad(case.mask, (0, 5)), case.draws)
+    for training in (False, True):
+        before, after = case.pick(training=training), padded.pick(training=training)
+        expect_same({"picks": before}, {"picks": after}, "with 5 more positions of padding")
+
+
+def videos_are_independent(case: _Case) -> None:
+    """A video's picks depend on no other video of the batch, nor on its place there."""
+    together = case.pick()
+    for b in range(len(case.mask)):
+        alone = case.rows([b]).pick()
+        expect_same({"picks": together[[b]]}, {"picks": alone}, f"video {b} alone")
+    order = list(reversed(range(len(case.mask))))
+    expect_same({"picks": together[order]}, {"picks": case.rows(order).pick()}, "in reversed order")
+
+
+def chance_is_in_draws(case: _Case) -> None:
+    """The draws are the only source of chance."""
+    for training in (False, True):
+
+        def compute(training: bool = training) -> Row:
+            return {"picks": case.pick(training=training)}
+
+        expect_own_draws(compute)
+
+
+def inputs_stay(case: _Case) -> None:
+    """Scores and mask are not changed."""
+    with expect_unchanged(scores=case.scores, mask=case.mask):
+        case.pick(training=False)
+        case.pick(training=True)
+
+
+def scores_may_be_absent(case: _Case) -> None:
+    """Without scores it picks all the same, or says in a VarkitError that it needs a detector."""
+    try:
+        picks = case.sampler(None, case.mask, case.draws, training=False)
+    except VarkitError:
+        return
+    expect(len(picks) == len(case.mask), f"shape {tuple(picks.shape)}")
+
+
+_CHECKS = (
+    picks_are_positions,
+    picks_are_real_clips,
+    picks_ascend,
+    count_is_fixed,
+    padding_changes_nothing,
+    videos_are_independent,
+    chance_is_in_draws,
+    inputs_stay,
+    scores_may_be_absent,
+)

@@ -1,0 +1,298 @@
+"""Reads and writes recipes as YAML 1.2, and knows the place of every value.
+
+PyYAML reads YAML 1.1, in which ``no`` is false, ``12:30`` is 750, ``1e-3`` is text and the second
+of two equal keys wins. Here scalars follow YAML 1.2's core schema and equal keys are an error. A
+recipe says everything where it stands, so anchors, aliases and tags are refused; with them go
+alias bombs and constructed objects. Every fault becomes a RecipeError with file, line and column.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import yaml
+from yaml import MappingNode, Node, ScalarNode, SequenceNode
+
+from varkit.errors import RecipeError
+
+MAX_BYTES = 128 * 1024
+"""Longest file that is read: some fifty times a recipe, and read in well under a second."""
+MAX_DEPTH = 20
+"""Deepest nesting that is read: some five times a recipe's."""
+
+KeyPath = tuple[str | int, ...]
+"""Where a value stands: keys and list positions from the top, e.g. ``("train", "lr")``."""
+
+
+@dataclass(frozen=True)
+class Document:
+    """A parsed file.
+
+    Attributes:
+        file: its name in messages.
+        value: mappings, lists, text, numbers, booleans and None.
+        places: the (line, column), from 1, of every value; of a mapping's value, its key's.
+    """
+
+    file: str
+    value: Any
+    places: Mapping[KeyPath, tuple[int, int]]
+
+
+def load(path: Path, file: str | None = None) -> Document:
+    """Read a YAML file.
+
+    Args:
+        path: the file.
+        file: its name in messages; by default the path.
+
+    Raises:
+        RecipeError: it cannot be read, or :func:`parse` refuses it.
+    """
+    file = str(path) if file is None else file
+    if not path.is_file():  # opening a pipe or a device could hang
+        raise RecipeError([f"{file}: {'not a file' if path.exists() else 'no such file'}"])
+    try:
+        with path.open("rb") as stream:
+            data = stream.read(MAX_BYTES + 1)
+    except OSError as error:
+        raise RecipeError([f"{file}: cannot be read: {error.strerror}"]) from error
+    return parse(data, file)
+
+
+def parse(data: bytes, file: str) -> Document:
+    """Parse one YAML document.
+
+    Args:
+        data: UTF-8 text.
+        file: its name in messages.
+
+    Raises:
+        RecipeError: the text is no YAML, or one of the traps named above; with line and column.
+    """
+    text = _decode(data, file)
+    loader = _Loader(text)
+    try:
+        node = loader.get_single_node()
+    except yaml.MarkedYAMLError as error:
+        mark = error.problem_mark or error.context_mark or loader.get_mark()
+        place = f"{file}:{mark.line + 1}:{mark.column + 1}"
+        raise RecipeError([f"{place}: {_reason(error)}"]) from None
+    except (ValueError, OverflowError) as error:  # an escape such as "\UFFFFFFFF"
+        place = f"{file}:{loader.line + 1}:{loader.column + 1}"
+        raise RecipeError([f"{place}: not YAML: {error}"]) from None
+    if node is None:
+        raise RecipeError([f"{file}:1:1: empty; nothing but comments"])
+    reader = _Reader(file)
+    value = reader.value(node, ())
+    if reader.problems:
+        raise RecipeError(reader.problems)
+    return Document(file, value, reader.places)
+
+
+def parse_value(text: str, file: str) -> Any:
+    """Parse a value given on the command line: a scalar, ``[a, b]`` or ``{a: 1}``.
+
+    Raises:
+        RecipeError: it is no YAML.
+    """
+    return parse(text.encode("utf-8", "surrogateescape"), file).value
+
+
+def dump(value: Mapping[str, Any], comments: Mapping[KeyPath, str] | None = None) -> str:
+    """Write nested mappings as block YAML, one line a leaf.
+
+    Args:
+        value: nested mappings; everything else in them is a leaf and is written on its line.
+        comments: what to say behind a line, by the leaf's place.
+
+    Returns:
+        Text that :func:`parse`, and any YAML 1.1 or 1.2 reader, reads as ``value``.
+    """
+    lines = list(_lines(value, ()))
+    width = max((len(line) for line, _ in lines), default=0)
+    shown = (
+        f"{line:<{width}}  # {comments[path]}" if comments and path in comments else line
+        for line, path in lines
+    )
+    return "".join(f"{line}\n" for line in shown)
+
+
+def _lines(value: Mapping[str, Any], path: KeyPath) -> Iterator[tuple[str, KeyPath]]:
+    for key, item in value.items():
+        here = (*path, key)
+        head = f"{'  ' * len(path)}{_flow(key)}:"
+        if isinstance(item, Mapping) and item:
+            yield head, here
+            yield from _lines(item, here)
+        else:
+            yield f"{head} {_flow(item)}", here
+
+
+def _flow(value: Any) -> str:
+    """Write a leaf; inside a list, where the emitter adds no document end."""
+    text: str = yaml.dump(
+        [value],
+        Dumper=_Dumper,
+        default_flow_style=True,
+        width=float("inf"),
+        allow_unicode=True,
+        sort_keys=False,
+    )
+    return text.strip()[1:-1]
+
+
+def _decode(data: bytes, file: str) -> str:
+    if len(data) > MAX_BYTES:
+        raise RecipeError([f"{file}: larger than {MAX_BYTES // 1024} KiB; no recipe is"])
+    try:
+        text = data.decode("utf-8")
+    except UnicodeDecodeError as error:
+        where = _line_and_column(data[: error.start].decode("utf-8", "replace"))
+        raise RecipeError([f"{file}:{where}: not UTF-8"]) from None
+    if text.startswith("\ufeff"):
+        raise RecipeError([f"{file}:1:1: a byte order mark; save the file as UTF-8 without one"])
+    unprintable = yaml.reader.Reader.NON_PRINTABLE.search(text)
+    if unprintable:
+        where = _line_and_column(text[: unprintable.start()])
+        raise RecipeError([f"{file}:{where}: character {unprintable.group()!r} is not allowed"])
+    return text
+
+
+def _line_and_column(before: str) -> str:
+    return f"{before.count(chr(10)) + 1}:{len(before) - before.rfind(chr(10))}"
+
+
+def _reason(error: yaml.MarkedYAMLError) -> str:
+    problem = str(error.problem)
+    if isinstance(error, _RefusedError):
+        return problem
+    if "'\\t'" in problem:
+        return "a tab; YAML is indented with spaces"
+    context = f"{error.context}: " if error.context else ""
+    return f"not YAML: {context}{problem}"
+
+
+_CORE: tuple[tuple[str, str, str], ...] = (
+    ("null", r"null|Null|NULL|~|", "nN~"),
+    ("bool", r"true|True|TRUE|false|False|FALSE", "tTfF"),
+    ("int", r"[-+]?[0-9]+|0o[0-7]+|0x[0-9a-fA-F]+", "-+0123456789"),
+    (
+        "float",
+        r"[-+]?(\.[0-9]+|[0-9]+(\.[0-9]*)?)([eE][-+]?[0-9]+)?"
+        r"|[-+]?\.(inf|Inf|INF)|\.(nan|NaN|NAN)",
+        "-+.0123456789",
+    ),
+)
+"""YAML 1.2 core schema (section 10.3.2): tag, pattern, first characters."""
+
+
+class _Loader(yaml.SafeLoader):
+    """Composes nodes under the core schema, without anchors, aliases, tags and deep nesting."""
+
+    yaml_implicit_resolvers: dict[str, Any] = {}  # noqa: RUF012  # PyYAML copies it on change
+    depth = 0
+
+    def compose_node(self, parent: Node | None, index: Any) -> Node | None:
+        event: Any = self.peek_event()  # type: ignore[no-untyped-call]
+        if getattr(event, "anchor", None) is not None:  # an alias names its anchor too
+            problem = "anchors and aliases (&, *) are not allowed; write the value out"
+        elif getattr(event, "tag", None) is not None:
+            tag = event.tag.replace("tag:yaml.org,2002:", "!!")
+            problem = f"tag {tag!r} is not allowed; a recipe holds plain values"
+        elif self.depth == MAX_DEPTH:
+            problem = f"nested deeper than {MAX_DEPTH} levels"
+        else:
+            self.depth += 1
+            node = super().compose_node(parent, index)
+            self.depth -= 1
+            return node
+        raise _RefusedError(None, None, problem, event.start_mark)
+
+
+class _RefusedError(yaml.MarkedYAMLError):
+    """YAML, but nothing that a recipe may hold."""
+
+
+class _Dumper(yaml.SafeDumper):
+    """Quotes what YAML 1.1 (inherited) or 1.2 (added below) would not read back as text."""
+
+
+for _tag, _pattern, _first in _CORE:
+    for _class in (_Loader, _Dumper):
+        _class.add_implicit_resolver(
+            f"tag:yaml.org,2002:{_tag}", re.compile(rf"(?:{_pattern})\Z"), [*_first, ""]
+        )
+
+
+def _represent_text(dumper: yaml.SafeDumper, text: str) -> ScalarNode:
+    style = '"' if "\n" in text else None  # a single-quoted text would run over several lines
+    return dumper.represent_scalar("tag:yaml.org,2002:str", text, style=style)
+
+
+_Dumper.add_representer(str, _represent_text)
+_Dumper.add_representer(tuple, yaml.SafeDumper.represent_list)
+
+
+class _Reader:
+    """Turns nodes into values; collects places and all problems."""
+
+    def __init__(self, file: str) -> None:
+        self.file = file
+        self.places: dict[KeyPath, tuple[int, int]] = {}
+        self.problems: list[str] = []
+
+    def value(self, node: Node, path: KeyPath) -> Any:
+        self.places.setdefault(path, _place(node))
+        if isinstance(node, MappingNode):
+            return self._mapping(node, path)
+        if isinstance(node, SequenceNode):
+            return [self.value(item, (*path, i)) for i, item in enumerate(node.value)]
+        return self._scalar(node)
+
+    def _mapping(self, node: MappingNode, path: KeyPath) -> dict[str, Any]:
+        found: dict[str, Any] = {}
+        for key_node, value_node in node.value:
+            key = self._scalar(key_node) if isinstance(key_node, ScalarNode) else None
+            if not isinstance(key, str):
+                self._problem(key_node, "a key must be text; put it in quotes")
+                continue
+            here = (*path, key)
+            if key in found:
+                line, _ = self.places[here]
+                self._problem(key_node, f"{key!r} is given twice, first on line {line}")
+                continue
+            self.places[here] = _place(key_node)
+            found[key] = self.value(value_node, here)
+        return found
+
+    def _scalar(self, node: Node) -> Any:
+        text = str(node.value)
+        try:
+            match node.tag.rpartition(":")[2]:
+                case "null":
+                    return None
+                case "bool":
+                    return text.lower() == "true"
+                case "int":
+                    base = {"0o": 8, "0x": 16}.get(text[:2], 10)
+                    return int(text, base)
+                case "float":
+                    return float(re.sub(r"\.(?=inf|nan)", "", text.lower()))
+        except ValueError:  # Python reads no number of more than some 4,000 digits
+            self._problem(node, "a number with too many digits")
+        if any("\ud800" <= character <= "\udfff" for character in text):
+            self._problem(node, "an escaped surrogate is no character")
+        return text
+
+    def _problem(self, node: Node, message: str) -> None:
+        line, column = _place(node)
+        self.problems.append(f"{self.file}:{line}:{column}: {message}")
+
+
+def _place(node: Node) -> tuple[int, int]:
+    return node.start_mark.line + 1, node.start_mark.column + 1
