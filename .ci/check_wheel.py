@@ -9,6 +9,7 @@ NEEDED = (
     r"varkit/_recipes/alan_ucf\.yaml",
     r"varkit/_recipes/alan_xd\.yaml",
     r"varkit/report/.*\.j2",
+    r"varkit/templates/sampler\.py",
     r"varkit_alan/__init__\.py",
     r"varkit_baselines/__init__\.py",
     r"varkit_benchmarks/simulator/__init__\.py",

@@ -49,7 +49,6 @@ def on_ranks(world: int, function, *arguments) -> None:
 def train(folder: str) -> None:
     """Train the audio model without dropout: all that is left of chance belongs to items."""
     torch.manual_seed(0)
-    torch.set_default_dtype(torch.float64)
     dataset, experts = Toy(query="audio"), ("object", "motion")
     samplers = {"fixed": FixedFrame(count=3), "anomaly": AnomalyLed(count=3)}
 
@@ -64,7 +63,7 @@ def train(folder: str) -> None:
         detector=DetectorSettings(),
     )
     Trainer(
-        _Double(model),
+        widened(model),
         dataset,
         dataset.split("train"),
         dataset.split("test"),
@@ -76,7 +75,7 @@ def train(folder: str) -> None:
     ).run()
 
 
-def _Double(model: RetrievalModel) -> RetrievalModel:  # noqa: N802
+def widened(model: RetrievalModel) -> RetrievalModel:
     """Feed float64, so that only mistakes are larger than rounding."""
     from dataclasses import replace
 
@@ -84,6 +83,7 @@ def _Double(model: RetrievalModel) -> RetrievalModel:  # noqa: N802
         clips = inputs[0]
         return (replace(clips, streams={k: v.double() for k, v in clips.streams.items()}),)
 
+    model.double()
     model.video.register_forward_pre_hook(widen)
     model.query.register_forward_pre_hook(widen)
     return model
@@ -92,13 +92,17 @@ def _Double(model: RetrievalModel) -> RetrievalModel:  # noqa: N802
 def test_two_ranks_train_like_one(tmp_path):
     on_ranks(1, train, str(tmp_path / "one"))
     on_ranks(2, train, str(tmp_path / "two"))
-    one, two = (
-        checkpoint.load(tmp_path / name / "models" / "last.safetensors")[0]
-        for name in ("one", "two")
+    (one, _), (two, _) = (
+        checkpoint.load_newest(tmp_path / name / "checkpoints") for name in ("one", "two")
     )
     assert one.keys() == two.keys()
     for key in one:
-        torch.testing.assert_close(one[key], two[key], rtol=1e-5, atol=1e-6, msg=key)
+        # The bias of keys before a softmax and of a gate before batch normalisation change
+        # nothing, so their gradient is rounding noise, which Adam scales up to a full step; the
+        # running mean holds the gate's bias.
+        noise = key.endswith(("in_proj_bias", "gate.bias", "norm.running_mean"))
+        if not (key.startswith("model/") and noise):
+            torch.testing.assert_close(one[key], two[key], rtol=1e-9, atol=1e-12, msg=key)
 
 
 def check_parts(folder: str) -> None:

@@ -12,8 +12,9 @@ from varkit.interfaces import Dataset, Detector, Encoder
 from varkit.model import RetrievalModel, Weighted
 from varkit.options import AlignmentSettings, DetectorSettings, PretextSettings
 from varkit.plugins import Plugins
-from varkit.recipe import Component, Recipe
+from varkit.recipe import Recipe
 from varkit.schema import construct
+from varkit.sections import Component
 
 
 def build_dataset(recipe: Recipe, plugins: Plugins) -> Dataset:

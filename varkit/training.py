@@ -115,7 +115,7 @@ class Trainer:
         self.seed = seed
         self.folder = folder
         self.identity = identity
-        self.stop = stop or StopRequest()
+        self.stop = StopRequest() if stop is None else stop
         self.device = next(model.parameters()).device
         self.micro_batch = train.batch_size // train.accumulate
         self.updates = steps_per_epoch(train_items, self.micro_batch) // train.accumulate
@@ -141,9 +141,7 @@ class Trainer:
         self._parallel: nn.Module = model
         if world > 1:
             distributed.globalise_batch_norm(model)
-            self._parallel = DistributedDataParallel(
-                model, find_unused_parameters=True, broadcast_buffers=False
-            )
+            self._parallel = DistributedDataParallel(model, find_unused_parameters=True)
 
     def run(self) -> None:
         """Train to the end, from wherever the newest checkpoint is.
@@ -227,7 +225,7 @@ class Trainer:
                     + f"; videos of the batch: {', '.join(batch.video.draws.items[:8])} ...",
                     hint="lower train.lr, or set train.clip_norm=1; the newest checkpoint is sound",
                 )
-            self.scaler.scale(losses["total"] / options.accumulate).backward()
+            self.scaler.scale(losses["total"] / options.accumulate).backward()  # type: ignore[no-untyped-call]
         return values
 
     def _update(self, batch: Batch) -> tuple[float, float]:

@@ -7,6 +7,7 @@ from itertools import pairwise
 import torch
 from torch import Tensor, nn
 
+from varkit.distributed import global_mean
 from varkit.errors import VarkitError
 from varkit.types import Count, Rate
 
@@ -105,4 +106,4 @@ class TemporalConvolution(nn.Module):
         known = ~label.isnan()
         y = label.masked_fill(~known, 0)
         each = -(y * rho.log() + (1 - y) * (1 - rho).log())
-        return each.masked_fill(~known, 0).sum() / known.sum().clamp(min=1)
+        return global_mean(each, known)

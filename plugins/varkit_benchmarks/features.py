@@ -226,5 +226,5 @@ def _reason(error: Exception) -> FeatureError:
     if isinstance(error, FeatureError):
         return error
     if isinstance(error, FileNotFoundError):
-        return FeatureError("there is no such file")
+        return FeatureError("is not there")
     return FeatureError(f"cannot be read: {str(error) or type(error).__name__}")

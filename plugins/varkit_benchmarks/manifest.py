@@ -74,11 +74,13 @@ def read_manifest(
     rows, columns = _rows(path)
     wanted = ["video", "split", "caption" if query == "text" else "audio", *streams.values()]
     lacking = [name for name in dict.fromkeys(wanted) if name not in columns]
+    if not rows:
+        raise DataError(f"{path} has no rows")
     if lacking:
+        close = "".join(did_you_mean(name, columns) for name in lacking)
         raise DataError(
-            f"{path} has no column "
-            + ", ".join(repr(name) + did_you_mean(name, columns) for name in lacking)
-            + f" It has: {', '.join(columns)}."
+            f"{path} has no column {', '.join(map(repr, lacking))}.{close} "
+            f"It has: {', '.join(columns)}."
         )
     faults: list[str] = []
     videos: dict[str, Video] = {}
@@ -92,8 +94,6 @@ def read_manifest(
         more = [f"... and {len(faults) - SHOWN} more"] if len(faults) > SHOWN else []
         count = f"{len(faults)} fault{'s' if len(faults) > 1 else ''}"
         raise DataError("\n  ".join([f"{path} has {count}:", *faults[:SHOWN], *more]))
-    if not videos:
-        raise DataError(f"{path} has no rows")
     return videos
 
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import sys
+from contextlib import redirect_stdout
 from typing import TYPE_CHECKING
 
 import click
@@ -17,7 +19,8 @@ def plugins(as_json: bool) -> None:
     """List every component of every plugin, and the plugins that failed to load."""
     from varkit.plugins import load_plugins
 
-    loaded = load_plugins()
+    with redirect_stdout(sys.stderr):  # a plugin that prints at import must not spoil the JSON
+        loaded = load_plugins()
     if as_json:
         click.echo(json.dumps(_listing(loaded), indent=2))
     else:
@@ -45,12 +48,15 @@ def _show(loaded: Plugins) -> None:
     from rich.table import Table
     from rich.text import Text
 
-    table = Table("kind", "name", "plugin", "summary", "from", box=None, pad_edge=False)
+    table = Table(box=None, pad_edge=False)
+    for column in ("kind", "name", "plugin"):
+        table.add_column(column, no_wrap=True)
+    table.add_column("summary and class")
     for entry in loaded.registry:
-        plugin = f"{entry.plugin} {entry.version}"
-        cells = (entry.kind, entry.name, plugin, entry.summary, _target(entry.target))
         # Text, since a plugin's words are no markup.
-        table.add_row(*map(Text, cells))
+        words = Text(f"{entry.summary}\n").append(_target(entry.target), style="dim")
+        plugin = f"{entry.plugin} {entry.version}"
+        table.add_row(*map(Text, (entry.kind, entry.name, plugin)), words)
     Console().print(table)
     for failure in loaded.failures:
         click.secho(f"plugin {failure.plugin} failed to load: {failure.reason}", fg="red", err=True)

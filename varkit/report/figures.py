@@ -70,7 +70,7 @@ def training_curves(logs: Mapping[str, Sequence[Mapping[str, Any]]], mark: str) 
     panels += [(name, "epoch", lines) for name, lines in scores.items()]
     if not panels:
         return ""
-    columns = min(3, len(panels))
+    columns = 2 if len(panels) == 4 else min(3, len(panels))
     rows = -(-len(panels) // columns)
     with matplotlib.rc_context(STYLE):
         figure = Figure(figsize=(9.6, 2.4 * rows), layout="constrained")
@@ -120,6 +120,7 @@ def sampling_picture(example: Mapping[str, Any], name: str, mark: str) -> str:
         rows.tick_params(axis="y", length=0)
         rows.spines["left"].set_visible(False)
         rows.set_xlim(0, float(example["seconds"]))
+        rows.xaxis.set_major_locator(MaxNLocator(8, steps=[1, 1.5, 3, 6, 10]))
         rows.xaxis.set_major_formatter(FuncFormatter(_clock))
         rows.set_xlabel("time (min:s)")
         return _svg(figure, name, f"Time line of {example['video']}{mark}")

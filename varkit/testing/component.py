@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
 from varkit.errors import PluginError, VarkitError
 from varkit.interfaces import SUPPLIED
 from varkit.registry import Kind
-from varkit.schema import construct
+from varkit.schema import check_options, construct
 from varkit.testing.alignments import check_alignment
 from varkit.testing.checks import ConformanceError, Result
 from varkit.testing.datasets import check_dataset
@@ -31,6 +31,18 @@ from varkit.testing.stand_ins import (
     Words,
 )
 
+_MODEL = ("dim", "experts", "samplers", "detector")
+_GIVEN: Mapping[Kind, tuple[str, ...]] = {
+    "dataset": (),
+    "sampler": (),
+    "detector": ("width",),
+    "encoder": (*_MODEL, "widths"),
+    "alignment": (*_MODEL, "query_encoder"),
+    "pretext": (*_MODEL, "query_encoder"),
+    "objective": (*_MODEL, "query_encoder"),
+}
+"""What the build of a recipe supplies to each kind."""
+
 
 class MissingError(PluginError):
     """A component cannot be checked on this machine, because of what it lacks."""
@@ -50,7 +62,7 @@ def check(
     Args:
         kind: of the component.
         component: its class.
-        options: its recipe options; by default those of ``example``, else its defaults.
+        options: its recipe options; they win over those of ``example``.
 
     Raises:
         ConformanceError: it breaks a promise; the error lists all that it breaks.
@@ -60,68 +72,70 @@ def check(
     with tempfile.TemporaryDirectory(prefix="varkit-check-") as folder, seeded(0):
         try:
             given = dict(component.example(Path(folder))) if hasattr(component, "example") else {}
-        except Exception as error:
-            raise _unbuilt(subject, error) from error
-        given |= options or {}
-        chosen = {name: value for name, value in given.items() if name not in SUPPLIED}
-        if hasattr(component, "missing"):
-            try:
-                lacking = component.missing(**chosen)
-            except Exception as error:
-                raise _unbuilt(subject, error) from error
+            given |= options or {}
+            chosen = {name: value for name, value in given.items() if name not in SUPPLIED}
+            complete, problems = check_options(component, chosen)
+            if problems:
+                lines = (f"option {'.'.join(map(str, path))} {what}" for path, what in problems)
+                raise PluginError("; ".join(lines))
+            lacking = component.missing(**complete) if hasattr(component, "missing") else []
             if lacking:
-                raise MissingError(f"{subject} cannot run here: {'; '.join(lacking)}")
-        supplied = _stand_ins() | {n: value for n, value in given.items() if n in SUPPLIED}
-        return _check_built(kind, component, chosen, supplied, subject)
+                raise MissingError(f"{subject} cannot be checked here: {'; '.join(lacking)}")
+            supplied = _stand_ins() | {n: value for n, value in given.items() if n in SUPPLIED}
+            build = _builder(kind, component, complete, supplied)
+            built, fresh = build(), build()
+        except MissingError:
+            raise
+        except Exception as error:
+            known = isinstance(error, VarkitError)
+            said = str(error) if known else f"{type(error).__name__}: {error}"
+            promise = "It can be built from its example, or from its defaults where it has none"
+            failed = Result("can_be_built", promise, said)
+            raise ConformanceError(subject, [failed]) from error
+        return _check_built(kind, built, fresh, supplied, subject)
 
 
 def _check_built(
-    kind: Kind,
-    component: type[Any],
-    options: Mapping[str, Any],
-    supplied: dict[str, Any],
-    subject: str,
+    kind: Kind, built: Any, fresh: Any, supplied: Mapping[str, Any], subject: str
 ) -> tuple[Result, ...]:
-    try:
-        built = _build(kind, component, options, supplied)
-        fresh = _build(kind, component, options, supplied)
-    except Exception as error:
-        raise _unbuilt(subject, error) from error
-    given: dict[str, Any] = {"subject": subject}
+    given: dict[str, Any] = {"fresh": fresh, "subject": subject}
     sizes = {name: supplied[name] for name in ("dim", "experts")}
     match kind:
         case "sampler":
-            return check_sampler(built, **given)
+            return check_sampler(built, subject=subject)
+        case "dataset":
+            return check_dataset(built, **given)
         case "objective":
             return check_objective(built, **given)
-        case "dataset":
-            return check_dataset(built, fresh=fresh, **given)
         case "detector":
-            return check_detector(built, supplied["width"], fresh=fresh, **given)
+            return check_detector(built, supplied["width"], **given)
         case "alignment":
-            return check_alignment(built, fresh=fresh, **sizes, **given)
+            return check_alignment(built, **sizes, **given)
         case "encoder":
-            return check_encoder(built, fresh=fresh, widths=supplied["widths"], **sizes, **given)
+            return check_encoder(built, widths=supplied["widths"], **sizes, **given)
         case "pretext":
-            encoder = supplied["query_encoder"]
-            return check_pretext(built, fresh=fresh, query_encoder=encoder, **sizes, **given)
+            return check_pretext(built, query_encoder=supplied["query_encoder"], **sizes, **given)
 
 
-def _build(
+def _builder(
     kind: Kind, component: type[Any], options: Mapping[str, Any], supplied: dict[str, Any]
-) -> Any:
-    try:
-        return construct(component, options, supplied)
-    except VarkitError as error:
-        if kind != "encoder" or supplied["widths"] == SOUND_WIDTHS:
-            raise
-        # It may be an encoder of sounds, which refuses the streams of a video.
+) -> Callable[[], Any]:
+    """Return what builds the component; it may change ``supplied["widths"]`` to a sound's."""
+
+    def build() -> Any:
+        return construct(component, options, {name: supplied[name] for name in _GIVEN[kind]})
+
+    if kind == "encoder" and supplied["widths"] is WIDTHS:
         try:
-            built = construct(component, options, supplied | {"widths": SOUND_WIDTHS})
-        except VarkitError:
-            raise error from None
-        supplied["widths"] = SOUND_WIDTHS
-        return built
+            build()
+        except VarkitError as error:
+            # It may be an encoder of sounds, which refuses the streams of a video.
+            supplied["widths"] = SOUND_WIDTHS
+            try:
+                build()
+            except VarkitError:
+                raise error from None
+    return build
 
 
 def _stand_ins() -> dict[str, Any]:
@@ -134,9 +148,3 @@ def _stand_ins() -> dict[str, Any]:
         "detector": Linear,
         "query_encoder": Words(DIM, EXPERTS),
     }
-
-
-def _unbuilt(subject: str, error: Exception) -> ConformanceError:
-    said = str(error) if isinstance(error, VarkitError) else f"{type(error).__name__}: {error}"
-    promise = "It can be built from its example, or from its defaults where it has none"
-    return ConformanceError(subject, [Result("can_be_built", promise, said)])

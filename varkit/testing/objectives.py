@@ -16,6 +16,7 @@ from varkit.testing.probes import (
     expect_own_draws,
     expect_same,
     expect_scalar,
+    expect_serialisable,
     expect_unchanged,
 )
 
@@ -25,16 +26,20 @@ PAIRS, WIDTH = 6, 8
 @dataclass(frozen=True)
 class _Case:
     objective: Objective
+    fresh: Objective | None
     video: Tensor
     query: Tensor
     group: Tensor
 
 
-def check_objective(objective: Objective, *, subject: str = "objective") -> tuple[Result, ...]:
+def check_objective(
+    objective: Objective, *, fresh: Objective | None = None, subject: str = "objective"
+) -> tuple[Result, ...]:
     """Check an objective on 6 made-up pairs, two of which have the same query.
 
     Args:
         objective: the component.
+        fresh: another instance of the same options, to load the first one's state into.
         subject: what messages call it.
 
     Raises:
@@ -45,7 +50,7 @@ def check_objective(objective: Objective, *, subject: str = "objective") -> tupl
     query = F.normalize(torch.randn(PAIRS, WIDTH, generator=generator), dim=1)
     group = torch.tensor([0, 1, 2, 1, 3, 4])
     query[3] = query[1]
-    return run(subject, _CHECKS, _Case(objective, video, query, group))
+    return run(subject, _CHECKS, _Case(objective, fresh, video, query, group))
 
 
 def loss_is_a_number(case: _Case) -> None:
@@ -121,6 +126,15 @@ def inputs_stay(case: _Case) -> None:
         case.objective.dense(similarity, case.group)
 
 
+def state_is_complete(case: _Case) -> None:
+    """A fresh instance that loads the saved state gives the same loss."""
+
+    def compute(objective: Objective) -> Row:
+        return {"loss": objective.factored(case.video, case.query, case.group)}
+
+    expect_serialisable(case.objective, case.fresh, compute)
+
+
 _CHECKS = (
     loss_is_a_number,
     factored_equals_dense,
@@ -130,4 +144,5 @@ _CHECKS = (
     gradients_flow,
     nothing_is_left_to_chance,
     inputs_stay,
+    state_is_complete,
 )

@@ -1,0 +1,161 @@
+"""Writes the parts of the documentation that the program knows best, from the program.
+
+``docs/conf.py`` calls :func:`write` before every build. An option without a word of documentation
+stops the build, and fails ``tests/test_docs.py``.
+"""
+
+from __future__ import annotations
+
+import inspect
+import json
+import re
+from collections.abc import Iterator
+from importlib.metadata import entry_points
+from pathlib import Path
+from typing import Any
+
+import click
+
+from varkit import hookspecs
+from varkit.cli import main
+from varkit.interfaces import SUPPLIED
+from varkit.plugins import Plugins, load_plugins
+from varkit.registry import KINDS
+from varkit.schema import describe, options_of
+from varkit.sections import SECTIONS
+
+COMPONENTS = """\
+# Components and their options
+
+Every component that varkit ships and every option of its recipe block, made from the program.
+`varkit plugins` lists them together with whatever else is installed.
+"""
+
+
+def write(folder: Path) -> None:
+    """Write all generated pages; files whose name begins with ``_`` are parts of other pages."""
+    folder.mkdir(exist_ok=True)
+    pages = {
+        "components.md": components(),
+        "_sections.md": sections(),
+        "_section_options.md": section_options(),
+        "_hooks.md": hooks(),
+        "_supplied.md": supplied(),
+        "_commands.md": commands(),
+    }
+    for name, text in pages.items():
+        (folder / name).write_text(text, encoding="utf-8")
+
+
+def own_plugins() -> Plugins:
+    """Load varkit's own plugins, and none of whatever else is installed."""
+    points = entry_points(group=hookspecs.GROUP)
+    return load_plugins(installed=[p for p in points if p.dist and p.dist.name == "varkit"])
+
+
+def components() -> str:
+    """Return a page with every component and its options."""
+    parts = [COMPONENTS]
+    registry = own_plugins().registry
+    for kind in KINDS:
+        parts.append(f"## {kind.capitalize()}s\n")
+        for entry in registry:
+            if entry.kind == kind:
+                parts.append(f"### {entry.name}\n")
+                parts.append(f"{entry.summary} (plugin {entry.plugin})\n")
+                parts.append(option_table(entry.load()))
+    return "\n".join(parts)
+
+
+def sections() -> str:
+    """Return a table of a recipe's sections."""
+    rows = []
+    for name, section in SECTIONS.items():
+        holds = section.kind or "options"
+        if section.named:
+            holds = f"{section.kind}s, each under a name of your choice"
+        need = "yes" if section.required else "no"
+        rows.append((f"`{name}`", section.summary, holds, need))
+    return table(("section", "what it is", "holds", "required"), rows)
+
+
+def section_options() -> str:
+    """Return a table of options for every section in which varkit itself reads some."""
+    parts = []
+    for name, section in SECTIONS.items():
+        if options_of(section.options):
+            beside = ", beside `use`" if section.kind else ""
+            parts.append(f"### {name}{'.NAME' if section.named else ''}{beside}\n")
+            parts.append(option_table(section.options))
+    return "\n".join(parts)
+
+
+def hooks() -> str:
+    """Return a table of every hook."""
+    functions = [getattr(hookspecs, f"register_{kind}s") for kind in KINDS]
+    rows = [
+        (f"`{f.__name__}({', '.join(inspect.signature(f).parameters)})`", plain(f.__doc__ or ""))
+        for f in functions
+    ]
+    return table(("hook", "what it is for"), rows)
+
+
+def supplied() -> str:
+    """Return a table of what a constructor may ask for as a positional argument."""
+    parts = [(name, *text.split(": ", 1)) for name, text in SUPPLIED.items()]
+    rows = [(f"`{name}`", f"`{kind}`", meaning) for name, kind, meaning in parts]
+    return table(("argument", "type", "what it is"), rows)
+
+
+def commands() -> str:
+    """Return a table of every command."""
+    rows = [(f"`{' '.join(path)}`", command.get_short_help_str(200)) for path, command in verbs()]
+    return table(("command", "what it does"), rows)
+
+
+def verbs(
+    group: click.Group = main, path: tuple[str, ...] = ("varkit",)
+) -> Iterator[tuple[tuple[str, ...], click.Command]]:
+    """Yield every command that does something, and how it is called."""
+    context = click.Context(group)
+    for name in group.list_commands(context):
+        command = group.get_command(context, name)
+        if isinstance(command, click.Group):
+            yield from verbs(command, (*path, name))
+        elif command is not None:
+            yield (*path, name), command
+
+
+def option_table(cls: type[Any]) -> str:
+    """Return a table of the options of a component or a recipe's section.
+
+    Raises:
+        ValueError: an option has no documentation.
+    """
+    rows = []
+    for option in options_of(cls).values():
+        if not option.doc:
+            raise ValueError(f"{cls.__module__}.{cls.__name__}: {option.name} is not documented")
+        default = "required" if option.required else f"`{shown(option.plain_default())}`"
+        allowed = describe(option.annotation)
+        rows.append((f"`{option.name}`", allowed, default, plain(option.doc)))
+    return table(("option", "value", "default", "meaning"), rows) if rows else "No options.\n"
+
+
+def shown(value: Any) -> str:
+    """Return a default as a recipe would write it."""
+    return f"{value:.6g}" if isinstance(value, float) else json.dumps(value)
+
+
+def plain(text: str) -> str:
+    """Return docstring text on one line, without Sphinx's roles."""
+    text = re.sub(r":\w+:`~?(?:[\w.]+\.)?(\w+)`", r"`\1`", text.replace("``", "`"))
+    return " ".join(text.split())
+
+
+def table(head: tuple[str, ...], rows: list[tuple[str, ...]]) -> str:
+    """Return a Markdown table."""
+    lines = [head, tuple("---" for _ in head), *rows]
+    return "".join(
+        f"| {' | '.join(cell.replace('|', chr(92) + '|') for cell in line)} |\n" for line in lines
+    )

@@ -1,0 +1,75 @@
+"""ALAN's two alignments: both are a weighted cosine, of different vectors."""
+
+from __future__ import annotations
+
+from typing import ClassVar, Literal
+
+import torch
+from torch import Tensor
+
+from varkit.errors import VarkitError
+from varkit.types import Representation
+
+
+def unit(x: Tensor) -> Tensor:
+    """Scale the last dimension to length 1, in at least fp32.
+
+    A zero vector has no direction: it stays 0, and so does its gradient.
+    """
+    x = x.to(torch.promote_types(x.dtype, torch.float32))
+    norm = torch.linalg.vector_norm(x, dim=-1, keepdim=True)
+    zero = norm == 0
+    return x * torch.where(zero, 0.0, 1 / norm.masked_fill(zero, 1.0))
+
+
+class WeightedCosine:
+    """The sum over experts of weighted cosines, which is one inner product.
+
+    s_ij = sum_k w_jk cos(v_ik, q_jk) = <[v_ik / |v_ik|]_k, [w_jk q_jk / |q_jk|]_k>
+
+    The weights are the query's, whatever is retrieved, so that one matrix serves both directions
+    (ALAN, below Eq. 3).
+    """
+
+    vectors: ClassVar[str]
+    """Which of a representation's vectors are compared."""
+
+    def similarity(self, video: Representation, query: Representation) -> Tensor:
+        """Return the (V, Q) similarity."""
+        return self.factors(video, "video") @ self.factors(query, "query").T
+
+    def factors(self, representation: Representation, side: Literal["video", "query"]) -> Tensor:
+        """Return (B, E D): the experts' unit vectors side by side, on the query side weighted.
+
+        Raises:
+            VarkitError: the encoder gave no such vectors, or no weights for a query.
+        """
+        try:
+            x = unit(representation.vectors[self.vectors])
+            if side == "query":
+                x = x * representation.weights[self.vectors].unsqueeze(-1)
+        except KeyError:
+            part = "vectors and weights" if side == "query" else "vectors"
+            raise VarkitError(
+                f"alignment {self.vectors!r} needs {part} named {self.vectors!r}; the {side} "
+                f"encoder gave vectors {sorted(representation.vectors)} and weights "
+                f"{sorted(representation.weights)}",
+                hint=f"take this alignment out of the recipe, or choose another {side} encoder",
+            ) from None
+        return x.flatten(1)
+
+
+class Cls(WeightedCosine):
+    """s^g_ij = sum_k w_jk cos(g^v_ik, g^q_jk)   (ALAN, Eq. 3)."""
+
+    vectors = "cls"
+
+
+class Avg(WeightedCosine):
+    """s^h_ij = sum_k w_jk cos(h^v_ik, h^q_jk)   (ALAN, Eq. 4).
+
+    The whole similarity, s = alpha s^g + (1 - alpha) s^h (Eq. 5), is the model's sum over the
+    recipe's alignments.
+    """
+
+    vectors = "avg"

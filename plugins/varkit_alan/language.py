@@ -1,0 +1,168 @@
+"""A pretrained language model, checked and loaded without the network."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, Self
+
+import torch
+from torch import Tensor, nn
+
+from varkit.errors import VarkitError, did_you_mean
+from varkit.files import sha256
+from varkit.types import Captions
+
+DROPOUT_OF = {
+    "bert": "hidden_dropout_prob",
+    "camembert": "hidden_dropout_prob",
+    "distilbert": "dropout",
+    "mpnet": "hidden_dropout_prob",
+    "roberta": "hidden_dropout_prob",
+    "xlm-roberta": "hidden_dropout_prob",
+}
+"""The model types that can be used, and what their configuration calls the hidden dropout.
+
+All start a text with a CLS token and embed word pieces in the width of their hidden states.
+"""
+
+
+class Language(nn.Module):
+    """A language model and its tokenizer.
+
+    A frozen model's weights are not trained and not saved: they are buffers that stay out of the
+    state dict, since recipe and :meth:`fingerprint` say which they are. A checkpoint of a frozen
+    model is therefore small, and loads strictly into a model with the same frozen weights.
+
+    Args:
+        folder: with ``config.json``, ``model.safetensors`` and the files of a fast tokenizer.
+        trainable: whether the weights are parameters.
+        dropout: hidden dropout of a trainable model; a frozen one has none.
+
+    Raises:
+        VarkitError: the folder does not hold such a model.
+    """
+
+    def __init__(self, folder: Path, *, trainable: bool, dropout: float) -> None:
+        super().__init__()
+        self.folder = folder
+        self.trainable = trainable
+        self.model, self.tokenizer = _load(folder, dropout)
+        self.width = int(self.model.config.hidden_size)
+        self.vocabulary = int(self.model.config.vocab_size)
+        self.mask_id = int(self.tokenizer.mask_token_id)
+        self.longest = min(
+            int(self.tokenizer.model_max_length), int(self.model.config.max_position_embeddings)
+        )
+        if not trainable:
+            _parameters_to_buffers(self.model)
+            self.eval()
+
+    @property
+    def word_embeddings(self) -> Tensor:
+        """The (vocabulary, width) embeddings of the word pieces."""
+        weight: Tensor = self.model.get_input_embeddings().weight
+        return weight
+
+    def train(self, mode: bool = True) -> Self:
+        """Switch dropout on or off; a frozen model's stays off."""
+        super().train(mode and self.trainable)
+        return self
+
+    def encode(self, ids: Tensor, mask: Tensor) -> Tensor:
+        """Map ``(B, L)`` ids and their mask to the last layer's ``(B, L, width)``."""
+        states: Tensor = self.model(input_ids=ids, attention_mask=mask.long()).last_hidden_state
+        return states
+
+    def tokenize(self, texts: Sequence[str], longest: int) -> Captions:
+        """Cut B texts into at most ``longest`` tokens, CLS and SEP included."""
+        cut = self.tokenizer(
+            list(texts),
+            truncation=True,
+            max_length=longest,
+            padding=True,
+            return_offsets_mapping=True,
+            return_tensors="pt",
+        )
+        offsets: Tensor = cut["offset_mapping"].long()
+        # A token that covers no character is not of the text: CLS, SEP, padding.
+        words = offsets[..., 1] > offsets[..., 0]
+        return Captions(
+            texts=tuple(texts),
+            ids=cut["input_ids"].long(),
+            mask=cut["attention_mask"].bool(),
+            words=words,
+            offsets=offsets * words.unsqueeze(-1),
+        )
+
+    def fingerprint(self) -> str:
+        """Return the SHA-256 of the file with the pretrained weights."""
+        return sha256(self.folder / "model.safetensors")
+
+
+def _load(folder: Path, dropout: float) -> tuple[Any, Any]:
+    try:
+        kind = json.loads((folder / "config.json").read_text())["model_type"]
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise VarkitError(f"{folder / 'config.json'} names no model_type: {error!r}") from error
+    if kind not in DROPOUT_OF:
+        raise VarkitError(
+            f"the model in {folder} is of type {kind!r}; allowed: "
+            f"{', '.join(DROPOUT_OF)}.{did_you_mean(str(kind), DROPOUT_OF)}"
+        )
+    from transformers import AutoModel, AutoTokenizer
+
+    local = {"local_files_only": True, "trust_remote_code": False}
+    try:
+        with _quiet():
+            tokenizer = AutoTokenizer.from_pretrained(folder, padding_side="right", **local)
+            model, report = AutoModel.from_pretrained(
+                folder,
+                **{DROPOUT_OF[kind]: dropout},
+                dtype=torch.float32,
+                use_safetensors=True,
+                output_loading_info=True,
+                **local,
+            )
+    except Exception as error:  # many kinds, by what is wrong with the files
+        raise VarkitError(
+            f"cannot load the language model in {folder}: {type(error).__name__}: {error}",
+            hint="fetch its files again",
+        ) from error
+    # The pooler serves next-sentence prediction; nothing here reads it.
+    model.pooler = None
+    absent = sorted(key for key in report["missing_keys"] if not key.startswith("pooler."))
+    if absent:
+        raise VarkitError(
+            f"{folder / 'model.safetensors'} lacks weights of the model, {', '.join(absent[:3])} "
+            f"and {max(len(absent) - 3, 0)} more"
+        )
+    if not tokenizer.is_fast or tokenizer.mask_token_id is None:
+        raise VarkitError(f"the tokenizer in {folder} must be a fast one and have a mask token")
+    return model, tokenizer
+
+
+def _parameters_to_buffers(model: nn.Module) -> None:
+    for module in model.modules():
+        for name, parameter in list(module.named_parameters(recurse=False)):
+            delattr(module, name)
+            module.register_buffer(name, parameter.detach(), persistent=False)
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Keep transformers from reporting on stderr: what matters is checked and raised."""
+    from transformers.utils import logging as untyped
+
+    logging: Any = untyped
+    verbosity, bar = logging.get_verbosity(), logging.is_progress_bar_enabled()
+    logging.set_verbosity_error()
+    logging.disable_progress_bar()
+    try:
+        yield
+    finally:
+        logging.set_verbosity(verbosity)
+        if bar:
+            logging.enable_progress_bar()

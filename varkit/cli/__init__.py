@@ -1,0 +1,123 @@
+"""The command line: one short module a verb, imported only when that verb is called.
+
+Anything heavy is imported inside the functions of those modules, so that ``varkit --help`` and
+shell completion stay fast. Library errors become messages here and nowhere else.
+"""
+
+from __future__ import annotations
+
+import importlib
+import os
+import traceback
+from typing import Any
+
+import click
+
+from varkit import __version__
+from varkit.errors import RecipeError, VarkitError, did_you_mean
+
+VERBS: dict[str, tuple[str, str]] = {
+    "run": ("varkit.cli.run:run", "Train and measure a recipe."),
+    "resume": ("varkit.cli.resume:resume", "Continue a run that was stopped or killed."),
+    "eval": ("varkit.cli.evaluate:evaluate", "Measure a run's checkpoint again."),
+    "report": ("varkit.cli.report:report", "Write a run's page again."),
+    "validate": ("varkit.cli.validate:validate", "Check a recipe; every problem at once."),
+    "show": ("varkit.cli.show:show", "Print a recipe complete, and where each value came from."),
+    "ls": ("varkit.cli.ls:ls", "List the recipes that ship with varkit."),
+    "cp": ("varkit.cli.cp:cp", "Copy a shipped recipe, to change it."),
+    "schema": ("varkit.cli.schema:schema", "Print the JSON Schema of recipes, for editors."),
+    "plugins": ("varkit.cli.plugins:plugins", "List components, and plugins that failed to load."),
+    "plugin": ("varkit.cli.plugin:plugin", "Begin a plugin, or test one."),
+    "doctor": ("varkit.cli.doctor:doctor", "Check this machine."),
+}
+"""Verb -> (module:command, summary); the summary stands here so that help imports no verb."""
+
+MOST_PROBLEMS = 30
+"""So many problems are printed; the rest is counted."""
+
+
+class Verbs(click.Group):
+    """The table of verbs as a click group, and the one place where errors are printed."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """Return the verbs in the order of the table."""
+        return list(VERBS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        """Import one verb."""
+        if cmd_name not in VERBS:
+            return None
+        module, _, attribute = VERBS[cmd_name][0].partition(":")
+        command: click.Command = getattr(importlib.import_module(module), attribute)
+        return command
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        """Find the verb; click's own hint knows only verbs that are already imported."""
+        if args[0] not in VERBS:
+            ctx.fail(
+                f"no verb {args[0]!r}.{did_you_mean(args[0], VERBS)} Verbs: {', '.join(VERBS)}."
+            )
+        return super().resolve_command(ctx, args)
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """Write the verbs' summaries from the table."""
+        with formatter.section("Verbs"):
+            formatter.write_dl([(verb, summary) for verb, (_, summary) in VERBS.items()])
+
+    def invoke(self, ctx: click.Context) -> Any:
+        """Run the verb; turn what goes wrong into a message and an exit code."""
+        if os.environ.get("NO_COLOR"):
+            ctx.color = False
+        try:
+            return super().invoke(ctx)
+        except (click.ClickException, click.exceptions.Exit, click.Abort):
+            raise
+        except KeyboardInterrupt:
+            click.echo("interrupted", err=True)
+            ctx.exit(130)
+        except Exception as error:
+            if ctx.params["debug"]:
+                click.echo(traceback.format_exc(), err=True, nl=False)
+            print_error(error)
+            ctx.exit(error.exit_code if isinstance(error, VarkitError) else 1)
+
+
+def print_error(error: Exception) -> None:
+    """Write an error to stderr: what failed, the causes, what to do."""
+    problems = [error.what] if isinstance(error, VarkitError) else [_named(error)]
+    if isinstance(error, RecipeError) and len(error.problems) > 1:
+        shown = error.problems[:MOST_PROBLEMS]
+        problems = [f"{len(error.problems)} problems", *(f"  {problem}" for problem in shown)]
+        if len(shown) < len(error.problems):
+            problems.append(f"  and {len(error.problems) - len(shown)} more")
+    click.secho("error", fg="red", bold=True, err=True, nl=False)
+    click.echo(": " + "\n".join(problems), err=True)
+    cause = error.__cause__
+    while cause is not None:
+        click.echo(f"  cause: {_named(cause)}", err=True)
+        cause = cause.__cause__
+    hint = error.hint if isinstance(error, VarkitError) else "varkit --debug ... shows where"
+    if hint:
+        click.secho("hint", fg="cyan", bold=True, err=True, nl=False)
+        click.echo(f": {hint}", err=True)
+
+
+def _named(error: BaseException) -> str:
+    text = error.what if isinstance(error, VarkitError) else str(error)
+    return f"{type(error).__name__}: {text}".rstrip(": ")
+
+
+@click.group(cls=Verbs, context_settings={"help_option_names": ["-h", "--help"]})
+@click.option("--debug", is_flag=True, help="Show the traceback of an error.")
+@click.version_option(__version__, prog_name="varkit")
+def main(debug: bool) -> None:
+    """Find the long video, and the moment in it, that a sentence or a sound describes.
+
+    \b
+    Examples:
+      varkit ls
+      varkit run alan_ucf
+      varkit cp alan_ucf mine.yaml
+    """

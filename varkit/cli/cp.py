@@ -1,0 +1,31 @@
+"""``varkit cp``: copy a recipe."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+
+@click.command()
+@click.argument("recipe")
+@click.argument("destination", type=click.Path(path_type=Path))
+@click.option("--force", is_flag=True, help="Overwrite the destination.")
+def cp(recipe: str, destination: Path, force: bool) -> None:
+    """Copy a recipe to a file of your own, comments included.
+
+    \b
+    Examples:
+      varkit cp alan_ucf mine.yaml
+      varkit cp alan_ucf recipes/ --force
+    """
+    from varkit.errors import VarkitError
+    from varkit.files import write_bytes
+    from varkit.recipe import find_recipe
+
+    source = find_recipe(recipe)
+    target = destination / source.name if destination.is_dir() else destination
+    if target.exists() and not force:
+        raise VarkitError(f"{target} exists", hint="choose another name, or give --force")
+    write_bytes(target, source.read_bytes())
+    click.echo(f"copied {source} to {target}; next: varkit run {target}")

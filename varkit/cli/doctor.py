@@ -1,0 +1,34 @@
+"""``varkit doctor``: what this machine has, lacks, and how to get it."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict
+from pathlib import Path
+
+import click
+
+COLOURS = {"ok": "green", "warn": "yellow", "fail": "red"}
+
+
+@click.command(epilog="Example: varkit doctor --json")
+@click.option("--json", "as_json", is_flag=True, help="Print JSON instead of lines.")
+def doctor(as_json: bool) -> None:
+    """Look at this machine: what varkit finds, what it lacks, and how to get it.
+
+    Nothing is changed and nothing is fetched. The exit code is 1 where a check fails.
+    """
+    from varkit.doctor import examine
+
+    checks = examine(Path("runs"))
+    if as_json:
+        click.echo(json.dumps({"schema": 1, "checks": [asdict(c) for c in checks]}, indent=2))
+    else:
+        width = max(len(check.id) for check in checks)
+        for check in checks:
+            status = click.style(f"{check.status:<4}", fg=COLOURS[check.status])
+            click.echo(f"{status}  {check.id:<{width}}  {check.seen}")
+            if check.fix is not None:
+                click.echo(f"{'':<{width + 6}}  fix: {check.fix}")
+    if any(check.status == "fail" for check in checks):
+        raise click.exceptions.Exit(1)

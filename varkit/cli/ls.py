@@ -1,0 +1,55 @@
+"""``varkit ls``: the recipes that ship with varkit."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import click
+
+
+@click.command()
+@click.option("--json", "as_json", is_flag=True, help="Print JSON on stdout.")
+def ls(as_json: bool) -> None:
+    """List the shipped recipes: what each is, and what this machine lacks to run it.
+
+    \b
+    Examples:
+      varkit ls
+      varkit ls --json
+    """
+    from varkit.recipe import shipped_recipes
+
+    found = [_describe(name, path) for name, path in shipped_recipes().items()]
+    if as_json:
+        click.echo(json.dumps(found, indent=2))
+        return
+    for recipe in found:
+        click.secho(recipe["name"], bold=True, nl=False)
+        click.echo(f"  {recipe['summary']}")
+        state = "with its embedded block, since missing here:" if recipe["embedded"] else "ready"
+        click.echo(f"  {state if recipe['valid'] else 'cannot run here:'}")
+        for line in recipe["missing"]:
+            click.echo(f"    {line}")
+
+
+def _describe(name: str, path: Path) -> dict[str, Any]:
+    from varkit.errors import VarkitError
+    from varkit.recipe import load_recipe
+
+    described: dict[str, Any] = {"name": name, "summary": _summary(path), "path": str(path)}
+    try:
+        recipe, _ = load_recipe(path)
+    except VarkitError as error:
+        return described | {"valid": False, "embedded": False, "missing": error.what.splitlines()}
+    return described | {"valid": True, "embedded": recipe.embedded, "missing": recipe.missing}
+
+
+def _summary(path: Path) -> str:
+    """Return the first comment line that is no command."""
+    for line in path.read_text().splitlines():
+        text = line.lstrip("# ")
+        if text and not text.startswith("varkit "):
+            return text if line.startswith("#") else ""
+    return ""

@@ -1,0 +1,32 @@
+"""``varkit schema``: what an editor needs to complete and check recipes."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import click
+
+
+@click.command()
+@click.option("--out", type=click.Path(path_type=Path, dir_okay=False), help="Write to a file.")
+def schema(out: Path | None) -> None:
+    """Print the JSON Schema of recipes, made from the installed plugins.
+
+    An editor with a YAML language server uses it where a recipe's first line says
+    "# yaml-language-server: $schema=recipe.schema.json".
+
+    \b
+    Examples:
+      varkit schema
+      varkit schema --out recipe.schema.json
+    """
+    from varkit.files import write_text
+    from varkit.json_schema import json_schema
+    from varkit.plugins import load_plugins
+
+    text = json.dumps(json_schema(load_plugins()), indent=2, ensure_ascii=False) + "\n"
+    if out is None:
+        click.echo(text, nl=False)
+    else:
+        write_text(out, text)

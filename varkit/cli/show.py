@@ -1,0 +1,39 @@
+"""``varkit show``: a recipe as it would run."""
+
+from __future__ import annotations
+
+import json
+
+import click
+
+
+@click.command()
+@click.argument("recipe")
+@click.argument("overrides", nargs=-1, metavar="[KEY=VALUE]...")
+@click.option("--strict", is_flag=True, help="Refuse to take the embedded: block.")
+@click.option("--json", "as_json", is_flag=True, help="Print JSON instead of YAML.")
+def show(recipe: str, overrides: tuple[str, ...], strict: bool, as_json: bool) -> None:
+    """Print a recipe resolved and complete, with where each value came from.
+
+    What is printed is a recipe itself.
+
+    \b
+    Examples:
+      varkit show alan_ucf
+      varkit show mine.yaml train.epochs=3 --json
+    """
+    from varkit.recipe import load_recipe
+
+    found, _ = load_recipe(recipe, overrides, strict=strict)
+    if not as_json:
+        click.echo(found.to_yaml(origins=True), nl=False)
+        return
+    shown = {
+        "name": found.name,
+        "digest": found.digest(),
+        "embedded": found.embedded,
+        "missing": found.missing,
+        "recipe": found.to_dict(),
+        "origins": found.origins,
+    }
+    click.echo(json.dumps(shown, indent=2))

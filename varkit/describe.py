@@ -1,0 +1,83 @@
+"""What a class says about its options, in words: the values allowed, and its docstring."""
+
+from __future__ import annotations
+
+import inspect
+import json
+import re
+import types
+import typing
+from collections import abc
+from typing import Any, Literal
+
+import annotated_types as at
+
+
+def describe(annotation: Any) -> str:
+    """Say in words which values an annotation allows.
+
+    >>> describe(typing.Annotated[int, at.Ge(1)] | None)
+    'a whole number of at least 1, or null'
+    """
+    origin, arguments = typing.get_origin(annotation), typing.get_args(annotation)
+    if origin is typing.Annotated:
+        limits = [text for limit in arguments[1:] for text in _limits(limit)]
+        return f"{describe(arguments[0])} {' and '.join(limits)}".rstrip()
+    if origin is Literal:
+        allowed = [json.dumps(value) for value in arguments]
+        return allowed[0] if len(allowed) == 1 else f"one of {', '.join(allowed)}"
+    if origin in (typing.Union, types.UnionType):
+        return ", or ".join(describe(argument) for argument in arguments)
+    if inspect.isclass(origin) and issubclass(origin, abc.Mapping):
+        return f"a block of keys, each value {describe(arguments[1])}"
+    if origin is tuple and arguments[1:] != (...,):
+        return f"a list of {'; '.join(describe(argument) for argument in arguments)}"
+    if inspect.isclass(origin) and issubclass(origin, abc.Collection):
+        return f"a list, each item {describe(arguments[0])}"
+    words = {bool: "true or false", int: "a whole number", float: "a number", str: "text"}
+    if annotation in (None, type(None)):
+        return "null"
+    return words.get(annotation, f"a {getattr(annotation, '__name__', annotation)}")
+
+
+def _limits(limit: Any) -> list[str]:
+    match limit:
+        case at.Ge(ge=bound):
+            return [f"of at least {bound}"]
+        case at.Gt(gt=bound):
+            return [f"above {bound}"]
+        case at.Le(le=bound):
+            return [f"of at most {bound}"]
+        case at.Lt(lt=bound):
+            return [f"below {bound}"]
+        case at.MinLen(min_length=1):
+            return ["(at least one)"]
+        case at.MinLen(min_length=bound):
+            return [f"(at least {bound})"]
+        case at.MaxLen(max_length=bound):
+            return [f"(at most {bound})"]
+    return []
+
+
+def documented(cls: type[Any]) -> dict[str, str]:
+    """Return what a google-style docstring says about each of its ``Args:`` or ``Attributes:``.
+
+    The class's docstring counts before its constructor's.
+    """
+    found: dict[str, str] = {}
+    for text in (inspect.getdoc(cls.__init__), inspect.getdoc(cls)):
+        name, inside = "", False
+        for line in (text or "").splitlines():
+            entry = re.match(r"    (\w+)(?: \([^)]*\))?:(.*)", line)
+            if not line.startswith(" ") and line:
+                inside = line in ("Args:", "Attributes:")
+            elif inside and entry:
+                name, found[entry[1]] = entry[1], entry[2].strip()
+            elif inside and name and line:
+                found[name] = f"{found[name]} {line.strip()}".strip()
+    return found
+
+
+def summary(cls: type[Any]) -> str:
+    """Return the first line of a class's docstring."""
+    return (inspect.getdoc(cls) or "").partition("\n")[0]

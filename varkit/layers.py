@@ -1,0 +1,128 @@
+"""A recipe's values in layers (file, embedded block, command line), and who said each."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from varkit.errors import RecipeError
+from varkit.yaml import Document, KeyPath
+
+
+@dataclass(frozen=True)
+class Place:
+    """Who said a value, and where.
+
+    Attributes:
+        layer: what it came with.
+        file: the recipe's name in messages; empty for the command line.
+        line: from 1.
+        column: from 1.
+    """
+
+    layer: Literal["file", "embedded", "command line"]
+    file: str = ""
+    line: int = 0
+    column: int = 0
+
+    def __str__(self) -> str:
+        """Return ``file:line:column``, or ``command line``."""
+        return f"{self.file}:{self.line}:{self.column}" if self.file else self.layer
+
+    @property
+    def origin(self) -> str:
+        """The same for people who ask where a value came from."""
+        at = f"{self.file}:{self.line}"
+        return {"file": at, "embedded": f"embedded, {at}"}.get(self.layer, self.layer)
+
+
+COMMAND_LINE = Place("command line")
+
+
+class Layers:
+    """Nested values, each with the place that said it last.
+
+    One rule merges everything: a block merges into a block key by key, unless it names ``use``;
+    that, and any other value, replaces what was there whole.
+    """
+
+    def __init__(self, document: Document) -> None:
+        """Begin with a recipe's file; its embedded block is left to :meth:`take_embedded`."""
+        self.document = document
+        self.value: dict[str, Any] = {}
+        self.places: dict[KeyPath, Place] = {(): self._in_file("file", ())}
+        for key, value in document.value.items():
+            if key != "embedded":
+                self.merge((key,), value, lambda path: self._in_file("file", path))
+
+    def copy(self) -> Layers:
+        """Return layers that can be changed apart from these."""
+        other = copy.copy(self)
+        other.value = copy.deepcopy(self.value)
+        other.places = dict(self.places)
+        return other
+
+    def take_embedded(self) -> None:
+        """Merge the file's embedded block."""
+        for key, value in self.document.value["embedded"].items():
+            self.merge((key,), value, lambda path: self._in_file("embedded", path))
+
+    def override(self, key: str, value: Any) -> None:
+        """Merge a value from the command line.
+
+        Raises:
+            RecipeError: the dotted key leads through something that is no block.
+        """
+        self.merge(tuple(key.split(".")), value, lambda _: COMMAND_LINE)
+
+    def merge(self, path: KeyPath, value: Any, place: Callable[[KeyPath], Place]) -> None:
+        """Merge a value at a path; ``place`` says where each of its parts stands."""
+        block = self._block(path, place)
+        old = block.get(path[-1])
+        if isinstance(value, dict) and isinstance(old, dict) and "use" not in value:
+            for key, item in value.items():
+                self.merge((*path, key), item, place)
+            return
+        block[path[-1]] = copy.deepcopy(value)
+        below = len(path)
+        self.places = {p: at for p, at in self.places.items() if p[:below] != path}
+        self._mark(path, value, place)
+
+    def place(self, path: KeyPath) -> Place:
+        """Return who said the value at a path, or the nearest block around it."""
+        while path not in self.places:
+            path = path[:-1]
+        return self.places[path]
+
+    def _block(self, path: KeyPath, place: Callable[[KeyPath], Place]) -> dict[Any, Any]:
+        block: dict[Any, Any] = self.value
+        for depth, key in enumerate(path[:-1], start=1):
+            if block.get(key) is None:
+                block[key] = {}
+                self.places[path[:depth]] = place(path)
+            block = block[key]
+            if not isinstance(block, dict):
+                raise RecipeError(
+                    [f"{place(path)}: {dotted(path)}: {dotted(path[:depth])} is no block of keys"]
+                )
+        return block
+
+    def _mark(self, path: KeyPath, value: Any, place: Callable[[KeyPath], Place]) -> None:
+        self.places[path] = place(path)
+        if isinstance(value, dict):
+            for key, item in value.items():
+                self._mark((*path, key), item, place)
+        elif isinstance(value, list):
+            for index, item in enumerate(value):
+                self._mark((*path, index), item, place)
+
+    def _in_file(self, layer: Literal["file", "embedded"], path: KeyPath) -> Place:
+        full = ("embedded", *path) if layer == "embedded" else path
+        return Place(layer, self.document.file, *self.document.places[full])
+
+
+def dotted(path: KeyPath) -> str:
+    """Write a path as in ``train.seeds.0``."""
+    return ".".join(str(key) for key in path)

@@ -1,0 +1,289 @@
+"""Recipes: one flat YAML file becomes a checked, complete description of a model and its training.
+
+A recipe names plugins' components and their options. Nothing is inherited; what a run used is
+the file, its ``embedded:`` block where something is missing on this machine, and what the command
+line said, in this order. :attr:`Recipe.origins` tells where every value came from.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+from pydantic_core import to_jsonable_python
+
+import varkit
+from varkit import yaml
+from varkit.errors import PluginError, RecipeError, did_you_mean
+from varkit.layers import Layers, dotted
+from varkit.options import EvalOptions, ModelOptions, TrainOptions
+from varkit.plugins import Plugins, load_plugins
+from varkit.sections import SECTIONS, VERSION, Checked, Component, check
+from varkit.yaml import KeyPath
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """A checked recipe, with every default filled in. Two are equal if they say the same.
+
+    Attributes:
+        name: the file's stem.
+        path: the file.
+        plugin_files: the plugin files that it names, absolute.
+        data: the data set.
+        model: what all components agree on.
+        samplers: by name; may be empty.
+        detector: None where the model has none.
+        video: the encoder of videos.
+        query: the encoder of queries.
+        alignments: by name, at least one.
+        pretexts: by name; may be empty.
+        objective: the ranking loss.
+        train: how it is trained.
+        eval: how it is measured.
+        embedded: whether the embedded block was taken.
+        missing: what this machine lacks, for which it was taken.
+        origins: dotted key -> where the value came from: ``recipes/x.yaml:12``,
+            ``embedded, recipes/x.yaml:40``, ``command line`` or ``default``.
+    """
+
+    name: str = field(compare=False)
+    path: Path = field(compare=False)
+    plugin_files: tuple[Path, ...]
+    data: Component
+    model: ModelOptions
+    samplers: dict[str, Component]
+    detector: Component | None
+    video: Component
+    query: Component
+    alignments: dict[str, Component]
+    pretexts: dict[str, Component]
+    objective: Component
+    train: TrainOptions
+    eval: EvalOptions
+    embedded: bool = field(compare=False)
+    missing: tuple[str, ...] = field(compare=False)
+    origins: dict[str, str] = field(compare=False)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the resolved recipe as plain values, complete; sections that are empty left out.
+
+        Loading it again gives an equal recipe.
+        """
+        whole: dict[str, Any] = {"version": VERSION}
+        if self.plugin_files:
+            whole["plugins"] = [str(file) for file in self.plugin_files]
+        for name in SECTIONS:
+            plain = _plain(getattr(self, name))
+            if plain:
+                whole[name] = plain
+        return whole
+
+    def to_yaml(self, *, origins: bool = False) -> str:
+        """Return the resolved recipe as YAML, on request with each value's origin behind it."""
+        whole = self.to_dict()
+        comments = {path: self.origins[dotted(path)] for path in _leaves(whole)}
+        return yaml.dump(whole, comments if origins else None)
+
+    def digest(self) -> str:
+        """Return the SHA-256 of the resolved content; of plugin files only the names count."""
+        content = self.to_dict() | {"plugins": [file.name for file in self.plugin_files]}
+        return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
+
+
+def load_recipe(
+    path: str | Path,
+    overrides: Sequence[str] = (),
+    *,
+    strict: bool = False,
+    plugins: Plugins | None = None,
+) -> tuple[Recipe, Plugins]:
+    """Load, check and complete a recipe.
+
+    Args:
+        path: a file, or the name of a recipe that ships with varkit.
+        overrides: ``dotted.key=value``; the value is YAML. A block merges unless it names
+            ``use``; null removes a named component.
+        strict: refuse to take the embedded block.
+        plugins: what to look names up in, the recipe's plugin files included; by default the
+            installed plugins and those files.
+
+    Raises:
+        RecipeError: all that is wrong with the recipe and the overrides, or all that this
+            machine lacks where the embedded block cannot stand in.
+        PluginError: a plugin file cannot be loaded, or two components share a name.
+    """
+    path = find_recipe(path)
+    document = yaml.load(path)
+    if not isinstance(document.value, dict):
+        raise RecipeError([f"{document.file}:1:1: must be a block of keys such as 'version: 1'"])
+    files = _plugin_files(path, document)
+    has_embedded = _has_embedded(document)
+    changes = [_override(text) for text in overrides]
+    plugins = load_plugins(files) if plugins is None else plugins
+
+    def layered(*, embedded: bool, overridden: bool) -> Layers:
+        layers = Layers(document)
+        if embedded:
+            layers.take_embedded()
+        for key, value in changes if overridden else ():
+            layers.override(key, value)
+        return layers
+
+    layers = layered(embedded=False, overridden=True)
+    checked = plain = check(layers, plugins)
+    lacking = _missing(plain, plugins)
+    taken = bool(lacking) and has_embedded and not strict
+    problems = list(plain.problems)
+    if taken:
+        layers = layered(embedded=True, overridden=True)
+        checked = check(layers, plugins)
+        # An override may fit the embedded block alone; the file must be right in any case.
+        problems = [p for p in problems if p.place.layer == "file"] + checked.problems
+    if has_embedded:
+        block = check(layered(embedded=True, overridden=False), plugins)
+        problems += [p for p in block.problems if p.place.layer == "embedded"]
+    if problems:
+        problems.sort(key=lambda p: (not p.place.file, p.place.line, p.place.column))
+        raise RecipeError(list(dict.fromkeys(str(problem) for problem in problems)))
+    if taken:
+        _refuse_missing(document.file, _missing(checked, plugins), "the embedded block needs it")
+    elif has_embedded:
+        _refuse_missing(document.file, lacking, "without --strict its embedded block stands in")
+    else:
+        _refuse_missing(document.file, lacking, "get it; the recipe has no embedded block")
+
+    absent: dict[str, Any] = {
+        name: {} if section.named else None for name, section in SECTIONS.items()
+    }
+    recipe = Recipe(
+        name=path.stem,
+        path=path,
+        plugin_files=files,
+        **(absent | checked.parts),
+        embedded=taken,
+        missing=tuple(lacking) if taken else (),
+        origins={},
+    )
+    for leaf in _leaves(recipe.to_dict()):
+        place = layers.places.get(leaf)
+        recipe.origins[dotted(leaf)] = place.origin if place else "default"
+    return recipe, plugins
+
+
+def shipped_recipes() -> dict[str, Path]:
+    """Return the recipes that ship with varkit, by name."""
+    package = Path(varkit.__file__).parent
+    installed = package / "_recipes"
+    folder = installed if installed.is_dir() else package.parent / "recipes"
+    return {file.stem: file for file in sorted(folder.glob("*.yaml"))}
+
+
+def find_recipe(path: str | Path) -> Path:
+    """Return a recipe's file, given the file or the name of a shipped recipe.
+
+    Raises:
+        RecipeError: there is neither.
+    """
+    shipped = shipped_recipes()
+    if Path(path).exists() or str(path) not in shipped:
+        if not Path(path).exists():
+            close = did_you_mean(Path(path).stem, shipped)
+            raise RecipeError(
+                [f"no recipe {str(path)!r}.{close} Shipped: {', '.join(shipped) or 'none'}."],
+                hint="varkit ls shows the shipped recipes; anything else is a file's path",
+            )
+        return Path(path)
+    found = shipped[str(path)]
+    here = Path.cwd()
+    return found.relative_to(here) if found.is_relative_to(here) else found
+
+
+def _plugin_files(path: Path, document: yaml.Document) -> tuple[Path, ...]:
+    named = document.value.get("plugins")
+    named = [] if named is None else named
+    line, column = document.places.get(("plugins",), (1, 1))
+    if not isinstance(named, list) or not all(isinstance(name, str) for name in named):
+        problem = "plugins: must be a list of files such as [./my_sampler.py]"
+        raise RecipeError([f"{document.file}:{line}:{column}: {problem}"])
+    files = tuple((path.parent / name).resolve() for name in named)
+    problems = []
+    for index, file in enumerate(files):
+        if not file.is_file():
+            line, column = document.places["plugins", index]
+            problem = f"no plugin file {named[index]!r} (looked for {file})"
+            problems.append(f"{document.file}:{line}:{column}: plugins.{index}: {problem}")
+    if problems:
+        raise RecipeError(problems, hint="a plugin file's path is relative to the recipe's folder")
+    return files
+
+
+def _has_embedded(document: yaml.Document) -> bool:
+    block = document.value.get("embedded")
+    if block is None:
+        return False
+    line, column = document.places["embedded",]
+    where = f"{document.file}:{line}:{column}: embedded"
+    if not isinstance(block, dict):
+        raise RecipeError([f"{where}: must be a block of sections"])
+    for key in ("version", "plugins", "embedded"):
+        if key in block:
+            raise RecipeError([f"{where}.{key}: stands only at the top of a recipe"])
+    return bool(block)
+
+
+def _override(text: str) -> tuple[str, Any]:
+    key, equals, value = text.partition("=")
+    if not equals or not key:
+        raise RecipeError(
+            [f"command line: {text!r} is no override; write key=value, as in train.epochs=3"]
+        )
+    if key.split(".")[0] in ("version", "plugins", "embedded"):
+        raise RecipeError([f"command line: {key}: is not for the command line; edit the recipe"])
+    if not value.strip():
+        raise RecipeError([f"command line: {key}: no value; write {key}=null to say none"])
+    return key, yaml.parse_value(value, f"command line: {key}")
+
+
+def _missing(checked: Checked, plugins: Plugins) -> list[str]:
+    """Ask every component what this machine lacks to run it."""
+    lines = []
+    for path, component in checked.components().items():
+        cls = plugins.get(component.kind, component.use).load()
+        if not hasattr(cls, "missing"):
+            continue
+        try:
+            lacking = cls.missing(**component.options)
+        except Exception as error:
+            raise PluginError(
+                f"{component.kind} {component.use!r}: missing() failed: "
+                f"{type(error).__name__}: {error}"
+            ) from error
+        lines += [f"{dotted(path)} ({component.use}): {line}" for line in lacking]
+    return lines
+
+
+def _refuse_missing(file: str, lacking: Sequence[str], hint: str) -> None:
+    if lacking:
+        raise RecipeError([f"{file}: missing here: {line}" for line in lacking], hint=hint)
+
+
+def _plain(part: Any) -> Any:
+    if isinstance(part, Component):
+        return {"use": part.use} | to_jsonable_python(asdict(part.settings) | dict(part.options))
+    if isinstance(part, dict):
+        return {name: _plain(component) for name, component in part.items()}
+    return None if part is None else to_jsonable_python(asdict(part))
+
+
+def _leaves(value: Mapping[str, Any], path: KeyPath = ()) -> list[KeyPath]:
+    """Return where the values of nested mappings stand; an empty mapping is a value."""
+    found: list[KeyPath] = []
+    for key, item in value.items():
+        here = (*path, key)
+        found += _leaves(item, here) if isinstance(item, Mapping) and item else [here]
+    return found
