@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 from importlib.metadata import EntryPoint
@@ -14,6 +15,7 @@ from varkit import plugins as varkit_plugins
 from varkit.cli.plugin import plugin
 from varkit.cli.plugins import plugins
 from varkit.errors import PluginError
+from varkit.recipe import load_recipe, shipped_recipes
 from varkit.registry import KINDS
 from varkit.testing import check
 
@@ -126,6 +128,17 @@ def test_a_file_that_raises_is_a_clear_error(tmp_path):
         run(plugin, "test", file)
 
 
+def test_what_cannot_be_checked_has_not_passed(tmp_path):
+    file = tmp_path / "mine.py"
+    lacking = "\n    missing = staticmethod(lambda **options: ['weights: download them'])\n"
+    source = FILE.replace("class Draws(Front):", f"class Draws(Front):{lacking}")
+    file.write_text(source.replace('"front", Front', '"front", "json:Nothing"'), encoding="utf-8")
+    result = run(plugin, "test", file)
+    assert result.exit_code == 1
+    assert "cannot be checked here: weights: download them" in result.stdout
+    assert "cannot import 'json:Nothing'" in result.stdout
+
+
 def test_a_file_without_components_is_a_clear_error(tmp_path):
     file = tmp_path / "mine.py"
     file.write_text("x = 1", encoding="utf-8")
@@ -162,17 +175,24 @@ def test_a_new_plugin_of_every_kind_passes_at_once(kind, tmp_path):
         "varkit_two_words.py",
         "tests/test_two_words.py",
     }
-    for path in package.rglob("*.*"):
-        assert path.is_dir() or not {"my_part", "MyPart"} & set(path.read_text().split())
+    for name in written:
+        text = (package / name).read_text(encoding="utf-8")
+        assert "my_part" not in text
+        assert "MyPart" not in text
+        assert "{" not in text or name == "varkit_two_words.py"
     module = package / "varkit_two_words.py"
     assert "two_words" in run(plugin, "test", module).stdout
     assert run(plugin, "test", module).exit_code == 0
 
 
 @pytest.mark.slow
-def test_a_new_plugin_installs_and_passes_its_own_test(tmp_path):
-    run(plugin, "new", "sampler", "brand_new", "--dir", tmp_path)
-    package, site = tmp_path / "varkit-brand-new", tmp_path / "site"
+@pytest.mark.parametrize("name", ["brand_new", "every_other"])
+def test_a_plugin_installs_is_listed_and_passes_its_own_test(name, tmp_path):
+    package, site = tmp_path / f"varkit-{name.replace('_', '-')}", tmp_path / "site"
+    if name == "every_other":
+        shutil.copytree(TUTORIAL, package)
+    else:
+        run(plugin, "new", "sampler", name, "--dir", tmp_path)
     flags = ["--no-deps", "--no-build-isolation", "--disable-pip-version-check", "-q"]
     install = [sys.executable, "-m", "pip", "install", *flags, "--target", site, package]
     subprocess.run(install, check=True, timeout=120)
@@ -188,7 +208,7 @@ def test_a_new_plugin_installs_and_passes_its_own_test(tmp_path):
         timeout=120,
     )
     names = {c["name"]: c["plugin"] for c in json.loads(listed.stdout)["components"]}
-    assert names["brand_new"] == "brand_new"
+    assert names[name] == name
 
 
 @pytest.mark.parametrize(
@@ -239,6 +259,13 @@ def test_the_tutorial_plugin_is_short_and_passes():
     assert run(plugin, "test", module).exit_code == 0
 
 
-def test_the_tutorial_plugins_own_test_passes():
-    command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider"]
-    subprocess.run(command, check=True, cwd=TUTORIAL, capture_output=True, timeout=120)
+def test_a_copied_recipe_uses_the_tutorial_plugin_as_a_file(tmp_path):
+    shutil.copy(TUTORIAL / "varkit_every_other.py", tmp_path)
+    shipped = shipped_recipes()["alan_ucf"].read_text(encoding="utf-8")
+    copied = shipped.replace("use: fixed_frame", "use: every_other")
+    assert copied != shipped
+    recipe_file = tmp_path / "mine.yaml"
+    recipe_file.write_text(f"plugins: [./varkit_every_other.py]\n{copied}", encoding="utf-8")
+    recipe, loaded = load_recipe(recipe_file)
+    assert recipe.samplers["fixed"].use == "every_other"
+    assert loaded.get("sampler", "every_other").version == "file"

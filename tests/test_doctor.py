@@ -16,6 +16,7 @@ from varkit.recipe import shipped_recipes
 
 
 def by_id(checks):
+    checks = list(checks)
     found = {check.id: check for check in checks}
     assert len(found) == len(checks)
     return found

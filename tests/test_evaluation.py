@@ -257,6 +257,18 @@ def test_detector_and_samplers_are_measured_where_the_truth_is_known():
     assert not {"detector", "sampling"} & set(run(Tiny(truth=False)).report)
 
 
+def test_an_encoder_without_samplers_and_detector_leaves_no_pictures():
+    class Plain(Pool):
+        def forward(self, clips):
+            return Representation(vectors=super().forward(clips).vectors)
+
+    model = make_model()
+    model.video = Plain()
+    found = run(Tiny(), model)
+    assert not {"detector", "sampling"} & set(found.report)
+    assert examples(found, Tiny())["sampling"] == []
+
+
 def test_ground_truth_of_another_length_is_an_error():
     dataset = Tiny()
     curves = run(dataset).curves

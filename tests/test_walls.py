@@ -9,7 +9,6 @@ import pytest
 
 ROOT = Path(__file__).resolve().parent.parent
 PLUGINS = sorted(p.name for p in (ROOT / "plugins").iterdir() if (p / "__init__.py").is_file())
-KERNELS = {p.name for p in (ROOT / "kernels").glob("*/") if (p / "__init__.py").is_file()}
 HEAVY = ("torch", "transformers", "pydantic", "rich", "matplotlib", "spacy")
 
 
@@ -41,17 +40,12 @@ def test_the_walls_are_looked_at():
 
 
 def test_the_core_imports_no_plugin_and_no_kernel():
-    assert trespassers(ROOT / "varkit", {*PLUGINS, *KERNELS, "varkit_kernels"}) == {}
+    assert trespassers(ROOT / "varkit", {*PLUGINS, "varkit_kernels"}) == {}
 
 
 @pytest.mark.parametrize("plugin", PLUGINS)
 def test_plugins_do_not_import_one_another(plugin):
     assert trespassers(ROOT / "plugins" / plugin, set(PLUGINS) - {plugin}) == {}
-
-
-@pytest.mark.parametrize("kernels", sorted(KERNELS))
-def test_kernels_import_neither_core_nor_plugins(kernels):
-    assert trespassers(ROOT / "kernels" / kernels, {*PLUGINS, "varkit"}) == {}
 
 
 @pytest.mark.parametrize(

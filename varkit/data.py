@@ -22,15 +22,6 @@ from varkit.errors import DataError, VarkitError
 from varkit.interfaces import Dataset, Item, Sequences
 from varkit.types import Batch, Captions, Clips
 
-__all__ = [
-    "carve_validation",
-    "collate_clips",
-    "query_batches",
-    "steps_per_epoch",
-    "training_batches",
-    "video_batches",
-]
-
 Tokenize = Callable[[Sequence[str]], Captions]
 
 

@@ -157,9 +157,7 @@ def _recipes() -> Iterator[Check]:
         else:
             if recipe.embedded:
                 seen = f"runs its embedded variant; missing: {'; '.join(recipe.missing)}"
-                yield Check(
-                    where, "warn", seen, f"varkit run {name} --strict, with what is missing"
-                )
+                yield Check(where, "warn", seen, "get what is missing, for the benchmark itself")
             else:
                 yield Check(where, "ok", "has all it needs")
 

@@ -224,7 +224,8 @@ class _Encoder:
             if isinstance(inputs, Clips):
                 curves = _curves(representation, inputs.mask.sum(1).tolist())
                 for position, curve in zip(positions, curves, strict=True):
-                    side.curves.setdefault(names[position], curve)  # crop 0 comes first
+                    if curve.picks or curve.scores is not None:
+                        side.curves.setdefault(names[position], curve)  # crop 0 comes first
             self.done += len(positions)
             if self.progress is not None:
                 self.progress(self.done, self.total)

@@ -23,8 +23,9 @@ def json_schema(plugins: Plugins) -> Schema:
     beside = {section.kind: section.options for section in SECTIONS.values()}
     definitions: Schema = {kind: _choice(kind, plugins) for kind in KINDS}
     for entry in plugins.registry:
-        definitions[_key(entry.kind, entry.name)] = _component(entry, beside[entry.kind])
-    schema: Schema = {
+        key = _key(entry.kind, entry.name)
+        definitions[key] = _component(entry, beside[entry.kind], definitions)
+    return {
         "$schema": "https://json-schema.org/draft/2020-12/schema",
         "title": "varkit recipe",
         "type": "object",
@@ -35,27 +36,28 @@ def json_schema(plugins: Plugins) -> Schema:
                 "items": {"type": "string"},
                 "description": "Plugin files, relative to the recipe's folder.",
             },
-            **{name: _section(section) for name, section in SECTIONS.items()},
+            **{name: _section(s, definitions) for name, s in SECTIONS.items()},
             "embedded": {
                 "type": ["object", "null"],
-                "properties": {n: _section(s, partial=True) for n, s in SECTIONS.items()},
+                "properties": {
+                    name: _section(s, definitions, partial=True) for name, s in SECTIONS.items()
+                },
                 "additionalProperties": False,
                 "description": "Overrides that apply where something is missing.",
             },
         },
         "required": ["version", *(name for name, s in SECTIONS.items() if s.required)],
         "additionalProperties": False,
+        "$defs": definitions,
     }
-    _hoist(definitions, definitions)
-    _hoist(schema, definitions)
-    return schema | {"$defs": definitions}
 
 
-def _section(section: Section, *, partial: bool = False) -> Schema:
+def _section(section: Section, definitions: Schema, *, partial: bool = False) -> Schema:
     """Return a section's schema; ``partial`` as in the embedded block, where ``use`` may lack."""
     described: Schema = {"description": section.summary}
     if section.kind is None:
-        return described | _block(options_of(section.options)) | {"type": ["object", "null"]}
+        block = _block(options_of(section.options), definitions)
+        return described | block | {"type": ["object", "null"]}
     component: Schema = {"$ref": f"#/$defs/{section.kind}"}
     if not partial:
         component["required"] = ["use"]
@@ -90,28 +92,29 @@ def _choice(kind: Kind, plugins: Plugins) -> Schema:
     }
 
 
-def _component(entry: Entry, beside: type[Any]) -> Schema:
+def _component(entry: Entry, beside: type[Any], definitions: Schema) -> Schema:
     """Return the schema of one component; of one that cannot be loaded here, anything goes."""
     try:
         cls = entry.load()
-        block = _block({**options_of(beside), **options_of(cls)})
+        block = _block({**options_of(beside), **options_of(cls)}, definitions)
     except PluginError as error:
         return {"description": error.what}
     block["properties"] = {"use": {"const": entry.name}} | block["properties"]
     return {"description": summary(cls) or entry.summary} | block
 
 
-def _block(options: dict[str, Option]) -> Schema:
+def _block(options: dict[str, Option], definitions: Schema) -> Schema:
     return {
         "type": "object",
-        "properties": {name: _option(option) for name, option in options.items()},
+        "properties": {name: _option(option, definitions) for name, option in options.items()},
         "required": [name for name, option in options.items() if option.required],
         "additionalProperties": False,
     }
 
 
-def _option(option: Option) -> Schema:
+def _option(option: Option, definitions: Schema) -> Schema:
     schema: Schema = option.adapter().json_schema()
+    definitions |= schema.pop("$defs", {})  # of nested types; references look for them at the top
     if option.doc:
         schema["description"] = option.doc
     if not option.required:
@@ -121,7 +124,3 @@ def _option(option: Option) -> Schema:
 
 def _key(kind: Kind, name: str) -> str:
     return f"{kind}.{name}"
-
-
-def _hoist(schema: Any, definitions: Schema) -> None:
-    """Move the definitions of nested types to the top, where their references look for them."""

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
 from varkit.errors import RecipeError
-from varkit.yaml import Document, KeyPath
+from varkit.yaml import Document, KeyPath, parse_value
 
 
 @dataclass(frozen=True)
@@ -121,6 +121,34 @@ class Layers:
     def _in_file(self, layer: Literal["file", "embedded"], path: KeyPath) -> Place:
         full = ("embedded", *path) if layer == "embedded" else path
         return Place(layer, self.document.file, *self.document.places[full])
+
+
+def parse_overrides(texts: Sequence[str]) -> list[tuple[str, Any]]:
+    """Cut every ``dotted.key=value`` in two and parse the value as YAML.
+
+    Raises:
+        RecipeError: all that are malformed.
+    """
+    found, problems = [], []
+    for text in texts:
+        key, equals, value = text.partition("=")
+        where = f"command line: {key}"
+        if not equals or not key:
+            problems.append(
+                f"command line: {text!r} is no override; write key=value, as in train.epochs=3"
+            )
+        elif key.split(".")[0] in ("version", "plugins", "embedded"):
+            problems.append(f"{where}: is not for the command line; edit the recipe")
+        elif not value.strip():
+            problems.append(f"{where}: no value; write {key}=null to say none")
+        else:
+            try:
+                found.append((key, parse_value(value, where)))
+            except RecipeError as error:
+                problems += error.problems
+    if problems:
+        raise RecipeError(problems)
+    return found
 
 
 def dotted(path: KeyPath) -> str:

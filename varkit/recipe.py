@@ -19,7 +19,7 @@ from pydantic_core import to_jsonable_python
 import varkit
 from varkit import yaml
 from varkit.errors import PluginError, RecipeError, did_you_mean
-from varkit.layers import Layers, dotted
+from varkit.layers import Layers, dotted, parse_overrides
 from varkit.options import EvalOptions, ModelOptions, TrainOptions
 from varkit.plugins import Plugins, load_plugins
 from varkit.sections import SECTIONS, VERSION, Checked, Component, check
@@ -123,7 +123,7 @@ def load_recipe(
         raise RecipeError([f"{document.file}:1:1: must be a block of keys such as 'version: 1'"])
     files = _plugin_files(path, document)
     has_embedded = _has_embedded(document)
-    changes = [_override(text) for text in overrides]
+    changes = parse_overrides(overrides)
     plugins = load_plugins(files) if plugins is None else plugins
 
     def layered(*, embedded: bool, overridden: bool) -> Layers:
@@ -151,11 +151,11 @@ def load_recipe(
         problems.sort(key=lambda p: (not p.place.file, p.place.line, p.place.column))
         raise RecipeError(list(dict.fromkeys(str(problem) for problem in problems)))
     if taken:
-        _refuse_missing(document.file, _missing(checked, plugins), "the embedded block needs it")
+        _refuse_missing(document.file, _missing(checked, plugins), "its embedded block needs it")
     elif has_embedded:
-        _refuse_missing(document.file, lacking, "without --strict its embedded block stands in")
+        _refuse_missing(document.file, lacking, "leave out --strict to take its embedded block")
     else:
-        _refuse_missing(document.file, lacking, "get it; the recipe has no embedded block")
+        _refuse_missing(document.file, lacking, "it has no embedded block that could stand in")
 
     absent: dict[str, Any] = {
         name: {} if section.named else None for name, section in SECTIONS.items()
@@ -234,19 +234,6 @@ def _has_embedded(document: yaml.Document) -> bool:
         if key in block:
             raise RecipeError([f"{where}.{key}: stands only at the top of a recipe"])
     return bool(block)
-
-
-def _override(text: str) -> tuple[str, Any]:
-    key, equals, value = text.partition("=")
-    if not equals or not key:
-        raise RecipeError(
-            [f"command line: {text!r} is no override; write key=value, as in train.epochs=3"]
-        )
-    if key.split(".")[0] in ("version", "plugins", "embedded"):
-        raise RecipeError([f"command line: {key}: is not for the command line; edit the recipe"])
-    if not value.strip():
-        raise RecipeError([f"command line: {key}: no value; write {key}=null to say none"])
-    return key, yaml.parse_value(value, f"command line: {key}")
 
 
 def _missing(checked: Checked, plugins: Plugins) -> list[str]:

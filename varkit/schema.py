@@ -17,7 +17,7 @@ from typing import Any, Literal
 
 from pydantic import ConfigDict, TypeAdapter, ValidationError
 from pydantic.errors import PydanticUserError
-from pydantic_core import PydanticSerializationError
+from pydantic_core import PydanticSerializationError, to_jsonable_python
 
 from varkit.describe import describe, documented
 from varkit.errors import PluginError, RecipeError, VarkitError, did_you_mean
@@ -55,8 +55,9 @@ class Option:
         Raises:
             PluginError: the annotation is nothing that can be checked.
         """
+        config = ConfigDict(strict=True, allow_inf_nan=False, extra="forbid")
         try:
-            return TypeAdapter(self.annotation, config=ConfigDict(strict=True, allow_inf_nan=False))
+            return TypeAdapter(self.annotation, config=config)
         except PydanticUserError as error:
             raise PluginError(
                 f"option {self.name!r}: values of {self.annotation!r} cannot be checked: "
@@ -67,14 +68,13 @@ class Option:
         """Return the default as a recipe would write it.
 
         Raises:
-            PluginError: the annotation does not allow the default.
+            PluginError: it is nothing that could stand in a recipe.
         """
         try:
-            return self.adapter().dump_python(self.default, mode="json", warnings="error")
+            return to_jsonable_python(self.default)
         except PydanticSerializationError as error:
             raise PluginError(
-                f"option {self.name!r}: its default {self.default!r} is not "
-                f"{describe(self.annotation)}"
+                f"option {self.name!r}: its default {self.default!r} cannot stand in a recipe"
             ) from error
 
 

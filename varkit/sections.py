@@ -197,9 +197,9 @@ class _Checker:
             return None
         use = value.get("use")
         if not isinstance(use, str):
-            names = ", ".join(self.plugins.registry.names(kind)) or "none is installed"
+            names = ", ".join(self.plugins.registry.names(kind)) or "none"
             said = "is required" if use is None else f"must be text; not {use!r}"
-            self.problem((*path, "use"), f"{said}: the name of a {kind}: {names}")
+            self.problem((*path, "use"), f"{said}; {kind}s: {names}")
             return None
         try:
             cls = self.plugins.get(kind, use).load()

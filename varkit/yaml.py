@@ -230,7 +230,8 @@ for _tag, _pattern, _first in _CORE:
 
 
 def _represent_text(dumper: yaml.SafeDumper, text: str) -> ScalarNode:
-    style = '"' if "\n" in text else None  # a single-quoted text would run over several lines
+    # A single-quoted text would run over several lines.
+    style = '"' if re.search("[\n\x85\u2028\u2029]", text) else None
     return dumper.represent_scalar("tag:yaml.org,2002:str", text, style=style)
 
 

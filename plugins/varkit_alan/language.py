@@ -116,7 +116,7 @@ def _load(folder: Path, dropout: float) -> tuple[Any, Any]:
 
     local = {"local_files_only": True, "trust_remote_code": False}
     try:
-        with _quiet():
+        with quiet():
             tokenizer = AutoTokenizer.from_pretrained(folder, padding_side="right", **local)
             model, report = AutoModel.from_pretrained(
                 folder,
@@ -152,7 +152,7 @@ def _parameters_to_buffers(model: nn.Module) -> None:
 
 
 @contextmanager
-def _quiet() -> Iterator[None]:
+def quiet() -> Iterator[None]:
     """Keep transformers from reporting on stderr: what matters is checked and raised."""
     from transformers.utils import logging as untyped
 

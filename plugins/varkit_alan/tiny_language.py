@@ -7,6 +7,8 @@ from pathlib import Path
 
 import torch
 
+from varkit_alan.language import quiet
+
 SPECIAL = ("[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]")
 WORDS = (
     "a the of in is are was two man woman people car dog fire store street building window truck "
@@ -29,6 +31,7 @@ def write_tiny_language(folder: Path, *, width: int = 32, layers: int = 1) -> Pa
     """
     from transformers import BertConfig, BertModel
 
+
     letters = [prefix + letter for letter in "abcdefghijklmnopqrstuvwxyz" for prefix in ("", "##")]
     vocabulary = list(dict.fromkeys([*SPECIAL, ".", ",", *WORDS.split(), *letters]))
     config = BertConfig(
@@ -47,5 +50,6 @@ def write_tiny_language(folder: Path, *, width: int = 32, layers: int = 1) -> Pa
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)
         model = BertModel(config, add_pooling_layer=False)
-    model.save_pretrained(folder)
+    with quiet():
+        model.save_pretrained(folder)
     return folder

@@ -125,7 +125,7 @@ class Vpmpm(nn.Module):
         """Return constructor arguments of a small instance that can be built anywhere."""
         from varkit_alan.bert import Bert
 
-        encoder = Bert(24, ("object", "motion"), **Bert.example(folder))
+        encoder = Bert(24, ("object", "motion"), **Bert.example(folder)).eval()
         return {"query_encoder": encoder, "mask": "random_words"}
 
     def forward(self, video: Representation, query: Representation, batch: Batch) -> Tensor:

@@ -11,10 +11,11 @@ import os
 import re
 import zipfile
 import zlib
+from collections.abc import Collection
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path, PureWindowsPath
-from typing import IO, Any
+from typing import IO, Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -83,13 +84,7 @@ def shape(source: Source) -> tuple[int, ...]:
         FeatureError: the file is missing, unreadable or truncated, or holds no such array.
     """
     try:
-        if source.file.suffix == ".npy":
-            return _map(source).shape
-        if source.file.suffix == ".npz":
-            with _member(source) as member:
-                return _npy_header(member)[0]
-        tensors, key = _tensors(source)
-        return tuple(tensors.get_slice(key).get_shape())
+        return _shape(source, _stamp(source.file))
     except _UNREADABLE as error:
         raise _reason(error) from error
 
@@ -109,19 +104,19 @@ def read(source: Source, *, width: int | None = None, crop: int = 0) -> Array:
         FeatureError: the file is missing, unreadable or truncated, or holds no such array; or the
             array is of another shape, no numbers, empty or not finite.
     """
+    found = shape(source)
+    check_shape(found, width)
+    crops = found[0] if len(found) == 3 else 1
+    if crop >= crops:
+        raise FeatureError(f"has {crops} crops; number {crop} was asked for")
     try:
-        array = _load(source)
+        array = _load(source, crop)
     except _UNREADABLE as error:
         raise _reason(error) from error
-    check_shape(array.shape, width)
     if array.dtype.kind not in "fiu":
         raise FeatureError(f"holds {array.dtype}, not numbers")
-    crops = array if array.ndim == 3 else array[None]
-    if crop >= len(crops):
-        raise FeatureError(f"has {len(crops)} crops; number {crop} was asked for")
     with np.errstate(invalid="ignore", over="ignore"):
-        # order="C" also copies what is memory-mapped, so that no handle on the file stays open.
-        clips: Array = np.array(crops[crop], dtype=np.float32, order="C")
+        clips: Array = np.require(array, np.float32, ["C", "W"])
         suspicious = not np.isfinite(clips.sum())  # far cheaper than a look at every number
     if suspicious and not (finite := np.isfinite(clips).all(axis=1)).all():
         raise FeatureError(f"clip {int(np.argmin(finite))} holds NaN or infinity")
@@ -141,82 +136,130 @@ def check_shape(found: tuple[int, ...], width: int | None) -> None:
         raise FeatureError(f"is empty: shape {found}; expected at least one clip")
 
 
-def _load(source: Source) -> NDArray[Any]:
+Stamp = tuple[int, int]
+"""A file's time stamp and size: what was remembered of it holds while they stay."""
+
+
+def _stamp(file: Path) -> Stamp:
+    status = file.stat()
+    return status.st_mtime_ns, status.st_size
+
+
+@dataclass(frozen=True)
+class _Header:
+    """Of an array in .npy format: what the file's first bytes say, and where the numbers begin."""
+
+    shape: tuple[int, ...]
+    dtype: np.dtype[Any]
+    order: Literal["C", "F"]
+    offset: int
+
+
+# Training asks for the same shapes in every epoch, and parsing a header takes longer than reading
+# a short video.
+@lru_cache(maxsize=2**16)
+def _shape(source: Source, stamp: Stamp) -> tuple[int, ...]:
     if source.file.suffix == ".npy":
-        return _map(source)
+        return _npy_header(source.file, stamp).shape
     if source.file.suffix == ".npz":
-        with _member(source) as member:
-            dims, dtype, fortran = _npy_header(member)
-            flat = np.frombuffer(member.read(), dtype=dtype)
-        return flat.reshape(dims, order="F" if fortran else "C")
+        return _open_member(source)[1].shape
     tensors, key = _tensors(source)
-    # Through torch, since numpy knows no bfloat16.
-    tensor = tensors.get_tensor(key)
-    loaded: NDArray[Any] = (tensor.float() if tensor.is_floating_point() else tensor).numpy()
-    return loaded
+    return tuple(tensors.get_slice(key).get_shape())
 
 
-def _map(source: Source) -> NDArray[Any]:
-    mapped: NDArray[Any] = np.lib.format.open_memmap(source.file, mode="r")
-    return mapped
+def _load(source: Source, crop: int) -> NDArray[Any]:
+    """Return (T, D) of whatever type; of a .npy file, only the crop is read."""
+    array: NDArray[Any]
+    if source.file.suffix == ".npy":
+        header = _npy_header(source.file, _stamp(source.file))
+        dims, offset = header.shape, header.offset
+        if len(dims) == 3 and header.order == "C":
+            dims = dims[1:]
+            offset += crop * math.prod(dims) * header.dtype.itemsize
+        array = np.fromfile(source.file, header.dtype, math.prod(dims), offset=offset)
+        array = array.reshape(dims, order=header.order)
+    elif source.file.suffix == ".npz":
+        member, header = _open_member(source)
+        with member:
+            array = np.frombuffer(member.read(), dtype=header.dtype)
+        array = array.reshape(header.shape, order=header.order)
+    else:
+        # Through torch, since numpy knows no bfloat16.
+        tensors, key = _tensors(source)
+        tensor = tensors.get_tensor(key)
+        array = (tensor.float() if tensor.is_floating_point() else tensor).numpy()
+    return array[crop] if array.ndim == 3 else array
+
+
+@lru_cache(maxsize=2**16)
+def _npy_header(file: Path, stamp: Stamp) -> _Header:
+    with file.open("rb") as opened:
+        return _parse_header(opened, stamp[1])
+
+
+def _parse_header(file: IO[bytes], size: int) -> _Header:
+    """Read up to the first number.
+
+    Raises:
+        FeatureError: the array is of Python objects, or longer or shorter than ``size`` allows.
+    """
+    version = np.lib.format.read_magic(file)
+    parse = {
+        (1, 0): np.lib.format.read_array_header_1_0,
+        (2, 0): np.lib.format.read_array_header_2_0,
+    }
+    if version not in parse:
+        raise FeatureError(f"is of .npy version {version}; known: 1.0, 2.0")
+    dims, fortran, dtype = parse[version](file)
+    if dtype.hasobject:
+        raise FeatureError("holds Python objects, not numbers")
+    if file.tell() + math.prod(dims) * dtype.itemsize != size:
+        raise FeatureError(f"is truncated: its header promises shape {dims}")
+    return _Header(dims, dtype, "F" if fortran else "C", file.tell())
 
 
 @lru_cache(maxsize=8)
-def _archive(file: Path, changed: int, process: int) -> zipfile.ZipFile:
+def _archive(file: Path, stamp: Stamp, process: int) -> tuple[zipfile.ZipFile, dict[str, str]]:
     """Open an archive once: reading the list of a large one takes longer than reading an array.
 
-    ``changed`` (the file's time stamp) drops a stale list; ``process`` keeps processes that were
-    forked apart, since they would share one position in the file.
+    Arguments beside ``file`` only tell archives apart: changed ones, and those of forked
+    processes, which would share one position in the file.
+
+    Returns:
+        The archive, and array name -> member name.
     """
-    return zipfile.ZipFile(file)
+    archive = zipfile.ZipFile(file)
+    return archive, {name.removesuffix(".npy"): name for name in archive.namelist()}
 
 
-def _member(source: Source) -> IO[bytes]:
-    archive = _archive(source.file, source.file.stat().st_mtime_ns, os.getpid())
-    names = {name.removesuffix(".npy"): name for name in archive.namelist()}
-    info = archive.getinfo(names[_choose(source, list(names))])
+def _open_member(source: Source) -> tuple[IO[bytes], _Header]:
+    """Open an array in an archive, at its first number."""
+    archive, names = _archive(source.file, _stamp(source.file), os.getpid())
+    info = archive.getinfo(names[_choose(source, names)])
     if info.file_size > max(BOMB_BYTES, BOMB_RATIO * info.compress_size):
         raise FeatureError(
             f"would grow from {info.compress_size:,} to {info.file_size:,} bytes; refused"
         )
     member = archive.open(info)
-    dims, dtype, _ = _npy_header(member)
-    if member.tell() + math.prod(dims) * dtype.itemsize != info.file_size:
-        raise FeatureError(f"is truncated: its header promises shape {dims}")
-    member.seek(0)
-    return member
-
-
-def _npy_header(member: IO[bytes]) -> tuple[tuple[int, ...], np.dtype[Any], bool]:
-    version = np.lib.format.read_magic(member)
-    if version not in ((1, 0), (2, 0)):
-        raise FeatureError(f"is of .npy version {version}; known: 1.0, 2.0")
-    parse = (
-        np.lib.format.read_array_header_1_0
-        if version == (1, 0)
-        else np.lib.format.read_array_header_2_0
-    )
-    dims, fortran, dtype = parse(member)
-    if dtype.hasobject:
-        raise FeatureError("holds Python objects, not numbers")
-    return dims, dtype, fortran
+    return member, _parse_header(member, info.file_size)
 
 
 @lru_cache(maxsize=8)
-def _mapped_tensors(file: Path, changed: int) -> Any:
+def _mapped_tensors(file: Path, stamp: Stamp) -> Any:
+    """Map a file once; ``stamp`` only tells changed ones apart."""
     return safe_open(file, framework="pt")
 
 
 def _tensors(source: Source) -> tuple[Any, str]:
-    tensors = _mapped_tensors(source.file, source.file.stat().st_mtime_ns)
+    tensors = _mapped_tensors(source.file, _stamp(source.file))
     return tensors, _choose(source, list(tensors.keys()))
 
 
-def _choose(source: Source, names: list[str]) -> str:
+def _choose(source: Source, names: Collection[str]) -> str:
     if source.key is not None and source.key in names:
         return source.key
     if source.key is None and len(names) == 1:
-        return names[0]
+        return next(iter(names))
     if source.key is None:
         raise FeatureError(f"holds {len(names)} arrays: name one, as in {source.file.name}#NAME")
     raise FeatureError(f"holds no array {source.key!r}.{did_you_mean(source.key, names)}")

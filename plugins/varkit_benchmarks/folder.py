@@ -79,7 +79,7 @@ class Folder:
             self.query_widths = {self._sound_stream: width}
 
     @staticmethod
-    def missing(root: str, manifest: str = "manifest.csv", **options: object) -> list[str]:
+    def missing(*, root: str, manifest: str = "manifest.csv", **options: object) -> list[str]:
         """Return what this machine lacks to read the folder."""
         path = Path(root) / manifest
         if not path.is_file():

@@ -72,8 +72,8 @@ class Verbs(click.Group):
             ctx.color = False
         try:
             return super().invoke(ctx)
-        except (click.ClickException, click.exceptions.Exit, click.Abort):
-            raise
+        except (click.ClickException, click.exceptions.Exit, click.Abort, BrokenPipeError):
+            raise  # click's own, and a closed pipe, which it ends quietly
         except KeyboardInterrupt:
             click.echo("interrupted", err=True)
             ctx.exit(130)
@@ -109,15 +109,16 @@ def _named(error: BaseException) -> str:
     return f"{type(error).__name__}: {text}".rstrip(": ")
 
 
-@click.group(cls=Verbs, context_settings={"help_option_names": ["-h", "--help"]})
+EXAMPLES = """\b
+Examples:
+  varkit ls
+  varkit run alan_ucf
+  varkit cp alan_ucf mine.yaml
+"""
+
+
+@click.group(cls=Verbs, epilog=EXAMPLES, context_settings={"help_option_names": ["-h", "--help"]})
 @click.option("--debug", is_flag=True, help="Show the traceback of an error.")
 @click.version_option(__version__, prog_name="varkit")
 def main(debug: bool) -> None:
-    """Find the long video, and the moment in it, that a sentence or a sound describes.
-
-    \b
-    Examples:
-      varkit ls
-      varkit run alan_ucf
-      varkit cp alan_ucf mine.yaml
-    """
+    """Find the long video, and the moment in it, that a sentence or a sound describes."""

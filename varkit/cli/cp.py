@@ -6,19 +6,19 @@ from pathlib import Path
 
 import click
 
+EXAMPLES = """\b
+Examples:
+  varkit cp alan_ucf mine.yaml
+  varkit cp alan_ucf recipes/ --force
+"""
 
-@click.command()
+
+@click.command(epilog=EXAMPLES)
 @click.argument("recipe")
 @click.argument("destination", type=click.Path(path_type=Path))
 @click.option("--force", is_flag=True, help="Overwrite the destination.")
 def cp(recipe: str, destination: Path, force: bool) -> None:
-    """Copy a recipe to a file of your own, comments included.
-
-    \b
-    Examples:
-      varkit cp alan_ucf mine.yaml
-      varkit cp alan_ucf recipes/ --force
-    """
+    """Copy a recipe to a file of your own, comments included."""
     from varkit.errors import VarkitError
     from varkit.files import write_bytes
     from varkit.recipe import find_recipe

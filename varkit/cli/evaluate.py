@@ -14,9 +14,7 @@ import click
 @click.option(
     "--checkpoint",
     type=click.Choice(["best", "last"]),
-    default="best",
-    show_default=True,
-    help="The selected epoch, or the last.",
+    help="The selected epoch, or the last; default: what the recipe's train.select names.",
 )
 @click.option("--split", default="test", show_default=True, help="Part of the data set.")
 @click.option(
@@ -32,7 +30,7 @@ import click
 def evaluate(
     run: Path,
     seed: int | None,
-    checkpoint: Literal["best", "last"],
+    checkpoint: Literal["best", "last"] | None,
     split: str,
     ties: Literal["average", "optimistic", "pessimistic"],
     device: str,
@@ -52,10 +50,13 @@ def evaluate(
     from varkit.cli.training_display import prepare, print_results
     from varkit.metrics import chance
     from varkit.results import summarize_seeds
-    from varkit.runs import load_model
+    from varkit.runs import load_model, open_run
 
     chosen, _ = prepare(device, threads)
-    model, dataset, recipe = load_model(run, seed, checkpoint)
+    training = open_run(run).recipe.train
+    which = checkpoint or ("last" if training.select == "last" else "best")
+    seed = training.seeds[0] if seed is None else seed
+    model, dataset, recipe = load_model(run, seed, which)
     items = dataset.split(split)
     found = evaluation.evaluate(
         model.to(chosen), dataset, items, options=recipe.eval, device=chosen, ties=ties
@@ -64,16 +65,12 @@ def evaluate(
         "schema": 1,
         "simulated": dataset.simulated,
         "dataset": dataset.name,
-        "selection": recipe.train.select,
+        "selection": training.select,
         "best": None,
         "last": None,
-        checkpoint: found.report,
+        which: found.report,
     }
-    results = summarize_seeds(
-        {recipe.train.seeds[0] if seed is None else seed: result},
-        chance=chance(len(items), found.owner),
-        split=split,
-    )
+    results = summarize_seeds({seed: result}, chance=chance(len(items), found.owner), split=split)
     if as_json:
         click.echo(json.dumps(results))
     else:

@@ -8,17 +8,17 @@ from typing import Any
 
 import click
 
+EXAMPLES = """\b
+Examples:
+  varkit ls
+  varkit ls --json
+"""
 
-@click.command()
+
+@click.command(epilog=EXAMPLES)
 @click.option("--json", "as_json", is_flag=True, help="Print JSON on stdout.")
 def ls(as_json: bool) -> None:
-    """List the shipped recipes: what each is, and what this machine lacks to run it.
-
-    \b
-    Examples:
-      varkit ls
-      varkit ls --json
-    """
+    """List the shipped recipes: what each is, and what this machine lacks to run it."""
     from varkit.recipe import shipped_recipes
 
     found = [_describe(name, path) for name, path in shipped_recipes().items()]
@@ -48,7 +48,7 @@ def _describe(name: str, path: Path) -> dict[str, Any]:
 
 def _summary(path: Path) -> str:
     """Return the first comment line that is no command."""
-    for line in path.read_text().splitlines():
+    for line in path.read_text(encoding="utf-8").splitlines():
         text = line.lstrip("# ")
         if text and not text.startswith("varkit "):
             return text if line.startswith("#") else ""

@@ -67,7 +67,7 @@ def _find(target: str, kind: Kind | None) -> list[Entry]:
     from varkit.errors import PluginError, did_you_mean
     from varkit.plugins import load_plugins
 
-    if target.endswith(".py") or Path(target).is_file():
+    if target.endswith(".py") or Path(target).name != target:
         loaded = load_plugins([Path(target)], installed=())
         entries = [e for e in loaded.registry if kind in (None, e.kind)]
         if not entries:

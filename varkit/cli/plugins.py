@@ -51,7 +51,7 @@ def _show(loaded: Plugins) -> None:
     table = Table(box=None, pad_edge=False)
     for column in ("kind", "name", "plugin"):
         table.add_column(column, no_wrap=True)
-    table.add_column("summary and class")
+    table.add_column("summary and class", overflow="fold")
     for entry in loaded.registry:
         # Text, since a plugin's words are no markup.
         words = Text(f"{entry.summary}\n").append(_target(entry.target), style="dim")

@@ -7,19 +7,20 @@ from pathlib import Path
 
 import click
 
+EXAMPLES = """\b
+Examples:
+  varkit schema
+  varkit schema --out recipe.schema.json
+"""
 
-@click.command()
+
+@click.command(epilog=EXAMPLES)
 @click.option("--out", type=click.Path(path_type=Path, dir_okay=False), help="Write to a file.")
 def schema(out: Path | None) -> None:
     """Print the JSON Schema of recipes, made from the installed plugins.
 
     An editor with a YAML language server uses it where a recipe's first line says
     "# yaml-language-server: $schema=recipe.schema.json".
-
-    \b
-    Examples:
-      varkit schema
-      varkit schema --out recipe.schema.json
     """
     from varkit.files import write_text
     from varkit.json_schema import json_schema

@@ -6,8 +6,14 @@ import json
 
 import click
 
+EXAMPLES = """\b
+Examples:
+  varkit show alan_ucf
+  varkit show mine.yaml train.epochs=3 --json
+"""
 
-@click.command()
+
+@click.command(epilog=EXAMPLES)
 @click.argument("recipe")
 @click.argument("overrides", nargs=-1, metavar="[KEY=VALUE]...")
 @click.option("--strict", is_flag=True, help="Refuse to take the embedded: block.")
@@ -16,11 +22,6 @@ def show(recipe: str, overrides: tuple[str, ...], strict: bool, as_json: bool) -
     """Print a recipe resolved and complete, with where each value came from.
 
     What is printed is a recipe itself.
-
-    \b
-    Examples:
-      varkit show alan_ucf
-      varkit show mine.yaml train.epochs=3 --json
     """
     from varkit.recipe import load_recipe
 

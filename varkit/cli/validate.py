@@ -6,20 +6,20 @@ import json
 
 import click
 
+EXAMPLES = """\b
+Examples:
+  varkit validate mine.yaml
+  varkit validate alan_ucf train.epochs=3 --strict
+"""
 
-@click.command()
+
+@click.command(epilog=EXAMPLES)
 @click.argument("recipe")
 @click.argument("overrides", nargs=-1, metavar="[KEY=VALUE]...")
 @click.option("--strict", is_flag=True, help="Refuse to take the embedded: block.")
 @click.option("--json", "as_json", is_flag=True, help="Print the outcome as JSON on stdout.")
 def validate(recipe: str, overrides: tuple[str, ...], strict: bool, as_json: bool) -> None:
-    """Check a recipe: every name, key and value, and what this machine lacks to run it.
-
-    \b
-    Examples:
-      varkit validate mine.yaml
-      varkit validate alan_ucf train.epochs=3 --strict
-    """
+    """Check a recipe: every name, key and value, and what this machine lacks to run it."""
     from varkit.errors import RecipeError
     from varkit.recipe import load_recipe
 

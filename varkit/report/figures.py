@@ -63,7 +63,7 @@ def training_curves(logs: Mapping[str, Sequence[Mapping[str, Any]]], mark: str) 
                 for name, value in record["losses"].items():
                     losses.setdefault(name, {}).setdefault(seed, []).append((record["step"], value))
             elif record["kind"] == "validation":
-                panel = f"SumR on {'test' if record.get('part') == 'test' else 'held-out videos'}"
+                panel = f"{'test' if record['part'] == 'test' else 'validation'} SumR"
                 point = record["epoch"], record["SumR"]
                 scores.setdefault(panel, {}).setdefault(seed, []).append(point)
     panels = [(f"loss: {name}", "step", lines) for name, lines in sorted(losses.items())]
@@ -109,7 +109,8 @@ def sampling_picture(example: Mapping[str, Any], name: str, mark: str) -> str:
                 panel.axvspan(start, end, color=TRUTH, alpha=0.18, linewidth=0)
         if has_curve:
             _confidence(axes[0, 0], middle, np.array(example["scores"]))
-        axes[0, 0].set_title("anomaly confidence and picked clips" + mark)
+        drawn = ["anomaly confidence"] * has_curve + ["picked clips"] * bool(samplers)
+        axes[0, 0].set_title(" and ".join(drawn) + mark)
         rows = axes[-1, 0]
         for row, sampler in enumerate(samplers):
             picked = middle[np.array(example["picks"][sampler], dtype=np.int64)]
@@ -120,7 +121,7 @@ def sampling_picture(example: Mapping[str, Any], name: str, mark: str) -> str:
         rows.tick_params(axis="y", length=0)
         rows.spines["left"].set_visible(False)
         rows.set_xlim(0, float(example["seconds"]))
-        rows.xaxis.set_major_locator(MaxNLocator(8, steps=[1, 1.5, 3, 6, 10]))
+        rows.xaxis.set_major_locator(MaxNLocator(8, steps=[1, 1.5, 3, 6, 10], integer=True))
         rows.xaxis.set_major_formatter(FuncFormatter(_clock))
         rows.set_xlabel("time (min:s)")
         return _svg(figure, name, f"Time line of {example['video']}{mark}")

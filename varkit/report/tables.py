@@ -15,7 +15,8 @@ SELECTION = {
     "last": "no checkpoint is selected: the last epoch counts",
     "test": "best = highest SumR ON THE TEST SET ITSELF, which flatters it",
 }
-Kind = Literal["seed", "mean", "chance", "published"]
+Kind = Literal["seed", "mean", "sd", "chance", "published"]
+SPREAD: Mapping[Kind, str] = {"mean": "{:.1f}", "sd": "±{:.1f}"}
 
 
 @dataclass(frozen=True)
@@ -59,15 +60,18 @@ def results_table(results: Mapping[str, Any]) -> Table:
             add("seed", f"{which}, seed {seed}", str(report.get("epoch", "")), ways, total)
         if len(results["seeds"]) > 1 and which in results["summary"]:
             spread = results["summary"][which]
-            ways = {
-                way: (*(_spread(spread[f"{way}.{key}"]) for key in KEYS), "") for way in DIRECTIONS
-            }
-            add("mean", f"{which}, mean ± sd", "", ways, _spread(spread["SumR"]))
-    for kind, label in (("chance", "chance"), ("published", "published")):
+            for kind, form in SPREAD.items():
+                ways = {
+                    way: (*(form.format(spread[f"{way}.{key}"][kind]) for key in KEYS), "")
+                    for way in DIRECTIONS
+                }
+                add(kind, f"{which}, {kind}", "", ways, form.format(spread["SumR"][kind]))
+    extra: tuple[Kind, ...] = ("chance", "published")
+    for kind in extra:
         if kind in results:
             report = results[kind]
             ways = {way: (*_figures(report[way]), "") for way in DIRECTIONS}
-            add(kind, label, "", ways, f"{report['SumR']:.1f}")  # type: ignore[arg-type]
+            add(kind, kind, "", ways, f"{report['SumR']:.1f}")
     return Table(
         title=f"Retrieval on {results['dataset']}, {results['split']} split{mark(results)}",
         caption=". ".join(_notes(results)) + ".",
@@ -120,10 +124,6 @@ def _figures(direction: Mapping[str, Any]) -> tuple[str, ...]:
     return tuple(f"{direction[key]:.1f}" if key in direction else "" for key in KEYS)
 
 
-def _spread(value: Mapping[str, float | None]) -> str:
-    return f"{value['mean']:.1f} ± {value['sd']:.1f}"
-
-
 def _notes(results: Mapping[str, Any]) -> Iterator[str]:
     reports = [report for which in ("best", "last") for _, report in _reports(results, which)]
     if results["simulated"]:
@@ -136,7 +136,7 @@ def _notes(results: Mapping[str, Any]) -> Iterator[str]:
     if reports:
         yield (
             f"Ties count by {reports[0]['tie_rule']} rank; the column says how many right answers "
-            "tie with a wrong one"
+            "tie with another candidate"
         )
         yield SELECTION[results["selection"]]
         repeats = reports[0].get("repeats")
@@ -146,7 +146,7 @@ def _notes(results: Mapping[str, Any]) -> Iterator[str]:
                 f"(sd of SumR {repeats['SumR_sd']:.1f})"
             )
     if len(results["seeds"]) > 1:
-        yield f"± is the standard deviation over {len(results['seeds'])} trainings"
+        yield f"sd is the standard deviation over {len(results['seeds'])} trainings"
     yield "SumR = the six recalls (%) added before rounding"
     if "published" in results:
         yield f"published: {results['published']['source']}"

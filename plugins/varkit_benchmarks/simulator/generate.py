@@ -17,7 +17,7 @@ from varkit_benchmarks.simulator.signals import Happening, Knobs, soundtrack, vi
 from varkit_benchmarks.simulator.timeline import LAWS, draw_length, draw_segments
 from varkit_benchmarks.simulator.world import Scenario, Task, draw_scenario, near_copy
 
-VERSION = 1
+VERSION = 2
 """Raise it with every change of what is generated; it is part of the cache's name."""
 
 NEAR_COPIES = 0.03

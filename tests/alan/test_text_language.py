@@ -1,0 +1,204 @@
+"""Finding and loading language models, without the network."""
+
+import json
+import shutil
+
+import huggingface_hub
+import pytest
+import torch
+from safetensors.torch import load_file, save_file
+from varkit_alan.bert import Bert
+from varkit_alan.language import Language
+from varkit_alan.language_files import lacking, locate, obtain
+from varkit_alan.tiny_language import write_tiny_language
+
+from varkit.errors import VarkitError
+from varkit.files import sha256
+
+COMMIT = "0123456789abcdef0123456789abcdef01234567"
+
+
+@pytest.fixture(scope="module")
+def tiny(tmp_path_factory):
+    return write_tiny_language(tmp_path_factory.mktemp("tiny"))
+
+
+@pytest.fixture
+def own(tiny, tmp_path):
+    """A copy that a test may spoil."""
+    return shutil.copytree(tiny, tmp_path / "model")
+
+
+@pytest.fixture
+def package(tiny, tmp_path, monkeypatch):
+    """An installed package with a model in a folder of its own, and a deeper one."""
+    for place in ("model", "extra/older/model"):
+        shutil.copytree(tiny, tmp_path / "packaged_model" / place)
+    (tmp_path / "packaged_model" / "__init__.py").write_text("raise ImportError('imported')")
+    monkeypatch.syspath_prepend(tmp_path)
+    return tmp_path / "packaged_model"
+
+
+def cache_model(tiny, cache):
+    """Lay a model down as the hub's client does."""
+    folder = cache / "models--someone--tiny" / "snapshots" / COMMIT
+    shutil.copytree(tiny, folder)
+    return folder
+
+
+def test_a_folder(tiny):
+    assert locate(str(tiny), None) == tiny
+
+
+def test_no_folder_mentions_the_hub(tmp_path):
+    with pytest.raises(VarkitError, match="there is no folder") as caught:
+        locate(str(tmp_path / "nothing"), None)
+    assert "query.revision" in caught.value.hint
+
+
+def test_a_folder_without_weights(own):
+    (own / "model.safetensors").unlink()
+    with pytest.raises(VarkitError, match=r"has no model\.safetensors"):
+        locate(str(own), None)
+
+
+def test_the_shallowest_model_of_a_package_which_is_not_imported(package):
+    assert locate("package:packaged_model", None) == package / "model"
+
+
+@pytest.mark.parametrize("name", ["not_installed_anywhere", "no/identifier", ""])
+def test_no_such_package(name):
+    with pytest.raises(VarkitError, match="no Python package") as caught:
+        locate(f"package:{name}", None)
+    assert "pip install" in caught.value.hint
+
+
+def test_a_package_without_a_model():
+    with pytest.raises(VarkitError, match="holds no folder"):
+        locate("package:json", None)
+
+
+def test_a_package_has_no_revision(package):
+    with pytest.raises(VarkitError, match="has no revision"):
+        locate("package:packaged_model", COMMIT)
+
+
+@pytest.mark.parametrize("revision", ["main", COMMIT[:12], COMMIT.upper()])
+def test_a_hub_name_needs_a_full_commit(revision):
+    with pytest.raises(VarkitError, match="no full commit"):
+        obtain("someone/tiny", revision, download=True)
+
+
+def test_a_hub_model_in_the_cache(tiny, tmp_path, monkeypatch):
+    folder = cache_model(tiny, tmp_path)
+    monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_CACHE", str(tmp_path))
+    assert locate("someone/tiny", COMMIT) == folder
+    assert Language(folder, trainable=False, dropout=0.0).width == 32
+
+
+def test_a_hub_model_that_is_not_there_stays_off_the_network(tmp_path, monkeypatch):
+    monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_CACHE", str(tmp_path))
+
+    def forbidden(*args, **options):
+        raise AssertionError("the network was asked")
+
+    monkeypatch.setattr(huggingface_hub, "snapshot_download", forbidden)
+    with pytest.raises(VarkitError, match="not in the local hub cache") as caught:
+        obtain("someone/tiny", COMMIT, download=False)
+    assert f"hf download someone/tiny --revision {COMMIT}" in caught.value.hint
+
+
+def test_a_failed_download_is_an_error(tmp_path, monkeypatch):
+    monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_CACHE", str(tmp_path))
+    monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_OFFLINE", True)
+    with pytest.raises(VarkitError, match="cannot download someone/tiny"):
+        obtain("someone/tiny", COMMIT, download=True)
+
+
+def test_what_is_lacking_is_one_line(tiny, tmp_path, monkeypatch):
+    monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_CACHE", str(tmp_path))
+    assert lacking(str(tiny), None, download=False) == []
+    assert lacking("someone/tiny", COMMIT, download=True) == []
+    (line,) = lacking("someone/tiny", COMMIT, download=False)
+    assert "not in the local hub cache; hf download" in line
+    assert "\n" not in line
+    assert lacking("someone/tiny", "main", download=True)
+    assert Bert.missing(model=str(tiny), finetune=False) == []
+    assert Bert.missing(model="package:not_installed_anywhere")
+
+
+def test_unknown_kinds_of_models_are_refused(own):
+    config = json.loads((own / "config.json").read_text())
+    (own / "config.json").write_text(json.dumps(config | {"model_type": "roberto"}))
+    with pytest.raises(VarkitError, match=r"'roberto'.*Did you mean 'roberta'"):
+        Language(own, trainable=True, dropout=0.1)
+
+
+@pytest.mark.parametrize("content", ["", "[]", "{}", "not json"])
+def test_a_broken_configuration(own, content):
+    (own / "config.json").write_text(content)
+    with pytest.raises(VarkitError, match="names no model_type"):
+        Language(own, trainable=True, dropout=0.1)
+
+
+def test_truncated_weights(own):
+    weights = own / "model.safetensors"
+    weights.write_bytes(weights.read_bytes()[:-100])
+    with pytest.raises(VarkitError, match="cannot load the language model"):
+        Language(own, trainable=True, dropout=0.1)
+
+
+def test_weights_that_would_be_random_are_refused(own):
+    tensors = load_file(own / "model.safetensors")
+    del tensors["embeddings.word_embeddings.weight"]
+    save_file(tensors, own / "model.safetensors", {"format": "pt"})
+    with pytest.raises(VarkitError, match=r"lacks weights .*word_embeddings"):
+        Language(own, trainable=True, dropout=0.1)
+
+
+def test_loading_says_nothing(tiny, capfd):
+    Language(tiny, trainable=True, dropout=0.1)
+    assert capfd.readouterr() == ("", "")
+
+
+def test_a_trained_model_has_parameters_and_dropout(tiny):
+    language = Language(tiny, trainable=True, dropout=0.3)
+    assert language.model.config.hidden_dropout_prob == 0.3
+    assert not any("pooler" in name for name, _ in language.named_parameters())
+    assert len(language.state_dict()) == len(list(language.parameters())) > 0
+
+
+def test_a_frozen_model_has_neither_but_computes_the_same(tiny):
+    frozen = Language(tiny, trainable=False, dropout=0.3).train()
+    trained = Language(tiny, trainable=True, dropout=0.3).eval()
+    captions = frozen.tokenize(["a man walks", "fire"], 64)
+    found = frozen.encode(captions.ids, captions.mask)
+    assert torch.equal(found, trained.encode(captions.ids, captions.mask))
+    assert torch.equal(found, frozen.encode(captions.ids, captions.mask))
+    assert not frozen.state_dict()
+    assert not list(frozen.parameters())
+    assert not found.requires_grad
+    assert frozen.double().word_embeddings.dtype == torch.float64
+
+
+def test_fingerprint_is_that_of_the_weights(tiny):
+    language = Language(tiny, trainable=False, dropout=0.0)
+    assert language.fingerprint() == sha256(tiny / "model.safetensors")
+
+
+def test_distilbert_too(tiny, tmp_path):
+    from transformers import DistilBertConfig, DistilBertModel
+    from varkit_alan.language import quiet
+
+    config = DistilBertConfig(
+        vocab_size=200, dim=16, n_layers=1, n_heads=2, hidden_dim=32, max_position_embeddings=40
+    )
+    with quiet():
+        DistilBertModel(config).save_pretrained(tmp_path)
+    for name in ("vocab.txt", "tokenizer_config.json"):
+        shutil.copy(tiny / name, tmp_path)
+    language = Language(tmp_path, trainable=True, dropout=0.2)
+    captions = language.tokenize(["a man walks", "fire"], 40)
+    assert language.encode(captions.ids, captions.mask).shape == (*captions.ids.shape, 16)
+    assert language.model.config.dropout == 0.2
+    assert language.longest == 40
