@@ -68,7 +68,7 @@ class Net:
 class Video:
     """An encoder of clips."""
 
-    def __init__(self, dim: int, widths: dict[str, Unknown], *, rate: Fraction | None = None) -> None:
+    def __init__(self, dim: int, widths: Unknown, *, rate: Fraction | None = None) -> None:
         self.dim = dim
 
 

@@ -67,7 +67,7 @@ def test_every_verb_has_help_with_an_example(verb: str):
     for part in parts:
         result = varkit(*f"{verb} {part}".split(), "--help")
         assert result.exit_code == 0
-        _, example, lines = result.output.partition("Example")
+        lines = result.output.partition("Example")[2]
         assert f"varkit {verb} {part}".rstrip() in lines
 
 

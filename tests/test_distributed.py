@@ -10,12 +10,6 @@ import pytest
 import torch
 import torch.multiprocessing as mp
 from torch import nn
-
-from tests.toys import Toy
-from varkit import checkpoint, distributed
-from varkit.model import RetrievalModel, Weighted
-from varkit.options import DetectorSettings, EvalOptions, TrainOptions
-from varkit.training import Trainer
 from varkit_alan.alignment import Avg, Cls
 from varkit_alan.anomaly_led import AnomalyLed
 from varkit_alan.audio import Audio
@@ -23,6 +17,12 @@ from varkit_alan.fixed_frame import FixedFrame
 from varkit_alan.margin_ranking import MarginRanking
 from varkit_alan.temporal_convolution import TemporalConvolution
 from varkit_alan.two_stream import TwoStream
+
+from tests.toys import Toy
+from varkit import checkpoint, distributed
+from varkit.model import RetrievalModel, Weighted
+from varkit.options import DetectorSettings, EvalOptions, TrainOptions
+from varkit.training import Trainer
 
 pytestmark = pytest.mark.slow
 

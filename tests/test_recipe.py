@@ -336,6 +336,8 @@ def test_a_recipe_is_a_block_of_keys(folder, text: str):
 def test_recipes_are_found_by_name_or_path(folder):
     assert shipped_recipes()["alan_ucf"].is_file()
     assert find_recipe("alan_ucf") == shipped_recipes()["alan_ucf"]
+    (folder / "alan_ucf").mkdir()  # a folder of that name does not hide the recipe
+    assert find_recipe("alan_ucf") == shipped_recipes()["alan_ucf"]
     write(folder)
     assert find_recipe("toy.yaml") == Path("toy.yaml")
     with pytest.raises(RecipeError, match=r"'alan_ufc'\. Did you mean 'alan_ucf'\? Shipped:"):
@@ -348,5 +350,7 @@ def test_recipes_are_found_by_name_or_path(folder):
 def test_shipped_recipes_are_right_apart_from_what_is_missing(name: str):
     try:
         load_recipe(name)
+        problems: tuple[str, ...] = ()
     except RecipeError as error:
-        assert all(": missing here: " in problem for problem in error.problems), error
+        problems = error.problems
+    assert [problem for problem in problems if ": missing here: " not in problem] == []

@@ -21,6 +21,8 @@ from varkit.json_schema import json_schema
 from varkit.schema import REQUIRED, check_options, construct, options_of, supplied_to
 from varkit.types import Count, Fraction, Natural, Positive, Rate
 
+NOTHING = object()
+
 
 class Colour(enum.Enum):
     RED = "red"
@@ -201,7 +203,7 @@ def test_defaults_are_checked_and_converted_like_values():
         def __init__(self, *, count: Count = None) -> None: ...  # type: ignore[assignment]
 
     class Strange:
-        def __init__(self, *, count: Any = object()) -> None: ...
+        def __init__(self, *, count: Any = NOTHING) -> None: ...
 
     assert repr(check_options(Right, {})[0]["share"]) == "1.0"
     with pytest.raises(PluginError, match=r"Wrong.*default of option 'count'.*not 0"):

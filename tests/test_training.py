@@ -9,6 +9,12 @@ from pathlib import Path
 
 import pytest
 import torch
+from varkit_alan.alignment import Avg, Cls
+from varkit_alan.anomaly_led import AnomalyLed
+from varkit_alan.fixed_frame import FixedFrame
+from varkit_alan.margin_ranking import MarginRanking
+from varkit_alan.temporal_convolution import TemporalConvolution
+from varkit_alan.two_stream import TwoStream
 
 from tests.toys import Toy
 from varkit import checkpoint
@@ -18,12 +24,6 @@ from varkit.options import DetectorSettings, EvalOptions, TrainOptions
 from varkit.signals import stop_request
 from varkit.testing.stand_ins import Words
 from varkit.training import Trainer
-from varkit_alan.alignment import Avg, Cls
-from varkit_alan.anomaly_led import AnomalyLed
-from varkit_alan.fixed_frame import FixedFrame
-from varkit_alan.margin_ranking import MarginRanking
-from varkit_alan.temporal_convolution import TemporalConvolution
-from varkit_alan.two_stream import TwoStream
 
 OPTIONS = {"epochs": 3, "batch_size": 4, "lr": 1e-2, "checkpoint_steps": 1}
 
@@ -109,12 +109,13 @@ def test_the_same_seed_gives_the_same_weights_and_another_does_not(tmp_path):
 @pytest.mark.parametrize("after", [1, 2, 3, 4])
 def test_stopped_anywhere_and_resumed_it_ends_the_same(tmp_path, after, workers):
     make_trainer(tmp_path / "whole").run()
-    with stop_request() as stop, pytest.raises(StoppedError, match="everything so far is saved"):
+    with stop_request() as stop:
         trainer = make_trainer(tmp_path / "cut", stop=stop, checkpoint_steps=0, workers=workers)
         trainer.log._listener = lambda record: (
             record.get("step") == after and os.kill(os.getpid(), signal.SIGTERM)
         )
-        trainer.run()
+        with pytest.raises(StoppedError, match="everything so far is saved"):
+            trainer.run()
     # Another initialisation and another state of torch's generator must not show.
     make_trainer(tmp_path / "cut", model=make_model(99), workers=workers).run()
     assert_same(tmp_path / "whole", tmp_path / "cut")
@@ -305,7 +306,7 @@ def test_factors_scale_the_learning_rate_of_a_part(tmp_path):
 
 
 def test_a_batch_that_cannot_be_shared_is_refused(tmp_path):
-    with pytest.raises(RecipeError, match="no multiple of train.accumulate"):
+    with pytest.raises(RecipeError, match="no multiple of"):
         make_trainer(tmp_path, batch_size=5, accumulate=2)
     with pytest.raises(RecipeError, match="fewer than 8 micro-batches"):
         make_trainer(tmp_path, batch_size=32, accumulate=8)

@@ -125,7 +125,7 @@ def from_first_rank(text: str, device: torch.device) -> str:
     """Return rank 0's text on every rank. As bytes: no object is unpickled."""
     if world_size() == 1:
         return text
-    data = torch.frombuffer(bytearray(text.encode()), dtype=torch.uint8).to(device)
+    data = torch.tensor(list(text.encode()), dtype=torch.uint8, device=device)
     length = torch.tensor([len(data)], device=device)
     dist.broadcast(length, src=0)
     if rank() != 0:

@@ -1,4 +1,4 @@
-"""A whole run: every seed trained and measured, results and report written."""
+"""A whole run: every seed trained and measured."""
 
 from __future__ import annotations
 
@@ -9,16 +9,16 @@ from typing import Any
 
 import torch
 
-from varkit import distributed, report
-from varkit.build import build_dataset, build_model
+from varkit import distributed
+from varkit.build import build_model
 from varkit.data import carve_validation
 from varkit.draws import derive_seed
 from varkit.evaluation import evaluate
+from varkit.examples import examples
 from varkit.files import write_json
 from varkit.interfaces import Dataset, Item
 from varkit.metrics import chance
 from varkit.metrics_log import Listener
-from varkit.examples import examples
 from varkit.results import summarize_seeds
 from varkit.runs import Run, identity, load_trained
 from varkit.signals import StopRequest
@@ -35,7 +35,7 @@ def run_experiment(
     listen: Callable[[int], Listener] | None = None,
     stop: StopRequest | None = None,
 ) -> dict[str, Any]:
-    """Train and measure every seed that is not done yet; write results and the page.
+    """Train and measure every seed that is not done yet; write the results.
 
     Args:
         run: a new run, or one to continue.
@@ -60,7 +60,6 @@ def run_experiment(
     results = summarize_seeds(seeds, chance=_chance(dataset))
     if distributed.rank() == 0:
         write_json(run.folder / "results.json", results)
-        report.write_report(run.folder)
     return results
 
 
@@ -97,7 +96,7 @@ def _train(
         evaluation=recipe.eval,
         seed=seed,
         folder=run.seed_folder(seed),
-        identity=identity(recipe, dataset),
+        identity=identity(recipe, dataset, model),
         listener=listener,
         stop=stop,
     ).run()
@@ -108,7 +107,7 @@ def _measure(run: Run, dataset: Dataset, seed: int, device: torch.device) -> Non
     recipe = run.recipe
     folder = run.seed_folder(seed)
     model = build_model(replace(recipe, pretexts={}), run.plugins, dataset).to(device)
-    expected = {**identity(recipe, dataset), "seed": seed}
+    expected = {**identity(recipe, dataset, model), "seed": seed}
     results: dict[str, Any] = {
         "schema": 1,
         "simulated": dataset.simulated,
@@ -134,6 +133,3 @@ def _chance(dataset: Dataset) -> dict[str, Any]:
     items = dataset.split("test")
     owner = [v for v, item in enumerate(items) for _ in item.queries]
     return chance(len(items), torch.tensor(owner))
-
-
-__all__ = ["build_dataset", "run_experiment", "training_parts"]

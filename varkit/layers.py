@@ -46,55 +46,54 @@ class Layers:
 
     One rule merges everything: a block merges into a block key by key, unless it names ``use``;
     that, and any other value, replaces what was there whole.
+
+    Attributes:
+        value: the nested values.
+        places: who said each of them.
     """
 
-    def __init__(self, document: Document) -> None:
-        """Begin with a recipe's file; its embedded block is left to :meth:`take_embedded`."""
+    def __init__(
+        self, document: Document, overrides: Sequence[tuple[str, Any]] = (), *, embedded: bool
+    ) -> None:
+        """Lay the layers over one another.
+
+        Args:
+            document: a recipe's file.
+            overrides: dotted keys and values from the command line.
+            embedded: whether to take the file's embedded block.
+
+        Raises:
+            RecipeError: an override's key leads through something that is no block.
+        """
         self.document = document
         self.value: dict[str, Any] = {}
         self.places: dict[KeyPath, Place] = {(): self._in_file("file", ())}
         for key, value in document.value.items():
             if key != "embedded":
-                self.merge((key,), value, lambda path: self._in_file("file", path))
-
-    def copy(self) -> Layers:
-        """Return layers that can be changed apart from these."""
-        other = copy.copy(self)
-        other.value = copy.deepcopy(self.value)
-        other.places = dict(self.places)
-        return other
-
-    def take_embedded(self) -> None:
-        """Merge the file's embedded block."""
-        for key, value in self.document.value["embedded"].items():
-            self.merge((key,), value, lambda path: self._in_file("embedded", path))
-
-    def override(self, key: str, value: Any) -> None:
-        """Merge a value from the command line.
-
-        Raises:
-            RecipeError: the dotted key leads through something that is no block.
-        """
-        self.merge(tuple(key.split(".")), value, lambda _: COMMAND_LINE)
-
-    def merge(self, path: KeyPath, value: Any, place: Callable[[KeyPath], Place]) -> None:
-        """Merge a value at a path; ``place`` says where each of its parts stands."""
-        block = self._block(path, place)
-        old = block.get(path[-1])
-        if isinstance(value, dict) and isinstance(old, dict) and "use" not in value:
-            for key, item in value.items():
-                self.merge((*path, key), item, place)
-            return
-        block[path[-1]] = copy.deepcopy(value)
-        below = len(path)
-        self.places = {p: at for p, at in self.places.items() if p[:below] != path}
-        self._mark(path, value, place)
+                self._merge((key,), value, lambda path: self._in_file("file", path))
+        for key, value in document.value["embedded"].items() if embedded else ():
+            self._merge((key,), value, lambda path: self._in_file("embedded", path))
+        for dotted_key, value in overrides:
+            self._merge(tuple(dotted_key.split(".")), value, lambda _: COMMAND_LINE)
 
     def place(self, path: KeyPath) -> Place:
         """Return who said the value at a path, or the nearest block around it."""
         while path not in self.places:
             path = path[:-1]
         return self.places[path]
+
+    def _merge(self, path: KeyPath, value: Any, place: Callable[[KeyPath], Place]) -> None:
+        """Merge a value at a path; ``place`` says where each part of it stands."""
+        block = self._block(path, place)
+        old = block.get(path[-1])
+        if isinstance(value, dict) and isinstance(old, dict) and "use" not in value:
+            for key, item in value.items():
+                self._merge((*path, key), item, place)
+            return
+        block[path[-1]] = copy.deepcopy(value)
+        below = len(path)
+        self.places = {p: at for p, at in self.places.items() if p[:below] != path}
+        self._mark(path, value, place)
 
     def _block(self, path: KeyPath, place: Callable[[KeyPath], Place]) -> dict[Any, Any]:
         block: dict[Any, Any] = self.value

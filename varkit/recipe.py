@@ -22,7 +22,7 @@ from varkit.errors import PluginError, RecipeError, did_you_mean
 from varkit.layers import Layers, dotted, parse_overrides
 from varkit.options import EvalOptions, ModelOptions, TrainOptions
 from varkit.plugins import Plugins, load_plugins
-from varkit.sections import SECTIONS, VERSION, Checked, Component, check
+from varkit.sections import SECTIONS, VERSION, Checked, Component, Problem, check
 from varkit.yaml import KeyPath
 
 
@@ -122,57 +122,65 @@ def load_recipe(
     if not isinstance(document.value, dict):
         raise RecipeError([f"{document.file}:1:1: must be a block of keys such as 'version: 1'"])
     files = _plugin_files(path, document)
-    has_embedded = _has_embedded(document)
     changes = parse_overrides(overrides)
     plugins = load_plugins(files) if plugins is None else plugins
-
-    def layered(*, embedded: bool, overridden: bool) -> Layers:
-        layers = Layers(document)
-        if embedded:
-            layers.take_embedded()
-        for key, value in changes if overridden else ():
-            layers.override(key, value)
-        return layers
-
-    layers = layered(embedded=False, overridden=True)
-    checked = plain = check(layers, plugins)
-    lacking = _missing(plain, plugins)
-    taken = bool(lacking) and has_embedded and not strict
-    problems = list(plain.problems)
-    if taken:
-        layers = layered(embedded=True, overridden=True)
-        checked = check(layers, plugins)
-        # An override may fit the embedded block alone; the file must be right in any case.
-        problems = [p for p in problems if p.place.layer == "file"] + checked.problems
-    if has_embedded:
-        block = check(layered(embedded=True, overridden=False), plugins)
-        problems += [p for p in block.problems if p.place.layer == "embedded"]
-    if problems:
-        problems.sort(key=lambda p: (not p.place.file, p.place.line, p.place.column))
-        raise RecipeError(list(dict.fromkeys(str(problem) for problem in problems)))
-    if taken:
-        _refuse_missing(document.file, _missing(checked, plugins), "its embedded block needs it")
-    elif has_embedded:
-        _refuse_missing(document.file, lacking, "leave out --strict to take its embedded block")
-    else:
-        _refuse_missing(document.file, lacking, "it has no embedded block that could stand in")
-
-    absent: dict[str, Any] = {
-        name: {} if section.named else None for name, section in SECTIONS.items()
-    }
+    layers, parts, missing = _resolve(document, changes, plugins, strict=strict)
     recipe = Recipe(
         name=path.stem,
         path=path,
         plugin_files=files,
-        **(absent | checked.parts),
-        embedded=taken,
-        missing=tuple(lacking) if taken else (),
+        **({"samplers": {}, "detector": None, "pretexts": {}} | parts),
+        embedded=bool(missing),
+        missing=tuple(missing),
         origins={},
     )
     for leaf in _leaves(recipe.to_dict()):
         place = layers.places.get(leaf)
         recipe.origins[dotted(leaf)] = place.origin if place else "default"
     return recipe, plugins
+
+
+def _resolve(
+    document: yaml.Document, changes: Sequence[tuple[str, Any]], plugins: Plugins, *, strict: bool
+) -> tuple[Layers, dict[str, Any], list[str]]:
+    """Check a recipe and decide on its embedded block.
+
+    Returns:
+        The values, the parts made of them, and what is missing here where the embedded block was
+        taken for it.
+    """
+    plain = Layers(document, changes, embedded=False)
+    checked = check(plain, plugins)
+    missing = _missing(checked, plugins)
+    if not _has_embedded(document):
+        hint = "it has no embedded block that could stand in"
+        _refuse(document.file, checked.problems, missing, hint)
+        return plain, checked.parts, []
+    alone = check(Layers(document, embedded=True), plugins)
+    block = [problem for problem in alone.problems if problem.place.layer == "embedded"]
+    if strict or not missing:
+        hint = "leave out --strict to take its embedded block"
+        _refuse(document.file, checked.problems + block, missing, hint)
+        return plain, checked.parts, []
+    taken = Layers(document, changes, embedded=True)
+    again = check(taken, plugins)
+    # An override may fit the embedded block alone; the file must be right in any case.
+    in_file = [problem for problem in checked.problems if problem.place.layer == "file"]
+    lacking = _missing(again, plugins)
+    _refuse(document.file, in_file + block + again.problems, lacking, "its embedded block needs it")
+    return taken, again.parts, missing
+
+
+def _refuse(
+    file: str, problems: Sequence[Problem], missing: Sequence[str], hint_for_missing: str
+) -> None:
+    """Raise what is wrong, in the file's order; if nothing is, what is missing."""
+    if problems:
+        ordered = sorted(problems, key=lambda p: (not p.place.file, p.place.line, p.place.column))
+        raise RecipeError(list(dict.fromkeys(str(problem) for problem in ordered)))
+    if missing:
+        lines = [f"{file}: missing here: {line}" for line in missing]
+        raise RecipeError(lines, hint=hint_for_missing)
 
 
 def shipped_recipes() -> dict[str, Path]:
@@ -190,14 +198,17 @@ def find_recipe(path: str | Path) -> Path:
         RecipeError: there is neither.
     """
     shipped = shipped_recipes()
-    if Path(path).exists() or str(path) not in shipped:
-        if not Path(path).exists():
-            close = did_you_mean(Path(path).stem, shipped)
-            raise RecipeError(
-                [f"no recipe {str(path)!r}.{close} Shipped: {', '.join(shipped) or 'none'}."],
-                hint="varkit ls shows the shipped recipes; anything else is a file's path",
-            )
-        return Path(path)
+    file = Path(path)
+    if file.is_file() or (file.exists() and str(path) not in shipped):
+        return file
+    if str(path) not in shipped:
+        raise RecipeError(
+            [
+                f"no recipe {str(path)!r}.{did_you_mean(file.stem, shipped)} "
+                f"Shipped: {', '.join(shipped) or 'none'}."
+            ],
+            hint="varkit ls shows the shipped recipes; anything else is a file's path",
+        )
     found = shipped[str(path)]
     here = Path.cwd()
     return found.relative_to(here) if found.is_relative_to(here) else found
@@ -252,11 +263,6 @@ def _missing(checked: Checked, plugins: Plugins) -> list[str]:
             ) from error
         lines += [f"{dotted(path)} ({component.use}): {line}" for line in lacking]
     return lines
-
-
-def _refuse_missing(file: str, lacking: Sequence[str], hint: str) -> None:
-    if lacking:
-        raise RecipeError([f"{file}: missing here: {line}" for line in lacking], hint=hint)
 
 
 def _plain(part: Any) -> Any:

@@ -121,9 +121,17 @@ def open_run(folder: Path) -> Run:
     return Run(folder, recipe, plugins, facts)
 
 
-def identity(recipe: Recipe, dataset: Dataset) -> dict[str, str]:
-    """Return what a checkpoint must agree on to fit: the recipe and the data."""
-    return {"recipe": recipe.digest(), "data": dataset.fingerprint()}
+def identity(recipe: Recipe, dataset: Dataset, model: RetrievalModel) -> dict[str, str]:
+    """Return what a checkpoint must agree on to fit: recipe, data, and weights it leaves out.
+
+    An encoder may hold pretrained weights that are in no checkpoint because they never change,
+    such as a frozen language model's; its ``fingerprint()`` then says which they are.
+    """
+    found = {"recipe": recipe.digest(), "data": dataset.fingerprint()}
+    for side, encoder in (("video", model.video), ("query", model.query)):
+        if hasattr(encoder, "fingerprint"):
+            found[f"pretrained {side} encoder"] = encoder.fingerprint()
+    return found
 
 
 def load_model(
@@ -147,7 +155,7 @@ def load_model(
     dataset = build_dataset(run.recipe, run.plugins)
     model = build_model(replace(run.recipe, pretexts={}), run.plugins, dataset)
     path = run.seed_folder(seed) / "models" / f"{which}.safetensors"
-    load_trained(model, path, {**identity(run.recipe, dataset), "seed": seed})
+    load_trained(model, path, {**identity(run.recipe, dataset, model), "seed": seed})
     return model, dataset, run.recipe
 
 

@@ -215,7 +215,8 @@ class _Checker:
                 settings_class, {k: v for k, v in value.items() if k in beside}
             )
         except PluginError as error:
-            self.problem((*path, "use"), error.what)
+            hint = f" ({error.hint})" if error.hint else ""
+            self.problem((*path, "use"), f"{error.what}{hint}")
             return None
         known = ["use", *beside, *own]
         for key in value:

@@ -4,22 +4,11 @@ from __future__ import annotations
 
 from typing import ClassVar, Literal
 
-import torch
 from torch import Tensor
 
 from varkit.errors import VarkitError
 from varkit.types import Representation
-
-
-def unit(x: Tensor) -> Tensor:
-    """Scale the last dimension to length 1, in at least fp32.
-
-    A zero vector has no direction: it stays 0, and so does its gradient.
-    """
-    x = x.to(torch.promote_types(x.dtype, torch.float32))
-    norm = torch.linalg.vector_norm(x, dim=-1, keepdim=True)
-    zero = norm == 0
-    return x * torch.where(zero, 0.0, 1 / norm.masked_fill(zero, 1.0))
+from varkit_alan.unit import unit
 
 
 class WeightedCosine:

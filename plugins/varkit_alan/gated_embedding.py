@@ -8,14 +8,9 @@ import torch
 from torch import Tensor, nn
 
 from varkit.errors import VarkitError
+from varkit_alan.unit import unit
 
 GateNorm = Literal["batch", "layer"]
-
-
-def unit(x: Tensor) -> Tensor:
-    """Scale the last dimension to length 1; a zero vector stays 0, and its gradient finite."""
-    norm = torch.linalg.vector_norm(x, dim=-1, keepdim=True)
-    return x / torch.where(norm == 0, torch.ones_like(norm), norm)
 
 
 class GatedEmbedding(nn.Module):

@@ -31,7 +31,6 @@ def write_tiny_language(folder: Path, *, width: int = 32, layers: int = 1) -> Pa
     """
     from transformers import BertConfig, BertModel
 
-
     letters = [prefix + letter for letter in "abcdefghijklmnopqrstuvwxyz" for prefix in ("", "##")]
     vocabulary = list(dict.fromkeys([*SPECIAL, ".", ",", *WORDS.split(), *letters]))
     config = BertConfig(

@@ -11,9 +11,9 @@ from torch import Tensor, nn
 from varkit.errors import VarkitError, did_you_mean
 from varkit.interfaces import Detector, Sampler
 from varkit.types import Clips, Count, Natural, Rate, Representation
-from varkit_alan.gated_embedding import unit
 from varkit_alan.sampling import draw, gather
 from varkit_alan.transformer import CrossEncoder, SelfEncoder, TokenEmbedding, readout
+from varkit_alan.unit import unit
 
 
 class Projection(nn.Module):

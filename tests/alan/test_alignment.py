@@ -3,7 +3,8 @@
 import numpy as np
 import pytest
 import torch
-from varkit_alan.alignment import Avg, Cls, unit
+from varkit_alan.alignment import Avg, Cls
+from varkit_alan.unit import unit
 
 from tests.reference import alan_text
 from varkit.errors import VarkitError

@@ -2,7 +2,8 @@ import pytest
 import torch
 from torch.nn import functional as F
 from varkit_alan.expert_weights import ExpertWeights, GatedExperts
-from varkit_alan.gated_embedding import GatedEmbedding, unit
+from varkit_alan.gated_embedding import GatedEmbedding
+from varkit_alan.unit import unit
 
 from tests.alan.material import shake
 from tests.reference import alan_video as reference

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from datetime import UTC
 from pathlib import Path
 
 import click
@@ -43,7 +44,7 @@ def run(
       varkit run alan_ucf 'train.seeds=[0, 1, 2]' --out results
       torchrun --nproc-per-node=2 -m varkit run recipes/alan_ucf.yaml
     """
-    from datetime import datetime, timezone
+    from datetime import datetime
 
     from varkit import distributed
     from varkit.build import build_dataset
@@ -64,7 +65,7 @@ def run(
                 dataset,
                 out=out,
                 command=["varkit", *sys.argv[1:]],
-                started=datetime.now(timezone.utc),
+                started=datetime.now(UTC),
                 device=str(chosen),
                 threads=count,
             )

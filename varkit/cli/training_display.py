@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import time
 from typing import Any
 
@@ -18,6 +19,7 @@ from varkit.interfaces import Dataset
 from varkit.machine import usable_cores
 from varkit.metrics_log import Listener, Record
 from varkit.recipe import Recipe
+from varkit.report import write_report
 from varkit.report.tables import results_table
 from varkit.runs import Run
 from varkit.signals import stop_request
@@ -43,6 +45,8 @@ def prepare(device: str, threads: int | None) -> tuple[torch.device, int]:
         ) from error
     count = threads or usable_cores()
     torch.set_num_threads(count)
+    # Tokenizers warn when a process that used them forks, as one that reads features does.
+    os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
     return chosen, count
 
 
@@ -84,7 +88,10 @@ def finish(run: Run, dataset: Dataset, device: torch.device, *, as_json: bool) -
         click.echo(json.dumps(results))
     else:
         print_results(results)
-    click.echo(f"report: {run.folder / 'report.html'}", err=True)
+    try:
+        click.echo(f"report: {write_report(run.folder)}", err=True)
+    except VarkitError as error:  # results are saved; the page can be written at any time
+        click.echo(f"no report: {error}\n  then: varkit report {run.folder}", err=True)
 
 
 def print_results(results: dict[str, Any]) -> None:
@@ -92,7 +99,9 @@ def print_results(results: dict[str, Any]) -> None:
     from rich.table import Table
 
     found = results_table(results)
-    table = Table(title=found.title, caption=found.caption, title_justify="left")
+    table = Table(
+        title=found.title, caption=found.caption, title_justify="left", caption_justify="left"
+    )
     for i, column in enumerate(found.columns):
         table.add_column(column, justify="left" if i == 0 else "right")
     for row in found.rows:

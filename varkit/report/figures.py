@@ -81,6 +81,8 @@ def training_curves(logs: Mapping[str, Sequence[Mapping[str, Any]]], mark: str) 
             for colour, (seed, points) in enumerate(lines.items()):
                 x, y = np.array(points, dtype=np.float64).T
                 _line(axes, x, y, label=f"seed {seed}", colour=COLOURS[colour % len(COLOURS)])
+            if np.ptp(axes.get_xlim()) < 1:  # one epoch so far
+                axes.set_xlim(x[0] - 1, x[0] + 1)
             axes.xaxis.set_major_locator(MaxNLocator(5, integer=True))
             _grid(axes)
         if len(logs) > 1:

@@ -79,7 +79,7 @@ def _headline(results: Mapping[str, Any]) -> list[tuple[str, str, str]]:
         ("SumR", "SumR"),
         ("query_to_video.R@1", "query → video R@1"),
         ("video_to_query.R@1", "video → query R@1"),
-        ("query_to_video.MdR", "query → video median rank"),
+        ("query_to_video.MdR", "query → video MdR"),
     ):
         value = results["summary"][which][name]
         way, _, key = name.rpartition(".")
