@@ -7,10 +7,10 @@ No pickle anywhere.
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import json
 import os
-import secrets
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -21,7 +21,7 @@ from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from varkit.errors import CheckpointError
-from varkit.files import sync_folder, write_error
+from varkit.files import replacing
 
 FORMAT = "varkit-1"
 
@@ -40,19 +40,11 @@ def save(path: Path, tensors: Mapping[str, Tensor], state: Mapping[str, Any]) ->
     held = {name: tensor.detach().cpu().contiguous().clone() for name, tensor in tensors.items()}
     text = json.dumps(state, sort_keys=True)
     metadata = {"format": FORMAT, "state": text, "sha256": _digest(held, text)}
-    part = path.with_name(f".{path.name}.{secrets.token_hex(4)}.part")
-    size = sum(tensor.nbytes for tensor in held.values())
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        save_file(held, part, metadata)
-        with part.open("rb") as file:
-            os.fsync(file.fileno())
-        part.replace(path)
-        sync_folder(path.parent)
-    except (OSError, SafetensorError) as error:
-        part.unlink(missing_ok=True)
-        cause = error if isinstance(error, OSError) else _os_error(error)
-        raise write_error(cause, path, size) from error
+    with replacing(path, sum(tensor.nbytes for tensor in held.values())) as part:
+        try:
+            save_file(held, part, metadata)
+        except SafetensorError as error:
+            raise _os_error(error) from error
 
 
 def load(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
@@ -64,7 +56,9 @@ def load(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
     try:
         with safe_open(path, framework="pt") as file:
             metadata = file.metadata() or {}
-            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+            # Copied out of the mapped file: what was checked is what is used, whatever happens to
+            # the file later.
+            tensors = {name: file.get_tensor(name).clone() for name in file.keys()}  # noqa: SIM118
     except FileNotFoundError:
         raise CheckpointError(f"no checkpoint {path}") from None
     except (OSError, SafetensorError) as error:
@@ -100,10 +94,8 @@ def checkpoints(folder: Path) -> list[Path]:
 
 
 def prune(folder: Path, keep: int) -> None:
-    """Delete all but the newest ``keep`` checkpoints, and what killed processes left behind."""
+    """Delete all but the newest ``keep`` checkpoints."""
     for path in checkpoints(folder)[:-keep]:
-        path.unlink(missing_ok=True)
-    for path in folder.glob(".*.part"):
         path.unlink(missing_ok=True)
 
 
@@ -163,4 +155,4 @@ def _os_error(error: SafetensorError) -> OSError:
     # safetensors wraps the system's error into a message; a full disk is worth recognising.
     text = str(error)
     full = "No space" in text or "StorageFull" in text
-    return OSError(28 if full else 5, "No space left on device" if full else text)
+    return OSError(errno.ENOSPC, os.strerror(errno.ENOSPC)) if full else OSError(errno.EIO, text)

@@ -13,6 +13,7 @@ from varkit import distributed
 from varkit.build import build_model
 from varkit.data import carve_validation
 from varkit.draws import derive_seed
+from varkit.errors import DataError
 from varkit.evaluation import evaluate
 from varkit.examples import examples
 from varkit.files import write_json
@@ -64,15 +65,21 @@ def run_experiment(
 
 
 def training_parts(run: Run, dataset: Dataset) -> tuple[list[Item], list[Item]]:
-    """Return the videos to train on and those to choose the best epoch on (``train.select``)."""
+    """Return the videos to train on and those to choose the best epoch on (``train.select``).
+
+    A data set's own ``val`` split serves where it has one; else a part of train is held out.
+    """
     train = list(dataset.split("train"))
     options = run.recipe.train
     if options.select == "test":
         return train, list(dataset.split("test"))
     if options.select == "last":
         return train, []
-    # The part is the same for every seed, so that seeds differ by training alone.
-    return carve_validation(train, options.validation, seed=0)
+    try:
+        return train, list(dataset.split("val"))
+    except DataError:  # the data set's way to say that it has no such split
+        # The part is the same for every seed, so that seeds differ by training alone.
+        return carve_validation(train, options.validation, seed=0)
 
 
 def _train(

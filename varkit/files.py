@@ -11,31 +11,47 @@ import hashlib
 import json
 import os
 import secrets
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
 from varkit.errors import RunError
 
 
-def write_bytes(path: Path, data: bytes) -> None:
-    """Write a file by way of a neighbour: written, flushed to disk, then renamed.
+@contextmanager
+def replacing(path: Path, size: int) -> Iterator[Path]:
+    """Yield a neighbour of ``path`` to write to; it is flushed to disk and renamed at the end.
+
+    Args:
+        path: the file to make or to replace; its folder is made.
+        size: bytes that are about to be written, for the message when they do not fit.
 
     Raises:
         RunError: the disk is full or not writable; what was at ``path`` before is untouched.
     """
-    path = Path(path)
     part = path.with_name(f".{path.name}.{secrets.token_hex(4)}.part")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        with part.open("wb") as file:
-            file.write(data)
-            file.flush()
+        yield part
+        with part.open("rb") as file:
             os.fsync(file.fileno())
         part.replace(path)
         sync_folder(path.parent)
     except OSError as error:
-        part.unlink(missing_ok=True)
-        raise write_error(error, path, len(data)) from error
+        with suppress(OSError):  # where writing fails, so may deleting
+            part.unlink(missing_ok=True)
+        raise write_error(error, path, size) from error
+
+
+def write_bytes(path: Path, data: bytes) -> None:
+    """Write a file atomically.
+
+    Raises:
+        RunError: the disk is full or not writable; what was at ``path`` before is untouched.
+    """
+    with replacing(Path(path), len(data)) as part:
+        part.write_bytes(data)
 
 
 def write_text(path: Path, text: str) -> None:
@@ -46,6 +62,12 @@ def write_text(path: Path, text: str) -> None:
 def write_json(path: Path, value: Any) -> None:
     """Write JSON atomically, with sorted keys; NaN is refused since JSON has none."""
     write_text(path, json.dumps(value, indent=2, sort_keys=True, allow_nan=False) + "\n")
+
+
+def sweep(folder: Path) -> None:
+    """Delete the neighbours, anywhere below a folder, that killed processes left half written."""
+    for part in folder.rglob(".*.part"):
+        part.unlink(missing_ok=True)
 
 
 def sync_folder(folder: Path) -> None:
@@ -67,7 +89,8 @@ def write_error(error: OSError, path: Path, size: int) -> RunError:
     """Return the error to raise when ``size`` bytes could not be written to ``path``."""
     reason = error.strerror or str(error)
     if error.errno in (errno.ENOSPC, errno.EDQUOT):
-        hint = f"free at least {size / 1e6:.1f} MB there, then resume"
+        hint = f"free at least {max(size / 1e6, 0.1):.1f} MB there, then varkit resume the run"
     else:
-        hint = f"check that {path.parent} is writable, then resume"
+        there = next(folder for folder in path.parents if folder.exists())
+        hint = f"make {there} writable, or name another place"
     return RunError(f"cannot write {path}: {reason}", hint=hint)

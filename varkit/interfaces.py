@@ -8,6 +8,10 @@ constructor *is* its recipe schema:
 * **positional arguments** are what the build supplies, asked for by name as a test asks for a
   fixture; :data:`SUPPLIED` lists them all.
 
+A class may have two static methods beside its interface: ``missing(**options) -> list[str]`` says
+what this machine lacks to run it, and ``example(folder) -> dict`` gives constructor arguments with
+which the conformance kit can build a small one where the defaults are not enough.
+
 Letters: B videos of a batch (V of a gallery), Q queries, T clips, N sampled clips, L tokens,
 E experts, D width, K length of a factor vector.
 """

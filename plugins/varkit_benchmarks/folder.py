@@ -8,7 +8,7 @@ import os
 from collections.abc import Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
-from typing import ClassVar, Literal
+from typing import Any, ClassVar, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -87,6 +87,16 @@ class Folder:
         if path.suffix == ".parquet" and importlib.util.find_spec("pyarrow") is None:
             return ["pyarrow, to read the manifest: pip install 'varkit[parquet]'"]
         return []
+
+    @staticmethod
+    def example(folder: Path) -> dict[str, Any]:
+        """Write two videos and return the options that read them."""
+        rows = ["video,split,caption,rgb"]
+        for split in ("train", "test"):
+            np.save(folder / f"{split}.npy", np.ones((5, 4), dtype=np.float32))
+            rows.append(f"{split},{split},a man runs,{split}.npy")
+        (folder / "manifest.csv").write_text("\n".join(rows), encoding="utf-8")
+        return {"root": str(folder), "streams": {"object": "rgb"}}
 
     def split(self, name: str) -> Sequence[Item]:
         """Return the items of a split, in the manifest's order.

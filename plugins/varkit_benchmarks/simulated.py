@@ -87,6 +87,11 @@ class Simulated(Folder):
         """Return nothing: it generates what it needs."""
         return []
 
+    @staticmethod
+    def example(folder: Path) -> dict[str, Any]:
+        """Return the options of a small world."""
+        return {"videos": 8, "median_clips": 8, "longest": 40, "root": str(folder)}
+
     def ground_truth(self) -> dict[str, Any]:
         """Return video -> what made it: factors, events with their clips, the caption's phrases."""
         truths: dict[str, Any] = json.loads(self.ground_truth_file.read_text(encoding="utf-8"))

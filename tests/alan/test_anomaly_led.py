@@ -103,12 +103,34 @@ def test_share_of_anomalous_picks_under_an_ideal_detector(part, share):
 
 def test_systematic_evaluation_has_no_chance():
     confidence, mask = everything(SCORES)
-    sampler = AnomalyLed(count=30, evaluation="systematic")
+    sampler = AnomalyLed(count=300, evaluation="systematic")
     picks = sampler(confidence, mask, draws_of(1, 0), training=False)
     assert torch.equal(picks, sampler(confidence, mask, draws_of(1, 1), training=False))
     assert not torch.equal(picks, sampler(confidence, mask, draws_of(1, 1), training=True))
-    r = [(j + 0.5) / 30 for j in range(30)]
+    r = [(j + 0.5) / 300 for j in range(300)]
     assert picks[0].tolist() == reference.roulette(SCORES, 0.7, r)
+
+
+def test_a_draw_that_meets_q_exactly_picks_the_clip_that_ends_there():
+    confidence, mask = everything([0.3] * 4)
+    sampler = AnomalyLed(count=2, evaluation="systematic")
+    # q = 1/4, 2/4, 3/4, 1 and r = 1/4, 3/4; i has q_{i-1} < r <= q_i.
+    assert sampler(confidence, mask, draws_of(1), training=False).tolist() == [[0, 2]]
+
+
+class Largest(Draws):
+    """Gives the number that becomes r = 1."""
+
+    def uniform(self, count):
+        return torch.zeros(len(self.items), count, dtype=torch.float64)
+
+
+def test_the_largest_draw_picks_the_last_real_clip():
+    # Ten times a tenth is less than 1: q_T := 1 must hold before the padding.
+    confidence = torch.full((1, 16), 0.3)
+    mask = torch.arange(16)[None] < 10
+    picks = AnomalyLed(count=2)(confidence, mask, Largest(0, ("video",)), training=True)
+    assert picks.tolist() == [[9, 9]]
 
 
 def test_without_replacement_no_clip_comes_twice():

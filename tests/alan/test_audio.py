@@ -1,10 +1,13 @@
 import functools
+from dataclasses import replace
 
 import pytest
 import torch
+from varkit_alan.anomaly_led import AnomalyLed
 from varkit_alan.audio import Audio
 from varkit_alan.fixed_frame import FixedFrame
 from varkit_alan.temporal_convolution import TemporalConvolution
+from varkit_alan.two_stream import TwoStream
 
 from tests.alan.material import LENGTHS, assert_same, make_clips, shake, take
 from tests.alan.test_two_stream import choose, samplers
@@ -50,7 +53,7 @@ def test_encoder_equals_the_reference(options):
         g, h, tokens, scores, picks = reference.two_stream(
             [clips.streams["audio"][b, :length].numpy()],
             reference.part(state, "encoder."),
-            choose(clips.draws, b, length),
+            choose(clips.draws.named("sound"), b, length),
             heads=2,
             **of_encoder,
         )
@@ -83,6 +86,23 @@ def test_padding_changes_nothing_whatever_it_holds():
     assert_same(model(sounds(extra=7, garbage=1e4)), model(sounds(garbage=0.0)))
 
 
+def test_a_sound_called_as_its_video_has_picks_of_its_own():
+    # Picks that only a sound and its own video share would tell who belongs to whom.
+    chosen = {"anomaly": AnomalyLed(count=20, temperature=1e9), "fixed": FixedFrame(count=20)}
+    clips = make_clips((300, 200), {"audio": 4, "object": 4})
+    size = {"heads": 2, "feedforward": 10}
+    video = TwoStream(8, ("object",), {"object": 4}, chosen, DETECTOR, **size).double()
+    sound = Audio(8, EXPERTS, WIDTHS, chosen, DETECTOR, **size).double()
+    for training, names in ((True, ("fixed", "anomaly")), (False, ("anomaly",))):
+        seen = video.train(training)(clips).picks
+        heard = sound.train(training)(only(clips, "audio")).picks
+        assert not any((seen[name] == heard[name]).all(dim=1).any() for name in names)
+
+
+def only(clips, stream):
+    return replace(clips, streams={stream: clips.streams[stream]})
+
+
 def test_the_detector_learns_from_its_own_loss_alone():
     model = small().train()
     found = model(sounds())
@@ -109,7 +129,8 @@ def test_without_a_detector():
     assert found.scores is None
 
 
-@pytest.mark.parametrize("widths", [{}, {"a": 3, "b": 4}])
-def test_a_sound_has_one_stream(widths):
-    with pytest.raises(VarkitError, match="exactly one stream"):
+@pytest.mark.parametrize(("widths", "hint"), [({}, "bert"), ({"a": 3, "b": 4}, "one stream")])
+def test_a_sound_has_one_stream(widths, hint):
+    with pytest.raises(VarkitError, match="exactly one stream") as caught:
         small(widths=widths)
+    assert hint in caught.value.hint

@@ -6,6 +6,8 @@ import math
 
 import numpy as np
 
+from tests.reference.alan_video import sinusoid
+
 
 def cosine(a, b):
     length = math.sqrt(sum(x * x for x in a)) * math.sqrt(sum(x * x for x in b))
@@ -110,7 +112,7 @@ def decoder_layer(x, clips, p, name, heads):
     return layer_norm(x + linear(hidden, p, f"{name}.linear2"), p, f"{name}.norm3")
 
 
-def masked_phrase_loss(words, ids, clips, masked, p, *, heads, embeddings):
+def masked_phrase_loss(words, ids, clips, masked, p, *, heads, embeddings, positions=False):
     """One pass of L_mpm: mean over captions of the mean over their masked positions of CE.
 
     Args:
@@ -121,21 +123,27 @@ def masked_phrase_loss(words, ids, clips, masked, p, *, heads, embeddings):
         p: the task's parameters.
         heads: of the decoder.
         embeddings: (vocabulary, H) of a tied head.
+        positions: add sinusoids to the masked caption, of which word piece i has position i + 1,
+            after [CLS].
     """
     losses = []
-    for x, wanted, seen, positions in zip(words, ids, clips, masked, strict=True):
-        if not positions:
+    layers = 1 + max(int(name.split(".")[1]) for name in p if name.startswith("decoder."))
+    for x, wanted, seen, hidden in zip(words, ids, clips, masked, strict=True):
+        if not hidden:
             continue
         y = linear(x, p, "project") if "project.weight" in p else x.copy()
-        for position in positions:
+        for position in hidden:
             y[position] = p["mask_vector"]
-        y = decoder_layer(y, seen, p, "decoder.0", heads)
+        if positions:
+            y += sinusoid(len(y) + 1, y.shape[1])[1:]
+        for layer in range(layers):
+            y = decoder_layer(y, seen, p, f"decoder.{layer}", heads)
         total = 0.0
-        for position in positions:
+        for position in hidden:
             out = y[position]
             out = linear(out, p, "head.expand") if "head.expand.weight" in p else out
             logits = embeddings @ out + p["head.bias"]
             largest = logits.max()
             total += largest + math.log(np.exp(logits - largest).sum()) - logits[wanted[position]]
-        losses.append(total / len(positions))
+        losses.append(total / len(hidden))
     return sum(losses) / len(losses) if losses else 0.0

@@ -94,14 +94,33 @@ def print_error(error: Exception) -> None:
             problems.append(f"  and {len(error.problems) - len(shown)} more")
     click.secho("error", fg="red", bold=True, err=True, nl=False)
     click.echo(": " + "\n".join(problems), err=True)
-    cause = error.__cause__
-    while cause is not None:
+    for cause in _causes(error):
         click.echo(f"  cause: {_named(cause)}", err=True)
-        cause = cause.__cause__
     hint = error.hint if isinstance(error, VarkitError) else "varkit --debug ... shows where"
     if hint:
         click.secho("hint", fg="cyan", bold=True, err=True, nl=False)
         click.echo(f": {hint}", err=True)
+
+
+def _causes(error: BaseException) -> list[BaseException]:
+    """Return what an error was raised from, without what its message already says."""
+    chain = [error]
+    while (cause := chain[-1].__cause__) is not None and cause not in chain:
+        chain.append(cause)  # "raise error from error" would make it endless
+    told = _reason(error)
+    causes = []
+    for cause in chain[1:]:
+        reason = _reason(cause)
+        if not reason or reason not in told:
+            causes.append(cause)
+        told += f"\n{reason}"
+    return causes
+
+
+def _reason(error: BaseException) -> str:
+    if isinstance(error, VarkitError):
+        return error.what
+    return (isinstance(error, OSError) and error.strerror) or str(error)
 
 
 def _named(error: BaseException) -> str:
