@@ -2,19 +2,41 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Mapping
 from typing import Any
 
 from torch import nn
 
 from varkit.errors import PluginError, RecipeError
-from varkit.interfaces import Dataset, Detector, Encoder
+from varkit.interfaces import (
+    Alignment,
+    Dataset,
+    Detector,
+    Encoder,
+    Objective,
+    PretextTask,
+    Sampler,
+    TextEncoder,
+)
 from varkit.model import RetrievalModel, Weighted
 from varkit.options import AlignmentSettings, DetectorSettings, PretextSettings
 from varkit.plugins import Plugins
 from varkit.recipe import Recipe
+from varkit.registry import Entry, Kind
 from varkit.schema import construct
 from varkit.sections import Component
+from varkit.shapes import expect_shape
+
+INTERFACES: Mapping[Kind, type] = {
+    "dataset": Dataset,
+    "sampler": Sampler,
+    "detector": Detector,
+    "encoder": Encoder,
+    "alignment": Alignment,
+    "pretext": PretextTask,
+    "objective": Objective,
+}
 
 
 def build_dataset(recipe: Recipe, plugins: Plugins) -> Dataset:
@@ -45,11 +67,15 @@ def build_model(recipe: Recipe, plugins: Plugins, dataset: Dataset) -> Retrieval
 
         def detector(width: int) -> Detector:
             made: Detector = _build(component, plugins, {"width": width})
+            if isinstance(made, nn.Module):
+                made.register_forward_hook(_check_scores)
             return made
 
         shared["detector"] = detector
     video = _encoder(recipe.video, plugins, {**shared, "widths": dataset.widths})
     query = _encoder(recipe.query, plugins, {**shared, "widths": dataset.query_widths})
+    if dataset.query_kind == "captions" and query.consumes == "captions":
+        _check_members(plugins.get("encoder", recipe.query.use), query, TextEncoder)
     _check_consumes("video", recipe.video, video, "clips", dataset)
     _check_consumes("query", recipe.query, query, dataset.query_kind, dataset)
     shared["query_encoder"] = query
@@ -73,7 +99,21 @@ def build_model(recipe: Recipe, plugins: Plugins, dataset: Dataset) -> Retrieval
 
 def _build(component: Component, plugins: Plugins, supplies: Mapping[str, Any]) -> Any:
     entry = plugins.get(component.kind, component.use)
-    return construct(entry.load(), component.options, supplies)
+    built = construct(entry.load(), component.options, supplies)
+    _check_members(entry, built, INTERFACES[component.kind])
+    return built
+
+
+def _check_members(entry: Entry, built: Any, interface: type) -> None:
+    functions = [name for name, value in vars(interface).items() if inspect.isfunction(value)]
+    public = [name for name in functions if name == "__call__" or not name.startswith("_")]
+    absent = [name for name in (*interface.__annotations__, *public) if not hasattr(built, name)]
+    if absent:
+        raise PluginError(
+            f"{entry.kind} {entry.name!r} of {entry.origin} has no {' and no '.join(absent)}, "
+            f"which varkit.interfaces.{interface.__name__} asks for",
+            hint=entry.check_command,
+        )
 
 
 def _encoder(component: Component, plugins: Plugins, supplies: Mapping[str, Any]) -> Encoder:
@@ -84,6 +124,10 @@ def _encoder(component: Component, plugins: Plugins, supplies: Mapping[str, Any]
         )
     made: Encoder = encoder  # type: ignore[assignment]  # its calls are checked by the kit
     return made
+
+
+def _check_scores(_: nn.Module, inputs: tuple[Any, ...], scores: object) -> None:
+    expect_shape(scores, tuple(inputs[1].shape), "detector: confidence")
 
 
 def _check_consumes(

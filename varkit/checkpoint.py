@@ -35,7 +35,7 @@ def save(path: Path, tensors: Mapping[str, Tensor], state: Mapping[str, Any]) ->
         state: anything JSON can hold.
 
     Raises:
-        RunError: the disk is full or not writable; an older file at ``path`` is untouched.
+        WriteError: the disk is full or not writable; an older file at ``path`` is untouched.
     """
     held = {name: tensor.detach().cpu().contiguous().clone() for name, tensor in tensors.items()}
     text = json.dumps(state, sort_keys=True)
@@ -47,8 +47,12 @@ def save(path: Path, tensors: Mapping[str, Tensor], state: Mapping[str, Any]) ->
             raise _os_error(error) from error
 
 
-def load(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
+def load(path: Path, *, hint: str | None = None) -> tuple[dict[str, Tensor], dict[str, Any]]:
     """Read a checkpoint: its tensors, on the CPU, and its state.
+
+    Args:
+        path: the file.
+        hint: what to do if it is damaged.
 
     Raises:
         CheckpointError: the file is missing, truncated, changed, or no checkpoint of varkit's.
@@ -62,7 +66,7 @@ def load(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
     except FileNotFoundError:
         raise CheckpointError(f"no checkpoint {path}") from None
     except (OSError, SafetensorError) as error:
-        raise CheckpointError(f"checkpoint {path} cannot be read: {error}", hint=_HINT) from error
+        raise CheckpointError(f"checkpoint {path} cannot be read: {error}", hint=hint) from error
     if metadata.get("format") != FORMAT:
         raise CheckpointError(
             f"{path} is no checkpoint of this version of varkit: its format is "
@@ -71,7 +75,7 @@ def load(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
     text = metadata.get("state", "")
     if _digest(tensors, text) != metadata.get("sha256"):
         raise CheckpointError(
-            f"checkpoint {path} has changed since it was written (SHA-256 differs)", hint=_HINT
+            f"checkpoint {path} has changed since it was written (SHA-256 differs)", hint=hint
         )
     return tensors, json.loads(text)
 
@@ -85,7 +89,9 @@ def load_newest(folder: Path) -> tuple[dict[str, Tensor], dict[str, Any]] | None
         CheckpointError: the newest checkpoint cannot be trusted.
     """
     found = checkpoints(folder)
-    return load(found[-1]) if found else None
+    if not found:
+        return None
+    return load(found[-1], hint=f"rm {found[-1]}, and varkit resume goes on from the one before it")
 
 
 def checkpoints(folder: Path) -> list[Path]:
@@ -109,7 +115,7 @@ def check_identity(state: dict[str, Any], expected: dict[str, Any], where: Path 
         if state.get(key) != value:
             raise CheckpointError(
                 f"the checkpoint in {where} belongs to another {key}: "
-                f"{state.get(key)!r}, not {value!r}",
+                f"{_short(state.get(key))}, not {_short(value)}",
                 hint="start a new run with varkit run",
             )
 
@@ -139,7 +145,8 @@ def load_weights(model: nn.Module, tensors: dict[str, Tensor], where: str) -> No
     model.load_state_dict(tensors)
 
 
-_HINT = "delete that file to continue from the one before it, or start the run again"
+def _short(value: object) -> str:
+    return f"{value:.12}" if isinstance(value, str) else str(value)
 
 
 def _digest(tensors: Mapping[str, Tensor], state: str) -> str:

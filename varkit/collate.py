@@ -8,6 +8,7 @@ import numpy as np
 import torch
 
 from varkit.draws import Draws
+from varkit.errors import DataError
 from varkit.interfaces import Array, Sequences
 from varkit.types import Clips
 
@@ -18,7 +19,12 @@ def collate_clips(sequences: Sequence[Sequences], draws: Draws) -> Clips:
     Args:
         sequences: of one data set, so with the same streams.
         draws: of these items, length B.
+
+    Raises:
+        DataError: a sequence is empty, or its streams are not (T, D) of one T and one D.
     """
+    for item, sequence in zip(draws.items, sequences, strict=True):
+        _check(item, sequence, sequences[0])
     shape = len(sequences), max(len(sequence) for sequence in sequences)
     widths = {name: stream.shape[1] for name, stream in sequences[0].streams.items()}
     # numpy's zeros take no memory before they are written to, and most of them are padding.
@@ -31,6 +37,18 @@ def collate_clips(sequences: Sequence[Sequences], draws: Draws) -> Clips:
         times[b, : len(sequence)] = torch.from_numpy(sequence.times)
         mask[b, : len(sequence)] = True
     return Clips(streams, mask, times, draws)
+
+
+def _check(item: str, sequence: Sequences, first: Sequences) -> None:
+    expected = {name: (len(sequence), s.shape[-1]) for name, s in first.streams.items()}
+    found = {name: stream.shape for name, stream in sequence.streams.items()}
+    if len(sequence) == 0:
+        raise DataError(f"{item!r} has no clips; expected at least one")
+    if found != expected:
+        raise DataError(
+            f"{item!r} has clips of shape {found}; by its {len(sequence)} times and the "
+            f"other items of its batch they should be {expected}"
+        )
 
 
 def segment_means(sequences: Sequences, count: int) -> Sequences:

@@ -55,6 +55,10 @@ class RunError(VarkitError):
     """A run could not be started, continued or finished."""
 
 
+class WriteError(RunError):
+    """A file cannot be written: the disk is full, or the place is not writable."""
+
+
 class StoppedError(VarkitError):
     """A signal asked the program to stop; what was done so far is saved."""
 

@@ -19,6 +19,7 @@ from varkit.metrics import Ranks, Report, Ties
 from varkit.model import RetrievalModel
 from varkit.options import EvalOptions
 from varkit.results import average
+from varkit.shapes import expect_shape
 from varkit.types import Captions, Clips, Representation
 
 Progress = Callable[[int, int], None]
@@ -100,7 +101,8 @@ def _evaluating(model: nn.Module) -> Iterator[None]:
     modes = [(module, module.training) for module in model.modules()]
     model.eval()
     try:
-        with torch.inference_mode():
+        # Not inference mode: what a component caches there could not serve training later.
+        with torch.no_grad():
             yield
     finally:
         for module, training in modes:
@@ -194,7 +196,7 @@ class _Encoder:
         batches = query_batches(
             self.dataset,
             self.queries,
-            tokenize=self.model.query.tokenize if captions else None,  # type: ignore[attr-defined]
+            tokenize=getattr(self.model.query, "tokenize", None) if captions else None,
             seed=seed,
             clips_per_batch=self.options.clips_per_batch,
         )
@@ -217,6 +219,7 @@ class _Encoder:
             if rows is None:
                 side.parts.append((torch.tensor(positions), representation))
             else:
+                expect_shape(rows, (len(positions), "K"), f"all {name} factors")
                 _check_finite(rows, name, [names[p] for p in positions])
                 if side.factors is None:
                     side.factors = torch.zeros(len(names), rows.shape[1], device=self.device)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
@@ -16,7 +15,7 @@ from varkit.draws import derive_seed
 from varkit.errors import DataError
 from varkit.evaluation import evaluate
 from varkit.examples import examples
-from varkit.files import write_json
+from varkit.files import read_json, write_json
 from varkit.interfaces import Dataset, Item
 from varkit.metrics import chance
 from varkit.metrics_log import Listener
@@ -55,9 +54,9 @@ def run_experiment(
             listener = listen(seed) if listen is not None else None
             _train(run, dataset, seed, device, listener, stop)
             if distributed.rank() == 0:
-                _measure(run, dataset, seed, device)
+                _measure(run, dataset, seed, device, stop)
             distributed.barrier()
-        seeds[seed] = json.loads(done.read_text(encoding="utf-8"))
+        seeds[seed] = read_json(done, hint=f"rm {done}, and varkit resume measures again")
     results = summarize_seeds(seeds, chance=_chance(dataset))
     if distributed.rank() == 0:
         write_json(run.folder / "results.json", results)
@@ -109,8 +108,15 @@ def _train(
     ).run()
 
 
-def _measure(run: Run, dataset: Dataset, seed: int, device: torch.device) -> None:
+def _measure(
+    run: Run, dataset: Dataset, seed: int, device: torch.device, stop: StopRequest | None
+) -> None:
     """Evaluate the best and the last model of a training on test."""
+
+    def pause(done: int, total: int) -> None:
+        if stop:
+            raise stop.error("stopped while measuring; the training is saved", run.folder)
+
     recipe = run.recipe
     folder = run.seed_folder(seed)
     model = build_model(replace(recipe, pretexts={}), run.plugins, dataset).to(device)
@@ -129,7 +135,14 @@ def _measure(run: Run, dataset: Dataset, seed: int, device: torch.device) -> Non
         if not path.is_file():
             continue
         epoch = load_trained(model, path, expected)
-        found = evaluate(model, dataset, dataset.split("test"), options=recipe.eval, device=device)
+        found = evaluate(
+            model,
+            dataset,
+            dataset.split("test"),
+            options=recipe.eval,
+            device=device,
+            progress=pause,
+        )
         results[which] = {"epoch": epoch, **found.report}
         shown = examples(found, dataset, count=EXAMPLES)
     write_json(folder / "examples.json", shown)

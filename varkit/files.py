@@ -16,7 +16,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
-from varkit.errors import RunError
+from varkit.errors import RunError, WriteError
 
 
 @contextmanager
@@ -28,7 +28,7 @@ def replacing(path: Path, size: int) -> Iterator[Path]:
         size: bytes that are about to be written, for the message when they do not fit.
 
     Raises:
-        RunError: the disk is full or not writable; what was at ``path`` before is untouched.
+        WriteError: the disk is full or not writable; what was at ``path`` before is untouched.
     """
     part = path.with_name(f".{path.name}.{secrets.token_hex(4)}.part")
     try:
@@ -48,7 +48,7 @@ def write_bytes(path: Path, data: bytes) -> None:
     """Write a file atomically.
 
     Raises:
-        RunError: the disk is full or not writable; what was at ``path`` before is untouched.
+        WriteError: the disk is full or not writable; what was at ``path`` before is untouched.
     """
     with replacing(Path(path), len(data)) as part:
         part.write_bytes(data)
@@ -62,6 +62,24 @@ def write_text(path: Path, text: str) -> None:
 def write_json(path: Path, value: Any) -> None:
     """Write JSON atomically, with sorted keys; NaN is refused since JSON has none."""
     write_text(path, json.dumps(value, indent=2, sort_keys=True, allow_nan=False) + "\n")
+
+
+def read_json(path: Path, *, hint: str | None = None) -> Any:
+    """Read a JSON file of a run.
+
+    Args:
+        path: the file.
+        hint: what to do if it is damaged.
+
+    Raises:
+        RunError: it cannot be read, or is damaged.
+    """
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise RunError(f"{path} cannot be read: {error.strerror}") from error
+    except ValueError as error:
+        raise RunError(f"{path} is damaged: {error}", hint=hint) from error
 
 
 def sweep(folder: Path) -> None:
@@ -85,12 +103,12 @@ def sha256(path: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-def write_error(error: OSError, path: Path, size: int) -> RunError:
+def write_error(error: OSError, path: Path, size: int) -> WriteError:
     """Return the error to raise when ``size`` bytes could not be written to ``path``."""
     reason = error.strerror or str(error)
     if error.errno in (errno.ENOSPC, errno.EDQUOT):
-        hint = f"free at least {max(size / 1e6, 0.1):.1f} MB there, then varkit resume the run"
+        hint = f"free at least {max(size / 1e6, 0.1):.1f} MB there"
     else:
         there = next(folder for folder in path.parents if folder.exists())
         hint = f"make {there} writable, or name another place"
-    return RunError(f"cannot write {path}: {reason}", hint=hint)
+    return WriteError(f"cannot write {path}: {reason}", hint=hint)

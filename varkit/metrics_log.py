@@ -20,13 +20,14 @@ class MetricsLog:
 
     Args:
         path: the file; None on ranks other than 0, which only listen.
-        length: bytes to keep of an older file: those that the checkpoint knows of.
+        length: bytes to keep of an older file: those that the checkpoint knows of. Of a file that
+            somebody made shorter, whole lines are kept.
         listener: is handed every record, such as a progress bar.
         events: folder for TensorBoard events; None = none.
 
     Raises:
         VarkitError: TensorBoard is asked for and not installed.
-        RunError: the file cannot be written.
+        WriteError: the file cannot be written.
     """
 
     def __init__(
@@ -44,20 +45,32 @@ class MetricsLog:
             try:
                 path.parent.mkdir(parents=True, exist_ok=True)
                 path.touch()
-                os.truncate(path, min(length, path.stat().st_size))
+                with path.open("rb+") as file:
+                    kept = file.read(length)
+                    file.truncate(kept.rfind(b"\n") + 1)
             except OSError as error:
                 raise write_error(error, path, 0) from error
 
-    @property
-    def length(self) -> int:
-        """How many bytes the file has."""
-        return self._path.stat().st_size if self._path is not None else 0
+    def sync(self) -> int:
+        """Flush the file to disk and return its length: what a checkpoint may rely on.
+
+        Raises:
+            WriteError: the disk is full.
+        """
+        if self._path is None:
+            return 0
+        try:
+            with self._path.open("rb") as file:
+                os.fsync(file.fileno())
+                return os.fstat(file.fileno()).st_size
+        except OSError as error:
+            raise write_error(error, self._path, 0) from error
 
     def write(self, record: Record) -> None:
         """Append one record.
 
         Raises:
-            RunError: the disk is full or not writable.
+            WriteError: the disk is full or not writable.
         """
         if self._path is not None:
             line = json.dumps(record) + "\n"

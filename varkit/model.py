@@ -18,6 +18,7 @@ from varkit import distributed
 from varkit.errors import VarkitError
 from varkit.interfaces import Alignment, Encoder, Objective, PretextTask
 from varkit.options import DetectorSettings
+from varkit.shapes import expect_shape
 from varkit.types import Batch, Representation
 
 
@@ -70,18 +71,21 @@ class RetrievalModel(nn.Module):
         The alignments' blocks lie side by side; their weights go to the query side.
         """
         blocks = []
-        for weighted in self._counting_alignments():
+        for name, weighted in self._counting_alignments():
             block = weighted.component.factors(representation, side)
             if block is None:
                 return None
+            expect_shape(block, (len(representation), "K"), f"alignments.{name}: {side} factors")
             blocks.append(block * weighted.weight if side == "query" else block)
         return torch.cat(blocks, dim=1)
 
     def similarity(self, video: Representation, query: Representation) -> Tensor:
         """Return the (V, Q) weighted sum of the alignments' similarities (ALAN, Eq. 5)."""
         total: Tensor | None = None
-        for weighted in self._counting_alignments():
-            part = weighted.component.similarity(video, query) * weighted.weight
+        for name, weighted in self._counting_alignments():
+            part = weighted.component.similarity(video, query)
+            expect_shape(part, (len(video), len(query)), f"alignments.{name}: similarity")
+            part = part * weighted.weight
             total = part if total is None else total + part
         assert total is not None  # the constructor's recipe names at least one alignment
         return total
@@ -122,12 +126,17 @@ class RetrievalModel(nn.Module):
                 "detector.pretrain_epochs is set, but no encoder has a detector",
                 hint="give the recipe a sampler that reads anomaly scores, or set it to 0",
             )
+        for name, loss in losses.items():
+            expect_shape(loss, (), f"loss {name}")
         losses["total"] = torch.stack([losses[n] * weights[n] for n in weights]).sum()
         return losses
 
     def _ranking_loss(self, video: Representation, query: Representation, batch: Batch) -> Tensor:
         group = distributed.gather(batch.group)
         v, q = self.factors(video, "video"), self.factors(query, "query")
+        if v is not None and q is not None:
+            expect_shape(v, (len(batch), "K"), "all video factors")
+            expect_shape(q, tuple(v.shape), "all query factors")
         # Sums of many small differences: at least fp32, whatever the precision of the encoders.
         with torch.autocast(batch.label.device.type, enabled=False):
             if v is not None and q is not None:
@@ -148,6 +157,7 @@ class RetrievalModel(nn.Module):
         for encoder, representation, inputs in sides:
             if representation.scores is None:
                 continue
+            expect_shape(representation.scores, tuple(inputs.mask.shape), "scores of a detector")
             with torch.autocast(batch.label.device.type, enabled=False):
                 part = encoder.detector.loss(
                     _at_least_fp32(representation.scores), inputs.mask, batch.label
@@ -155,8 +165,8 @@ class RetrievalModel(nn.Module):
             total = part if total is None else total + part
         return total
 
-    def _counting_alignments(self) -> list[Weighted]:
-        return [weighted for weighted in self._alignments.values() if weighted.weight != 0]
+    def _counting_alignments(self) -> list[tuple[str, Weighted]]:
+        return [(name, part) for name, part in self._alignments.items() if part.weight != 0]
 
 
 def _at_least_fp32(values: Tensor) -> Tensor:

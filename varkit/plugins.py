@@ -9,8 +9,10 @@ from __future__ import annotations
 import hashlib
 import importlib.util
 import sys
+import traceback
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from functools import partial
 from importlib.metadata import EntryPoint, entry_points
 from pathlib import Path
 from types import ModuleType
@@ -28,6 +30,7 @@ class Failure:
 
     plugin: str
     reason: str
+    error: BaseException
 
 
 class Plugins:
@@ -60,7 +63,7 @@ class Plugins:
                 hook(register=_collector(entries, kind, name, version))
         except (Exception, SystemExit) as error:
             # SystemExit too: a module that calls sys.exit at import must not end the program.
-            self.failures.append(Failure(name, f"{type(error).__name__}: {error}"))
+            self.failures.append(Failure(name, f"{type(error).__name__}: {error}", error))
             return
         for entry in entries:
             self.registry.add(entry)
@@ -100,10 +103,13 @@ def load_plugins(
         plugins.add(point.name, version, point.load)
     for file in files:
         before = len(plugins.failures)
-        plugins.add(str(file), "file", lambda file=file: load_file(file))  # type: ignore[misc]
+        plugins.add(str(file), "file", partial(load_file, file))
         if len(plugins.failures) > before:
             failure = plugins.failures[-1]
-            raise PluginError(f"plugin file {failure.plugin} failed to load: {failure.reason}")
+            raise PluginError(
+                f"plugin file {file} failed to load: {failure.reason}{_line(failure.error, file)}",
+                hint="varkit --debug ... shows the traceback",
+            ) from failure.error
     return plugins
 
 
@@ -128,6 +134,12 @@ def load_file(file: Path) -> ModuleType:
         del sys.modules[name]
         raise
     return module
+
+
+def _line(error: BaseException, file: Path) -> str:
+    """Say which line of a plugin file raised an error; a syntax error says so itself."""
+    lines = [f.lineno for f in traceback.extract_tb(error.__traceback__) if f.filename == str(file)]
+    return f" (line {lines[-1]})" if lines and not isinstance(error, SyntaxError) else ""
 
 
 def _collector(entries: list[Entry], kind: Kind, plugin: str, version: str) -> Register:

@@ -43,6 +43,12 @@ class Entry:
         """Plugin and version, for messages and provenance."""
         return f"plugin {self.plugin} {self.version}"
 
+    @property
+    def check_command(self) -> str:
+        """The command that checks it against its interface, for hints."""
+        target = self.plugin if self.version == "file" else f"{self.name} --kind {self.kind}"
+        return f"varkit plugin test {target}"
+
     def load(self) -> type[Any]:
         """Import and return the component's class.
 
@@ -56,7 +62,7 @@ class Entry:
         module_name, _, attribute = self.target.partition(":")
         try:
             found = getattr(importlib.import_module(module_name), attribute)
-        except Exception as error:
+        except (Exception, SystemExit) as error:  # a module that calls sys.exit included
             raise PluginError(
                 f"{where}: cannot import {self.target!r}: {type(error).__name__}: {error}"
             ) from error

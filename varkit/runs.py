@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import json
 import platform
 import secrets
+import shlex
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
@@ -15,7 +15,7 @@ from typing import Any, Literal
 from varkit import checkpoint
 from varkit.build import build_dataset, build_model
 from varkit.errors import RunError, did_you_mean
-from varkit.files import sha256, write_json, write_text
+from varkit.files import read_json, sha256, write_json, write_text
 from varkit.interfaces import Dataset
 from varkit.model import RetrievalModel
 from varkit.plugins import Plugins
@@ -80,7 +80,7 @@ def create_run(
         "machine": f"{platform.platform()}, {platform.machine()}",
         "device": device,
         "threads": threads,
-        "command": " ".join(command),
+        "command": shlex.join(command),
         "started": started.isoformat(timespec="seconds"),
     }
     write_text(folder / "recipe.yaml", recipe.to_yaml())
@@ -92,19 +92,19 @@ def open_run(folder: Path) -> Run:
     """Open a run's recipe and provenance.
 
     Raises:
-        RunError: the folder is no run, or a file of it is damaged.
+        RunError: the folder is no run, a file of it is damaged, or a plugin file has changed.
         RecipeError: the recipe no longer fits the installed plugins.
     """
-    try:
-        facts = json.loads((folder / "run.json").read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        siblings = [str(p.parent) for p in folder.parent.glob("*/run.json")]
-        raise RunError(
-            f"{folder} is no run: it has no run.json.{did_you_mean(str(folder), siblings)}",
-            hint="name a folder runs/<recipe>/<time>-<id>",
-        ) from None
-    except (OSError, ValueError) as error:
-        raise RunError(f"{folder / 'run.json'} cannot be read: {error}") from error
+    for name in ("run.json", "recipe.yaml"):
+        if not (folder / name).exists():
+            siblings = [str(p.parent) for p in folder.parent.glob("*/run.json")]
+            raise RunError(
+                f"{folder} is no run: it has no {name}.{did_you_mean(str(folder), siblings)}",
+                hint="name a folder runs/<recipe>/<time>-<id>",
+            )
+    facts = read_json(folder / "run.json")
+    if not isinstance(facts, dict) or facts.get("schema") != 1:
+        raise RunError(f"{folder / 'run.json'} is damaged, or of another version of varkit")
     recipe, plugins = load_recipe(folder / "recipe.yaml")
     recipe = replace(
         recipe,
@@ -118,6 +118,12 @@ def open_run(folder: Path) -> Run:
             "have other defaults",
             hint="start a new run with varkit run",
         )
+    for file, digest in facts["plugin_files"].items():
+        if sha256(Path(file)) != digest:
+            raise RunError(
+                f"plugin file {file} has changed since the run began",
+                hint="put it back as it was, or start a new run with varkit run",
+            )
     return Run(folder, recipe, plugins, facts)
 
 
@@ -165,7 +171,7 @@ def load_trained(model: RetrievalModel, path: Path, expected: dict[str, Any]) ->
     Raises:
         CheckpointError: they are damaged, do not fit, or belong to another recipe or data set.
     """
-    tensors, state = checkpoint.load(path)
+    tensors, state = checkpoint.load(path, hint="start the run again with varkit run")
     checkpoint.check_identity(state, expected, path)
     checkpoint.load_weights(model, tensors, str(path))
     return int(state["epoch"])

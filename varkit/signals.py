@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import shlex
 import signal
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from types import FrameType
+
+from varkit.errors import StoppedError
 
 
 class StopRequest:
@@ -17,6 +21,12 @@ class StopRequest:
     def __bool__(self) -> bool:
         """Return whether a stop was asked for."""
         return self.signal_number is not None
+
+    def error(self, what: str, run: Path) -> StoppedError:
+        """Return the error that ends the program; ``run`` is the folder to go on from."""
+        number = self.signal_number or signal.SIGTERM  # on the ranks that got none themselves
+        hint = f"varkit resume {shlex.quote(str(run))}"
+        return StoppedError(what, signal_number=number, hint=hint)
 
 
 @contextmanager

@@ -22,8 +22,9 @@ from torch.nn.parallel import DistributedDataParallel
 from varkit import checkpoint, distributed
 from varkit.data import steps_per_epoch, training_batches
 from varkit.draws import derive_seed
-from varkit.errors import RecipeError, RunError, StoppedError
+from varkit.errors import RecipeError, RunError
 from varkit.evaluation import evaluate
+from varkit.files import sweep
 from varkit.interfaces import Dataset, Item
 from varkit.metrics_log import Listener, MetricsLog
 from varkit.model import RetrievalModel
@@ -132,6 +133,8 @@ class Trainer:
         self.position = Position()
         self._restore()
         first = distributed.rank() == 0
+        if first:
+            sweep(folder)
         self.log = MetricsLog(
             folder / "metrics.jsonl" if first else None,
             length=self.position.log_bytes,
@@ -194,7 +197,7 @@ class Trainer:
                         "of": self.updates * self.options.epochs,
                         "losses": losses,
                         "lr": rate,
-                        "gradient_norm": norm,
+                        "gradient_norm": norm if _finite(norm) else None,  # fp16 alone goes on
                         "seconds": seconds,
                         "seconds_data": waited,
                     }
@@ -256,10 +259,9 @@ class Trainer:
         if stopping or (every and self.position.updates % every == 0):
             self._save()
         if stopping:
-            raise StoppedError(
+            raise self.stop.error(
                 f"stopped in epoch {self.position.epoch}; everything so far is saved",
-                signal_number=self.stop.signal_number or 15,
-                hint=f"varkit resume {self.folder.parent}",
+                self.folder.parent,
             )
 
     def _select(self) -> None:
@@ -286,7 +288,7 @@ class Trainer:
 
     def _save(self) -> None:
         if distributed.rank() == 0:
-            self.position.log_bytes = self.log.length
+            self.position.log_bytes = self.log.sync()
             tensors = {f"model/{k}": v for k, v in self.model.state_dict().items()}
             for name, tensor in optimizer_tensors(self.model, self.optimizer).items():
                 tensors[f"optimizer/{name}"] = tensor

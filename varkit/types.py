@@ -134,6 +134,10 @@ class Representation:
     scores: Tensor | None = None
     picks: Mapping[str, Tensor] = field(default_factory=dict)
 
+    def __len__(self) -> int:
+        """Return B."""
+        return next((len(x) for x in (*self.vectors.values(), *self.tokens.values())), 0)
+
 
 Flowing = TypeVar("Flowing", Clips, Captions, Batch, Representation)
 

@@ -88,7 +88,7 @@ class TemporalConvolution(nn.Module):
         """Return the mean of ALAN's Eq. 8 over the videos whose label is known.
 
         Args:
-            scores: ``(B, T)`` confidence.
+            scores: ``(B, T)`` confidence, 0 in the padding.
             mask: ``(B, T)`` bool, True = a real clip.
             label: ``(B,)``, 1 = anomalous, 0 = normal, NaN = unknown.
 
@@ -98,7 +98,8 @@ class TemporalConvolution(nn.Module):
         length = mask.sum(dim=1, keepdim=True)
         k = length // self.clips_per_pick
         k = (k + 1).minimum(length) if self.plus_one else k.clamp(min=1)
-        ranked = scores.masked_fill(~mask, -1).sort(dim=1, descending=True).values
+        # The padding scores 0, so it is never ahead of a real clip.
+        ranked = scores.sort(dim=1, descending=True).values
         top = torch.arange(mask.shape[1], device=mask.device) < k
         rho = ranked.masked_fill(~top, 0).sum(dim=1) / k.squeeze(1)
         # Written out, since torch refuses its own binary cross-entropy under mixed precision.

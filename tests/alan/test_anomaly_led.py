@@ -118,6 +118,12 @@ def test_a_draw_that_meets_q_exactly_picks_the_clip_that_ends_there():
     assert sampler(confidence, mask, draws_of(1), training=False).tolist() == [[0, 2]]
 
 
+def test_a_single_systematic_pick_is_the_middle():
+    confidence, mask = everything([0.3] * 9)
+    sampler = AnomalyLed(count=1, evaluation="systematic")
+    assert sampler(confidence, mask, draws_of(1), training=False).tolist() == [[4]]
+
+
 class Largest(Draws):
     """Gives the number that becomes r = 1."""
 

@@ -43,6 +43,14 @@ def test_verb_phrases_take_what_touches_the_verb(finder):
     assert found == ["left quickly", "were not running away"]
 
 
+@pytest.mark.parametrize(
+    ("caption", "verb"),
+    [("The man picked up a bag.", "picked up"), ("The thief was arrested.", "was arrested")],
+)
+def test_particles_and_passive_auxiliaries_belong_to_the_verb(finder, caption, verb):
+    assert texts(caption, finder(caption)["verb"]) == [verb]
+
+
 def test_a_distant_adverb_is_no_part_of_the_phrase(finder):
     caption = "The man opened the door slowly."
     assert texts(caption, finder(caption)["verb"]) == ["opened"]
@@ -89,6 +97,13 @@ def test_every_word_piece_of_the_phrase_is_hidden(language):
     assert not hidden[2].any()
 
 
+@pytest.mark.parametrize(("span", "expected"), [((0, 4), ["fire"]), ((5, 11), ["street"])])
+def test_what_touches_the_phrase_is_not_hidden(language, span, expected):
+    captions = language.tokenize(["fire,street"], 64)
+    hidden = hide_phrase(captions, [[span]], Draws(0, ("a",)))
+    assert pieces(language, captions, hidden, 0) == expected
+
+
 def test_phrases_are_chosen_with_equal_chances(language):
     captions = language.tokenize(["a man walks"] * 3000, 64)
     draws = Draws(0, tuple(map(str, range(3000))))
@@ -114,6 +129,14 @@ def test_share_of_word_pieces(language, words, expected):
     hidden = hide_share(captions, 0.15, Draws(0, ("a", "b")))
     assert hidden[0].sum() == expected
     assert not (hidden & ~captions.words).any()
+
+
+def test_word_pieces_are_chosen_with_equal_chances(language):
+    captions = language.tokenize(["fire " * 10] * 2000, 64)
+    hidden = hide_share(captions, 0.15, Draws(0, tuple(map(str, range(2000)))))
+    shares = hidden[:, 1:11].double().mean(0)
+    # Two of ten; four standard deviations of a share of one fifth.
+    assert (shares - 1 / 5).abs().max() < 4 * (4 / 25 / 2000) ** 0.5
 
 
 def test_share_depends_on_neither_neighbours_nor_padding(language):

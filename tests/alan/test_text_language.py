@@ -83,7 +83,7 @@ def test_a_package_has_no_revision(package):
         locate("package:packaged_model", COMMIT)
 
 
-@pytest.mark.parametrize("revision", ["main", COMMIT[:12], COMMIT.upper()])
+@pytest.mark.parametrize("revision", ["main", COMMIT[:12], COMMIT + "0", COMMIT.upper()])
 def test_a_hub_name_needs_a_full_commit(revision):
     with pytest.raises(VarkitError, match="no full commit"):
         obtain("someone/tiny", revision, download=True)
@@ -202,3 +202,13 @@ def test_distilbert_too(tiny, tmp_path):
     assert language.encode(captions.ids, captions.mask).shape == (*captions.ids.shape, 16)
     assert language.model.config.dropout == 0.2
     assert language.longest == 40
+
+
+def test_the_tiny_model_is_always_the_same_and_reads_every_letter(tiny, tmp_path):
+    state = torch.get_rng_state()
+    other = write_tiny_language(tmp_path / "other")
+    assert torch.equal(torch.get_rng_state(), state)
+    first, second = (Language(f, trainable=False, dropout=0.0) for f in (tiny, other))
+    assert first.fingerprint() == second.fingerprint()
+    captions = first.tokenize(["The quick brown Fox, jumping over a lazy dog."], 64)
+    assert first.tokenizer.unk_token_id not in captions.ids

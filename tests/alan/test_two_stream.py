@@ -168,6 +168,18 @@ def test_samplers_draw_independently():
     assert not torch.equal(picks["one"], picks["two"])
 
 
+def test_samplers_see_scores_without_their_gradient():
+    seen = []
+
+    def watching(scores, mask, draws, *, training):
+        seen.append(scores.requires_grad)
+        return torch.zeros(len(mask), 1, dtype=torch.int64)
+
+    found = small(chosen={"mine": watching}).train()(make_clips())
+    assert found.scores.requires_grad
+    assert seen == [False]
+
+
 @pytest.mark.parametrize("names", [("fixed",), ("anomaly",), ("fixed", "anomaly", "more")])
 def test_any_number_of_samplers(names):
     chosen = {"more": FixedFrame(count=3), **samplers()}

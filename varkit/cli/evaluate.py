@@ -14,7 +14,7 @@ import click
 @click.option(
     "--checkpoint",
     type=click.Choice(["best", "last"]),
-    help="The selected epoch, or the last; default: what the recipe's train.select names.",
+    help="The selected epoch, or the last; default: the selected one, where there is one.",
 )
 @click.option("--split", default="test", show_default=True, help="Part of the data set.")
 @click.option(
@@ -53,9 +53,11 @@ def evaluate(
     from varkit.runs import load_model, open_run
 
     chosen, _ = prepare(device, threads)
-    training = open_run(run).recipe.train
-    which = checkpoint or ("last" if training.select == "last" else "best")
+    opened = open_run(run)
+    training = opened.recipe.train
     seed = training.seeds[0] if seed is None else seed
+    selected = opened.seed_folder(seed) / "models" / "best.safetensors"
+    which = checkpoint or ("best" if selected.is_file() else "last")
     model, dataset, recipe = load_model(run, seed, which)
     items = dataset.split(split)
     found = evaluation.evaluate(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shlex
 import time
 from typing import Any
 
@@ -13,7 +14,7 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
 
 from varkit import distributed
-from varkit.errors import VarkitError
+from varkit.errors import VarkitError, WriteError
 from varkit.experiment import run_experiment, training_parts
 from varkit.interfaces import Dataset
 from varkit.machine import usable_cores
@@ -80,8 +81,12 @@ def finish(run: Run, dataset: Dataset, device: torch.device, *, as_json: bool) -
             f"choose a checkpoint on, {len(dataset.split('test'))} to test on",
             err=True,
         )
-    with stop_request() as stop, Display(enabled=first) as display:
-        results = run_experiment(run, dataset, device=device, listen=display.listen, stop=stop)
+    try:
+        with stop_request() as stop, Display(enabled=first) as display:
+            results = run_experiment(run, dataset, device=device, listen=display.listen, stop=stop)
+    except WriteError as error:
+        error.hint = f"{error.hint}, then: varkit resume {shlex.quote(str(run.folder))}"
+        raise
     if not first:
         return
     if as_json:

@@ -15,7 +15,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
 from varkit.errors import RunError
-from varkit.files import write_text
+from varkit.files import read_json, write_text
 from varkit.report import figures
 from varkit.report.tables import Table, detection_table, mark, results_table
 
@@ -109,19 +109,17 @@ def _text(path: Path) -> str:
 
 def _json(path: Path) -> Any:
     """Return what a JSON file holds, or None where there is no such file yet."""
-    text = _text(path)
-    if not text:
-        return None
-    try:
-        return json.loads(text)
-    except ValueError as error:
-        raise RunError(f"{path} is damaged: {error}") from error
+    return read_json(path) if path.exists() else None
 
 
 def _records(path: Path) -> list[dict[str, Any]]:
     """Return the records of a log; a last line without its end is still being written."""
-    lines = _text(path).split("\n")[:-1]
-    try:
-        return [json.loads(line) for line in lines]
-    except ValueError as error:
-        raise RunError(f"{path} is damaged: {error}") from error
+    records = []
+    for number, line in enumerate(_text(path).split("\n")[:-1], start=1):
+        try:
+            records.append(json.loads(line))
+        except ValueError as error:
+            raise RunError(
+                f"{path} is damaged in line {number}: {error}", hint="delete that line"
+            ) from error
+    return records
