@@ -149,6 +149,7 @@ def start(*arguments: object) -> subprocess.Popen:
         stderr=subprocess.PIPE,
         text=True,
         env={**os.environ, "OMP_NUM_THREADS": "1"},
+        start_new_session=True,
     )
 
 
@@ -197,16 +198,18 @@ def test_killed_at_ten_moments_it_ends_with_the_same_weights(recipe, tmp_path):
 
 @pytest.mark.slow
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
-def test_a_signal_saves_and_says_how_to_go_on(recipe, tmp_path, number, code):
-    process = start(
-        "run", recipe, "train.epochs=300", "train.checkpoint_steps=0", "--out", tmp_path
-    )
+@pytest.mark.parametrize("workers", [0, 2])
+def test_a_signal_to_all_processes_saves_and_says_how_to_go_on(
+    recipe, tmp_path, number, code, workers
+):
+    options = ("train.epochs=300", "train.checkpoint_steps=0", f"train.workers={workers}")
+    process = start("run", recipe, *options, "--out", tmp_path)
     while not list(tmp_path.glob("*/*/run.json")):
         time.sleep(0.01)
         assert process.poll() is None, process.stderr.read()
     run = only_run(tmp_path)
     wait_for_steps(run / "seed-0", process, 2)
-    process.send_signal(number)
+    os.killpg(process.pid, number)  # as a terminal and a scheduler do
     _, errors = process.communicate()
     assert process.returncode == code, errors
     assert f"varkit resume {run}" in re.sub(r"\s+", " ", errors)

@@ -126,6 +126,14 @@ def check_parts(folder: str) -> None:
     torch.testing.assert_close(norm.running_var, plain.running_var)
     torch.testing.assert_close(norm.running_mean, plain.running_mean)
 
+    norm = distributed.GlobalBatchNorm1d(3, momentum=None, dtype=torch.float64)
+    plain = nn.BatchNorm1d(3, momentum=None, dtype=torch.float64)
+    for step in (1.0, 2.0):  # (B, D, T), and statistics that are plain means of the batches
+        long = step * torch.randn(5, 3, 4, generator=generator, dtype=torch.float64)
+        torch.testing.assert_close(norm(long[share]), plain(long)[share])
+    torch.testing.assert_close(norm.running_var, plain.running_var)
+    torch.testing.assert_close(norm.running_mean, plain.running_mean)
+
     valid = torch.tensor([True, False, True, False, False])
     values = torch.arange(5.0)
     values[3] = float("nan")

@@ -176,6 +176,42 @@ def test_mixed_precision_trains_and_resumes(tmp_path, precision):
     assert all(tensor.dtype != torch.float16 for tensor in ours.values())
 
 
+def test_an_overflow_of_fp16_is_skipped_and_the_log_stays_json(tmp_path):
+    trainer = make_trainer(tmp_path, precision="fp16", epochs=1)
+    trainer.scaler = torch.amp.GradScaler("cpu", init_scale=2.0**100)
+    before = {k: v.clone() for k, v in trainer.model.named_parameters()}
+    trainer.run()
+    assert all(torch.equal(before[k], v) for k, v in trainer.model.named_parameters())
+
+    def refuse(constant: str) -> None:
+        raise AssertionError(f"{constant} is no JSON")
+
+    lines = (tmp_path / "metrics.jsonl").read_text().splitlines()
+    steps = [json.loads(line, parse_constant=refuse) for line in lines]
+    assert [r["gradient_norm"] for r in steps if r["kind"] == "step"] == [None] * 3
+
+
+def test_what_an_evaluation_made_can_serve_training(tmp_path):
+    # An encoder may remember what it computed for a caption.
+    remembered = []
+    trainer = make_trainer(tmp_path, epochs=1)
+    trainer.model.query.register_forward_hook(
+        lambda module, _, found: None if module.training else remembered.append(found)
+    )
+    trainer.run()
+    weight = torch.ones(1, requires_grad=True)
+    (remembered[0].vectors["cls"] * weight).sum().backward()
+    assert weight.grad is not None
+
+
+def test_what_a_killed_process_left_half_written_is_swept(tmp_path):
+    part = tmp_path / "models" / ".best.safetensors.0a1b2c3d.part"
+    part.parent.mkdir()
+    part.write_bytes(b"half")
+    make_trainer(tmp_path, epochs=1).run()
+    assert not part.exists()
+
+
 def test_clipping_bounds_the_step(tmp_path):
     trainer = make_trainer(tmp_path, clip_norm=1e-3, epochs=1, lr=1.0)
     before = {k: v.clone() for k, v in trainer.model.state_dict().items()}

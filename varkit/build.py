@@ -87,6 +87,11 @@ def build_model(recipe: Recipe, plugins: Plugins, dataset: Dataset) -> Retrieval
 
     settings = recipe.detector.settings if recipe.detector is not None else None
     assert settings is None or isinstance(settings, DetectorSettings)
+    if settings is not None and settings.freeze and settings.pretrain_epochs == 0:
+        raise RecipeError(
+            ["detector.freeze: would keep a detector that was never trained"],
+            hint="set detector.pretrain_epochs to at least 1",
+        )
     return RetrievalModel(
         video=video,
         query=query,

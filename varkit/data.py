@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import math
+import signal
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
@@ -123,10 +124,11 @@ def training_batches(
     epoch_seed = derive_seed(seed, "train", epoch)
     reader = _Reader(dataset, batches, max_clips, epoch_seed)
     for read in DataLoader(
-        reader,  # type: ignore[arg-type]
+        reader,  # type: ignore[arg-type]  # its items and length are all that is used
         batch_size=None,
         num_workers=workers,
         generator=torch.Generator(),
+        worker_init_fn=_leave_signals,
     ):
         if isinstance(read, VarkitError):
             raise read
@@ -236,6 +238,12 @@ class _Reader:
             return tuple(_caption(self.dataset, query) for query in queries)
         sounds = [segment_means(_sound(self.dataset, query), self.max_clips) for query in queries]
         return collate_clips(sounds, Draws(self.seed, tuple(queries)))
+
+
+def _leave_signals(_: int) -> None:
+    """Ignore a stop that is sent to all processes: the training process ends its readers."""
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, signal.SIG_IGN)
 
 
 def _assemble(read: _Read, tokenize: Tokenize | None, seed: int) -> Batch:

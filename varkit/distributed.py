@@ -82,9 +82,14 @@ class _Sum(torch.autograd.Function):
         return total
 
 
+def _add(value: Tensor) -> Tensor:
+    total: Tensor = _Sum.apply(value)  # type: ignore[no-untyped-call]  # torch leaves it untyped
+    return total
+
+
 def gather(rows: Tensor) -> Tensor:
     """Return all ranks' rows, in rank order: (B_rank, ...) to (B, ...), with gradients."""
-    return rows if world_size() == 1 else _Gather.apply(rows)  # type: ignore[no-untyped-call]
+    return rows if world_size() == 1 else _Gather.apply(rows)  # type: ignore[no-untyped-call]  # untyped
 
 
 def global_mean(values: Tensor, valid: Tensor) -> Tensor:
@@ -148,21 +153,29 @@ class GlobalBatchNorm1d(nn.BatchNorm1d):
     """
 
     def forward(self, input: Tensor) -> Tensor:
-        """Normalise (B_rank, D) by the statistics of all B rows in training."""
+        """Normalise (B_rank, D) or (B_rank, D, T) by the statistics of all ranks in training."""
         if not self.training or world_size() == 1:
             return super().forward(input)
-        count = _Sum.apply(input.new_tensor(float(len(input))))  # type: ignore[no-untyped-call]
-        mean = _Sum.apply(input.sum(0)) / count  # type: ignore[no-untyped-call]
-        variance = _Sum.apply((input - mean).square().sum(0)) / count  # type: ignore[no-untyped-call]
+        others = [0, *range(2, input.ndim)]  # all but the channels
+        channels = (1, -1) + (1,) * (input.ndim - 2)
+        size = input.new_tensor(input.numel() / input.shape[1])
+        count = _add(size)
+        mean = _add(input.sum(others)) / count
+        deviation = input - mean.view(channels)
+        variance = _add(deviation.square().sum(others)) / count
         if self.running_mean is not None and self.running_var is not None:
-            momentum = 0.1 if self.momentum is None else self.momentum
             with torch.no_grad():
-                self.running_mean.lerp_(mean, momentum)
-                self.running_var.lerp_(variance * count / (count - 1).clamp(min=1), momentum)
                 if self.num_batches_tracked is not None:
                     self.num_batches_tracked.add_(1)
-        normal: Tensor = (input - mean) * (variance + self.eps).rsqrt()
-        return normal * self.weight + self.bias if self.affine else normal
+                # As in torch, no momentum is the plain mean of all batches.
+                share = 1 / float(self.num_batches_tracked or 1)
+                momentum = share if self.momentum is None else self.momentum
+                self.running_mean.lerp_(mean, momentum)
+                self.running_var.lerp_(variance * count / (count - 1).clamp(min=1), momentum)
+        normal: Tensor = deviation * (variance + self.eps).rsqrt().view(channels)
+        if not self.affine:
+            return normal
+        return normal * self.weight.view(channels) + self.bias.view(channels)
 
 
 def globalise_batch_norm(module: nn.Module) -> None:

@@ -95,7 +95,7 @@ def _torchvision() -> Iterator[Check]:
         yield Check("torchvision", "ok", "not installed, not needed")
         return
     try:
-        import torchvision  # type: ignore[import-not-found,unused-ignore]
+        import torchvision  # type: ignore[import-not-found,unused-ignore]  # may be absent
     except Exception as error:
         # A build for CUDA beside a torch without; transformers then cannot load BERT either.
         yield Check("torchvision", "fail", _short(error), "pip uninstall torchvision")

@@ -217,7 +217,7 @@ class Trainer:
         last = (where.step + 1) % options.accumulate == 0
         waiting = isinstance(self._parallel, DistributedDataParallel) and not last
         precision = PRECISION[options.precision]
-        with self._parallel.no_sync() if waiting else nullcontext():  # type: ignore[operator]
+        with self._parallel.no_sync() if waiting else nullcontext():  # type: ignore[operator]  # DDP has it
             with torch.autocast(self.device.type, dtype=precision, enabled=precision is not None):
                 losses: dict[str, Tensor] = self._parallel(batch, epoch=where.epoch)
             values = distributed.mean_over_ranks(losses)
@@ -228,7 +228,7 @@ class Trainer:
                     + f"; videos of the batch: {', '.join(batch.video.draws.items[:8])} ...",
                     hint="lower train.lr, or set train.clip_norm=1; the newest checkpoint is sound",
                 )
-            self.scaler.scale(losses["total"] / options.accumulate).backward()  # type: ignore[no-untyped-call]
+            self.scaler.scale(losses["total"] / options.accumulate).backward()  # type: ignore[no-untyped-call]  # torch's
         return values
 
     def _update(self, batch: Batch) -> tuple[float, float]:

@@ -198,7 +198,7 @@ class _Loader(yaml.SafeLoader):
     depth = 0
 
     def compose_node(self, parent: Node | None, index: Any) -> Node | None:
-        event: Any = self.peek_event()  # type: ignore[no-untyped-call]
+        event: Any = self.peek_event()  # type: ignore[no-untyped-call]  # PyYAML's
         if getattr(event, "anchor", None) is not None:  # an alias names its anchor too
             problem = "anchors and aliases (&, *) are not allowed; write the value out"
         elif getattr(event, "tag", None) is not None:

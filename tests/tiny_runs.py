@@ -1,0 +1,155 @@
+"""ALAN in a few numbers on a folder of one's own, run through the command line."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+from click.testing import CliRunner, Result
+
+from varkit.cli import main
+
+RECIPE = """\
+# ALAN in a few numbers, on a folder of one's own.
+version: 1
+plugins: [parts.py]
+data: {{use: folder, root: {root}, query: audio, streams: {{object: rgb}}}}
+model: {{dim: 8, experts: [object]}}
+samplers:
+  fixed: {{use: fixed_frame, count: 4}}
+  anomaly: {{use: anomaly_led, count: 4}}
+detector: {{use: temporal_convolution, hidden: [6, 4]}}
+video: {{use: two_stream, heads: 2}}
+query: {{use: audio, heads: 2, gate_norm: layer}}
+alignments:
+  cls: {{use: cls, weight: 0.5}}
+  avg: {{use: avg, weight: 0.5}}
+objective: {{use: margin_ranking}}
+train: {{epochs: 2, batch_size: 4, lr: 1.0e-2, checkpoint_steps: 1}}
+"""
+PARTS = """\
+import torch
+from torch import nn
+
+from varkit import hookimpl
+from varkit.interfaces import Item, Sequences
+
+
+class Early:
+    def __init__(self, *, fault: str = ""):
+        self.fault = fault
+
+    def __call__(self, scores, mask, draws, *, training):
+        picks = torch.zeros(len(mask), 3, dtype=torch.int64)
+        if self.fault == "flat":
+            return picks[:, 0]
+        if self.fault == "behind":
+            return picks + 1000
+        return picks[:1] if self.fault == "measured" and not training else picks
+
+
+class Steep(nn.Module):
+    def __init__(self, width: int, *, fault: str = ""):
+        super().__init__()
+        self.linear = nn.Linear(width, 1)
+        self.fault = fault
+
+    def forward(self, features, mask):
+        scores = self.linear(features).sigmoid().squeeze(-1) * mask
+        return scores[..., None] if self.fault == "deep" else scores
+
+    def loss(self, scores, mask, label):
+        return scores.mean(1) if self.fault == "loss" else scores.mean()
+
+
+class Near:
+    def __init__(self, *, fault: str = ""):
+        self.fault = fault
+
+    def similarity(self, video, query):
+        return (video.vectors["cls"].flatten(1) @ query.vectors["cls"].flatten(1).T)[
+            : 1 if self.fault == "row" else None
+        ]
+
+    def factors(self, representation, side):
+        found = representation.vectors["cls"]
+        if self.fault == "row":
+            return None
+        if self.fault == "deep":
+            return found
+        return found.flatten(1)[:, : 3 if (side, self.fault) == ("query", "short") else None]
+
+
+class Half:
+    def similarity(self, video, query):
+        return None
+
+
+@hookimpl
+def register_samplers(register):
+    register("early", Early, summary="the first clip")
+
+
+@hookimpl
+def register_detectors(register):
+    register("steep", Steep, summary="a linear function")
+
+
+@hookimpl
+def register_alignments(register):
+    register("near", Near, summary="an inner product")
+    register("half", Half, summary="half of an alignment")
+    register("leaves", "leaves_at_once:Class", summary="its module ends the program")
+"""
+
+
+def make_data(
+    folder: Path, *, train: tuple[int, ...] = (5, 9, 20, 3, 7, 16), test: tuple[int, ...] = (5, 30)
+) -> Path:
+    """Write videos of these lengths, a sound each, a manifest and a recipe; return the recipe."""
+    random = np.random.default_rng(0)
+    folder.mkdir(parents=True)
+    rows = ["video,split,audio,label,rgb"]
+    for split, lengths in (("train", train), ("test", test)):
+        for i, length in enumerate(lengths):
+            video = f"{split}{i}"
+            for name, shape in ((video, (length, 6)), (f"{video}-sound", (2 + i, 3))):
+                np.save(folder / f"{name}.npy", random.standard_normal(shape).astype(np.float32))
+            rows.append(f"{video},{split},{video}-sound.npy,{i % 2},{video}.npy")
+    (folder / "manifest.csv").write_text("\n".join(rows))
+    (folder / "parts.py").write_text(PARTS)
+    recipe = folder / "tiny.yaml"
+    recipe.write_text(RECIPE.format(root=folder))
+    return recipe
+
+
+def call(*arguments: object) -> Result:
+    result = CliRunner().invoke(main, [str(a) for a in arguments])
+    assert result.exception is None or isinstance(result.exception, SystemExit), result.exception
+    assert "Traceback" not in result.output
+    return result
+
+
+def run(recipe: Path, *arguments: object, out: Path | None = None) -> Result:
+    out = recipe.parent.parent / "runs" if out is None else out
+    return call("run", recipe, *arguments, "--out", out, "--threads", 1)
+
+
+def failed(result: Result, code: int = 1) -> str:
+    """Return the one line that says what failed, after a look at the exit code."""
+    assert result.exit_code == code, result.output
+    assert result.stdout == ""
+    lines = [line for line in result.stderr.splitlines() if line.startswith("error: ")]
+    assert len(lines) == 1, result.stderr
+    assert "  cause: " not in result.stderr
+    return lines[0]
+
+
+def hint(result: Result) -> str:
+    (line,) = (line for line in result.stderr.splitlines() if line.startswith("hint: "))
+    return line.removeprefix("hint: ")
+
+
+def only_run(recipe: Path) -> Path:
+    (found,) = (recipe.parent.parent / "runs").glob("*/*/run.json")
+    return found.parent
