@@ -82,7 +82,7 @@ def test_without_spacy_and_hub_every_way_out_is_named(tmp_path, monkeypatch):
     ("override", "said"),
     [
         ("samplers.anomaly={use: early, fault: flat}", r"anomaly.*\(4, N\).*\(4,\)"),
-        ("samplers.anomaly={use: early, fault: behind}", "anomaly.* not in the video"),
+        ("samplers.anomaly={use: early, fault: behind}", "anomaly.* positions of real clips"),
         ("samplers.anomaly={use: early, fault: measured}", r"anomaly.*\(\d, N\).*\(1, 3\)"),
         ("detector={use: steep, fault: deep}", r"detector: confidence .*\(4, \d+, 1\)"),
         ("detector={use: steep, fault: loss}", r"loss detector .*\(\); it is shape \(4,\)"),

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import fcntl
+import os
 import platform
 import secrets
 import shlex
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import datetime
 from importlib.metadata import PackageNotFoundError, version
@@ -125,6 +128,31 @@ def open_run(folder: Path) -> Run:
                 hint="put it back as it was, or start a new run with varkit run",
             )
     return Run(folder, recipe, plugins, facts)
+
+
+@contextmanager
+def locked(folder: Path) -> Iterator[None]:
+    """Hold a run's folder, so that no second process writes to it.
+
+    The lock is the kernel's: it goes with the process that held it, however that ended, and is
+    not inherited by processes that read features.
+
+    Raises:
+        RunError: another process holds it.
+    """
+    with (folder / ".lock").open("a+") as file:
+        try:
+            fcntl.lockf(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError as error:
+            file.seek(0)
+            raise RunError(
+                f"{folder} is in use by process {file.read().strip() or 'unknown'}",
+                hint="wait for it, or stop it with Ctrl-C: it saves what it has",
+            ) from error
+        file.truncate(0)
+        file.write(str(os.getpid()))
+        file.flush()
+        yield
 
 
 def identity(recipe: Recipe, dataset: Dataset, model: RetrievalModel) -> dict[str, str]:

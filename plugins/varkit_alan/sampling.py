@@ -7,8 +7,9 @@ from collections.abc import Mapping
 import torch
 from torch import Tensor
 
-from varkit.errors import VarkitError
+from varkit.errors import PluginError
 from varkit.interfaces import Sampler
+from varkit.shapes import expect_shape
 from varkit.types import Clips
 
 
@@ -27,20 +28,20 @@ def draw(
         Name -> ``(B, N)`` int64.
 
     Raises:
-        VarkitError: a sampler returned something else than positions of real clips.
+        PluginError: a sampler returned something else than positions of real clips.
     """
     scores = None if scores is None else scores.detach()
     length = clips.mask.sum(dim=1, keepdim=True)
     picks = {}
     for name, sampler in samplers.items():
         chosen = sampler(scores, clips.mask, clips.draws.named(name), training=training)
-        if chosen.ndim != 2 or len(chosen) != len(clips) or chosen.dtype != torch.int64:
-            raise VarkitError(
-                f"sampler {name!r} must return int64 of shape ({len(clips)}, N), "
-                f"got {chosen.dtype} of shape {tuple(chosen.shape)}"
+        expect_shape(chosen, (len(clips), "N"), f"samplers.{name}: its choice")
+        if chosen.dtype != torch.int64 or bool(((chosen < 0) | (chosen >= length)).any()):
+            raise PluginError(
+                f"samplers.{name}: must choose int64 positions of real clips; it chose "
+                f"{chosen.dtype} from {chosen.min()} to {chosen.max()}",
+                hint="varkit plugin test NAME|FILE checks a component against its interface",
             )
-        if bool(((chosen < 0) | (chosen >= length)).any()):
-            raise VarkitError(f"sampler {name!r} chose a clip that is not in the video")
         picks[name] = chosen
     return picks
 

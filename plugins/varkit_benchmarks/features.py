@@ -85,6 +85,8 @@ def shape(source: Source) -> tuple[int, ...]:
     """
     try:
         return _shape(source, _stamp(source.file))
+    except FeatureError:
+        raise
     except _UNREADABLE as error:
         raise _reason(error) from error
 
@@ -111,6 +113,8 @@ def read(source: Source, *, width: int | None = None, crop: int = 0) -> Array:
         raise FeatureError(f"has {crops} crops; number {crop} was asked for")
     try:
         array = _load(source, crop)
+    except FeatureError:
+        raise
     except _UNREADABLE as error:
         raise _reason(error) from error
     if array.dtype.kind not in "fiu":
@@ -266,8 +270,6 @@ def _choose(source: Source, names: Collection[str]) -> str:
 
 
 def _reason(error: Exception) -> FeatureError:
-    if isinstance(error, FeatureError):
-        return error
     if isinstance(error, FileNotFoundError):
         return FeatureError("is not there")
     return FeatureError(f"cannot be read: {str(error) or type(error).__name__}")

@@ -246,10 +246,10 @@ def test_a_sampler_is_needed():
 @pytest.mark.parametrize(
     ("picks", "message"),
     [
-        (lambda mask: torch.zeros(len(mask), 3), "must return int64"),
-        (lambda mask: torch.zeros(3, dtype=torch.int64), "must return int64"),
-        (lambda mask: torch.full((len(mask), 3), 5), "not in the video"),
-        (lambda mask: torch.full((len(mask), 3), -1), "not in the video"),
+        (lambda mask: torch.zeros(len(mask), 3), "positions of real clips"),
+        (lambda mask: torch.zeros(3, dtype=torch.int64), "must be a tensor of shape"),
+        (lambda mask: torch.full((len(mask), 3), 5), "positions of real clips"),
+        (lambda mask: torch.full((len(mask), 3), -1), "positions of real clips"),
     ],
 )
 def test_a_faulty_sampler_is_named(picks, message):

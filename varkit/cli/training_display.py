@@ -6,6 +6,7 @@ import json
 import os
 import shlex
 import time
+from contextlib import nullcontext
 from typing import Any
 
 import click
@@ -22,7 +23,7 @@ from varkit.metrics_log import Listener, Record
 from varkit.recipe import Recipe
 from varkit.report import write_report
 from varkit.report.tables import results_table
-from varkit.runs import Run
+from varkit.runs import Run, locked
 from varkit.signals import stop_request
 
 HEARTBEAT = 30.0
@@ -82,7 +83,8 @@ def finish(run: Run, dataset: Dataset, device: torch.device, *, as_json: bool) -
             err=True,
         )
     try:
-        with stop_request() as stop, Display(enabled=first) as display:
+        held = locked(run.folder) if first else nullcontext()
+        with held, stop_request() as stop, Display(enabled=first) as display:
             results = run_experiment(run, dataset, device=device, listen=display.listen, stop=stop)
     except WriteError as error:
         error.hint = f"{error.hint}, then: varkit resume {shlex.quote(str(run.folder))}"
