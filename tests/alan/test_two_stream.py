@@ -256,5 +256,5 @@ def test_a_faulty_sampler_is_named(picks, message):
     def faulty(scores, mask, draws, *, training):
         return picks(mask)
 
-    with pytest.raises(VarkitError, match=f"sampler 'mine' .*{message}"):
+    with pytest.raises(VarkitError, match=rf"samplers\.mine: .*{message}"):
         small(chosen={"mine": faulty})(make_clips())
