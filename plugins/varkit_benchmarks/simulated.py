@@ -33,8 +33,8 @@ class Simulated(Folder):
     told the truth finds anomalous clips with an AUC of about 0.85, about what weakly supervised
     detectors reach on UCF-Crime; and between captions and the mean of all clips, linear
     correlation reaches a SumR of about 150 (chance 17.8), with the mean of the event's clips beside
-    it 300; between sounds and the mean of all clips, also 300. So results say whether a method
-    works, not how well it does on the benchmark.
+    it 300; between sounds and the mean of all clips, also 300. Those linear figures were of the
+    test split. So results say whether a method works, not how well it does on the benchmark.
 
     Args:
         task: ``text`` (UCF-Crime's classes, captions) or ``audio`` (XD-Violence's, sounds).
