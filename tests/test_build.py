@@ -68,6 +68,11 @@ def test_what_does_not_fit_is_refused(path, override, message):
         build(path, override)
 
 
+def test_alignments_that_all_weigh_nothing_are_refused(path):
+    with pytest.raises(RecipeError, match="every weight is 0"):
+        build(path, "alignments.cls.weight=0", "alignments.avg.weight=0")
+
+
 def test_an_encoder_of_the_wrong_input_is_refused(path, tmp_path):
     from varkit_alan.tiny_language import write_tiny_language
 

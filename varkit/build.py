@@ -92,10 +92,13 @@ def build_model(recipe: Recipe, plugins: Plugins, dataset: Dataset) -> Retrieval
             ["detector.freeze: would keep a detector that was never trained"],
             hint="set detector.pretrain_epochs to at least 1",
         )
+    alignments = {name: weighted(c) for name, c in recipe.alignments.items()}
+    if not any(alignment.weight for alignment in alignments.values()):
+        raise RecipeError(["alignments: every weight is 0, so nothing would be compared"])
     return RetrievalModel(
         video=video,
         query=query,
-        alignments={name: weighted(c) for name, c in recipe.alignments.items()},
+        alignments=alignments,
         pretexts={name: weighted(c) for name, c in recipe.pretexts.items()},
         objective=_build(recipe.objective, plugins, shared),
         detector=settings,

@@ -16,7 +16,7 @@ from torch.profiler import record_function
 
 from varkit import distributed
 from varkit.errors import VarkitError
-from varkit.interfaces import Alignment, Encoder, Objective, PretextTask
+from varkit.interfaces import Encoder, Objective
 from varkit.options import DetectorSettings
 from varkit.shapes import expect_shape
 from varkit.types import Batch, Representation
@@ -24,7 +24,7 @@ from varkit.types import Batch, Representation
 
 @dataclass(frozen=True)
 class Weighted:
-    """A component and how much it counts."""
+    """An alignment or a pretext task, and how much it counts."""
 
     component: Any
     weight: float
@@ -177,5 +177,3 @@ def _modules(components: Mapping[str, Weighted]) -> nn.ModuleDict:
     found = {n: w.component for n, w in components.items() if isinstance(w.component, nn.Module)}
     return nn.ModuleDict(found)
 
-
-__all__ = ["Alignment", "PretextTask", "RetrievalModel", "Weighted"]
