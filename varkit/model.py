@@ -176,4 +176,3 @@ def _at_least_fp32(values: Tensor) -> Tensor:
 def _modules(components: Mapping[str, Weighted]) -> nn.ModuleDict:
     found = {n: w.component for n, w in components.items() if isinstance(w.component, nn.Module)}
     return nn.ModuleDict(found)
-
