@@ -168,7 +168,7 @@ def test_a_bad_feature_file_is_named_with_its_video(recipe, content, said):
 def test_a_missing_feature_file_is_found_before_anything_runs(recipe):
     (recipe.parent / "train2.npy").unlink()
     result = run(recipe)
-    assert "manifest.csv has 1 fault" in failed(result)
+    assert "data has 1 fault" in failed(result)
     assert "video 'train2': there is no file" in result.stderr
     assert not (recipe.parent.parent / "runs").exists()
 

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 
 from varkit.draws import Draws
 from varkit.errors import DataError
@@ -51,6 +52,12 @@ def _check(item: str, sequence: Sequences, first: Sequences) -> None:
         )
 
 
+def segment_edges(total: int, count: int) -> NDArray[np.int64]:
+    """Return (count + 1,) edges: segment i holds the clips [edges[i], edges[i + 1])."""
+    edges: NDArray[np.int64] = np.arange(count + 1) * total // count
+    return edges
+
+
 def segment_means(sequences: Sequences, count: int) -> Sequences:
     """Average a sequence over ``count`` equal segments; a shorter one is returned as it is.
 
@@ -60,16 +67,18 @@ def segment_means(sequences: Sequences, count: int) -> Sequences:
     total = len(sequences)
     if total <= count:
         return sequences
-    edges = np.arange(count + 1) * total // count
-    sizes = np.diff(edges)
-    segments = torch.from_numpy(np.repeat(np.arange(count), sizes))
-
-    def means(stream: Array) -> Array:
-        # torch's index_add_, since numpy's add.reduceat takes seven times as long.
-        sums = torch.zeros(count, stream.shape[1])
-        sums.index_add_(0, segments, torch.from_numpy(stream))
-        found: Array = (sums / torch.from_numpy(sizes)[:, None]).numpy()
-        return found
-
+    edges = segment_edges(total, count)
     times = np.stack([sequences.times[edges[:-1], 0], sequences.times[edges[1:] - 1, 1]], axis=1)
-    return Sequences({name: means(stream) for name, stream in sequences.streams.items()}, times)
+    streams = {name: means(clips, edges) for name, clips in sequences.streams.items()}
+    return Sequences(streams, times)
+
+
+def means(clips: Array, edges: NDArray[np.int64]) -> Array:
+    """Return the (S, D) means of (T, D) clips over the S segments between S + 1 edges."""
+    sizes = np.diff(edges)
+    segments = torch.from_numpy(np.repeat(np.arange(len(sizes)), sizes))
+    # torch's index_add_, since numpy's add.reduceat takes seven times as long.
+    sums = torch.zeros(len(sizes), clips.shape[1])
+    sums.index_add_(0, segments, torch.from_numpy(clips))
+    found: Array = (sums / torch.from_numpy(sizes)[:, None]).numpy()
+    return found

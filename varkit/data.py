@@ -229,9 +229,16 @@ class _Reader:
         queries: list[str] = []
         for b, item in enumerate(items):
             crop = int(crop_draws.numpy(b).integers(self.dataset.crops(item.video)))
-            clips.append(segment_means(self.dataset.video(item.video, crop), self.max_clips))
+            clips.append(self._video(item.video, crop))
             queries.append(item.queries[int(query_draws.numpy(b).integers(len(item.queries)))])
         return _Read(items, collate_clips(clips, draws), tuple(queries), self._queries(queries))
+
+    def _video(self, video: str, crop: int) -> Sequences:
+        means = getattr(self.dataset, "video_means", None)
+        if means is not None:
+            found: Sequences = means(video, crop, self.max_clips)
+            return found
+        return segment_means(self.dataset.video(video, crop), self.max_clips)
 
     def _queries(self, queries: Sequence[str]) -> Clips | tuple[str, ...]:
         if self.dataset.query_kind == "captions":

@@ -171,11 +171,14 @@ class Item:
         video: the video's identifier, unique in the data set.
         queries: the identifiers of its queries, at least one.
         label: 1 = anomalous, 0 = normal, None = unknown.
+        classes: names of what happens in it, sorted, such as ``("Fighting", "Riot")``; results
+            are also given by class. Empty = unknown.
     """
 
     video: str
     queries: tuple[str, ...]
     label: int | None = None
+    classes: tuple[str, ...] = ()
 
 
 @runtime_checkable

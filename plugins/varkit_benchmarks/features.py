@@ -21,12 +21,16 @@ import numpy as np
 from numpy.typing import NDArray
 from safetensors import SafetensorError, safe_open
 
+from varkit.collate import means, segment_edges
 from varkit.errors import did_you_mean
 from varkit.interfaces import Array
 
 SUFFIXES = (".npy", ".npz", ".safetensors")
 BOMB_BYTES, BOMB_RATIO = 2**26, 200
 """An archive member of more than 64 MiB that shrank more than 200 times holds no features."""
+
+PIECE = 4096
+"""So many clips of a long video are in memory at a time."""
 
 _MEMBER = re.compile(r"(?P<file>.*\.(?:npz|safetensors))#(?P<key>.+)")
 _UNREADABLE = (
@@ -106,13 +110,58 @@ def read(source: Source, *, width: int | None = None, crop: int = 0) -> Array:
         FeatureError: the file is missing, unreadable or truncated, or holds no such array; or the
             array is of another shape, no numbers, empty or not finite.
     """
+    return _clips(source, _checked(source, width, crop), crop, 0, None)
+
+
+def read_means(
+    source: Source, length: int, count: int, *, width: int | None = None, crop: int = 0
+) -> Array:
+    """Read the first ``length`` clips of one crop as means over ``count`` equal segments.
+
+    It is :func:`varkit.collate.segment_means` of :func:`read`, but of a .npy file only some
+    thousand clips are in memory at a time.
+
+    Args:
+        source: as in :func:`read`.
+        length: how many clips count, at least ``count``.
+        count: how many means.
+        width: as in :func:`read`.
+        crop: as in :func:`read`.
+
+    Returns:
+        (count, D) float32.
+
+    Raises:
+        FeatureError: as in :func:`read`, or there are fewer clips than ``length``.
+    """
+    found = _checked(source, width, crop)
+    if found[-2] < length:
+        raise FeatureError(f"has {found[-2]} clips; expected {length}")
+    edges = segment_edges(length, count)
+    result = np.empty((count, found[-1]), np.float32)
+    step = max(1, PIECE * count // length)
+    for first in range(0, count, step):
+        part = edges[first : first + step + 1]
+        clips = _clips(source, found, crop, int(part[0]), int(part[-1]))
+        result[first : first + step] = means(clips, part - part[0])
+    return result
+
+
+def _checked(source: Source, width: int | None, crop: int) -> tuple[int, ...]:
     found = shape(source)
     check_shape(found, width)
     crops = found[0] if len(found) == 3 else 1
     if crop >= crops:
         raise FeatureError(f"has {crops} crops; number {crop} was asked for")
+    return found
+
+
+def _clips(
+    source: Source, found: tuple[int, ...], crop: int, start: int, stop: int | None
+) -> Array:
+    """Return clips [start, stop) of a crop, checked, as (T, D) float32."""
     try:
-        array = _load(source, crop)
+        array = _load(source, crop, start, found[-2] if stop is None else stop)
     except FeatureError:
         raise
     except _UNREADABLE as error:
@@ -123,7 +172,7 @@ def read(source: Source, *, width: int | None = None, crop: int = 0) -> Array:
         clips: Array = np.require(array, np.float32, ["C", "W"])
         suspicious = not np.isfinite(clips.sum())  # far cheaper than a look at every number
     if suspicious and not (finite := np.isfinite(clips).all(axis=1)).all():
-        raise FeatureError(f"clip {int(np.argmin(finite))} holds NaN or infinity")
+        raise FeatureError(f"clip {start + int(np.argmin(finite))} holds NaN or infinity")
     return clips
 
 
@@ -171,17 +220,19 @@ def _shape(source: Source, stamp: Stamp) -> tuple[int, ...]:
     return tuple(tensors.get_slice(key).get_shape())
 
 
-def _load(source: Source, crop: int) -> NDArray[Any]:
-    """Return (T, D) of whatever type; of a .npy file, only the crop is read."""
+def _load(source: Source, crop: int, start: int, stop: int) -> NDArray[Any]:
+    """Return clips [start, stop) of a crop as stored; of a .npy file only they are read."""
     array: NDArray[Any]
     if source.file.suffix == ".npy":
         header = _npy_header(source.file, _stamp(source.file))
-        dims, offset = header.shape, header.offset
-        if len(dims) == 3 and header.order == "C":
-            dims = dims[1:]
-            offset += crop * math.prod(dims) * header.dtype.itemsize
-        array = np.fromfile(source.file, header.dtype, math.prod(dims), offset=offset)
-        array = array.reshape(dims, order=header.order)
+        if header.order == "C":
+            *_, length, width = header.shape
+            offset = header.offset + (crop * length + start) * width * header.dtype.itemsize
+            array = np.fromfile(source.file, header.dtype, (stop - start) * width, offset=offset)
+            return array.reshape(-1, width)
+        array = np.fromfile(
+            source.file, header.dtype, math.prod(header.shape), offset=header.offset
+        ).reshape(header.shape, order="F")
     elif source.file.suffix == ".npz":
         member, header = _open_member(source)
         with member:
@@ -192,7 +243,7 @@ def _load(source: Source, crop: int) -> NDArray[Any]:
         tensors, key = _tensors(source)
         tensor = tensors.get_tensor(key)
         array = (tensor.float() if tensor.is_floating_point() else tensor).numpy()
-    return array[crop] if array.ndim == 3 else array
+    return (array[crop] if array.ndim == 3 else array)[start:stop]
 
 
 @lru_cache(maxsize=2**16)

@@ -11,6 +11,8 @@ Columns, in any order; others are ignored:
     further queries; their other cells may be empty, or must agree with the first row.
 ``label``
     1 = anomalous, 0 = normal, empty = unknown. Optional.
+``class``
+    What happens, ``Fighting; Riot``; results are also given by class. Optional.
 ``anomaly``
     Where the anomalies are, in seconds: ``12.0-15.5; 80-92``. Optional; only pictures and checks
     of the sampling use it, never training.
@@ -23,40 +25,19 @@ from __future__ import annotations
 import csv
 import json
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
 from varkit.errors import DataError, did_you_mean
 from varkit_benchmarks.features import Source, locate
+from varkit_benchmarks.stored import Video
 
 SPLITS = ("train", "val", "test")
-SHOWN = 20
-"""How many faults of a manifest an error lists."""
-
-
-@dataclass
-class Video:
-    """What a manifest says of one video.
-
-    Attributes:
-        split: one of :data:`SPLITS`.
-        label: 1, 0, or None where unknown.
-        streams: stream -> feature file.
-        anomalies: (start, end) in seconds; None where unknown.
-        queries: captions, or feature files of sounds.
-    """
-
-    split: str
-    label: int | None
-    streams: dict[str, Source]
-    anomalies: tuple[tuple[float, float], ...] | None
-    queries: list[str | Source] = field(default_factory=list)
 
 
 def read_manifest(
     path: Path, *, root: Path, streams: Mapping[str, str], query: Literal["text", "audio"]
-) -> dict[str, Video]:
+) -> tuple[dict[str, Video], list[str]]:
     """Read and check a manifest.
 
     Args:
@@ -66,10 +47,11 @@ def read_manifest(
         query: whether queries are captions or sounds.
 
     Returns:
-        The videos by identifier, in the manifest's order.
+        The videos by identifier, in the manifest's order, and what is wrong with rows and files;
+        a video without its files is left out.
 
     Raises:
-        DataError: the manifest cannot be read, or rows are wrong; all of them are listed.
+        DataError: the manifest cannot be read, or lacks a column.
     """
     rows, columns = _rows(path)
     wanted = ["video", "split", "caption" if query == "text" else "audio", *streams.values()]
@@ -89,12 +71,10 @@ def read_manifest(
             _add(videos, row, root, streams, query)
         except ValueError as error:
             faults.append(f"row {number}: {error}")
-    faults += _missing_files(videos)
-    if faults:
-        more = [f"... and {len(faults) - SHOWN} more"] if len(faults) > SHOWN else []
-        count = f"{len(faults)} fault{'s' if len(faults) > 1 else ''}"
-        raise DataError("\n  ".join([f"{path} has {count}:", *faults[:SHOWN], *more]))
-    return videos
+    for name, absent in _missing_files(videos):
+        faults.append(f"video {name!r}: there is no file {absent}")
+        videos.pop(name, None)
+    return videos, faults
 
 
 def _add(
@@ -116,8 +96,9 @@ def _add(
         known = videos[name] = Video(
             split=_split(row["split"]),
             label=_label(row.get("label", "")),
-            streams={s: _source(root, row[column], column) for s, column in streams.items()},
+            streams={s: (_source(root, row[column], column),) for s, column in streams.items()},
             anomalies=_anomalies(row.get("anomaly", ""), row.get("label", "")),
+            classes=_classes(row.get("class", "")),
         )
     else:
         _agree(name, known, row, root, streams)
@@ -132,11 +113,13 @@ def _agree(
         cells["split"] = known.split, _split(row["split"])
     if label := row.get("label", ""):
         cells["label"] = known.label, _label(label)
+    if classes := row.get("class", ""):
+        cells["class"] = known.classes, _classes(classes)
     if anomaly := row.get("anomaly", ""):
         cells["anomaly"] = known.anomalies, _anomalies(anomaly, row.get("label", ""))
     for stream, column in streams.items():
         if row[column]:
-            cells[column] = known.streams[stream], _source(root, row[column], column)
+            cells[column] = known.streams[stream][0], _source(root, row[column], column)
     for column, (first, now) in cells.items():
         if first != now:
             was = f"{first} before and {now} here"
@@ -154,6 +137,10 @@ def _label(cell: str) -> int | None:
     if cell in ("", "0", "1"):
         return int(cell) if cell else None
     raise ValueError(f"label {cell!r} is none of 0 (normal), 1 (anomalous) and empty (unknown)")
+
+
+def _classes(cell: str) -> tuple[str, ...]:
+    return tuple(sorted({name for part in cell.split(";") if (name := part.strip())}))
 
 
 def _source(root: Path, cell: str, column: str) -> Source:
@@ -179,17 +166,18 @@ def _anomalies(cell: str, label: str) -> tuple[tuple[float, float], ...] | None:
     return tuple(sorted(intervals))
 
 
-def _missing_files(videos: Mapping[str, Video]) -> list[str]:
+def _missing_files(videos: Mapping[str, Video]) -> list[tuple[str, Path]]:
     present: dict[Path, bool] = {}
-    faults = []
+    absent = []
     for name, video in videos.items():
-        sounds = [query for query in video.queries if isinstance(query, Source)]
-        for source in [*video.streams.values(), *sounds]:
+        sources = [source for crops in video.streams.values() for source in crops]
+        sources += [query for query in video.queries if isinstance(query, Source)]
+        for source in sources:
             if source.file not in present:
                 present[source.file] = source.file.is_file()
             if not present[source.file]:
-                faults.append(f"video {name!r}: there is no file {source.file}")
-    return faults
+                absent.append((name, source.file))
+    return absent
 
 
 Rows = tuple[Sequence[tuple[int, dict[str, str]]], Sequence[str]]
