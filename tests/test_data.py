@@ -233,7 +233,9 @@ def test_training_clips_are_capped_and_evaluation_reads_all():
     for batch in epoch_of(toy, max_clips=5):
         expected = [min(lengths[video], 5) for video in batch.video.draws.items]
         assert batch.video.mask.sum(1).tolist() == expected
-    for positions, clips in video_batches(toy, list(lengths), seed=0, clips_per_batch=40):
+    for positions, clips in video_batches(
+        toy, list(lengths), seed=0, max_clips=99, clips_per_batch=40
+    ):
         videos = [list(lengths)[i] for i in positions]
         assert clips.mask.sum(1).tolist() == [lengths[video] for video in videos]
 
@@ -244,8 +246,11 @@ def test_evaluation_batches_cover_everything_once_within_the_limit(limit):
     videos = [item.video for item in toy.split("train")]
     queries = [query for item in toy.split("train") for query in item.queries]
     for ids, batches in (
-        (videos, video_batches(toy, videos, seed=1, clips_per_batch=limit)),
-        (queries, query_batches(toy, queries, tokenize=None, seed=1, clips_per_batch=limit)),
+        (videos, video_batches(toy, videos, seed=1, max_clips=99, clips_per_batch=limit)),
+        (
+            queries,
+            query_batches(toy, queries, tokenize=None, seed=1, max_clips=99, clips_per_batch=limit),
+        ),
     ):
         seen = []
         for positions, clips in batches:
@@ -263,7 +268,9 @@ def test_evaluation_draws_depend_on_the_seed_alone():
     def uniform(seed, limit, order):
         ids = [videos[i] for i in order]
         found = {}
-        for positions, clips in video_batches(toy, ids, seed=seed, clips_per_batch=limit):
+        for positions, clips in video_batches(
+            toy, ids, seed=seed, max_clips=99, clips_per_batch=limit
+        ):
             numbers = clips.draws.uniform(2).tolist()
             found |= {ids[p]: row for p, row in zip(positions, numbers, strict=True)}
         return found
@@ -278,7 +285,7 @@ def test_captions_come_back_in_batches_of_similar_length():
     queries = [query for item in toy.split("train") for query in item.queries]
     seen = {}
     for positions, captions in query_batches(
-        toy, queries, tokenize=tokenize, seed=0, clips_per_batch=1, batch_size=4
+        toy, queries, tokenize=tokenize, seed=0, max_clips=99, clips_per_batch=1, batch_size=4
     ):
         assert len(captions) <= 4
         seen |= {queries[i]: text for i, text in zip(positions, captions.texts, strict=True)}
@@ -287,10 +294,14 @@ def test_captions_come_back_in_batches_of_similar_length():
 
 def test_the_wrong_kind_of_query_is_an_error():
     with pytest.raises(DataError, match="is a caption, not a sound"):
-        list(query_batches(Toy(), ["v0#0"], tokenize=None, seed=0, clips_per_batch=9))
+        list(query_batches(Toy(), ["v0#0"], tokenize=None, seed=0, max_clips=99, clips_per_batch=9))
     sounds = Toy(query="audio")
     with pytest.raises(DataError, match="is a sound, not a caption"):
-        list(query_batches(sounds, ["v0#0"], tokenize=tokenize, seed=0, clips_per_batch=9))
+        list(
+            query_batches(
+                sounds, ["v0#0"], tokenize=tokenize, seed=0, max_clips=99, clips_per_batch=9
+            )
+        )
 
 
 def test_padding_is_zero_and_masked_down_to_one_clip():

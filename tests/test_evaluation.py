@@ -5,133 +5,16 @@ import json
 import numpy as np
 import pytest
 import torch
-from torch import nn
 
 from tests.reference import retrieval_metrics as reference
-from varkit.detection import detection
+from tests.tiny_retrieval import WORDS, Pool, Tiny, make_model
+from varkit.detection import DETECTION, Curve, detection
 from varkit.errors import DataError, VarkitError
 from varkit.evaluation import evaluate
 from varkit.examples import examples
-from varkit.interfaces import Item, Sequences
 from varkit.metrics import DIRECTIONS, FIGURES, figure
-from varkit.model import RetrievalModel, Weighted
 from varkit.options import EvalOptions
-from varkit.types import Captions, Representation
-
-WORDS = ("dog", "fire", "man", "runs", "falls", "car", "burns", "sits")
-
-
-class Tiny:
-    """Videos of 3 to 9 clips with two captions each, drawn from a seed; clip 1 is anomalous."""
-
-    name = "Tiny"
-    simulated = True
-    query_kind = "captions"
-    widths = {"object": 4}  # noqa: RUF012
-    query_widths = {}  # noqa: RUF012
-
-    def __init__(self, videos=9, crops=1, bad=None, truth=True):
-        self.names = [f"v{i}" for i in range(videos)]
-        self.crop_count, self.bad, self.known = crops, bad, truth
-
-    def items(self):
-        return [Item(v, (f"{v}#0", f"{v}#1"), int(i % 3 > 0)) for i, v in enumerate(self.names)]
-
-    def video(self, video, crop=0):
-        generator = np.random.default_rng([int(video[1:]), crop])
-        clips = 3 + int(video[1:]) % 7
-        features = generator.normal(size=(clips, 4)).astype(np.float32)
-        if video == self.bad:
-            features[0, 0] = np.nan
-        start = np.arange(clips, dtype=np.float32)
-        return Sequences({"object": features}, np.stack([start, start + 1], axis=1))
-
-    def crops(self, video):
-        return self.crop_count
-
-    def query(self, query):
-        generator = np.random.default_rng([int(query[1:-2]), int(query[-1]), 7])
-        return " ".join(generator.choice(WORDS, size=2 + int(query[-1])))
-
-    def truth(self, video):
-        if not self.known:
-            return None
-        inside = np.zeros(len(self.video(video)), dtype=bool)
-        inside[1] = int(video[1:]) % 3 > 0
-        return inside
-
-
-class Pool(nn.Module):
-    """Mean of the clips and of two picked at random; the confidence is the first channel's."""
-
-    consumes = "clips"
-    detector = None
-
-    def __init__(self):
-        super().__init__()
-        self.project = nn.Linear(4, 5)
-        self.dropout = nn.Dropout(0.5)
-
-    def forward(self, clips):
-        features, mask = clips.streams["object"], clips.mask
-        lengths = mask.sum(1)
-        drawn = clips.draws.named("random").uniform(2) * lengths[:, None]
-        picks = drawn.long().sort(1).values
-        picked = features.gather(1, picks[..., None].expand(-1, -1, 4)).mean(1)
-        mean = (features * mask[..., None]).sum(1) / lengths[:, None]
-        vector = self.dropout(self.project(mean + picked))
-        scores = features[..., 0].sigmoid() * mask
-        return Representation(
-            vectors={"all": nn.functional.normalize(vector, dim=1)[:, None]},
-            scores=scores,
-            picks={"random": picks},
-        )
-
-
-class Bag(nn.Module):
-    """Mean of word embeddings."""
-
-    consumes = "captions"
-    detector = None
-
-    def __init__(self):
-        super().__init__()
-        self.words = nn.Embedding(len(WORDS), 5)
-
-    def tokenize(self, texts):
-        cut = [[WORDS.index(word) for word in text.split()] for text in texts]
-        ids = torch.zeros(len(cut), max(map(len, cut)), dtype=torch.int64)
-        mask = torch.zeros_like(ids, dtype=torch.bool)
-        for b, row in enumerate(cut):
-            ids[b, : len(row)], mask[b, : len(row)] = torch.tensor(row), True
-        return Captions(tuple(texts), ids, mask, mask, torch.zeros(*ids.shape, 2).long())
-
-    def forward(self, captions):
-        mean = (self.words(captions.ids) * captions.mask[..., None]).sum(1)
-        return Representation(vectors={"all": nn.functional.normalize(mean, dim=1)[:, None]})
-
-
-class Cosine:
-    """With factors, or without."""
-
-    def __init__(self, factorises=True):
-        self.factorises = factorises
-
-    def similarity(self, video, query):
-        return video.vectors["all"][:, 0] @ query.vectors["all"][:, 0].T
-
-    def factors(self, representation, side):
-        return representation.vectors["all"][:, 0] if self.factorises else None
-
-
-def make_model(factorises=True):
-    torch.manual_seed(0)
-    return RetrievalModel(
-        video=Pool(),
-        query=Bag(),
-        alignments={"all": Weighted(Cosine(factorises), 0.5)},
-        objective=None,
-    )
+from varkit.types import Representation
 
 
 def run(dataset, model=None, *, seed=None, **options):
@@ -169,7 +52,8 @@ def test_a_model_without_factors_ranks_the_same():
 def test_batches_do_not_change_a_result():
     whole, pieces = run(Tiny()), run(Tiny(), clips_per_batch=1)
     torch.testing.assert_close(whole.video_factors, pieces.video_factors)
-    assert whole.ranks.query_to_video.tolist() == pieces.ranks.query_to_video.tolist()
+    ranks = [one.ranks[0].query_to_video.rank.tolist() for one in (whole, pieces)]
+    assert ranks[0] == ranks[1]
     for video, curve in whole.curves.items():
         assert curve.scores.shape == (3 + int(video[1:]) % 7,)
         assert curve.picks["random"].tolist() == pieces.curves[video].picks["random"].tolist()
@@ -246,7 +130,20 @@ def test_detector_and_samplers_are_measured_where_the_truth_is_known():
     scores = np.concatenate([found.curves[v].scores for v in dataset.names])
     truth = np.concatenate([dataset.truth(v) for v in dataset.names])
     expected = reference.auc(scores, truth)
-    assert found.report["detector"] == {"auc": pytest.approx(expected), "clips": len(truth)}
+    detector = dict(found.report["detector"])
+    within = detector.pop("abnormal")
+    assert detector == {
+        "auc": pytest.approx(expected),
+        "ap": pytest.approx(reference.average_precision(scores, truth)),
+        "clips": len(truth),
+        "anomalous": pytest.approx(truth.mean()),
+    }
+    abnormal = [v for v in dataset.names if dataset.truth(v).any()]
+    scores = np.concatenate([found.curves[v].scores for v in abnormal])
+    truth = np.concatenate([dataset.truth(v) for v in abnormal])
+    assert within["auc"] == pytest.approx(reference.auc(scores, truth))
+    assert within["ap"] == pytest.approx(reference.average_precision(scores, truth))
+    assert within["clips"] == len(truth)
     inside = [
         dataset.truth(video)[pick]
         for video in dataset.names
@@ -254,7 +151,11 @@ def test_detector_and_samplers_are_measured_where_the_truth_is_known():
         for pick in found.curves[video].picks["random"]
     ]
     assert found.report["sampling"] == {"random": pytest.approx(np.mean(inside))}
-    assert not {"detector", "sampling"} & set(run(Tiny(truth=False)).report)
+    # One clip of T is anomalous, and two different ones are picked.
+    uniform = np.mean([dataset.truth(video).mean() for video in abnormal])
+    assert found.report["sampling_uniform"] == pytest.approx(uniform)
+    assert found.report["sampling_oracle"] == {"random": 0.5}
+    assert not set(DETECTION) & set(run(Tiny(truth=False)).report)
 
 
 def test_an_encoder_without_samplers_and_detector_leaves_no_pictures():
@@ -265,7 +166,7 @@ def test_an_encoder_without_samplers_and_detector_leaves_no_pictures():
     model = make_model()
     model.video = Plain()
     found = run(Tiny(), model)
-    assert not {"detector", "sampling"} & set(found.report)
+    assert not set(DETECTION) & set(found.report)
     assert examples(found, Tiny())["sampling"] == []
 
 
@@ -275,6 +176,55 @@ def test_ground_truth_of_another_length_is_an_error():
     dataset.truth = lambda video: np.ones(99, dtype=bool)
     with pytest.raises(DataError, match="but ground truth for 99"):
         detection(dataset, curves)
+    picked = {"v1": Curve(None, {"random": np.array([0, 3])})}
+    dataset.truth = lambda video: np.ones(3, dtype=bool)
+    with pytest.raises(DataError, match="clip 3 was picked, but ground truth is for 3"):
+        detection(dataset, picked)
+
+
+def test_a_curve_over_segments_is_laid_over_the_clips():
+    scores = np.array([0.1, 0.2, 0.3], np.float32)
+    curve = Curve(scores, {"s": np.array([0, 2, 2])}).over(8, 3)
+    owners = [i for i in range(3) for _ in range(i * 8 // 3, (i + 1) * 8 // 3)]
+    assert curve.scores.tolist() == scores[owners].tolist()
+    assert [owners[clip] for clip in curve.picks["s"]] == [0, 2, 2]
+
+
+def test_long_videos_are_measured_over_segments():
+    whole, short = run(Tiny()), run(Tiny(), max_clips=4)
+    assert {v: len(c.scores) for v, c in short.curves.items()} == {
+        v: len(c.scores) for v, c in whole.curves.items()
+    }
+    assert short.report["detector"]["clips"] == whole.report["detector"]["clips"]
+    same = [v for v, c in whole.curves.items() if len(c.scores) <= 4]
+    assert 0 < len(same) < len(whole.curves)
+    for video in same:
+        assert short.curves[video].scores.tolist() == whole.curves[video].scores.tolist()
+
+
+def test_a_confidence_that_is_no_number_is_an_error():
+    curves = {"v1": Curve(np.full(4, np.nan, dtype=np.float32), {})}
+    with pytest.raises(DataError, match="video 'v1': the detector's confidence is not finite"):
+        detection(Tiny(), curves)
+
+
+@pytest.mark.parametrize(
+    ("truth", "picks", "share", "uniform", "oracle"),
+    [
+        ([0, 1, 0, 0], [0, 1], 0.5, 0.25, 0.5),
+        ([0, 1, 1, 1], [1, 2], 1.0, 0.75, 1.0),
+        ([0, 1], [0, 1, 1, 1], 0.75, 0.5, 0.5),  # more picks than clips: both are taken
+    ],
+)
+def test_a_share_of_picks_can_be_read(truth, picks, share, uniform, oracle):
+    dataset = Tiny()
+    dataset.truth = lambda video: np.array(truth, dtype=bool)
+    report = detection(dataset, {"v0": Curve(None, {"s": np.array(picks)})})
+    assert report == {
+        "sampling": {"s": share},
+        "sampling_uniform": uniform,
+        "sampling_oracle": {"s": oracle},
+    }
 
 
 def test_progress_reaches_its_total():
@@ -300,8 +250,8 @@ def test_examples_are_spread_and_marked_right(factorises):
     ranks = [example["rank"] for example in shown["retrieval"]]
     assert ranks == sorted(ranks)
     assert (ranks[0], ranks[-1]) == (
-        found.ranks.query_to_video.min(),
-        found.ranks.query_to_video.max(),
+        found.ranks[0].query_to_video.rank.min(),
+        found.ranks[0].query_to_video.rank.max(),
     )
     for example in shown["retrieval"]:
         scores = [hit["score"] for hit in example["top"]]

@@ -9,9 +9,15 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.reference import retrieval_metrics as reference
+from tests.tiny_captions import Captioned
 from varkit import metrics
-from varkit.detection import auc
+from varkit.counting import ranks_from_factors, ranks_from_similarity, ranks_from_tiles
+from varkit.detection import auc, average_precision
 from varkit.errors import DataError
+from varkit.interfaces import Item
+from varkit.positives import Positives, positives_of, query_group
+
+own = Positives.own
 
 
 @st.composite
@@ -33,19 +39,20 @@ def test_ranks_are_those_of_an_explicit_sort(gallery, chunk, ties):
     video, query, owner = gallery
     similarity = video @ query.T
     of_queries, of_videos = reference.ranks(similarity, owner, ties)
+    right = own(owner, len(video))
     for found in (
-        metrics.ranks_from_factors(video, query, owner, chunk=chunk, ties=ties),
-        metrics.ranks_from_similarity(similarity, owner, chunk=chunk, ties=ties),
+        ranks_from_factors(video, query, right, chunk=chunk, ties=ties),
+        ranks_from_similarity(similarity, right, chunk=chunk, ties=ties),
     ):
-        assert found.query_to_video.tolist() == of_queries.tolist()
-        assert found.video_to_query.tolist() == of_videos.tolist()
+        assert found.query_to_video.rank.tolist() == of_queries.tolist()
+        assert found.video_to_query.rank.tolist() == of_videos.tolist()
 
 
 @settings(max_examples=60, deadline=None)
 @given(galleries())
 def test_counted_ties_and_the_optimistic_sum_are_those_of_the_reference(gallery):
     video, query, owner = gallery
-    report = metrics.summarize(metrics.ranks_from_factors(video, query, owner))
+    report = metrics.summarize(ranks_from_factors(video, query, own(owner, len(video))))
     best, worst = (
         reference.ranks(video @ query.T, owner, t) for t in ("optimistic", "pessimistic")
     )
@@ -61,7 +68,7 @@ def test_figures_are_those_of_the_definitions():
     generator = torch.Generator().manual_seed(0)
     owner = torch.arange(23).repeat_interleave(2)
     similarity = torch.randn(23, 46, generator=generator)
-    report = metrics.summarize(metrics.ranks_from_similarity(similarity, owner))
+    report = metrics.summarize(ranks_from_similarity(similarity, own(owner, 23)))
     for way, ranks in zip(metrics.DIRECTIONS, reference.ranks(similarity, owner), strict=True):
         figures = reference.figures(ranks)
         assert {k: report[way][k] for k in figures} == pytest.approx(figures)
@@ -77,21 +84,21 @@ def test_ranks_agree_with_the_closed_form_of_mmt():
     similarity = torch.randint(0, 5, (8, 24), generator=torch.Generator().manual_seed(1)).float()
     owner = torch.arange(8).repeat_interleave(3)
     s = similarity.numpy()
-    own = s[owner, np.arange(24)]
-    from_zero = (s > own).sum(0) + ((s == own).sum(0) - 1) / 2
+    right = s[owner, np.arange(24)]
+    from_zero = (s > right).sum(0) + ((s == right).sum(0) - 1) / 2
     columns = s[owner]  # row c: how every query scores on the video of caption c
-    mine = own[:, None]
+    mine = right[:, None]
     of_captions = (columns > mine).sum(1) + ((columns == mine).sum(1) - 1) / 2
     captions = of_captions.reshape(8, 3).min(1)
-    ranks = metrics.ranks_from_similarity(similarity, owner)
-    assert ranks.query_to_video.tolist() == (from_zero + 1).tolist()
-    assert ranks.video_to_query.tolist() == (captions + 1).tolist()
+    ranks = ranks_from_similarity(similarity, own(owner, 8))
+    assert ranks.query_to_video.rank.tolist() == (from_zero + 1).tolist()
+    assert ranks.video_to_query.rank.tolist() == (captions + 1).tolist()
     recall_at_1 = metrics.summarize(ranks)["query_to_video"]["R@1"]
     assert recall_at_1 == 100 * float(np.mean(from_zero == 0))
 
 
 def test_identity_is_perfect():
-    report = metrics.summarize(metrics.ranks_from_similarity(torch.eye(12), torch.arange(12)))
+    report = metrics.summarize(ranks_from_similarity(torch.eye(12), own(torch.arange(12))))
     for way in metrics.DIRECTIONS:
         assert (report[way]["R@1"], report[way]["MdR"], report[way]["ties"]) == (100, 1, 0)
     assert not report["collapsed"]
@@ -99,7 +106,7 @@ def test_identity_is_perfect():
 
 @pytest.mark.parametrize("n", [4, 7])
 def test_a_constant_similarity_is_no_success(n):
-    ranks = metrics.ranks_from_similarity(torch.full((n, n), 0.3), torch.arange(n))
+    ranks = ranks_from_similarity(torch.full((n, n), 0.3), own(torch.arange(n)))
     report = metrics.summarize(ranks)
     for way in metrics.DIRECTIONS:
         assert (report[way]["R@1"], report[way]["MdR"], report[way]["ties"]) == (0, (n + 1) / 2, n)
@@ -109,17 +116,17 @@ def test_a_constant_similarity_is_no_success(n):
 def test_an_average_rank_of_five_and_a_half_misses_at_five():
     similarity = torch.eye(7)
     similarity[:6, 0] = torch.tensor([1.0, 2, 2, 2, 2, 1])  # two share the places 5 and 6
-    ranks = metrics.ranks_from_similarity(similarity, torch.arange(7))
-    assert ranks.query_to_video[0] == 5.5
+    ranks = ranks_from_similarity(similarity, own(torch.arange(7)))
+    assert ranks.query_to_video.rank[0] == 5.5
     assert metrics.summarize(ranks)["query_to_video"]["R@5"] == pytest.approx(600 / 7)
 
 
 def test_video_to_query_is_exactly_the_transpose():
     similarity = torch.randint(0, 9, (15, 15), generator=torch.Generator().manual_seed(2)).float()
-    forth = metrics.ranks_from_similarity(similarity, torch.arange(15))
-    back = metrics.ranks_from_similarity(similarity.T, torch.arange(15))
-    assert forth.video_to_query.tolist() == back.query_to_video.tolist()
-    assert forth.query_to_video.tolist() == back.video_to_query.tolist()
+    forth = ranks_from_similarity(similarity, own(torch.arange(15)))
+    back = ranks_from_similarity(similarity.T, own(torch.arange(15)))
+    assert forth.video_to_query.rank.tolist() == back.query_to_video.rank.tolist()
+    assert forth.query_to_video.rank.tolist() == back.video_to_query.rank.tolist()
 
 
 def test_identical_vectors_tie_wherever_they_lie_and_however_chunked():
@@ -128,16 +135,18 @@ def test_identical_vectors_tie_wherever_they_lie_and_however_chunked():
     video[[7, 33, 49]] = video[0].clone()
     query = torch.nn.functional.normalize(torch.randn(50, 768, generator=generator))
     for chunk in (1, 3, 7, 1000):
-        ranks = metrics.ranks_from_factors(video, query, torch.arange(50), chunk=chunk)
-        assert ranks.query_ties.nonzero()[0].tolist() == [0, 7, 33, 49]
-        assert set(ranks.query_ties[[0, 7, 33, 49]]) == {3}
+        ranks = ranks_from_factors(video, query, own(torch.arange(50)), chunk=chunk)
+        ties = ranks.query_to_video.ties
+        assert ties.nonzero()[0].tolist() == [0, 7, 33, 49]
+        assert set(ties[[0, 7, 33, 49]]) == {3}
 
 
 def test_a_right_answer_does_not_outrank_itself_by_rounding():
     passes = iter([torch.eye(4), torch.nextafter(torch.eye(4), torch.tensor(9.0))])
     place = torch.arange(4)
-    ranks = metrics.ranks_from_tiles(lambda: [(place, place, next(passes))], place, videos=4)
-    assert ranks.query_to_video.tolist() == ranks.video_to_query.tolist() == [1.0] * 4
+    ranks = ranks_from_tiles(lambda: [(place, place, next(passes))], own(place))
+    for answers in (ranks.query_to_video, ranks.video_to_query):
+        assert answers.rank.tolist() == [1.0] * 4
 
 
 @pytest.mark.parametrize("side", ["video", "query"])
@@ -146,13 +155,13 @@ def test_one_collapsed_side_is_reported_up_to_rounding(side):
     rows = torch.randn(20, 64, generator=generator).double()
     same = rows[:1] * (1 + 1e-7 * torch.randn(20, 64, generator=generator).double())
     pair = (same, rows) if side == "video" else (rows, same)
-    assert metrics.ranks_from_factors(*pair, torch.arange(20)).collapsed
-    assert not metrics.ranks_from_factors(rows, rows, torch.arange(20)).collapsed
+    assert ranks_from_factors(*pair, own(torch.arange(20))).collapsed
+    assert not ranks_from_factors(rows, rows, own(torch.arange(20))).collapsed
 
 
 def test_one_video_is_not_collapsed():
     similarity = torch.tensor([[0.5]])
-    assert not metrics.ranks_from_similarity(similarity, torch.tensor([0])).collapsed
+    assert not ranks_from_similarity(similarity, own(torch.tensor([0]))).collapsed
 
 
 @pytest.mark.parametrize("bad", [torch.nan, torch.inf])
@@ -160,43 +169,101 @@ def test_a_factor_that_is_no_number_is_an_error_that_names_the_rows(bad):
     factors = torch.ones(9, 2)
     factors[[2, 5]] = bad
     with pytest.raises(DataError, match="2 of 9 query vectors are not finite: rows 2, 5"):
-        metrics.ranks_from_factors(torch.ones(9, 2), factors, torch.arange(9))
+        ranks_from_factors(torch.ones(9, 2), factors, own(torch.arange(9)))
 
 
 def test_a_similarity_that_is_no_number_is_an_error_that_names_the_pair():
     similarity = torch.eye(5)
     similarity[3, 4] = torch.nan
     with pytest.raises(DataError, match="similarity of video 3 and query 4 is not finite"):
-        metrics.ranks_from_similarity(similarity, torch.arange(5), chunk=2)
+        ranks_from_similarity(similarity, own(torch.arange(5)), chunk=2)
 
 
 @pytest.mark.parametrize(
     ("owner", "message"),
     [
-        (torch.tensor([0, 1, 1]), "1 of 3 videos have no query, the first is 2"),
-        (torch.tensor([0, 1, 3]), "query 2 belongs to video 3, but the videos are 0 to 2"),
-        (torch.tensor([0, -1, 2]), "query 1 belongs to video -1"),
-        (torch.tensor([0, 1]), r"owner must be \(3,\) int64"),
+        (torch.tensor([0, 1, 1]), "1 of 3 have no right answer, the first is video 2"),
+        (torch.tensor([0, 1, 3]), "there is no video 3: they are 0 to 2"),
+        (torch.tensor([0, -1, 2]), "there is no video -1"),
+        (torch.tensor([[0, 1, 2]]), r"must be int64; it is \(1, 3\) torch.int64"),
         (torch.tensor([0.0, 1, 2]), "int64"),
+        (torch.empty(0, dtype=torch.int64), "no query"),
     ],
 )
 def test_an_owner_that_does_not_fit_is_an_error(owner, message):
     with pytest.raises(DataError, match=message):
-        metrics.ranks_from_factors(torch.eye(3), torch.eye(3), owner)
+        own(owner, 3)
 
 
-def test_nothing_to_rank_is_an_error():
-    with pytest.raises(DataError, match="no query"):
-        metrics.chance(0, torch.empty(0, dtype=torch.int64))
+@pytest.mark.parametrize("side", [0, 1])
+def test_more_or_fewer_vectors_than_right_answers_is_an_error(side):
+    vectors = [torch.eye(4)[:3], torch.eye(4)[:3]]
+    vectors[side] = torch.eye(4)
+    with pytest.raises(DataError, match=r"4 (video|query) vectors, but right answers for 3"):
+        ranks_from_factors(*vectors, own(torch.arange(3)))
+    with pytest.raises(DataError, match=r"4 x 3|3 x 4"):
+        ranks_from_similarity(vectors[0] @ vectors[1].T, own(torch.arange(3)))
+
+
+SAME = st.sampled_from(["a man falls", "A man falls.", " a  man\tfalls. ", "a man falls down", "!"])
+
+
+@settings(max_examples=150, deadline=None)
+@given(
+    st.lists(st.lists(SAME, min_size=1, max_size=2), min_size=1, max_size=5),
+    st.sampled_from(["own", "duplicates", "unique"]),
+    st.sampled_from(list(reference.PLACE)),
+    st.data(),
+)
+def test_every_rule_is_that_of_its_definition(captions, rule, ties, data):
+    dataset = Captioned(captions)
+    queries, owner, positives = positives_of(dataset, dataset.items(), rule)
+    kept, right = reference.right_videos(captions, rule)
+    assert [tuple(map(int, query.split("/"))) for query in queries] == kept
+    assert owner.tolist() == [v for v, _ in kept]
+    shape = (len(captions), len(queries))
+    numbers = st.lists(st.integers(0, 2), min_size=shape[0] * shape[1], max_size=99)
+    similarity = torch.tensor(data.draw(numbers)[: shape[0] * shape[1]]).view(shape).float()
+    found = ranks_from_similarity(similarity, positives, chunk=2, ties=ties)
+    of_queries, of_videos = reference.best_ranks(similarity, right, rule, ties)
+    assert found.query_to_video.rank == pytest.approx(of_queries)
+    assert found.video_to_query.rank == pytest.approx(of_videos)
+    for q, videos in enumerate(right):
+        best = found.query_to_video.answer[q]
+        assert best in videos
+        assert similarity[best, q] == max(similarity[v, q] for v in videos)
+        assert positives.of_query(q) == sorted(videos)
+
+
+def test_sounds_are_the_same_as_no_other():
+    sounds = Captioned([["x"], ["x", "x"]])
+    sounds.query_kind = "clips"
+    for rule in ("own", "duplicates", "unique"):
+        queries, owner, positives = positives_of(sounds, sounds.items(), rule)
+        assert (len(queries), owner.tolist()) == (3, [0, 1, 1])
+        assert (positives.rule, positives.video.tolist()) == (rule, [0, 1, 1])
+
+
+def test_a_query_that_is_listed_twice_is_an_error():
+    items = [Item("v0", ("q",)), Item("v1", ("p", "q"))]
+    with pytest.raises(DataError, match="query 'q' is listed twice"):
+        positives_of(Captioned([["x"], ["y", "z"]]), items, "own")
+
+
+def test_captions_are_the_same_but_for_case_spaces_and_the_final_period():
+    same = {query_group(text) for text in ("A man  falls.", "a man falls", " a MAN\nfalls .")}
+    assert len(same) == 1
+    for other in ("a man falls!", "a man fall", "a. man falls", ""):
+        assert query_group(other) not in same
 
 
 def test_chance_is_the_mean_of_random_rankings():
     owner = torch.tensor([0, 0, 0, 1, 2, 2, 3, 4, 5, 6, 7, 8])
-    expected = metrics.chance(9, owner)
+    expected = metrics.chance(own(owner, 9))
     generator = torch.Generator().manual_seed(5)
     drawn = [
         metrics.summarize(
-            metrics.ranks_from_similarity(torch.rand(9, 12, generator=generator), owner)
+            ranks_from_similarity(torch.rand(9, 12, generator=generator), own(owner, 9))
         )
         for _ in range(3000)
     ]
@@ -210,7 +277,7 @@ def test_chance_is_the_mean_of_random_rankings():
 def test_chance_of_the_benchmarks():
     # UCFCrime-AR and XDViolence-AR: 290 and 800 pairs.
     for pairs, total, median in ((290, 11.03, 145.5), (800, 4.0, 400.5)):
-        expected = metrics.chance(pairs, torch.arange(pairs))
+        expected = metrics.chance(own(torch.arange(pairs)))
         assert expected["SumR"] == pytest.approx(total, abs=0.01)
         for way in metrics.DIRECTIONS:
             assert expected[way]["MdR"] == median
@@ -219,13 +286,16 @@ def test_chance_of_the_benchmarks():
 
 @settings(max_examples=80, deadline=None)
 @given(st.lists(st.tuples(st.integers(0, 3), st.booleans()), min_size=1, max_size=12))
-def test_auc_is_the_share_of_pairs_in_the_right_order(pairs):
+def test_auc_and_average_precision_are_those_of_their_definitions(pairs):
     scores = np.array([score for score, _ in pairs], dtype=np.float32)
     truth = np.array([anomalous for _, anomalous in pairs])
     if truth.all() or not truth.any():
         assert auc(scores, truth) is None
+        assert average_precision(scores, truth) is None
     else:
         assert auc(scores, truth) == pytest.approx(reference.auc(scores, truth))
+        expected = reference.average_precision(scores, truth)
+        assert average_precision(scores, truth) == pytest.approx(expected)
 
 
 def test_ranking_800_pairs_takes_well_under_a_second():
@@ -233,5 +303,5 @@ def test_ranking_800_pairs_takes_well_under_a_second():
         torch.randn(800, 3072, generator=torch.Generator().manual_seed(6))
     )
     began = time.perf_counter()
-    metrics.ranks_from_factors(factors, factors, torch.arange(800))
+    ranks_from_factors(factors, factors, own(torch.arange(800)))
     assert time.perf_counter() - began < 2.0  # the paper's whole retrieval takes 5.6 s

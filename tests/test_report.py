@@ -11,9 +11,13 @@ from click.testing import CliRunner
 
 from varkit import metrics
 from varkit.cli.report import report as report_command
+from varkit.counting import ranks_from_similarity
 from varkit.errors import RunError, VarkitError
+from varkit.groups import group_figures
+from varkit.positives import Positives
+from varkit.rankings import RankRow
 from varkit.report import write_report
-from varkit.report.tables import results_table
+from varkit.report.tables import groups_table, results_table
 from varkit.results import summarize_seeds
 
 HOSTILE = "<script>alert('\"$x_1$')</script> & </svg>"
@@ -23,11 +27,38 @@ def measured(seed, *, extras=True):
     """A REPORT of 20 pairs, with everything that an evaluation can add."""
     generator = torch.Generator().manual_seed(seed)
     similarity = 0.5 * torch.eye(20) + torch.rand(20, 20, generator=generator)
-    report = metrics.summarize(metrics.ranks_from_similarity(similarity, torch.arange(20)))
+    ranks = ranks_from_similarity(similarity, Positives.own(torch.arange(20)))
+    report = metrics.summarize(ranks)
     if extras:
         report["sampling"] = {"fixed": 0.21, "anomaly": 0.64}
-        report["detector"] = {"auc": 0.873, "clips": 900}
+        report["sampling_uniform"] = 0.173
+        report["sampling_oracle"] = {"fixed": 0.91, "anomaly": 0.92}
+        inside = {"auc": 0.765, "ap": 0.432, "clips": 450, "anomalous": 0.3}
+        detector = {"auc": 0.873, "ap": 0.501, "clips": 900, "anomalous": 0.15}
+        report["detector"] = {**detector, "abnormal": inside}
+        report["groups"] = group_figures(list(rows_of(ranks)))
     return report
+
+
+def rows_of(ranks):
+    """Half of the videos are abnormal and have a class; of the others nothing is known."""
+    for way in metrics.DIRECTIONS:
+        answers = getattr(ranks, way)
+        for i in range(20):
+            yield RankRow(
+                direction=way,
+                repeat=0,
+                id=f"{way}{i}",
+                answer=f"a{i}",
+                rank=float(answers.rank[i]),
+                ties=int(answers.ties[i]),
+                video=f"v{i}",
+                label=1 if i < 10 else None,
+                classes=(HOSTILE,) if i < 10 else (),
+                clips=None,
+                anomaly=None,
+                text=None,
+            )
 
 
 def results_of(seeds, *, simulated=True, selection="val", **more):
@@ -42,7 +73,8 @@ def results_of(seeds, *, simulated=True, selection="val", **more):
         }
         for seed in seeds
     }
-    return summarize_seeds(trainings, chance=metrics.chance(20, torch.arange(20)), **more)
+    chance = metrics.chance(Positives.own(torch.arange(20)))
+    return summarize_seeds(trainings, chance=chance, **more)
 
 
 def sampling(video, *, clips=30, truth=True, scores=True):
@@ -153,7 +185,7 @@ def test_simulated_is_said_in_the_title_and_with_every_table_and_figure(page):
     assert "simulated" in "".join(parsed.inside("title"))
     titles = [text for where, text in parsed.texts if where[-2:] in {("caption", "b")}]
     titles += [text for where, text in parsed.texts if where[-2:] in {("figcaption", "b")}]
-    assert len(titles) == 6  # results, detection, retrieval; curves and two videos
+    assert len(titles) == 7  # results, detection, groups, retrieval; curves and two videos
     assert all("simulated" in title for title in titles)
     pictures = re.findall(r"<svg.*?</svg>", page, re.DOTALL)
     assert len(pictures) == 3
@@ -170,6 +202,8 @@ def test_the_page_shows_everything_that_the_run_knows(page):
         assert text in page
     for text in ("abc123", "chance", "best, mean", "last, seed 1", "detector AUC", "64.0 %"):
         assert text in page
+    for text in ("0.501", "0.432", "17.3 %", "92.0 %", "label: abnormal *", "own video alone"):
+        assert text in page
     assert "no features in data/tiny: see the guide" in page
     assert "version: 1" in page
     assert page.count("✓ ") == 1  # of the two hits, the right one
@@ -181,6 +215,7 @@ def test_names_and_captions_of_others_are_escaped(tmp_path):
     assert "script" not in parsed.tags
     assert parsed.tags.count("svg") == 3
     assert HOSTILE in parsed.inside("td")
+    assert f"class: {HOSTILE} *" in parsed.inside("td")
     assert any(HOSTILE in text for text in parsed.inside("figcaption"))
     assert any(HOSTILE in text for text in parsed.inside("pre"))
     assert "a$n^o$" in "".join(parsed.inside("svg"))  # no formula
@@ -293,6 +328,55 @@ def test_a_paper_s_row_is_called_published_and_says_from_where():
     assert table.kinds[-1] == "published"
     assert table.rows[-2][:4] == ("published", "", "Q→V", "7.3")
     assert "published: ALAN, Table II" in table.caption
+
+
+@pytest.mark.parametrize(
+    ("rule", "text"),
+    [
+        ("own", "Right is a query's own video alone"),
+        ("duplicates", "Right is every video with literally the same caption."),
+        ("unique", "equal captions are one query"),
+        (None, "Right is a query's own video alone"),  # results of an older version
+    ],
+)
+def test_the_table_says_what_is_right(rule, text):
+    results = results_of([0])
+    results["chance"]["positives"] = rule
+    if rule is None:
+        del results["chance"]["positives"]
+    assert text in results_table(results).caption
+
+
+def test_groups_are_averaged_over_trainings_and_held_against_chance():
+    results = results_of([0, 1])
+    table = groups_table(results)
+    assert [row[0] for row in table.rows] == [
+        "label: abnormal *",
+        f"class: {HOSTILE} *",
+        "chance, all videos",
+    ]
+    sums = [results["seeds"][str(seed)]["best"]["groups"][0]["SumR"] for seed in (0, 1)]
+    assert table.rows[0][-1] == f"{np.mean(sums):.1f}"
+    assert table.rows[0][1] == "10"
+    assert table.kinds == ("few", "few", "chance")
+    assert all(len(row) == len(table.columns) for row in table.rows)
+    assert "means over 2 trainings" in table.caption
+
+
+def test_results_of_an_older_version_still_have_a_page(tmp_path):
+    run = write_run(tmp_path / "run")
+    old = json.loads((run / "results.json").read_text())
+    for result in old["seeds"].values():
+        for which in ("best", "last"):
+            for key in ("groups", "sampling_uniform", "sampling_oracle", "positives"):
+                del result[which][key]
+            result[which]["detector"] = {"auc": 0.873, "clips": 900}
+    del old["groups"]
+    (run / "results.json").write_text(json.dumps(old))
+    page = write_report(run).read_text()
+    assert "0.873" in page
+    assert "knows nothing" not in page
+    assert "Groups of videos" not in page
 
 
 def test_collapsed_embeddings_are_warned_of():

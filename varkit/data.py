@@ -7,7 +7,6 @@ needs no saved state.
 
 from __future__ import annotations
 
-import hashlib
 import math
 import signal
 from collections.abc import Callable, Iterator, Sequence
@@ -21,6 +20,7 @@ from varkit.collate import collate_clips, segment_means
 from varkit.draws import Draws, derive_seed
 from varkit.errors import DataError, VarkitError
 from varkit.interfaces import Dataset, Item, Sequences
+from varkit.positives import query_group
 from varkit.types import Batch, Captions, Clips
 
 Tokenize = Callable[[Sequence[str]], Captions]
@@ -128,32 +128,61 @@ def training_batches(
         batch_size=None,
         num_workers=workers,
         generator=torch.Generator(),
-        worker_init_fn=_leave_signals,
+        worker_init_fn=leave_signals,
     ):
         if isinstance(read, VarkitError):
             raise read
         yield _assemble(read, tokenize, epoch_seed)
 
 
+def video_length(dataset: Dataset, video: str) -> int:
+    """Return T; the data set's ``length(video)``, where it has one, spares a reading."""
+    length = getattr(dataset, "length", None)
+    return len(dataset.video(video)) if length is None else int(length(video))
+
+
+def video_clips(dataset: Dataset, video: str, crop: int, max_clips: int) -> Sequences:
+    """Read a video's clips, averaged over ``max_clips`` equal segments if there are more.
+
+    A data set's ``video_means(video, crop, count)``, where it has one, spares having a video of
+    hours in memory as a whole.
+    """
+    means = getattr(dataset, "video_means", None)
+    if means is not None:
+        found: Sequences = means(video, crop, max_clips)
+        return found
+    return segment_means(dataset.video(video, crop), max_clips)
+
+
 def video_batches(
-    dataset: Dataset, videos: Sequence[str], *, seed: int, crop: int = 0, clips_per_batch: int
+    dataset: Dataset,
+    videos: Sequence[str],
+    *,
+    seed: int,
+    crop: int = 0,
+    max_clips: int,
+    clips_per_batch: int,
 ) -> Iterator[tuple[list[int], Clips]]:
-    """Iterate over all clips of some videos, for evaluation, videos of similar length together.
+    """Iterate over some videos, for evaluation, videos of similar length together.
 
     Args:
-        dataset: read lazily; its ``length(video)``, where it has one, spares a second reading.
+        dataset: read lazily.
         videos: identifiers.
         seed: of the samplers at evaluation.
         crop: which crop of the features; 0 is the centre.
+        max_clips: longer videos are averaged over this many equal segments.
         clips_per_batch: at most this many clips a batch, padding included; a longer video comes
             alone.
 
     Yields:
         Positions in ``videos`` and the clips of those videos.
     """
-    length = getattr(dataset, "length", None) or (lambda video: len(dataset.video(video)))
     yield from _clip_batches(
-        videos, length, lambda video: dataset.video(video, crop), seed, clips_per_batch
+        videos,
+        lambda video: min(max_clips, video_length(dataset, video)),
+        lambda video: video_clips(dataset, video, crop, max_clips),
+        seed,
+        clips_per_batch,
     )
 
 
@@ -163,6 +192,7 @@ def query_batches(
     *,
     tokenize: Tokenize | None,
     seed: int,
+    max_clips: int,
     clips_per_batch: int,
     batch_size: int = 256,
 ) -> Iterator[tuple[list[int], Clips | Captions]]:
@@ -174,6 +204,7 @@ def query_batches(
         queries: identifiers.
         tokenize: cuts captions into tokens; None where queries are sounds.
         seed: of the samplers at evaluation.
+        max_clips: of sounds, as in :func:`video_batches`.
         clips_per_batch: of sounds, as in :func:`video_batches`.
         batch_size: of captions.
 
@@ -183,7 +214,11 @@ def query_batches(
     if tokenize is None:
         length = getattr(dataset, "query_length", None) or (lambda q: len(_sound(dataset, q)))
         yield from _clip_batches(
-            queries, length, lambda query: _sound(dataset, query), seed, clips_per_batch
+            queries,
+            lambda query: min(max_clips, length(query)),
+            lambda query: segment_means(_sound(dataset, query), max_clips),
+            seed,
+            clips_per_batch,
         )
         return
     texts = [_caption(dataset, query) for query in queries]
@@ -229,16 +264,9 @@ class _Reader:
         queries: list[str] = []
         for b, item in enumerate(items):
             crop = int(crop_draws.numpy(b).integers(self.dataset.crops(item.video)))
-            clips.append(self._video(item.video, crop))
+            clips.append(video_clips(self.dataset, item.video, crop, self.max_clips))
             queries.append(item.queries[int(query_draws.numpy(b).integers(len(item.queries)))])
         return _Read(items, collate_clips(clips, draws), tuple(queries), self._queries(queries))
-
-    def _video(self, video: str, crop: int) -> Sequences:
-        means = getattr(self.dataset, "video_means", None)
-        if means is not None:
-            found: Sequences = means(video, crop, self.max_clips)
-            return found
-        return segment_means(self.dataset.video(video, crop), self.max_clips)
 
     def _queries(self, queries: Sequence[str]) -> Clips | tuple[str, ...]:
         if self.dataset.query_kind == "captions":
@@ -247,7 +275,7 @@ class _Reader:
         return collate_clips(sounds, Draws(self.seed, tuple(queries)))
 
 
-def _leave_signals(_: int) -> None:
+def leave_signals(_: int) -> None:
     """Ignore a stop that is sent to all processes: the training process ends its readers."""
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, signal.SIG_IGN)
@@ -267,7 +295,7 @@ def _assemble(read: _Read, tokenize: Tokenize | None, seed: int) -> Batch:
         video=read.video,
         query=query,
         label=torch.tensor(labels, dtype=torch.float32),
-        group=torch.tensor([_group(name) for name in names], dtype=torch.int64),
+        group=torch.tensor([query_group(name) for name in names], dtype=torch.int64),
         draws=Draws(seed, pairs),
     )
 
@@ -303,10 +331,3 @@ def _caption(dataset: Dataset, query: str) -> str:
     if not isinstance(found, str):
         raise DataError(f"{dataset.name}: query {query!r} is a sound, not a caption")
     return found
-
-
-def _group(text: str) -> int:
-    """Return a 64-bit number that captions differing in case, spaces and final period share."""
-    plain = " ".join(text.casefold().split()).removesuffix(".").rstrip()
-    digest = hashlib.blake2b(plain.encode(), digest_size=8).digest()
-    return int.from_bytes(digest, "big", signed=True)

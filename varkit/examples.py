@@ -25,7 +25,7 @@ def examples(evaluation: Evaluation, dataset: Dataset, *, count: int = 6) -> dic
         dataset: gives captions, times and ground truth.
         count: of queries, and of videos.
     """
-    by_rank = np.argsort(evaluation.ranks.query_to_video, kind="stable").tolist()
+    by_rank = np.argsort(evaluation.ranks[0].query_to_video.rank, kind="stable").tolist()
     return {
         "retrieval": [_retrieval(evaluation, dataset, q) for q in _spread(by_rank, count)],
         "sampling": [
@@ -42,15 +42,15 @@ def _spread(values: Sequence[T], count: int) -> list[T]:
 
 def _retrieval(evaluation: Evaluation, dataset: Dataset, query: int) -> dict[str, Any]:
     scores = evaluation.scores(query)
-    owner = int(evaluation.owner[query])
+    right = evaluation.positives.of_query(query)
     found = dataset.query(evaluation.queries[query])
     top = scores.topk(min(5, len(scores)))
     return {
         "query": found if isinstance(found, str) else evaluation.queries[query],
-        "video": evaluation.videos[owner],
-        "rank": float(evaluation.ranks.query_to_video[query]),
+        "video": evaluation.videos[int(evaluation.owner[query])],
+        "rank": float(evaluation.ranks[0].query_to_video.rank[query]),
         "top": [
-            {"video": evaluation.videos[v], "score": round(score, 4), "correct": v == owner}
+            {"video": evaluation.videos[v], "score": round(score, 4), "correct": v in right}
             for v, score in zip(top.indices.tolist(), top.values.tolist(), strict=True)
         ],
     }

@@ -13,12 +13,13 @@ from varkit.build import build_model
 from varkit.data import carve_validation
 from varkit.draws import derive_seed
 from varkit.errors import DataError
-from varkit.evaluation import evaluate
 from varkit.examples import examples
 from varkit.files import read_json, write_json
 from varkit.interfaces import Dataset, Item
+from varkit.measurement import Which, measure
 from varkit.metrics import chance
 from varkit.metrics_log import Listener
+from varkit.positives import positives_of
 from varkit.results import summarize_seeds
 from varkit.runs import Run, identity, load_trained
 from varkit.signals import StopRequest
@@ -57,7 +58,7 @@ def run_experiment(
                 _measure(run, dataset, seed, device, stop)
             distributed.barrier()
         seeds[seed] = read_json(done, hint=f"rm {done}, and varkit resume measures again")
-    results = summarize_seeds(seeds, chance=_chance(dataset))
+    results = summarize_seeds(seeds, chance=_chance(run, dataset))
     if distributed.rank() == 0:
         write_json(run.folder / "results.json", results)
     return results
@@ -130,26 +131,28 @@ def _measure(
         "last": None,
     }
     shown: dict[str, Any] = {}
-    for which in ("last", "best"):
+    models: tuple[Which, ...] = ("last", "best")
+    for which in models:
         path = folder / "models" / f"{which}.safetensors"
         if not path.is_file():
             continue
         epoch = load_trained(model, path, expected)
-        found = evaluate(
+        found, report = measure(
             model,
             dataset,
             dataset.split("test"),
             options=recipe.eval,
             device=device,
+            folder=folder,
+            which=which,
             progress=pause,
         )
-        results[which] = {"epoch": epoch, **found.report}
+        results[which] = {"epoch": epoch, **report}
         shown = examples(found, dataset, count=EXAMPLES)
     write_json(folder / "examples.json", shown)
     write_json(folder / "results.json", results)
 
 
-def _chance(dataset: Dataset) -> dict[str, Any]:
-    items = dataset.split("test")
-    owner = [v for v, item in enumerate(items) for _ in item.queries]
-    return chance(len(items), torch.tensor(owner))
+def _chance(run: Run, dataset: Dataset) -> dict[str, Any]:
+    _, _, positives = positives_of(dataset, dataset.split("test"), run.recipe.eval.positives)
+    return chance(positives)

@@ -11,6 +11,8 @@ from typing import Annotated, Literal
 
 from annotated_types import MinLen
 
+from varkit.counting import Ties
+from varkit.positives import Rule
 from varkit.types import Count, Fraction, Natural, NonNegative, Positive, Rate
 
 
@@ -85,15 +87,26 @@ class EvalOptions:
         seed: of the samplers at evaluation; every video's draws depend on it and its id alone.
         repeats: evaluate this many sampler seeds and report mean and deviation.
         crops: ``centre`` = the first crop, ``mean`` = average the embeddings of all crops.
+        max_clips: longer videos and sounds are averaged over this many equal segments.
         clips_per_batch: videos are encoded in batches of at most this many padded clips.
         every: epochs between evaluations on the validation part.
+        positives: which answers are right. ``own`` = a query's own video alone; ``duplicates`` =
+            every video with literally the same caption; ``unique`` = the same, and queries with
+            the same caption are one (UCFCrime-AR: n = 290 or 288 queries).
+        ties: how candidates count that score the same as the right answer: ``average`` = the
+            expected rank in random order, ``optimistic`` = behind it, ``pessimistic`` = before.
+        trec_depth: candidates a query in the TREC run files; 0 = no such files.
     """
 
     seed: Natural = 0
     repeats: Count = 1
     crops: Literal["centre", "mean"] = "centre"
-    clips_per_batch: Count = 32768
+    max_clips: Count = 8192
+    clips_per_batch: Count = 16384
     every: Count = 1
+    positives: Rule = "own"
+    ties: Ties = "average"
+    trec_depth: Natural = 100
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from statistics import fmean, stdev
 from typing import Any
 
+from varkit.detection import DETECTION
 from varkit.metrics import DIRECTIONS, FIGURES, Report, figure
 
 Results = dict[str, Any]
@@ -13,25 +14,32 @@ Results = dict[str, Any]
 
 def average(reports: Sequence[Report]) -> Report:
     """Average reports of several sampler seeds; ``ties`` are the most of any."""
-    mean: Report = {**reports[0], "repeats": {"n": len(reports)}}
-    for way in DIRECTIONS:
-        ties = max(report[way]["ties"] for report in reports)
-        mean[way] = {**reports[0][way], "ties": ties}
+    mean: Report = {**reports[0], **mean_figures(reports), "repeats": {"n": len(reports)}}
     for name in FIGURES:
         values = [figure(report, name) for report in reports]
-        way, _, key = name.rpartition(".")
-        (mean[way] if way else mean)[key] = fmean(values)
         mean["repeats"][f"{name}_sd"] = stdev(values)
-    mean["SumR_optimistic"] = fmean(report["SumR_optimistic"] for report in reports)
     mean["collapsed"] = any(report["collapsed"] for report in reports)
-    if "sampling" in mean:
-        mean["sampling"] = {
-            name: fmean(report["sampling"][name] for report in reports) for name in mean["sampling"]
-        }
-    if "detector" in mean:
-        auc = fmean(report["detector"]["auc"] for report in reports)
-        mean["detector"] = {**mean["detector"], "auc": auc}
+    for key in ("SumR_optimistic", *DETECTION):
+        if key in mean:
+            mean[key] = _mean([report[key] for report in reports])
     return mean
+
+
+def mean_figures(reports: Sequence[Report]) -> Report:
+    """Return both directions and ``SumR``, averaged; ``ties`` are the most of any."""
+    mean: Report = {
+        key: _mean([report[key] for report in reports]) for key in (*DIRECTIONS, "SumR")
+    }
+    for way in DIRECTIONS:
+        mean[way]["ties"] = max(report[way]["ties"] for report in reports)
+    return mean
+
+
+def _mean(values: Sequence[Any]) -> Any:
+    """Average numbers, or every number of nested mappings; what is the same in all stays."""
+    if isinstance(values[0], Mapping):
+        return {key: _mean([value[key] for value in values]) for key in values[0]}
+    return values[0] if all(value == values[0] for value in values) else fmean(values)
 
 
 def summarize_seeds(
@@ -59,6 +67,7 @@ def summarize_seeds(
         "chance": chance,
         "seeds": {str(seed): result for seed, result in seeds.items()},
         "summary": {},
+        "groups": {},
     }
     if published is not None:
         results["published"] = published
@@ -66,7 +75,17 @@ def summarize_seeds(
         reports = [result[which] for result in seeds.values() if result[which] is not None]
         if reports:
             results["summary"][which] = {name: _spread(reports, name) for name in FIGURES}
+            if all("groups" in report for report in reports):
+                results["groups"][which] = _mean_groups([report["groups"] for report in reports])
     return results
+
+
+def _mean_groups(trainings: Sequence[Sequence[Report]]) -> list[Report]:
+    """Average every group over the trainings, which share the videos and so the groups."""
+    return [
+        {"by": groups[0]["by"], "name": groups[0]["name"], **mean_figures(groups)}
+        for groups in zip(*trainings, strict=True)
+    ]
 
 
 def _spread(reports: Sequence[Report], name: str) -> dict[str, float | None]:

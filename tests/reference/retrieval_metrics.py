@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import combinations
+
 import numpy as np
 
 PLACE = {"average": np.mean, "optimistic": np.min, "pessimistic": np.max}
@@ -44,3 +46,55 @@ def auc(scores, truth):
         if not u
     ]
     return sum(1.0 if a > b else 0.5 if a == b else 0.0 for a, b in pairs) / len(pairs)
+
+
+def average_precision(scores, truth):
+    """Sum over thresholds, from the highest: recall gained there times the precision there."""
+    total, recall = 0.0, 0.0
+    for threshold in sorted(set(scores), reverse=True):
+        kept = [t for s, t in zip(scores, truth, strict=True) if s >= threshold]
+        now = sum(kept) / sum(truth)
+        total += (now - recall) * sum(kept) / len(kept)
+        recall = now
+    return total
+
+
+def right_videos(captions, rule):
+    """Captions of every video -> (video, number) of the queries, and the right videos of each."""
+
+    def plain(text):
+        words = text.lower().split()
+        if words and words[-1].endswith("."):
+            words[-1] = words[-1][:-1]
+        return [word for word in words if word]
+
+    every = [(v, k) for v, texts in enumerate(captions) for k in range(len(texts))]
+    same = {
+        pair: [other for other in every if plain(captions[other[0]][other[1]]) == text]
+        for pair in every
+        for text in [plain(captions[pair[0]][pair[1]])]
+    }
+    kept = [pair for pair in every if rule != "unique" or same[pair][0] == pair]
+    return kept, [{pair[0]} if rule == "own" else {v for v, _ in same[pair]} for pair in kept]
+
+
+def first_right(scores, right, ties):
+    """Rank of the first right candidate, over all orders of those that score the same."""
+    best = max(scores[c] for c in right)
+    above = sum(s > best for s in scores)
+    group = [c for c, s in enumerate(scores) if s == best]
+    orders = combinations(range(len(group)), sum(c in right for c in group))
+    return above + float(PLACE[ties]([1 + min(places) for places in orders]))
+
+
+def best_ranks(similarity, right, rule, ties):
+    """Ranks of queries and videos of (V, Q) ``similarity``, where several answers may be right."""
+    similarity = np.asarray(similarity, dtype=np.float64)
+    of_queries = [first_right(similarity[:, q], right[q], ties) for q in range(len(right))]
+    if rule == "own":
+        return of_queries, list(ranks(similarity, [min(videos) for videos in right], ties)[1])
+    of_videos = [
+        first_right(row, {q for q, videos in enumerate(right) if v in videos}, ties)
+        for v, row in enumerate(similarity)
+    ]
+    return of_queries, of_videos

@@ -18,11 +18,20 @@ import click
 )
 @click.option("--split", default="test", show_default=True, help="Part of the data set.")
 @click.option(
+    "--positives",
+    type=click.Choice(["own", "duplicates", "unique"]),
+    help="Which answers are right: a query's own video, every video with literally the same "
+    "caption, or the same with equal captions as one query; default: the recipe's.",
+)
+@click.option(
     "--ties",
     type=click.Choice(["average", "optimistic", "pessimistic"]),
-    default="average",
-    show_default=True,
-    help="How equal scores count.",
+    help="How equal scores count; default: the recipe's.",
+)
+@click.option(
+    "--out",
+    type=click.Path(path_type=Path, file_okay=False),
+    help="Folder that gets ranks/ and trec/: the rank of every query, and TREC files.",
 )
 @click.option("--device", default="auto", show_default=True, help="auto, cpu, cuda, cuda:1, ...")
 @click.option("--threads", type=click.IntRange(1), help="CPU threads; default: usable cores.")
@@ -32,7 +41,9 @@ def evaluate(
     seed: int | None,
     checkpoint: Literal["best", "last"] | None,
     split: str,
-    ties: Literal["average", "optimistic", "pessimistic"],
+    positives: Literal["own", "duplicates", "unique"] | None,
+    ties: Literal["average", "optimistic", "pessimistic"] | None,
+    out: Path | None,
     device: str,
     threads: int | None,
     as_json: bool,
@@ -43,11 +54,13 @@ def evaluate(
     Examples:
       varkit eval runs/alan_ucf/20260101-120000-1a2b3c
       varkit eval runs/alan_ucf/20260101-120000-1a2b3c --checkpoint last --json
+      varkit eval runs/alan_ucf/20260101-120000-1a2b3c --positives unique --out ranks
     """
     import json
+    from dataclasses import replace
 
-    from varkit import evaluation
     from varkit.cli.training_display import prepare, print_results
+    from varkit.measurement import measure
     from varkit.metrics import chance
     from varkit.results import summarize_seeds
     from varkit.runs import load_model, open_run
@@ -59,9 +72,18 @@ def evaluate(
     selected = opened.seed_folder(seed) / "models" / "best.safetensors"
     which = checkpoint or ("best" if selected.is_file() else "last")
     model, dataset, recipe = load_model(run, seed, which)
-    items = dataset.split(split)
-    found = evaluation.evaluate(
-        model.to(chosen), dataset, items, options=recipe.eval, device=chosen, ties=ties
+    found, report = measure(
+        model.to(chosen),
+        dataset,
+        dataset.split(split),
+        options=replace(
+            recipe.eval,
+            positives=positives or recipe.eval.positives,
+            ties=ties or recipe.eval.ties,
+        ),
+        device=chosen,
+        folder=out,
+        which=which,
     )
     result = {
         "schema": 1,
@@ -70,9 +92,9 @@ def evaluate(
         "selection": training.select,
         "best": None,
         "last": None,
-        which: found.report,
+        which: report,
     }
-    results = summarize_seeds({seed: result}, chance=chance(len(items), found.owner), split=split)
+    results = summarize_seeds({seed: result}, chance=chance(found.positives), split=split)
     if as_json:
         click.echo(json.dumps(results))
     else:

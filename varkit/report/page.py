@@ -17,7 +17,7 @@ from markupsafe import Markup
 from varkit.errors import RunError
 from varkit.files import read_json, write_text
 from varkit.report import figures
-from varkit.report.tables import Table, detection_table, mark, results_table
+from varkit.report.tables import Table, detection_table, groups_table, mark, results_table
 
 FOLDER = Path(__file__).parent
 NO_EXAMPLES: Mapping[str, Any] = {"retrieval": [], "sampling": []}
@@ -67,8 +67,8 @@ def write_page(run: Path) -> Path:
 
 
 def _tables(results: Mapping[str, Any]) -> list[Table]:
-    detection = detection_table(results)
-    return [results_table(results), *([detection] if detection else [])]
+    more = (detection_table(results), groups_table(results))
+    return [results_table(results), *(table for table in more if table is not None)]
 
 
 def _headline(results: Mapping[str, Any]) -> list[tuple[str, str, str]]:

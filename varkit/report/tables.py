@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -15,7 +15,16 @@ SELECTION = {
     "last": "no checkpoint is selected: the last epoch counts",
     "test": "best = highest SumR ON THE TEST SET ITSELF, which flatters it",
 }
-Kind = Literal["seed", "mean", "sd", "chance", "published"]
+POSITIVES = {
+    "own": "Right is a query's own video alone",
+    "duplicates": "Right is every video with literally the same caption",
+    "unique": "Right is every video with literally the same caption; equal captions are one query",
+}
+DETECTOR = ("detector AUC", "AP", "AUC, abnormal", "AP, abnormal")
+GROUP_KEYS = ("n", "R@1", "R@5", "R@10", "MdR")
+FEW = 20
+"""Groups of fewer queries or videos are marked."""
+Kind = Literal["seed", "mean", "sd", "chance", "published", "few"]
 SPREAD: Mapping[Kind, str] = {"mean": "{:.1f}", "sd": "±{:.1f}"}
 
 
@@ -92,18 +101,54 @@ def detection_table(results: Mapping[str, Any]) -> Table | None:
     if not reports:
         return None
     samplers = sorted({name for _, report in reports for name in report.get("sampling", {})})
-    rows: list[tuple[str, ...]] = []
+    rows = [
+        (label, *_detector(report), *_shares(report.get("sampling", {}), samplers))
+        for label, report in reports
+    ]
     kinds: list[Kind] = ["seed"] * len(reports)
-    for label, report in reports:
-        auc = f"{report['detector']['auc']:.3f}" if "detector" in report else ""
-        shares = [report.get("sampling", {}).get(name) for name in samplers]
-        rows.append((label, auc, *("" if s is None else f"{100 * s:.1f} %" for s in shares)))
+    some = reports[0][1]
+    if "sampling_uniform" in some:  # results of an older version have none
+        uniform = _shares(dict.fromkeys(samplers, some["sampling_uniform"]), samplers)
+        oracle = _shares(some["sampling_oracle"], samplers)
+        rows.append(("knows nothing", *_detector(some, blind=True), *uniform))
+        rows.append(("knows all", *("" for _ in DETECTOR), *oracle))
+        kinds += ["chance", "chance"]
     return Table(
         title=f"Finding the anomaly on {results['dataset']}{mark(results)}",
-        caption="AUC: of the detector's confidence over all clips with ground truth, 0.5 = chance. "
-        "Other columns: share of each sampler's picks that lie inside the anomaly, over the "
-        "videos that have one.",
-        columns=("", "detector AUC", *samplers),
+        caption="AUC and AP (average precision) of the detector's confidence over all clips with "
+        "ground truth; abnormal: over the videos alone that have an anomaly. Other columns: share "
+        "of each sampler's picks that lie inside the anomaly, over those videos. Knows nothing: a "
+        "constant confidence, and clips drawn uniformly; knows all: as many different anomalous "
+        "clips as there are (a sampler that takes a clip twice can exceed that).",
+        columns=("", *DETECTOR, *samplers),
+        rows=tuple(rows),
+        kinds=tuple(kinds),
+    )
+
+
+def groups_table(results: Mapping[str, Any]) -> Table | None:
+    """Return the figures of groups of videos, of the checkpoint that is reported, or None."""
+    measured = results.get("groups", {})
+    if not measured:  # results of an older version have none
+        return None
+    which = "best" if "best" in measured else "last"
+    rows: list[tuple[str, ...]] = []
+    kinds: list[Kind] = []
+    for group in measured[which]:
+        few = min(group[way]["n"] for way in DIRECTIONS) < FEW
+        label = f"{group['by']}: {group['name']}{' *' if few else ''}"
+        rows.append((label, *_both_ways(group)))
+        kinds.append("few" if few else "seed")
+    rows.append(("chance, all videos", *_both_ways(results["chance"])))
+    kinds.append("chance")
+    trainings = len(results["seeds"])
+    return Table(
+        title=f"Groups of videos of {results['dataset']}, {which}{mark(results)}",
+        caption="Ranks are those among all videos or queries of the split"
+        + (f"; means over {trainings} trainings" if trainings > 1 else "")
+        + ". clips: length of the video; anomaly: share of its clips that are anomalous. "
+        f"* fewer than {FEW}: one answer more or less moves R@1 by over {100 / FEW:g} points.",
+        columns=("", *(f"{ARROWS[w]} {key}" for w in DIRECTIONS for key in GROUP_KEYS), "SumR"),
         rows=tuple(rows),
         kinds=tuple(kinds),
     )
@@ -124,6 +169,30 @@ def _figures(direction: Mapping[str, Any]) -> tuple[str, ...]:
     return tuple(f"{direction[key]:.1f}" if key in direction else "" for key in KEYS)
 
 
+def _both_ways(report: Mapping[str, Any]) -> tuple[str, ...]:
+    """Return the cells of both directions: n, the recalls and the median, and then SumR."""
+    cells = [
+        f"{report[way][key]:.1f}" if key != "n" else str(report[way][key])
+        for way in DIRECTIONS
+        for key in GROUP_KEYS
+    ]
+    return (*cells, f"{report['SumR']:.1f}")
+
+
+def _detector(report: Mapping[str, Any], *, blind: bool = False) -> tuple[str, ...]:
+    """Return the detector's cells, or those of a constant confidence in its place."""
+    everywhere = report.get("detector", {})
+    values: list[float | None] = []
+    for part in (everywhere, everywhere.get("abnormal", {})):
+        shown = {"auc": 0.5, "ap": part["anomalous"]} if blind and part else part
+        values += [shown.get("auc"), shown.get("ap")]
+    return tuple("" if value is None else f"{value:.3f}" for value in values)
+
+
+def _shares(shares: Mapping[str, float], samplers: Iterable[str]) -> tuple[str, ...]:
+    return tuple(f"{100 * shares[name]:.1f} %" if name in shares else "" for name in samplers)
+
+
 def _notes(results: Mapping[str, Any]) -> Iterator[str]:
     reports = [report for which in ("best", "last") for _, report in _reports(results, which)]
     if results["simulated"]:
@@ -133,6 +202,7 @@ def _notes(results: Mapping[str, Any]) -> Iterator[str]:
     chance = results["chance"]
     queries, videos = (chance[way]["n"] for way in DIRECTIONS)
     yield f"n = {queries} queries (Q), {videos} videos (V)"
+    yield POSITIVES[chance.get("positives", "own")]
     if reports:
         yield (
             f"Ties count by {reports[0]['tie_rule']} rank; the column says how many right answers "
