@@ -7,14 +7,16 @@ import io
 import json
 import os
 import zipfile
+from itertools import pairwise
 
 import numpy as np
 import pytest
 import torch
 from safetensors.torch import save_file
-from varkit_benchmarks.features import FeatureError, Source, locate, read, shape
+from varkit_benchmarks.features import FeatureError, Source, locate, read, read_means, shape
 from varkit_benchmarks.folder import Folder
 
+from varkit.collate import segment_means
 from varkit.data import training_batches, video_batches
 from varkit.errors import DataError
 from varkit.testing import check_dataset
@@ -393,17 +395,107 @@ def test_the_fingerprint_changes_with_manifest_options_and_features(tmp_path):
     assert opened(tmp_path).fingerprint() not in (first, second)
 
 
-def test_very_short_and_very_long_videos_are_evaluated_whole(tmp_path):
+def test_very_short_and_very_long_videos_are_evaluated(tmp_path):
     make(tmp_path)
     np.save(tmp_path / "0.rgb.npy", features(1, 4))
     np.save(tmp_path / "0.flow.npy", features(1, 3))
     np.save(tmp_path / "3.rgb.npy", np.ones((61_000, 4), np.float16))
     np.save(tmp_path / "3.flow.npy", np.ones((60_999, 3), np.float16))
     folder = opened(tmp_path)
-    batches = list(video_batches(folder, ["v3", "v0", "v1"], seed=0, clips_per_batch=20))
+    batches = list(
+        video_batches(folder, ["v3", "v0", "v1"], seed=0, max_clips=60_000, clips_per_batch=20)
+    )
     assert [positions for positions, _ in batches] == [[1, 2], [0]]
     assert batches[0][1].mask.sum(1).tolist() == [1, 6]
-    assert batches[1][1].mask.shape == (1, 60_999)
+    assert batches[1][1].mask.shape == (1, 60_000)  # averaged over as many segments
+
+
+def slow_means(clips, count):
+    edges = [i * len(clips) // count for i in range(count + 1)]
+    wide = clips.astype(np.float64)
+    return np.stack([wide[a:b].mean(axis=0) for a, b in pairwise(edges)])
+
+
+def store(path, array, kind):
+    """Write an array as ``kind`` says, and return where it is."""
+    if kind.startswith("npy"):
+        np.save(path / "a.npy", np.asfortranarray(array) if "Fortran" in kind else array)
+        return Source(path / "a.npy")
+    if kind == "npz":
+        np.savez(path / "a.npz", x=array, y=np.zeros(2))
+        return Source(path / "a.npz", "x")
+    save_file({"x": torch.from_numpy(array), "y": torch.zeros(2)}, path / "a.safetensors")
+    return Source(path / "a.safetensors", "x")
+
+
+@pytest.mark.parametrize("kind", ["npy", "npy Fortran", "npz", "safetensors"])
+@pytest.mark.parametrize(
+    ("length", "count", "crops"),
+    [(9, 9, None), (9, 4, None), (10_007, 7, None), (10_007, 1024, 3), (9000, 8999, None)],
+)
+def test_means_of_segments_are_those_of_the_whole(tmp_path, kind, length, count, crops):
+    array = features(length + 1, 3, seed=length, crops=crops)
+    source = store(tmp_path, array, kind)
+    for crop in range(crops or 1):
+        whole = (array if crops is None else array[crop])[:length]
+        found = read_means(source, length, count, width=3, crop=crop)
+        assert found.dtype == np.float32
+        np.testing.assert_allclose(found, slow_means(whole, count), rtol=1e-5, atol=1e-6)
+
+
+def test_means_of_segments_say_what_is_wrong(tmp_path):
+    array = features(20_000, 3)
+    array[17_777, 1] = np.nan
+    np.save(tmp_path / "a.npy", array)
+    source = Source(tmp_path / "a.npy")
+    with pytest.raises(FeatureError, match="clip 17777 holds NaN or infinity"):
+        read_means(source, 20_000, 100)
+    assert np.isfinite(read_means(source, 17_777, 100)).all(), "clips behind the end do not count"
+    with pytest.raises(FeatureError, match="has 20000 clips; expected 20001"):
+        read_means(source, 20_001, 100)
+    with pytest.raises(FeatureError, match="expected \\(T, 4\\)"):
+        read_means(source, 20_000, 100, width=4)
+    with pytest.raises(FeatureError, match="has 1 crops; number 1 was asked for"):
+        read_means(source, 20_000, 100, crop=1)
+
+
+def test_the_longest_video_is_averaged_in_pieces_as_in_one(tmp_path):
+    make(tmp_path)
+    np.save(tmp_path / "0.rgb.npy", features(61_000, 4, seed=1, crops=2).astype(np.float16))
+    flow = features(60_999, 3, seed=2, crops=2)
+    np.save(tmp_path / "0.flow.npy", flow)
+    folder = opened(tmp_path)
+    for crop, count in ((0, 1024), (1, 1024), (0, 50_000)):
+        whole = segment_means(folder.video("v0", crop), count)
+        parts = folder.video_means("v0", crop, count)
+        for stream in STREAMS:
+            np.testing.assert_array_equal(parts.streams[stream], whole.streams[stream])
+        np.testing.assert_array_equal(parts.times, whole.times)
+        expected = slow_means(flow[crop], count)
+        np.testing.assert_allclose(parts.streams["motion"], expected, rtol=1e-5, atol=1e-6)
+    short = folder.video_means("v1", 0, 1024)
+    np.testing.assert_array_equal(short.streams["object"], folder.video("v1").streams["object"])
+
+
+def test_the_fingerprint_knows_which_file_feeds_which_stream(tmp_path):
+    rows = make(tmp_path)
+    first = opened(tmp_path).fingerprint()
+    for row in rows:
+        row["rgb"], row["flow"] = row["flow"], row["rgb"]
+    write_csv(tmp_path, rows)
+    assert opened(tmp_path).fingerprint() != first
+
+
+def test_an_anomaly_that_fills_just_half_a_clip_counts_anywhere(tmp_path):
+    """Times are float32, which far behind the start is too coarse to say what a half is."""
+    rows = make(tmp_path, label=1)
+    np.save(tmp_path / "0.rgb.npy", np.ones((61_000, 4), np.float16))
+    np.save(tmp_path / "0.flow.npy", np.ones((61_000, 3), np.float16))
+    clips = (1, 42, 60_001)
+    rows[0]["anomaly"] = "; ".join(f"{(16 * c + 8) / 30!r}-{(16 * c + 48) / 30!r}" for c in clips)
+    write_csv(tmp_path, rows)
+    found = np.flatnonzero(opened(tmp_path, seconds_per_clip=16 / 30).truth("v0"))
+    assert found.tolist() == [c + k for c in clips for k in range(3)]
 
 
 def test_no_file_stays_open(tmp_path):

@@ -11,7 +11,7 @@ import os
 import re
 import zipfile
 import zlib
-from collections.abc import Collection
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path, PureWindowsPath
@@ -111,6 +111,31 @@ def read(source: Source, *, width: int | None = None, crop: int = 0) -> Array:
             array is of another shape, no numbers, empty or not finite.
     """
     return _clips(source, _checked(source, width, crop), crop, 0, None)
+
+
+def read_pieces(source: Source, *, width: int | None = None, crop: int = 0) -> Iterator[Array]:
+    """Read the clips of one crop, of a .npy file some thousand at a time.
+
+    The header is looked at in this call, numbers as the pieces are asked for.
+
+    Args:
+        source: as in :func:`read`.
+        width: as in :func:`read`.
+        crop: as in :func:`read`.
+
+    Yields:
+        (t, D) float32, one after another.
+
+    Raises:
+        FeatureError: as in :func:`read`.
+    """
+    found = _checked(source, width, crop)
+    length = found[-2]
+    step = PIECE if source.file.suffix == ".npy" else length
+    return (
+        _clips(source, found, crop, start, min(start + step, length))
+        for start in range(0, length, step)
+    )
 
 
 def read_means(

@@ -5,7 +5,8 @@ from __future__ import annotations
 import hashlib
 import os
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
@@ -18,7 +19,15 @@ from varkit.collate import segment_edges
 from varkit.errors import DataError
 from varkit.interfaces import Array, Item, Sequences
 from varkit.verification import Survey
-from varkit_benchmarks.features import FeatureError, Source, check_shape, read, read_means, shape
+from varkit_benchmarks.features import (
+    FeatureError,
+    Source,
+    check_shape,
+    read,
+    read_means,
+    read_pieces,
+    shape,
+)
 
 HASHED_BYTES = 2**16
 SHOWN = 20
@@ -141,8 +150,16 @@ class Stored:
         return items
 
     def length(self, video: str) -> int:
-        """Return T, from the headers of the feature files."""
-        return min(self._lengths(video).values())
+        """Return T, from the headers of the feature files.
+
+        Raises:
+            DataError: a header is unreadable, or streams differ by more than one clip.
+        """
+        return _common_length(video, self._lengths(video))
+
+    def times(self, video: str) -> Array:
+        """Return (T, 2) start and end of every clip in seconds, from the headers."""
+        return _times(self.length(video), self._layout.seconds)
 
     def query_length(self, query: str) -> int:
         """Return the number of clips of a sound."""
@@ -172,7 +189,7 @@ class Stored:
         Raises:
             DataError: as :meth:`video`.
         """
-        length = _common_length(video, self._lengths(video))
+        length = self.length(video)
         if length <= count:
             return self.video(video, crop)
         streams = {
@@ -183,6 +200,24 @@ class Stored:
         ends = np.stack([times[edges[:-1], 0], times[edges[1:] - 1, 1]], axis=1)
         return Sequences(streams, ends)
 
+    def pieces(self, video: str, stream: str, crop: int = 0) -> Iterator[Array]:
+        """Read one stream's clips some thousand at a time, as many as its own file has.
+
+        The header is looked at in this call, numbers as the pieces are asked for.
+
+        Yields:
+            (t, D) float32, one after another.
+
+        Raises:
+            DataError: a feature file is missing, unreadable, empty, not finite or of another
+                shape than the others.
+        """
+        source, crop = self._source(video, stream, crop)
+        where = f"video {video!r}, stream {stream!r}: {source}"
+        with _named(where):
+            pieces = read_pieces(source, width=self.widths[stream], crop=crop)
+        return _each(pieces, where)
+
     def crops(self, video: str) -> int:
         """Return how many crops the video's features have.
 
@@ -192,7 +227,13 @@ class Stored:
         counts = {}
         for stream, sources in self._row(video).streams.items():
             found = self._stream_shape(video, stream)
-            counts[stream] = found[0] if len(found) == 3 else len(sources)
+            inside = found[0] if len(found) == 3 else 1
+            if len(sources) > 1 and inside > 1:
+                raise DataError(
+                    f"video {video!r}, stream {stream!r}: {sources[0]} is one of {len(sources)} "
+                    f"crops, but has shape {found}; expected (T, {found[-1]})"
+                )
+            counts[stream] = inside * len(sources)
         if len(set(counts.values())) > 1:
             listed = ", ".join(f"{stream} has {count}" for stream, count in counts.items())
             raise DataError(f"video {video!r}: streams differ in crops: {listed}")
@@ -208,10 +249,8 @@ class Stored:
         found = self._queries[query]
         if isinstance(found, str):
             return found
-        try:
+        with _named(f"sound {query!r}: {found}"):
             clips = read(found, width=self.query_widths[self._sound_stream])
-        except FeatureError as error:
-            raise DataError(f"sound {query!r}: {found} {error}") from error
         return Sequences(
             {self._sound_stream: clips}, _times(len(clips), self._layout.sound_seconds)
         )
@@ -228,15 +267,15 @@ class Stored:
         if anomalies is None:
             return None
         seconds = self._layout.seconds
-        times = _times(self.length(video), seconds).astype(np.float64)
-        mask = np.zeros(len(times), dtype=bool)
+        edges = _edges(self.length(video), seconds)
+        mask = np.zeros(len(edges) - 1, dtype=bool)
         for start, end in anomalies:
-            overlap = np.minimum(times[:, 1], end) - np.maximum(times[:, 0], start)
+            overlap = np.minimum(edges[1:], end) - np.maximum(edges[:-1], start)
             inside = overlap * 2 >= min(seconds, end - start) - 1e-6
             if not inside.any():
                 raise DataError(
-                    f"video {video!r}: the anomaly at {start}-{end} s lies behind the end of its "
-                    f"clips at {times[-1, 1]:.1f} s"
+                    f"video {video!r}: the anomaly at {start:.1f}-{end:.1f} s lies behind the end "
+                    f"of its clips at {edges[-1]:.1f} s"
                 )
             mask |= inside
         return mask
@@ -256,12 +295,12 @@ class Stored:
         digest = hashlib.sha256(repr((layout.seconds, layout.sound_seconds)).encode())
         files: set[Path] = set()
         for name, row in self._videos.items():
-            sources = [source for crops in row.streams.values() for source in crops]
-            sources += [query for query in row.queries if isinstance(query, Source)]
-            files.update(source.file for source in sources)
-            keys = [source.key for source in sources]
-            captions = [query for query in row.queries if isinstance(query, str)]
-            known = (name, row.split, row.label, row.classes, row.anomalies, captions, keys)
+            sounds = [query for query in row.queries if isinstance(query, Source)]
+            files.update(source.file for crops in row.streams.values() for source in crops)
+            files.update(source.file for source in sounds)
+            streams = {s: [self._place(x) for x in crops] for s, crops in row.streams.items()}
+            queries = [self._place(query) for query in row.queries]
+            known = (name, row.split, row.label, row.classes, row.anomalies, queries, streams)
             digest.update(repr(known).encode())
         for path in sorted(files):
             try:
@@ -275,6 +314,13 @@ class Stored:
             except OSError as error:
                 raise DataError(f"{path} cannot be read: {error.strerror}") from error
         return digest.hexdigest()
+
+    def _place(self, query: str | Source) -> str:
+        """Return a caption, or the place of an array below the root."""
+        if isinstance(query, str):
+            return query
+        place = query.file.relative_to(self._layout.root).as_posix()
+        return place if query.key is None else f"{place}#{query.key}"
 
     def _row(self, video: str) -> Video:
         if video not in self._videos:
@@ -292,16 +338,33 @@ class Stored:
         self, video: str, stream: str, crop: int, means: tuple[int, int] | None = None
     ) -> Array:
         """Read the clips of a stream, or of its first ``means[0]`` clips ``means[1]`` means."""
-        sources, width = self._row(video).streams[stream], self.widths[stream]
-        source = sources[0]
-        if len(sources) > 1 and crop < len(sources):
-            source, crop = sources[crop], 0
-        try:
+        source, crop = self._source(video, stream, crop)
+        width = self.widths[stream]
+        with _named(f"video {video!r}, stream {stream!r}: {source}"):
             if means is None:
                 return read(source, width=width, crop=crop)
             return read_means(source, *means, width=width, crop=crop)
-        except FeatureError as error:
-            raise DataError(f"video {video!r}, stream {stream!r}: {source} {error}") from error
+
+    def _source(self, video: str, stream: str, crop: int) -> tuple[Source, int]:
+        """Return the file that holds a crop, and the crop's number in it."""
+        sources = self._row(video).streams[stream]
+        if len(sources) > 1 and crop < len(sources):
+            return sources[crop], 0
+        return sources[0], crop
+
+
+@contextmanager
+def _named(where: str) -> Iterator[None]:
+    """Turn a fault of a feature file into one that says which video needed it."""
+    try:
+        yield
+    except FeatureError as error:
+        raise DataError(f"{where} {error}") from error
+
+
+def _each(pieces: Iterator[Array], where: str) -> Iterator[Array]:
+    with _named(where):
+        yield from pieces
 
 
 def survey(layout: Layout) -> Survey:
@@ -331,30 +394,43 @@ def _listed(layout: Layout) -> str:
 
 
 def _width(sources: Iterable[tuple[Source, str]]) -> int:
-    """Return the D that most of the readable files have."""
-    found: Counter[int] = Counter()
+    """Return the D that most of the readable files have.
+
+    Raises:
+        DataError: none can be read, or all have as many "clips" but each another number of
+            "crops": what has these axes the other way round must not be read like that.
+    """
+    found: list[tuple[int, ...]] = []
     unreadable: DataError | None = None
     for source, where in sources:
         try:
-            found[_shape(source, None, where)[-1]] += 1
+            found.append(_shape(source, None, where))
         except DataError as error:
             unreadable = unreadable or error
     if not found:
         assert unreadable is not None  # a layout has at least one video
         raise unreadable
-    return found.most_common(1)[0][0]
+    crops, clips = ({dims[axis] for dims in found if len(dims) == 3} for axis in (0, 1))
+    if len(clips) == 1 < len(crops):
+        raise DataError(
+            f"{where}: {source} and others seem to hold (T, crops, D): expected (crops, T, D)",
+            hint="write them again after numpy's array.swapaxes(0, 1)",
+        )
+    return Counter(dims[-1] for dims in found).most_common(1)[0][0]
 
 
 def _shape(source: Source, width: int | None, where: str) -> tuple[int, ...]:
-    try:
+    with _named(f"{where}: {source}"):
         found = shape(source)
         check_shape(found, width)
-    except FeatureError as error:
-        raise DataError(f"{where}: {source} {error}") from error
     return found
 
 
+def _edges(length: int, seconds: float) -> NDArray[np.float64]:
+    return np.arange(length + 1, dtype=np.float64) * seconds
+
+
 def _times(length: int, seconds: float) -> Array:
-    edges = np.arange(length + 1, dtype=np.float64) * seconds
+    edges = _edges(length, seconds)
     times: Array = np.stack([edges[:-1], edges[1:]], axis=1).astype(np.float32)
     return times

@@ -1,0 +1,124 @@
+"""Where the anomalies of the benchmarks' test videos are, in frames, as their authors wrote it."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from varkit.errors import DataError
+from varkit_benchmarks.findings import Findings
+from varkit_benchmarks.stored import Video
+from varkit_benchmarks.text_lists import read_lines
+
+UCF_CRIME = re.compile(
+    r"(?P<video>\S+)(?:\s+(?P<frames>\d+))?\s+(?P<name>[A-Za-z]+)(?P<numbers>(?:\s+-?\d+\s+-?\d+)+)"
+)
+"""``Abuse028_x264.mp4  Abuse  165  240  -1  -1``, or with the folder and the number of frames:
+``Abuse/Abuse028_x264.mp4 1412 Abuse 165 240 -1 -1``; -1 = none."""
+XD_VIOLENCE = re.compile(r"(?P<video>\S+)(?P<numbers>(?:\s+\d+\s+\d+)+)")
+"""``NAME 624 912 950 1441``, NAME with or without ``.mp4``; normal videos have no line."""
+
+
+@dataclass(frozen=True)
+class Annotation:
+    """One line of an annotation file.
+
+    Attributes:
+        segments: (start, end) in frames, in order of time.
+        name: the class it names, where it does.
+    """
+
+    segments: tuple[tuple[int, int], ...]
+    name: str | None = None
+
+
+def read_annotations(
+    path: Path, line_format: re.Pattern[str], found: Findings
+) -> dict[str, Annotation]:
+    """Read an annotation file.
+
+    Args:
+        path: of the file.
+        line_format: :data:`UCF_CRIME` or :data:`XD_VIOLENCE`.
+        found: takes lines that cannot be read as faults, with their numbers.
+
+    Returns:
+        Annotations by the video's file name, without folder and ``.mp4``.
+    """
+    annotations: dict[str, Annotation] = {}
+    try:
+        lines = read_lines(path)
+    except DataError as error:
+        found.refuse(error)
+        return annotations
+    for number, line in lines:
+        where = f"line {number}"
+        match = line_format.fullmatch(line)
+        if match is None:
+            found.fault(f"{path.name}: not to be understood", where)
+            continue
+        numbers = [int(text) for text in match["numbers"].split()]
+        pairs = zip(numbers[::2], numbers[1::2], strict=True)
+        segments = tuple(sorted(pair for pair in pairs if pair != (-1, -1)))
+        video = base_name(match["video"])
+        if any(not 0 <= start < end for start, end in segments):
+            found.fault(f"{path.name}: an anomaly ends before it starts, or starts below 0", where)
+        elif video in annotations:
+            found.fault(f"{path.name}: a video for the second time", f"{where} ({video!r})")
+        else:
+            annotations[video] = Annotation(segments, match.groupdict().get("name"))
+    return annotations
+
+
+def annotate(
+    videos: Mapping[str, Video],
+    annotations: Mapping[str, Annotation],
+    path: Path,
+    frame_rate: float,
+    found: Findings,
+) -> None:
+    """Write annotations into the videos, in seconds.
+
+    Args:
+        videos: of all splits; those of label 0 have no anomalies, whatever the file says.
+        annotations: by video.
+        path: the file they come from, for messages.
+        frame_rate: frames a second, the same that clips are counted with.
+        found: takes what contradicts the videos' labels and classes as faults.
+    """
+    unknown = [repr(name) for name in annotations if name not in videos]
+    if unknown:
+        found.remark(f"{path.name}: lines of videos that are in no split", *unknown)
+    for name, annotation in annotations.items():
+        video = videos.get(name)
+        if video is None:
+            continue
+        if annotation.name is not None and (annotation.name,) != video.classes:
+            found.fault(f"{path.name}: another class than the video's folder", repr(name))
+        elif bool(annotation.segments) != bool(video.label):
+            said = "normal videos with anomalies" if not video.label else "without its anomaly"
+            found.fault(f"{path.name}: {said}", repr(name))
+        else:
+            video.anomalies = tuple(
+                (start / frame_rate, end / frame_rate) for start, end in annotation.segments
+            )
+    test = {name: video for name, video in videos.items() if video.split == "test"}
+    bare = [repr(name) for name, video in test.items() if video.anomalies is None]
+    if bare:
+        found.remark(
+            f"{path.name}: where the anomalies are is unknown for {len(bare):,} of "
+            f"{len(test):,} test videos",
+            *bare,
+        )
+
+
+def base_name(text: str) -> str:
+    """Return a path's last part, without ``.mp4`` or ``.npy``; other dots belong to the name.
+
+    >>> base_name("test/Bad.Boys.1995__#01-11-55_01-12-40_label_G-B2-B6__0.npy")
+    'Bad.Boys.1995__#01-11-55_01-12-40_label_G-B2-B6__0'
+    """
+    name = text.replace("\\", "/").rpartition("/")[2]
+    return name.removesuffix(".mp4").removesuffix(".npy")

@@ -1,0 +1,277 @@
+"""XDViolence-AR as its authors lay it out: lists of names, I3D and VGGish features in files."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, ClassVar
+
+import numpy as np
+
+from varkit.errors import DataError
+from varkit.types import Count, Natural, Positive
+from varkit.verification import Survey
+from varkit_benchmarks.annotations import XD_VIOLENCE, annotate, base_name, read_annotations
+from varkit_benchmarks.entries import NORMAL, Entry, join
+from varkit_benchmarks.feature_files import find, find_streams
+from varkit_benchmarks.features import Source
+from varkit_benchmarks.findings import Findings, lines
+from varkit_benchmarks.stored import Layout, Stored, survey
+from varkit_benchmarks.text_lists import read_lines
+
+ROOT = "data/xdviolence_ar"
+STREAMS: Mapping[str, str] = {"object": "rgb", "motion": "flow"}
+COUNTS = {"train": 3954, "test": 800}
+LABELS = {
+    "A": NORMAL,
+    "B1": "Fighting",
+    "B2": "Shooting",
+    "B4": "Riot",
+    "B5": "Abuse",
+    "B6": "Car accident",
+    "G": "Explosion",
+}
+NOTHING = "0"
+"""What fills the places of a label that name nothing: ``B1-0-0``."""
+SOUND = "__vggish"
+_PAPER = "arXiv 2307.12545"
+_NAME = re.compile(r"(?P<video>.+_label_(?P<label>[A-Z0-9-]+))(?:__(?P<crop>[0-9]{1,3}))?")
+
+
+class XDViolenceAR(Stored):
+    """XDViolence-AR (Wu et al., arXiv 2307.12545): 4,754 films and web videos, and their sound.
+
+    Below ``root`` lie ``train.list`` and ``test.list`` of XD-Violence, a folder of features for
+    each stream and one for the sounds, and, where it is to be known where anomalies are,
+    ``annotations.txt``.
+
+    Args:
+        root: the folder.
+        streams: stream -> its folder below ``root``, with files ``NAME__k.npy`` for crop k, or
+            ``NAME.npy`` of (T, D) or (C, T, D) numbers, in ``train`` and ``test`` or in neither.
+        audio: the sounds' folder below ``root``, with files ``NAME__vggish.npy``.
+        frame_rate: frames a second.
+        frames_per_clip: ALAN IV-B: 16.
+        seconds_per_sound_clip: length of a sound's clip; null = that of a video's clip, as in the
+            released features. VGGish alone gives one every 0.96 seconds.
+        centre: the number of the centre crop.
+        name: what tables call the data.
+    """
+
+    published: ClassVar[Mapping[str, tuple[float, str]]] = {
+        "videos": (4754, f"{_PAPER}, Table I"),
+        "videos.train": (3954, _PAPER),
+        "videos.test": (800, _PAPER),
+        "hours": (217, f"{_PAPER}, Table I"),
+        "seconds.mean": (164, f"{_PAPER}, Table I"),
+    }
+
+    def __init__(
+        self,
+        *,
+        root: str = ROOT,
+        streams: Mapping[str, str] = STREAMS,
+        audio: str = "audio",
+        frame_rate: Positive = 24,
+        frames_per_clip: Count = 16,
+        seconds_per_sound_clip: Positive | None = None,
+        centre: Natural = 0,
+        name: str = "XDViolence-AR",
+    ) -> None:
+        super().__init__(
+            layout(
+                root=root,
+                streams=streams,
+                audio=audio,
+                frame_rate=frame_rate,
+                frames_per_clip=frames_per_clip,
+                seconds_per_sound_clip=seconds_per_sound_clip,
+                centre=centre,
+                name=name,
+            )
+        )
+
+    @staticmethod
+    def survey(**options: Any) -> Survey:
+        """Open what can be opened, and say what is wrong with the rest."""
+        return survey(layout(**options))
+
+    @staticmethod
+    def missing(*, root: str = ROOT, **options: object) -> list[str]:
+        """Return what this machine lacks to read the benchmark."""
+        if not Path(root).is_dir():
+            return [f"{root}: `varkit data get xdviolence_ar` says what to put there"]
+        return []
+
+    @staticmethod
+    def guide(
+        *,
+        root: str = ROOT,
+        streams: Mapping[str, str] = STREAMS,
+        audio: str = "audio",
+        **options: object,
+    ) -> str:
+        """Return where the benchmark is to be had, and what to put where."""
+        folders = "\n".join(
+            f"  {folder + '/':<18}train/NAME__0.npy ... NAME__4.npy, test/...    stream {stream!r}"
+            for stream, folder in streams.items()
+        )
+        return GUIDE.format(root=root, folders=folders, audio=audio + "/")
+
+    @staticmethod
+    def example(folder: Path) -> dict[str, Any]:
+        """Write two videos a split as the benchmark would, and return the options to read them."""
+        names = {
+            "train": ["A.Film.2001__#00-01-00_00-01-30_label_B1-G-0", "v=abc__#1_label_A"],
+            "test": ["B.Film.2002__#00-00-10_00-00-40_label_B6-0-0", "v=def__#1_label_A"],
+        }
+        for split, videos in names.items():
+            listed = [f"{split}/{video}__{crop}.npy" for video in videos for crop in range(5)]
+            (folder / f"{split}.list").write_text("\n".join(listed), encoding="utf-8")
+            files = {f"rgb/{name}": 20 for name in listed} | {f"flow/{name}": 19 for name in listed}
+            files |= {f"audio/{split}/{video}{SOUND}.npy": 20 for video in videos}
+            for file, length in files.items():
+                (folder / file).parent.mkdir(parents=True, exist_ok=True)
+                np.save(folder / file, np.ones((length, 4), np.float32))
+        annotation = f"{names['test'][0]} 35 70\n"
+        (folder / "annotations.txt").write_text(annotation, encoding="utf-8")
+        return {"root": str(folder)}
+
+
+GUIDE = """\
+XDViolence-AR comes from its authors and from those of XD-Violence; varkit brings nothing of it.
+
+Lists      rgb.list and rgb_test.list, in the folder list of the GitHub project Roc-Ng/XDVioDet,
+           are train.list and test.list; of their lines only the file names count.
+Anomalies  annotations.txt of XD-Violence, also in projects that use it, such as
+           nwpu-zxr/VadCLIP. Only pictures and checks need it.
+Features   XD-Violence's project page, named by Roc-Ng/XDVioDet, has I3D-RGB and I3D-Flow (five
+           crops of each video) and VGGish, a row for every 16 frames.
+
+Put them there:
+
+{root}/
+  train.list
+  test.list
+  annotations.txt   optional
+{folders}
+  {audio:<18}train/NAME__vggish.npy, test/...
+
+__0 is the centre crop. The folders train and test may be left out.
+
+Then: varkit data verify xdviolence_ar root={root}
+"""
+
+
+def layout(
+    *,
+    root: str = ROOT,
+    streams: Mapping[str, str] = STREAMS,
+    audio: str = "audio",
+    frame_rate: float = 24,
+    frames_per_clip: int = 16,
+    seconds_per_sound_clip: float | None = None,
+    centre: int = 0,
+    name: str = "XDViolence-AR",
+) -> Layout:
+    """Look through the folder; options as of :class:`XDViolenceAR`. No feature file is opened."""
+    path, found = Path(root), Findings()
+    splits = {split: _read_list(path / f"{split}.list", split, found) for split in COUNTS}
+    entries = join(splits, COUNTS, (*sorted(LABELS.values()),), found)
+    _remark_on_sources(splits, found)
+    videos = {video: entry.video() for video, entry in entries.items()}
+    annotations = path / "annotations.txt"
+    if annotations.is_file():
+        known = read_annotations(annotations, XD_VIOLENCE, found)
+        annotate(videos, known, annotations, frame_rate, found)
+    else:
+        found.remark(f"there is no {annotations}: where anomalies are is unknown")
+    folders = {video: entry.folder for video, entry in entries.items()}
+    for video, files in find_streams(path, streams, folders, centre, found).items():
+        videos[video].streams = files
+    for video, sounds in find(path, audio, folders, found, suffix=SOUND, what="sounds").items():
+        videos[video].queries = [Source(sounds[None])]
+    seconds = frames_per_clip / frame_rate
+    return Layout(
+        root=path,
+        name=name,
+        videos={video: row for video, row in videos.items() if row.streams and row.queries},
+        query="audio",
+        seconds=seconds,
+        sound_seconds=seconds_per_sound_clip or seconds,
+        faults=lines(found.faults),
+        remarks=lines(found.remarks),
+    )
+
+
+def _read_list(path: Path, split: str, found: Findings) -> dict[str, Entry]:
+    crops: dict[str, set[int]] = {}
+    labels: dict[str, tuple[str, ...]] = {}
+    try:
+        listed = read_lines(path)
+    except DataError as error:
+        found.refuse(error)
+        return {}
+    if not listed:
+        found.fault(f"{path} is empty")
+    for number, line in listed:
+        where = f"line {number}"
+        match = _NAME.fullmatch(base_name(line))
+        if match is None:
+            found.fault(f"{path.name}: no name of a video with '_label_'", where)
+            continue
+        try:
+            classes = classes_of(match["label"])
+        except ValueError as error:
+            found.fault(f"{path.name}: {error}", where)
+            continue
+        video, crop = match["video"], int(match["crop"] or 0)
+        if crop in crops.setdefault(video, set()):
+            found.fault(f"{path.name}: a crop for the second time", f"{where} ({video!r})")
+        crops[video].add(crop)
+        labels[video] = classes
+    most = max(map(len, crops.values()), default=0)
+    fewer = [repr(video) for video, numbers in crops.items() if len(numbers) < most]
+    if fewer:
+        found.fault(f"{path.name}: fewer than {most} crops", *fewer)
+    return {video: Entry(split, split, classes) for video, classes in labels.items()}
+
+
+def classes_of(label: str) -> tuple[str, ...]:
+    """Return what a label names, sorted; the order of its parts says nothing.
+
+    >>> classes_of("G-B1-0")
+    ('Explosion', 'Fighting')
+
+    Raises:
+        ValueError: it names nothing, or something unknown, or normal and anomalous at once.
+    """
+    parts = sorted(set(label.split("-")) - {NOTHING})
+    unknown = [part for part in parts if part not in LABELS]
+    if unknown or not parts:
+        known = ", ".join(LABELS)
+        raise ValueError(f"label {label!r} names {unknown or 'nothing'}; known: {known}")
+    if "A" in parts and len(parts) > 1:
+        raise ValueError(f"label {label!r} says that a video is normal and anomalous")
+    return tuple(sorted(LABELS[part] for part in parts))
+
+
+def source(video: str) -> str:
+    """Return the film, or the web video, that a video was cut from.
+
+    >>> source("Bad.Boys.1995__#01-11-55_01-12-40_label_G-B2-B6")
+    'Bad.Boys.1995'
+    """
+    return video.partition("__#")[0]
+
+
+def _remark_on_sources(splits: Mapping[str, Mapping[str, Entry]], found: Findings) -> None:
+    trained = {source(video) for video in splits["train"]}
+    shared = [repr(video) for video in splits["test"] if source(video) in trained]
+    if shared:
+        found.remark(
+            f"{len(shared):,} of {len(splits['test']):,} test videos are cut from a film or web "
+            "video that train has parts of too",
+            *shared,
+        )
