@@ -10,7 +10,8 @@ constructor *is* its recipe schema:
 
 A class may have two static methods beside its interface: ``missing(**options) -> list[str]`` says
 what this machine lacks to run it, and ``example(folder) -> dict`` gives constructor arguments with
-which the conformance kit can build a small one where the defaults are not enough.
+which the conformance kit can build a small one where the defaults are not enough. What a data
+set may have besides stands with :class:`Dataset`.
 
 Letters: B videos of a batch (V of a gallery), Q queries, T clips, N sampled clips, L tokens,
 E experts, D width, K length of a factor vector.
@@ -191,6 +192,22 @@ class Dataset(Protocol):
         query_kind: what a query is.
         widths: stream -> D_stream on the video side.
         query_widths: the same on the query side; empty for captions.
+
+    Methods that one may have, for speed and for long videos:
+
+    * ``length(video) -> int`` and ``query_length(query) -> int``: T, without reading numbers;
+    * ``times(video) -> (T, 2) float32``: start and end of every clip, likewise;
+    * ``video_means(video, crop, count) -> Sequences``: clips averaged over ``count`` segments;
+    * ``pieces(video, stream, crop) -> Iterator[(t, D) float32]``: a stream's clips, one piece
+      after another; what the file's header shows to be wrong is raised in the call.
+
+    What its class may have, for ``varkit data``:
+
+    * a static method ``survey(**options) -> varkit.verification.Survey``: opens what can be
+      opened and lists every fault instead of raising;
+    * a static method ``guide(**options) -> str``: where to get the data and where to put them;
+    * ``published: Mapping[str, tuple[float, str]]``: figures of the data set that were printed,
+      by the names of :mod:`varkit.statistics`, each with where.
     """
 
     name: str

@@ -118,9 +118,7 @@ def load_recipe(
         PluginError: a plugin file cannot be loaded, or two components share a name.
     """
     path = find_recipe(path)
-    document = yaml.load(path)
-    if not isinstance(document.value, dict):
-        raise RecipeError([f"{document.file}:1:1: must be a block of keys such as 'version: 1'"])
+    document = _document(path)
     files = _plugin_files(path, document)
     changes = parse_overrides(overrides)
     plugins = load_plugins(files) if plugins is None else plugins
@@ -134,10 +132,35 @@ def load_recipe(
         missing=tuple(missing),
         origins={},
     )
-    for leaf in _leaves(recipe.to_dict()):
-        place = layers.places.get(leaf)
-        recipe.origins[dotted(leaf)] = place.origin if place else "default"
+    recipe.origins.update(origins_of(recipe.to_dict(), layers))
     return recipe, plugins
+
+
+def own_data(
+    path: str | Path, overrides: Sequence[str] = ()
+) -> tuple[Component, dict[str, str], Plugins]:
+    """Return the data set that a recipe names itself, whether or not this machine has it.
+
+    Args:
+        path: as in :func:`load_recipe`.
+        overrides: as in :func:`load_recipe`.
+
+    Returns:
+        The data set; dotted key -> where its value came from; the plugins.
+
+    Raises:
+        RecipeError: what is wrong with the section ``data`` and the overrides.
+        PluginError: as in :func:`load_recipe`.
+    """
+    path = find_recipe(path)
+    document = _document(path)
+    plugins = load_plugins(_plugin_files(path, document))
+    layers = Layers(document, parse_overrides(overrides), embedded=False)
+    checked = check(layers, plugins)
+    said = [p for p in checked.problems if p.path[0] == "data" or p.place.layer == "command line"]
+    _refuse(document.file, said, [], "")
+    data: Component = checked.parts["data"]
+    return data, origins_of({"data": _plain(data)}, layers), plugins
 
 
 def _resolve(
@@ -214,6 +237,13 @@ def find_recipe(path: str | Path) -> Path:
     return found.relative_to(here) if found.is_relative_to(here) else found
 
 
+def _document(path: Path) -> yaml.Document:
+    document = yaml.load(path)
+    if not isinstance(document.value, dict):
+        raise RecipeError([f"{document.file}:1:1: must be a block of keys such as 'version: 1'"])
+    return document
+
+
 def _plugin_files(path: Path, document: yaml.Document) -> tuple[Path, ...]:
     named = document.value.get("plugins")
     named = [] if named is None else named
@@ -271,6 +301,12 @@ def _plain(part: Any) -> Any:
     if isinstance(part, dict):
         return {name: _plain(component) for name, component in part.items()}
     return None if part is None else to_jsonable_python(asdict(part))
+
+
+def origins_of(value: Mapping[str, Any], layers: Layers) -> dict[str, str]:
+    """Return where each of nested values came from, by its dotted key."""
+    places = {leaf: layers.places.get(leaf) for leaf in _leaves(value)}
+    return {dotted(leaf): at.origin if at else "default" for leaf, at in places.items()}
 
 
 def _leaves(value: Mapping[str, Any], path: KeyPath = ()) -> list[KeyPath]:

@@ -53,7 +53,7 @@ def shares(dataset, detector, temperature):
     curves = {"oracle": {}, "learned": {}, "shuffled": {}}
     random = np.random.default_rng(0)
     for video in (item.video for item in dataset.split("test")):
-        ((_, clips),) = video_batches(dataset, [video], seed=0, clips_per_batch=1)
+        ((_, clips),) = video_batches(dataset, [video], seed=0, max_clips=9999, clips_per_batch=1)
         with torch.no_grad():
             learned = detector(concatenated(clips), clips.mask)
         confidences = {

@@ -1,0 +1,164 @@
+"""``varkit data``: look at a data set before anything is trained on it."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable
+from pathlib import Path
+
+import click
+
+TARGET = """\b
+TARGET is a recipe (a file, or a name that varkit ls shows), of which the data section counts, or
+the name of a data set that varkit plugins shows. KEY=VALUE changes the recipe, or is an option of
+the data set.
+"""
+FAULTY = 3
+"""The exit code where something is wrong with the data."""
+
+
+@click.group()
+def data() -> None:
+    """Verify, measure, show and get data sets."""
+
+
+def _target(command: Callable[..., None]) -> Callable[..., None]:
+    """Add what the sub-verbs have in common."""
+    command.__doc__ = f"{inspect.cleandoc(command.__doc__ or '')}\n\n{TARGET}"
+    for decorate in (
+        click.option("--json", "as_json", is_flag=True, help="Print JSON on stdout."),
+        click.option("--strict", is_flag=True, help="Never take a recipe's embedded: block."),
+    ):
+        command = decorate(command)
+    return command
+
+
+changes = click.argument("changes", nargs=-1, metavar="[KEY=VALUE]...")
+
+
+@data.command(epilog="Example: varkit data verify ucfcrime_ar root=/mnt/ucf")
+@click.argument("target")
+@changes
+@click.option("--quick", is_flag=True, help="Look at headers only; read no numbers.")
+@click.option("--workers", type=click.IntRange(0), default=0, help="Processes that read.")
+@_target
+def verify(
+    target: str, changes: tuple[str, ...], quick: bool, workers: int, strict: bool, as_json: bool
+) -> None:
+    """List everything that is wrong with a data set.
+
+    Every video and every query is read. What a training would refuse is said in the same words.
+    The exit code is 0 where all is in order and 3 where it is not.
+    """
+    import json
+
+    from varkit.cli.data_display import print_verification, progress
+    from varkit.cli.data_target import find_target
+    from varkit.verification import verify
+
+    found = find_target(target, changes, strict=strict)
+    found.announce()
+    with progress("reading") as tell:
+        result = verify(found.cls, found.options, quick=quick, workers=workers, progress=tell)
+    if as_json:
+        click.echo(json.dumps(result.to_dict() | {"data": found.to_dict()}, indent=2))
+    else:
+        print_verification(result)
+    if result.faults:
+        raise click.exceptions.Exit(FAULTY)
+
+
+@data.command(epilog="Example: varkit data stats alan_ucf --strict --out figures")
+@click.argument("target")
+@changes
+@click.option(
+    "--out",
+    type=click.Path(path_type=Path, file_okay=False),
+    help="Folder that gets stats.json, stats.csv and plots.",
+)
+@_target
+def stats(
+    target: str, changes: tuple[str, ...], out: Path | None, strict: bool, as_json: bool
+) -> None:
+    """Count and measure a data set.
+
+    Videos, hours, captions, classes and anomalies, by split. Figures that were published of the
+    data set stand beside those that were found.
+    """
+    import json
+
+    from varkit.cli.data_display import (
+        pointing_to_verify,
+        print_statistics,
+        progress,
+        write_statistics,
+    )
+    from varkit.cli.data_target import find_target
+    from varkit.statistics import statistics
+
+    found = find_target(target, changes, strict=strict)
+    found.announce()
+    with pointing_to_verify(target, *changes, *["--strict"] * strict), progress("counting") as tell:
+        result = statistics(found.build(), tell)
+    published = getattr(found.cls, "published", {})
+    if as_json:
+        click.echo(json.dumps(result.to_dict(published) | {"data": found.to_dict()}, indent=2))
+    else:
+        print_statistics(result, published)
+    if out is not None:
+        for path in write_statistics(result, published, out):
+            click.echo(f"wrote {path}", err=True)
+
+
+@data.command(epilog="Example: varkit data show simulated Abuse0004")
+@click.argument("target")
+@click.argument("video")
+@changes
+@click.option(
+    "--out", type=click.Path(path_type=Path, dir_okay=False), help="Also draw a picture, .png."
+)
+@_target
+def show(
+    target: str,
+    video: str,
+    changes: tuple[str, ...],
+    out: Path | None,
+    strict: bool,
+    as_json: bool,
+) -> None:
+    """Show one VIDEO of a data set.
+
+    Its queries, label and streams, and where it is anomalous.
+    """
+    import json
+
+    from varkit.cli.data_display import pointing_to_verify, print_portrait, write_portrait
+    from varkit.cli.data_target import find_target
+    from varkit.portrait import portray
+
+    found = find_target(target, changes, strict=strict)
+    found.announce()
+    with pointing_to_verify(target, *changes, *["--strict"] * strict):
+        dataset = found.build()
+    portrait = portray(dataset, video)
+    if as_json:
+        click.echo(json.dumps(portrait.to_dict() | {"data": found.to_dict()}, indent=2))
+    else:
+        print_portrait(portrait)
+    if out is not None:
+        write_portrait(portrait, out)
+        click.echo(f"wrote {out}", err=True)
+
+
+@data.command(epilog="Example: varkit data get ucfcrime_ar")
+@click.argument("target")
+@changes
+def get(target: str, changes: tuple[str, ...]) -> None:
+    """Say how to get a data set.
+
+    And what is still missing here; nothing is fetched.
+    """
+    from varkit.cli.data_display import print_guide
+    from varkit.cli.data_target import named_target
+
+    print_guide(named_target(target, changes))
