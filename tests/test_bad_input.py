@@ -68,7 +68,7 @@ def test_without_spacy_and_hub_every_way_out_is_named(tmp_path, monkeypatch):
     monkeypatch.setattr(importlib.util, "find_spec", find)
     strict = call("run", "alan_ucf", "--strict", "--out", tmp_path)
     assert failed(strict, 2) == "error: 3 problems"
-    for said in ("put the data there", "hf download google-bert", "spacy download en_core_web_sm"):
+    for said in ("data get ucfcrime_ar", "hf download google-bert", "spacy download en_core_web"):
         assert said in strict.stderr
     result = call("run", "alan_ucf", "--out", tmp_path)
     assert "python -m spacy download en_core_web_sm" in failed(result, 2)
@@ -146,7 +146,7 @@ def test_a_plugin_file_that_changed_is_not_resumed_with(recipe):
 @pytest.mark.parametrize(
     ("content", "said"),
     [
-        (b"not numpy", "cannot be read"),
+        (b"not numpy", "does not begin as .npy files do"),
         ("truncated", "is truncated: its header promises shape (20, 6)"),
         (np.array([{"a": 1}], dtype=object), "holds Python objects, not numbers"),
         (np.full((20, 6), np.nan, np.float32), "clip 0 holds NaN or infinity"),

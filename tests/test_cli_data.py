@@ -11,6 +11,8 @@ import pytest
 
 from tests.test_verification import change, make, spoil, write
 from tests.tiny_runs import call, failed, hint, make_data
+from varkit.cli.data_display import print_guide
+from varkit.cli.data_target import Target
 
 FIGURES = """\
 from varkit import hookimpl
@@ -120,12 +122,12 @@ def test_the_embedded_block_is_taken_as_a_run_would_and_said_loudly(tmp_path):
     result = call("data", "verify", recipe)
     assert result.exit_code == 0
     assert "EMBEDDED VARIANT" in result.stderr
-    assert "data (folder): nowhere/manifest.csv: put the data there" in result.stderr
+    assert "data (folder): there is no file nowhere/manifest.csv: put" in result.stderr
     told = json.loads(call("data", "verify", recipe, "--json").stdout)
     assert told["data"]["missing"] != []
     assert told["data"]["origins"]["root"].startswith("embedded, ")
     strict = call("data", "verify", recipe, "--strict")
-    assert "missing here: nowhere/manifest.csv" in failed(strict, 2)
+    assert "missing here: there is no file nowhere/manifest.csv" in failed(strict, 2)
     assert hint(strict) == f"varkit data get {recipe}"
     own = call("data", "verify", recipe, "--strict", f"data.root={recipe.parent}")
     assert own.exit_code == 0
@@ -181,6 +183,7 @@ def test_stats_stand_beside_published_figures(recipe, tmp_path):
     assert ("videos", "6", "6", "equal") in lines
     assert ("seconds.mean", "11.3", "11.25", "equal") not in lines, "11.25 rounds to 11.2"
     assert ("seconds.mean", "11.3", "11.25", "DIFFERS") in lines
+    assert "DIFFERS by -0.05" in result.stdout
     assert ("characters.mean", "22.4", "not", "in") in lines
     told = json.loads((tmp_path / "figures" / "stats.json").read_text())
     assert told["simulated"] is True
@@ -260,14 +263,44 @@ def test_get_prints_the_guide_and_what_is_missing(recipe, folder):
     result = call("data", "get", recipe)
     assert result.stdout == f"put it into {folder}\n\nNothing is missing here.\n"
     gone = call("data", "get", recipe, "data.root=nowhere")
-    assert gone.stdout.startswith("put it into nowhere\n\nmissing here: nowhere/manifest.csv")
+    absent = "missing here: there is no file nowhere/manifest.csv"
+    assert gone.stdout.startswith(f"put it into nowhere\n\n{absent}")
 
 
 def test_get_of_a_data_set_without_a_guide_prints_its_documentation():
-    result = call("data", "get", "folder")
+    result = call("data", "get", "simulated")
     assert result.exit_code == 0
-    assert result.stdout.startswith("Videos and their queries as a manifest lists them")
-    assert "to give: folder: root: is required: text" in result.stdout
+    assert result.stdout.startswith("A stand-in for UCFCrime-AR")
+
+
+def test_get_says_what_is_to_be_given_and_what_is_wrong_with_what_is_there(folder):
+    nothing = call("data", "get", "folder").stdout
+    assert "to give: folder: root: is required: text" in nothing
+    assert "missing" not in nothing
+    whole = call("data", "get", *of_folder(folder)).stdout
+    assert whole.splitlines()[-1] == "Nothing is missing here."
+    command = next(line for line in whole.splitlines() if line.startswith("Then: "))
+    verb, *arguments = shlex.split(command)[2:]
+    assert call(verb, *arguments).exit_code == 0
+    (folder / "1.flow.npy").unlink()
+    broken = call("data", "get", *of_folder(folder)).stdout.splitlines()
+    assert broken[-1] == f"not in order: video 'v1': there is no file {folder}/1.flow.npy"
+    make(folder, videos=30)
+    for i in range(25):
+        (folder / f"{i}.rgb.npy").unlink()
+    assert call("data", "get", *of_folder(folder)).stdout.endswith("\n... and 5 more\n")
+
+
+def test_a_guide_that_needs_what_was_not_given_gives_way_to_the_documentation(capsys):
+    class Picky:
+        """Somebody's data."""
+
+        @staticmethod
+        def guide(*, root):
+            return f"put it into {root}"
+
+    print_guide(Target("picky", Picky, {}, ("picky: root: is required",), {}))
+    assert capsys.readouterr().out == "Somebody's data.\n\nto give: picky: root: is required\n"
 
 
 def test_names_are_no_markup(folder):

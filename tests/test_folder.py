@@ -13,8 +13,10 @@ import numpy as np
 import pytest
 import torch
 from safetensors.torch import save_file
-from varkit_benchmarks.features import FeatureError, Source, locate, read, read_means, shape
+from varkit_benchmarks.arrays import shape
+from varkit_benchmarks.features import read, read_means
 from varkit_benchmarks.folder import Folder
+from varkit_benchmarks.sources import FeatureError, Source, locate
 
 from varkit.collate import segment_means
 from varkit.data import training_batches, video_batches
@@ -243,8 +245,8 @@ def broken_files(tmp_path):
         "inf.npy": "clip 0 holds NaN or infinity",
         "short.npy": "is truncated: its header promises shape (50, 4)",
         "header.npy": "cannot be read",
-        "nothing.npy": "cannot be read",
-        "pickle.npy": "cannot be read",
+        "nothing.npy": "is empty",
+        "pickle.npy": "does not begin as .npy files do",
         "short.npz": "cannot be read",
         "short.safetensors": "cannot be read",
     }
@@ -315,7 +317,10 @@ def test_every_fault_of_a_manifest_is_reported_at_once(tmp_path):
         ({"anomaly": "x"}, "row 13: anomaly 'x' must be seconds"),
         ({"anomaly": "1-inf"}, "row 14: anomaly '1-inf' must be seconds"),
         ({"anomaly": "1-2", "label": "0"}, "row 15: anomaly '1-2' in a video whose label is 0"),
-        ({"video": "v0", "split": "test"}, "row 16: video 'v0' contradicts itself: column 'split'"),
+        (
+            {"video": "v0", "label": 0, "split": "test"},
+            "row 16: video 'v0' contradicts itself: column 'split'",
+        ),
         ({"video": "v0", "label": "1"}, "row 17: video 'v0' contradicts itself: column 'label'"),
         ({"video": "v0", "label": "", "rgb": "1.rgb.npy"}, "row 18: video 'v0' contradicts itself"),
     ]
@@ -326,6 +331,18 @@ def test_every_fault_of_a_manifest_is_reported_at_once(tmp_path):
     for _, message in bad:
         assert message in str(caught.value)
     assert f"has {len(bad)} faults" in str(caught.value)
+
+
+def test_a_row_may_have_several_faults_and_spoils_no_other(tmp_path):
+    rows = make(tmp_path)
+    worst = {"video": "w", "split": "no", "label": "x", "anomaly": "y", "rgb": "a.mp4"}
+    nameless = {"split": "train", "caption": "x"}
+    write_csv(tmp_path, [*rows, worst, {"video": "w", "caption": "more"}, nameless, nameless])
+    with pytest.raises(DataError) as caught:
+        opened(tmp_path)
+    found = [line.split(": ", 1)[1].split()[0] for line in str(caught.value).splitlines()[1:]]
+    said_of_worst = ["video", "split", "label", "anomaly", "'a.mp4'", "column"]
+    assert found == [*said_of_worst, "column", "column"], "nothing of its second row"
 
 
 def test_the_same_video_in_train_and_test_is_an_error(tmp_path):
@@ -342,7 +359,9 @@ def test_the_same_video_in_train_and_test_is_an_error(tmp_path):
         ("manifest.csv", b"video,split,caption,rgb,flow\n", "has no rows"),
         ("manifest.csv", b"video,splits,caption,rgb,flow\na,b,c,d,e\n", "Did you mean 'splits'?"),
         ("manifest.csv", b"video,split\na,b,c\n", "line 2 has more cells than the header"),
-        ("manifest.csv", b"video,split\n\xff,b\n", "cannot be read"),
+        ("manifest.csv", b"video,split\n\xff,b\n", "manifest.csv, line 2: no UTF-8 text"),
+        ("manifest.csv", b"video;split;caption\na;b;c\n", "hint: commas must part the cells"),
+        ("manifest.csv", "video".encode("utf-16"), "is UTF-16 or UTF-32 text"),
         ("manifest.jsonl", b'{"video": "a"}\n{"video": \n', "line 2"),
         ("manifest.jsonl", b"[1]\n", "line 1 is no JSON object"),
         ("manifest.parquet", b"PAR1 no", "cannot be read"),
@@ -377,8 +396,13 @@ def test_unknown_names_are_errors(tmp_path):
 
 def test_an_anomaly_behind_the_end_is_an_error_and_a_short_one_counts(tmp_path):
     make(tmp_path, label=1, anomaly="100-120")
-    with pytest.raises(DataError, match=r"video 'v0': the anomaly at 100.0-120.0 s lies behind"):
+    with pytest.raises(DataError, match=r"v0.: most of the anomaly at 100.0-120.0 s lies behind"):
         opened(tmp_path).truth("v0")
+    make(tmp_path, label=1, anomaly="0-5.4")  # of clips that end at 2.7
+    with pytest.raises(DataError, match="most of the anomaly"):
+        opened(tmp_path).truth("v0")
+    make(tmp_path, label=1, anomaly="0-5.3")
+    assert opened(tmp_path).truth("v0").all()
     make(tmp_path, label=1, anomaly="0.6-0.7")
     assert opened(tmp_path).truth("v0").tolist() == [False, True, False, False, False]
 

@@ -82,9 +82,9 @@ def damaged(tmp_path):
     with zipfile.ZipFile(tmp_path / "other.xlsx", "w") as archive:
         archive.writestr("a.txt", "no workbook")
     return {
-        "empty.xlsx": (b"", "cannot be read as .xlsx"),
-        "text.xlsx": (b"Video Name,English Text\n", "cannot be read as .xlsx"),
-        "half.xlsx": (whole[: len(whole) // 2], "cannot be read as .xlsx"),
+        "empty.xlsx": (b"", "is no .xlsx file, or a damaged one"),
+        "text.xlsx": (b"Video Name,English Text\n", "is no .xlsx file, or a damaged one"),
+        "half.xlsx": (whole[: len(whole) // 2], "is no .xlsx file, or a damaged one"),
         "other.xlsx": ((tmp_path / "other.xlsx").read_bytes(), "cannot be read as .xlsx"),
         "locked.xlsx": (bytes.fromhex("d0cf11e0a1b11ae1") + bytes(512), "is encrypted"),
     }
@@ -97,9 +97,10 @@ def test_damaged_workbooks(tmp_path):
             read_table(tmp_path / name, WANTED)
         assert message in str(caught.value)
         assert name in str(caught.value)
-    for absent in (tmp_path / "no.xlsx", tmp_path):
-        with pytest.raises(DataError, match="is not there"):
-            read_table(absent, WANTED)
+    with pytest.raises(DataError, match="there is no file"):
+        read_table(tmp_path / "no.xlsx", WANTED)
+    with pytest.raises(DataError, match="is no file"):
+        read_table(tmp_path, WANTED)
 
 
 def replace_member(source, target, member, content):

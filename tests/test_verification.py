@@ -90,8 +90,7 @@ FAULTS = {
     "unreadable": (
         lambda root, rows: (root / "1.flow.npy").write_bytes(b"no numpy file"),
         "features",
-        "video 'v1', stream 'motion': {root}/1.flow.npy cannot be read: the magic string is not "
-        "correct; expected b'\\x93NUMPY', got b'no num'",
+        "video 'v1', stream 'motion': {root}/1.flow.npy does not begin as .npy files do",
     ),
     "nan": (
         lambda root, rows: change(root / "2.rgb.npy", spoil(7)),
@@ -145,7 +144,8 @@ FAULTS = {
     "an anomaly behind the end": (
         lambda root, rows: rows[3].update(anomaly="900-950"),
         "ground truth",
-        "video 'v3': the anomaly at 900.0-950.0 s lies behind the end of its clips at 11.5 s",
+        "video 'v3': most of the anomaly at 900.0-950.0 s lies behind the end of its clips at "
+        "11.5 s",
     ),
     "a missing file": (
         lambda root, rows: (root / "2.flow.npy").unlink(),
@@ -166,6 +166,21 @@ FAULTS = {
         "the same features in several splits: 'v0' (train), 'v5' (test)",
     ),
 }
+
+
+def test_many_videos_with_the_same_features_are_counted(tmp_path):
+    rows = make(tmp_path, videos=16)
+    for i, row in enumerate(rows):
+        row.update(rgb="0.rgb.npy", flow="0.flow.npy", split="train" if i < 9 else "test")
+    write(tmp_path, rows)
+    found = checked(tmp_path)
+    (fault,) = found.faults
+    assert not [remark for remark in found.remarks if "features" in remark.text], "said once"
+    assert fault.text == (
+        "the same features in several splits: 'v0', 'v1', 'v2', 'v3', 'v4' and 4 more (train), "
+        "'v9', 'v10', 'v11', 'v12', 'v13' and 2 more (test)"
+    )
+    assert fault.videos == (tuple(f"v{i}" for i in range(16)),)
 
 
 def test_a_data_set_in_order(tmp_path):
@@ -238,7 +253,9 @@ def test_all_faults_at_once_in_one_pass(tmp_path):
         )
         assert f"video 'v6': there is no file {tmp_path}/6.rgb.npy" in texts
         assert any(text.startswith("row 9: label '2' is none of") for text in texts)
-        assert any(text.startswith("video 'v9': the anomaly at 900.0-950.0 s") for text in texts)
+        assert any(
+            text.startswith("video 'v9': most of the anomaly at 900.0-950.0 s") for text in texts
+        )
         assert "the same features in several splits: 'v8' (train), 'v11' (test)" in texts
         assert len(texts) == len(expected) + 5
 
@@ -455,7 +472,7 @@ class Bare:
 
     def __init__(self, *, fault: str = ""):
         self.fault = fault
-        self.widths = {"object": 4}
+        self.widths = {"object": 4, "motion": 4} if fault == "streams" else {"object": 4}
 
     def split(self, name):
         if name == "val":
@@ -467,9 +484,13 @@ class Bare:
         seed = int.from_bytes(video.encode())
         clips = np.random.default_rng(seed).random((length, 4), np.float32)
         streams = {"object": clips}
+        if "motion" in self.widths:
+            streams["motion"] = clips[int(video == "train1") :]
         if video == "train1":
             if self.fault == "nan":
                 clips[3, 2] = np.nan
+            if self.fault == "infinity":
+                clips[4, 1] = np.inf
             if self.fault == "width":
                 streams = {"object": clips[:, :3]}
             if self.fault == "empty":
@@ -505,6 +526,8 @@ class Bare:
     [
         ("", ()),
         ("nan", ("video 'train1', stream 'object': clip 3 holds NaN or infinity",)),
+        ("infinity", ("video 'train1', stream 'object': clip 4 holds NaN or infinity",)),
+        ("streams", ("video 'train1': streams differ in length: object has 13, motion has 12",)),
         ("width", ("video 'train1', stream 'object': has shape (13, 3); expected (T, 4)",)),
         ("empty", ("video 'train1', stream 'object': has shape (0, 4); expected (T, 4)",)),
         ("error", ("video 'train1': FileNotFoundError: no such file: train1.npy",)),
@@ -533,3 +556,26 @@ def test_progress_counts_every_video(tmp_path):
     told = []
     verify(Folder, options(tmp_path), progress=lambda done, total: told.append((done, total)))
     assert told == [(i, 6) for i in range(1, 7)]
+
+
+def test_captions_from_one_template_are_not_all_paired(tmp_path):
+    rows = make(tmp_path)
+    words = " ".join("abcdefghijklmnop")
+    rows += [{"video": "v0", "caption": f"{words} {k}"} for k in range(200)]
+    rows += [{"video": "v1", "caption": f"{words} {k}"} for k in range(200, 400)]
+    write(tmp_path, rows)
+    found = remarks(checked(tmp_path))
+    text = "videos sharing 80 % of the words of their caption in train: 1 group (v0 = v1)"
+    assert found[("queries", text)] == (("v0", "v1"),), "a pair of videos once, however often"
+
+
+def test_the_usual_number_of_crops_is_that_of_what_can_be_read(tmp_path):
+    rows = make(tmp_path)
+    for i in range(4):
+        (tmp_path / f"{i}.rgb.npy").write_bytes(b"none")
+    np.save(tmp_path / "5.rgb.npy", np.load(tmp_path / "5.rgb.npy")[:2])
+    np.save(tmp_path / "5.flow.npy", np.load(tmp_path / "5.flow.npy")[:2])
+    write(tmp_path, rows)
+    texts = [fault.text for fault in checked(tmp_path).faults]
+    assert len(texts) == 5
+    assert texts[-1] == "video 'v5' has 2 crops; most have 3"

@@ -229,7 +229,7 @@ def both(*changes):
 
 
 FAULTS = {
-    "no list": (remove("train.list"), ["train.list is not there"]),
+    "no list": (remove("train.list"), ["there is no file {root}/train.list"]),
     "an empty list": (
         lambda root: (root / "test.list").write_text("\n \n"),
         ["test.list is empty"],
@@ -268,9 +268,9 @@ FAULTS = {
     "no features": (
         lines_of("test", *listed("test", ["v=new__#1_label_G-0-0"])),
         [
-            "'object': {root}/rgb holds no file for 1 of 6 videos: 'v=new__#1_label_G-0-0'",
-            "'motion': {root}/flow holds no file for 1 of 6 videos: 'v=new__#1_label_G-0-0'",
-            "sounds: {root}/audio holds no file for 1 of 6 videos: 'v=new__#1_label_G-0-0'",
+            "'object': {root}/rgb holds no NAME.npy or NAME__0.npy of 1 of 6 videos: 'v=new__#",
+            "'motion': {root}/flow holds no NAME.npy or NAME__0.npy of 1 of 6 videos: 'v=new__#",
+            "sounds: {root}/audio holds no NAME__vggish.npy of 1 of 6 videos: 'v=new__#",
         ],
     ),
     "a crop is missing": (
@@ -307,7 +307,7 @@ FAULTS = {
     ),
     "a list that is a folder": (
         lambda root: ((root / "test.list").unlink(), (root / "test.list").mkdir()),
-        ["test.list is not there"],
+        ["test.list is no file"],
     ),
 }
 

@@ -6,7 +6,7 @@ import math
 import re
 import string
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 NEAR = 0.8
 """Two captions nearly say the same if they share so much of their words."""
@@ -48,8 +48,8 @@ def vocabulary(captions: Sequence[str]) -> set[str]:
     return found - {""}
 
 
-def near_duplicates(captions: Sequence[str], share: float = NEAR) -> list[tuple[int, int]]:
-    """Return the pairs of captions that share most of their words, whatever the words' order.
+def near_duplicates(captions: Sequence[str], share: float = NEAR) -> Iterator[tuple[int, int]]:
+    """Find the pairs of captions that share most of their words, whatever the words' order.
 
     What two captions share is the Dice coefficient of their sets of words x and y,
     2 |x & y| / (|x| + |y|). Not every pair is looked at: two sets that share enough have one of
@@ -59,13 +59,12 @@ def near_duplicates(captions: Sequence[str], share: float = NEAR) -> list[tuple[
         captions: any number.
         share: the least coefficient, above 0.
 
-    Returns:
-        Ascending pairs of positions (i, j), i < j.
+    Yields:
+        Pairs of positions (i, j), i < j, by j and then by i.
     """
     sets = [frozenset(words(caption)) for caption in captions]
     frequency = Counter(word for found in sets for word in found)
     by_word: dict[str, list[int]] = {}
-    pairs = []
     for j, found in enumerate(sets):
         rarest = sorted(found, key=lambda word: (frequency[word], word))
         # A partner of the least size, all of it shared, shares this many; less the rounding.
@@ -74,8 +73,7 @@ def near_duplicates(captions: Sequence[str], share: float = NEAR) -> list[tuple[
         for word in rarest[: len(found) - least + 1]:
             candidates.update(by_word.get(word, ()))
             by_word.setdefault(word, []).append(j)
-        for i in candidates:
+        for i in sorted(candidates):
             shared = 2 * len(found & sets[i])
             if shared >= share * (len(found) + len(sets[i])) - 1e-9:
-                pairs.append((i, j))
-    return sorted(pairs)
+                yield i, j

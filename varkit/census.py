@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import islice
 
 from varkit.captions import NEAR, near_duplicates
 from varkit.examination import Examination, Extent, Finding
@@ -16,6 +17,9 @@ SHORT = 16
 """A video of fewer clips than this is remarked upon."""
 SHOWN = 5
 """So many examples stand in a text; all of them are among the finding's videos."""
+
+MOST = 100_000
+"""So many pairs of captions are looked for; captions from one template would have millions."""
 
 Group = tuple[str, ...]
 
@@ -62,8 +66,8 @@ class Census:
                 yield Finding("features", text, ((video,),))
         for group in self._same_videos:
             if len(self._splits_of(group)) > 1:
-                listed = ", ".join(f"{video!r} ({self._split[video]})" for video in group)
-                yield Finding("leaks", f"the same features in several splits: {listed}", (group,))
+                text = f"the same features in several splits: {self._some_of_each_split(group)}"
+                yield Finding("leaks", text, (group,))
 
     def remarks(self) -> Iterator[Finding]:
         """Yield what one should know."""
@@ -92,6 +96,15 @@ class Census:
         """Return the splits that some videos are in, in the order of the splits."""
         found = {self._split[video] for video in videos}
         return [split for split in self.splits if split in found]
+
+    def _some_of_each_split(self, videos: Group) -> str:
+        """Name some videos of each split, and how many more there are."""
+        named = []
+        for split in self._splits_of(videos):
+            own = [video for video in videos if self._split[video] == split]
+            more = f" and {len(own) - SHOWN:,} more" if len(own) > SHOWN else ""
+            named.append(f"{', '.join(map(repr, own[:SHOWN]))}{more} ({split})")
+        return ", ".join(named)
 
     def _gaps(self) -> Iterator[Finding]:
         """Yield labels and classes that a split lacks."""
@@ -125,20 +138,24 @@ class Census:
         )
 
     def _near_captions(self) -> list[Group]:
-        captions = [
-            (query, one.item.video)
-            for one in self.examined
-            for query in one.queries.values()
-            if isinstance(query, str)
-        ]
-        groups = [query_group(text) for text, _ in captions]
-        pairs = near_duplicates([text for text, _ in captions])
-        found = {
-            (captions[i][1], captions[j][1]): None
-            for i, j in pairs
-            if groups[i] != groups[j] and captions[i][1] != captions[j][1]
-        }
-        return list(found)
+        """Return pairs of videos with nearly the same caption, :data:`MOST` at the most."""
+        texts: dict[object, str] = {}
+        videos: dict[object, dict[str, None]] = {}
+        for one in self.examined:
+            for query in one.queries.values():
+                if isinstance(query, str):
+                    group = query_group(query)
+                    texts.setdefault(group, query)
+                    videos.setdefault(group, {})[one.item.video] = None
+        groups = list(texts)
+        pairs = (
+            (video, other)
+            for i, j in near_duplicates(list(texts.values()))
+            for video in videos[groups[i]]
+            for other in videos[groups[j]]
+            if video != other
+        )
+        return list(dict.fromkeys(islice(pairs, MOST)))
 
     def _queries(self, what: str, groups: Sequence[Group]) -> Iterator[Finding]:
         """Yield groups of videos whose queries are alike, those of several splits as leaks."""

@@ -70,11 +70,14 @@ class StoppedError(VarkitError):
 def nearest(name: str, allowed: Iterable[str]) -> str | None:
     """Return the allowed name most like ``name``, or None where nothing is close.
 
-    >>> nearest("anomoly_led", ["fixed_frame", "anomaly_led"])
+    Case does not matter.
+
+    >>> nearest("Anomoly_led", ["fixed_frame", "anomaly_led"])
     'anomaly_led'
     """
-    found = difflib.get_close_matches(name, list(allowed), n=1, cutoff=0.6)
-    return found[0] if found else None
+    names = {candidate.casefold(): candidate for candidate in allowed}
+    found = difflib.get_close_matches(name.casefold(), names, n=1, cutoff=0.6)
+    return names[found[0]] if found else None
 
 
 def did_you_mean(name: str, allowed: Iterable[str]) -> str:

@@ -198,8 +198,9 @@ def _lengths(found: Examination, dataset: Dataset) -> None:
         found.clips = found.attempt("streams", partial(length, video))
     elif found.extents:
         counts = {stream: extent.clips for stream, extent in found.extents.items()}
-        found.clips = min(counts.values())
-        if len(set(counts.values())) > 1:
+        if len(set(counts.values())) == 1:
+            found.clips = next(iter(counts.values()))
+        else:
             listed = ", ".join(f"{stream} has {count}" for stream, count in counts.items())
             found.fault("streams", f"video {video!r}: streams differ in length: {listed}")
     truth = found.attempt("ground truth", partial(dataset.truth, video))

@@ -206,6 +206,7 @@ class Dataset(Protocol):
     * a static method ``survey(**options) -> varkit.verification.Survey``: opens what can be
       opened and lists every fault instead of raising;
     * a static method ``guide(**options) -> str``: where to get the data and where to put them;
+      called even where some option that must be given was not;
     * ``published: Mapping[str, tuple[float, str]]``: figures of the data set that were printed,
       by the names of :mod:`varkit.statistics`, each with where.
     """

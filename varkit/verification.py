@@ -93,7 +93,7 @@ def verify(
         words, which are those of training.
     """
     began = time.monotonic()
-    opened = _survey(cls, options)
+    opened = survey(cls, options)
     faults = [Finding("files", text) for text in opened.faults]
     remarks = [Finding("files", text) for text in opened.remarks]
     dataset = opened.dataset
@@ -155,7 +155,8 @@ class _Reader:
         return examine(self.dataset, self.items[number], quick=self.quick)
 
 
-def _survey(cls: type[Any], options: Mapping[str, Any]) -> Survey:
+def survey(cls: type[Any], options: Mapping[str, Any]) -> Survey:
+    """Open a data set in spite of its faults, as far as its class knows how to."""
     try:
         if hasattr(cls, "survey"):
             found: Survey = cls.survey(**options)

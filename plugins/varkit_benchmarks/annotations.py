@@ -9,15 +9,16 @@ from pathlib import Path
 
 from varkit.errors import DataError
 from varkit_benchmarks.findings import Findings
-from varkit_benchmarks.stored import Video
+from varkit_benchmarks.layout import Video
 from varkit_benchmarks.text_lists import read_lines
 
 UCF_CRIME = re.compile(
-    r"(?P<video>\S+)(?:\s+(?P<frames>\d+))?\s+(?P<name>[A-Za-z]+)(?P<numbers>(?:\s+-?\d+\s+-?\d+)+)"
+    r"(?P<video>\S+)(?:\s+(?P<frames>\d+))?\s+(?P<name>[A-Za-z]+)"
+    r"(?P<numbers>(?:\s+-?\d{1,9}\s+-?\d{1,9})+)"
 )
 """``Abuse028_x264.mp4  Abuse  165  240  -1  -1``, or with the folder and the number of frames:
 ``Abuse/Abuse028_x264.mp4 1412 Abuse 165 240 -1 -1``; -1 = none."""
-XD_VIOLENCE = re.compile(r"(?P<video>\S+)(?P<numbers>(?:\s+\d+\s+\d+)+)")
+XD_VIOLENCE = re.compile(r"(?P<video>\S+)(?P<numbers>(?:\s+\d{1,9}\s+\d{1,9})+)")
 """``NAME 624 912 950 1441``, NAME with or without ``.mp4``; normal videos have no line."""
 
 
@@ -89,7 +90,7 @@ def annotate(
         found: takes what contradicts the videos' labels and classes as faults.
     """
     unknown = [repr(name) for name in annotations if name not in videos]
-    if unknown:
+    if unknown and found.complete:
         found.remark(f"{path.name}: lines of videos that are in no split", *unknown)
     for name, annotation in annotations.items():
         video = videos.get(name)

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from varkit_benchmarks.findings import Findings
-from varkit_benchmarks.stored import Video
+from varkit_benchmarks.layout import Video
 
 NORMAL = "Normal"
 

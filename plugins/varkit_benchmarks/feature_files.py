@@ -12,8 +12,8 @@ from collections.abc import Iterator, Mapping
 from functools import partial
 from pathlib import Path, PureWindowsPath
 
-from varkit_benchmarks.features import Source
-from varkit_benchmarks.findings import Findings
+from varkit_benchmarks.findings import Findings, absence, alike
+from varkit_benchmarks.sources import Source
 
 DEPTH = 3
 """Folders in folders that are looked into; links are followed, and may go in circles."""
@@ -103,40 +103,39 @@ def find(
     if Path(folder).is_absolute() or windows.drive or ".." in windows.parts or not folder:
         found.fault(f"{what}: {folder!r} must be a folder below {root}; a link may lie there")
         return {}
-    if not place.is_dir():
-        found.fault(f"{what}: there is no folder {place}")
+    if (why := absence(place, folder=True)) is not None:
+        found.fault(f"{what}: {why}")
         return {}
-    try:
-        groups, extra = _groups(place, videos, suffix)
-    except OSError as error:
-        found.fault(f"{what}: {error.filename} cannot be read: {error.strerror}")
-        return {}
+    groups, extra = _groups(place, videos, suffix, found)
     chosen: dict[str, Crops] = {}
     for video, folders in groups.items():
         first, *others = sorted(folders, key=partial(_rank, videos[video]))
         chosen[video] = folders[first]
         extra += [path for other in others for path in folders[other].values()]
-    if extra and videos:
+    if extra and found.complete:
         found.remark(
             f"{what}: {len(extra):,} files below {place} belong to no video, or repeat one",
             *(repr(path.relative_to(place).as_posix()) for path in extra),
         )
-    lacking = [repr(video) for video in videos if video not in chosen]
+    lacking = [video for video in videos if video not in chosen]
     if lacking:
+        named = f"NAME{suffix}.npy" if suffix else "NAME.npy or NAME__0.npy"
+        close = alike(lacking[0], (path.name for path in extra))
         found.fault(
-            f"{what}: {place} holds no file for {len(lacking):,} of {len(videos):,} videos",
-            *lacking,
+            f"{what}: {place} holds no {named} of {len(lacking):,} of {len(videos):,} videos"
+            + (f" (is {close!r} one?)" if close else ""),
+            *map(repr, lacking),
         )
     return chosen
 
 
 def _groups(
-    place: Path, videos: Mapping[str, str], suffix: str
+    place: Path, videos: Mapping[str, str], suffix: str, found: Findings
 ) -> tuple[dict[str, dict[Path, Crops]], list[Path]]:
     """Return video -> folder -> its files there, and the files of no video."""
     groups: dict[str, dict[Path, Crops]] = {}
     extra: list[Path] = []
-    for path in _files(place, DEPTH):
+    for path in _files(place, DEPTH, found):
         video, crop = _parse(path.name, videos, suffix)
         if video not in videos:
             extra.append(path)
@@ -147,10 +146,14 @@ def _groups(
     return groups, extra
 
 
-def _files(folder: Path, depth: int) -> Iterator[Path]:
+def _files(folder: Path, depth: int, found: Findings) -> Iterator[Path]:
     """Yield the regular files below a folder, in order; hidden ones are left out."""
-    with os.scandir(folder) as entries:
-        ordered = sorted(entries, key=lambda entry: entry.name)
+    try:
+        with os.scandir(folder) as entries:
+            ordered = sorted(entries, key=lambda entry: entry.name)
+    except OSError as error:
+        found.fault(f"{folder} cannot be read: {error.strerror}")
+        return
     for entry in ordered:
         if entry.name.startswith("."):
             continue
@@ -161,7 +164,7 @@ def _files(folder: Path, depth: int) -> Iterator[Path]:
         if is_file:
             yield Path(entry.path)
         elif is_folder and depth:
-            yield from _files(Path(entry.path), depth - 1)
+            yield from _files(Path(entry.path), depth - 1, found)
 
 
 def _rank(usual: str, folder: Path) -> tuple[bool, int, Path]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import shlex
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Literal
@@ -12,8 +13,13 @@ import numpy as np
 from varkit.errors import DataError
 from varkit.types import Positive
 from varkit.verification import Survey
+from varkit_benchmarks.findings import absence
+from varkit_benchmarks.layout import Layout
 from varkit_benchmarks.manifest import read_manifest
-from varkit_benchmarks.stored import Layout, Stored, survey
+from varkit_benchmarks.stored import Stored, survey
+
+STREAMS: Mapping[str, str] = {"object": "rgb"}
+"""What the guide takes for an example."""
 
 
 class Folder(Stored):
@@ -66,21 +72,65 @@ class Folder(Stored):
     def missing(*, root: str, manifest: str = "manifest.csv", **options: object) -> list[str]:
         """Return what this machine lacks to read the folder."""
         path = Path(root) / manifest
-        if not path.is_file():
-            return [f"{path}: put the data there, or set data.root to where it is"]
+        if (why := absence(path)) is not None:
+            return [f"{why}: put the data there, or set data.root to where they are"]
         if path.suffix == ".parquet" and importlib.util.find_spec("pyarrow") is None:
             return ["pyarrow, to read the manifest: pip install 'varkit[parquet]'"]
         return []
 
     @staticmethod
+    def guide(
+        *,
+        root: str = "data/mine",
+        manifest: str = "manifest.csv",
+        streams: Mapping[str, str] = STREAMS,
+        query: Literal["text", "audio"] = "text",
+        **options: object,
+    ) -> str:
+        """Return what a folder looks like."""
+        text = query == "text"
+        cells = {
+            "video": "cam3_0412",
+            "split": "train",
+            "caption" if text else "audio": '"a man climbs over the fence"' if text else "a.npy",
+            "label": "1",
+        } | {column: f"{column}/cam3_0412.npy" for column in streams.values()}
+        given = [f"{stream}: {column}" for stream, column in streams.items()]
+        command = ["varkit", "data", "verify", "folder", f"root={root}"]
+        return GUIDE.format(
+            root=root,
+            manifest=manifest,
+            columns=",".join(cells),
+            row=",".join(cells.values()),
+            command=shlex.join([*command, f"streams={{{', '.join(given)}}}"]),
+        )
+
+    @staticmethod
     def example(folder: Path) -> dict[str, Any]:
         """Write two videos and return the options that read them."""
+        numbers = np.random.default_rng(0)
         rows = ["video,split,caption,rgb"]
         for split in ("train", "test"):
-            np.save(folder / f"{split}.npy", np.ones((5, 4), dtype=np.float32))
+            clips = numbers.standard_normal((5, 4), dtype=np.float32)
+            np.save(folder / f"{split}.npy", clips)
             rows.append(f"{split},{split},a man runs,{split}.npy")
         (folder / "manifest.csv").write_text("\n".join(rows), encoding="utf-8")
         return {"root": str(folder), "streams": {"object": "rgb"}}
+
+
+GUIDE = """\
+Your own data: a manifest with a row for each query, and feature files of (T, D) numbers, a row for
+each clip. docs/data.md says what else there may be.
+
+{root}/{manifest}
+
+  {columns}
+  {row}
+
+split is train, val or test; label is 1 = anomalous, 0 = normal or empty = unknown.
+
+Then: {command}
+"""
 
 
 def _layout(

@@ -22,17 +22,20 @@ one column a stream, named in the recipe
 
 from __future__ import annotations
 
-import csv
-import json
-from collections.abc import Iterator, Mapping, Sequence
+import os
+from collections.abc import Callable, Mapping
+from functools import partial
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, TypeVar
 
 from varkit.errors import DataError, did_you_mean
-from varkit_benchmarks.features import Source, locate
-from varkit_benchmarks.stored import Video
+from varkit_benchmarks.layout import Video
+from varkit_benchmarks.sources import Source, locate
+from varkit_benchmarks.tables import read_rows
 
 SPLITS = ("train", "val", "test")
+
+T = TypeVar("T")
 
 
 def read_manifest(
@@ -53,26 +56,32 @@ def read_manifest(
     Raises:
         DataError: the manifest cannot be read, or lacks a column.
     """
-    rows, columns = _rows(path)
+    rows, columns = read_rows(path)
     wanted = ["video", "split", "caption" if query == "text" else "audio", *streams.values()]
     lacking = [name for name in dict.fromkeys(wanted) if name not in columns]
     if not rows:
         raise DataError(f"{path} has no rows")
     if lacking:
         close = "".join(did_you_mean(name, columns) for name in lacking)
+        apart = len(columns) == 1 and path.suffix == ".csv"
         raise DataError(
             f"{path} has no column {', '.join(map(repr, lacking))}.{close} "
-            f"It has: {', '.join(columns)}."
+            f"It has: {', '.join(map(repr, columns))}.",
+            hint="commas must part the cells" if apart else None,
         )
     faults: list[str] = []
     videos: dict[str, Video] = {}
+    broken: set[str] = set()  # videos whose first row is wrong, so that others cannot be compared
     for number, row in rows:
-        try:
-            _add(videos, row, root, streams, query)
-        except ValueError as error:
-            faults.append(f"row {number}: {error}")
-    for name, absent in _missing_files(videos):
-        faults.append(f"video {name!r}: there is no file {absent}")
+        name = row["video"]
+        if name in broken:
+            continue
+        wrong = _add(videos, row, root, streams, query)
+        faults += [f"row {number}: {fault}" for fault in wrong]
+        if wrong and name and name not in videos:
+            broken.add(name)
+    for name, file in _missing_files(videos):
+        faults.append(f"video {name!r}: there is no file {file}")
         videos.pop(name, None)
     return videos, faults
 
@@ -83,47 +92,72 @@ def _add(
     root: Path,
     streams: Mapping[str, str],
     query: Literal["text", "audio"],
-) -> None:
+) -> list[str]:
+    """Add a row to the videos, unless something is wrong with it; return what."""
     name = row["video"]
     if not name:
-        raise ValueError("column 'video' is empty")
-    known = videos.get(name)
-    text = row["caption" if query == "text" else "audio"]
-    if not text:
-        raise ValueError(f"video {name!r} has no {'caption' if query == 'text' else 'audio'}")
-    found = text if query == "text" else locate(root, text)
-    if known is None:
-        known = videos[name] = Video(
-            split=_split(row["split"]),
-            label=_label(row.get("label", "")),
-            streams={s: (_source(root, row[column], column),) for s, column in streams.items()},
-            anomalies=_anomalies(row.get("anomaly", ""), row.get("label", "")),
-            classes=_classes(row.get("class", "")),
+        return ["column 'video' is empty"]
+    faults: list[str] = []
+
+    def read(parse: Callable[..., T], *cells: str) -> T | None:
+        try:
+            return parse(*cells)
+        except ValueError as error:
+            faults.append(str(error))
+            return None
+
+    column = "caption" if query == "text" else "audio"
+    found = read(partial(_query, root, name, column), row[column])
+    label, anomaly = row.get("label", ""), row.get("anomaly", "")
+    first = name not in videos
+    cells: dict[str, Any] = {}
+    if first or row["split"]:
+        cells["split"] = read(_split, row["split"])
+    if first or label:
+        cells["label"] = read(_label, label)
+    if first or anomaly:
+        cells["anomaly"] = read(_anomalies, anomaly, label)
+    if first or row.get("class"):
+        cells["class"] = _classes(row.get("class", ""))
+    for stream in streams.values():
+        if first or row[stream]:
+            cells[stream] = read(partial(_source, root, stream), row[stream])
+    if not faults and not first:
+        faults += _contradictions(videos[name], name, cells, streams)
+    if faults or found is None:
+        return faults
+    if first:
+        files: dict[str, tuple[Source, ...]] = {
+            stream: (cells[place],) for stream, place in streams.items()
+        }
+        videos[name] = Video(
+            cells["split"], cells["label"], files, cells["anomaly"], [], cells["class"]
         )
-    else:
-        _agree(name, known, row, root, streams)
-    known.queries.append(found)
+    videos[name].queries.append(found)
+    return []
 
 
-def _agree(
-    name: str, known: Video, row: Mapping[str, str], root: Path, streams: Mapping[str, str]
-) -> None:
-    cells: dict[str, tuple[object, object]] = {}
-    if row["split"]:
-        cells["split"] = known.split, _split(row["split"])
-    if label := row.get("label", ""):
-        cells["label"] = known.label, _label(label)
-    if classes := row.get("class", ""):
-        cells["class"] = known.classes, _classes(classes)
-    if anomaly := row.get("anomaly", ""):
-        cells["anomaly"] = known.anomalies, _anomalies(anomaly, row.get("label", ""))
-    for stream, column in streams.items():
-        if row[column]:
-            cells[column] = known.streams[stream][0], _source(root, row[column], column)
-    for column, (first, now) in cells.items():
-        if first != now:
-            was = f"{first} before and {now} here"
-            raise ValueError(f"video {name!r} contradicts itself: column {column!r} is {was}")
+def _contradictions(
+    known: Video, name: str, cells: Mapping[str, Any], streams: Mapping[str, str]
+) -> list[str]:
+    before: dict[str, Any] = {
+        "split": known.split,
+        "label": known.label,
+        "anomaly": known.anomalies,
+        "class": known.classes,
+    } | {column: known.streams[stream][0] for stream, column in streams.items()}
+    return [
+        f"video {name!r} contradicts itself: column {column!r} is {before[column]} before and "
+        f"{now} here"
+        for column, now in cells.items()
+        if now != before[column]
+    ]
+
+
+def _query(root: Path, video: str, column: str, cell: str) -> str | Source:
+    if not cell:
+        raise ValueError(f"video {video!r} has no {column}")
+    return cell if column == "caption" else locate(root, cell)
 
 
 def _split(cell: str) -> str:
@@ -143,7 +177,7 @@ def _classes(cell: str) -> tuple[str, ...]:
     return tuple(sorted({name for part in cell.split(";") if (name := part.strip())}))
 
 
-def _source(root: Path, cell: str, column: str) -> Source:
+def _source(root: Path, column: str, cell: str) -> Source:
     if not cell:
         raise ValueError(f"column {column!r} is empty")
     return locate(root, cell)
@@ -167,73 +201,14 @@ def _anomalies(cell: str, label: str) -> tuple[tuple[float, float], ...] | None:
 
 
 def _missing_files(videos: Mapping[str, Video]) -> list[tuple[str, Path]]:
-    present: dict[Path, bool] = {}
+    there: dict[Path, bool] = {}
     absent = []
     for name, video in videos.items():
         sources = [source for crops in video.streams.values() for source in crops]
         sources += [query for query in video.queries if isinstance(query, Source)]
         for source in sources:
-            if source.file not in present:
-                present[source.file] = source.file.is_file()
-            if not present[source.file]:
+            if source.file not in there:
+                there[source.file] = os.path.isfile(source.file)  # never raises
+            if not there[source.file]:
                 absent.append((name, source.file))
     return absent
-
-
-Rows = tuple[Sequence[tuple[int, dict[str, str]]], Sequence[str]]
-
-
-def _rows(path: Path) -> Rows:
-    """Return (row number, cells) pairs, every cell a stripped string, and the columns."""
-    readers = {".csv": _csv, ".jsonl": _jsonl, ".parquet": _parquet}
-    if path.suffix not in readers:
-        raise DataError(f"manifest {path} is no .csv, .jsonl or .parquet file")
-    if not path.is_file():
-        raise DataError(f"there is no manifest {path}")
-    try:
-        found = list(readers[path.suffix](path))
-    except (OSError, ValueError, csv.Error) as error:
-        raise DataError(f"manifest {path} cannot be read: {error}") from error
-    columns = list(dict.fromkeys(column for _, row in found for column in row))
-    return [(n, {c: _text(row.get(c)) for c in columns}) for n, row in found], columns
-
-
-def _csv(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
-    with path.open(encoding="utf-8-sig", newline="") as file:
-        reader = csv.DictReader(file, strict=True)
-        for row in reader:
-            if None in row:
-                raise ValueError(f"line {reader.line_num} has more cells than the header")
-            yield reader.line_num, row
-
-
-def _jsonl(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
-    with path.open(encoding="utf-8-sig") as file:
-        for number, line in enumerate(file, 1):
-            if not line.strip():
-                continue
-            try:
-                row = json.loads(line)
-            except json.JSONDecodeError as error:
-                raise ValueError(f"line {number}: {error}") from error
-            if not isinstance(row, dict):
-                raise ValueError(f"line {number} is no JSON object")
-            yield number, row
-
-
-def _parquet(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
-    try:
-        import pyarrow.parquet  # here, since it is an extra and slow to import
-    except ImportError as error:
-        raise DataError(
-            f"reading {path} needs pyarrow", hint="pip install 'varkit[parquet]'"
-        ) from error
-    yield from enumerate(pyarrow.parquet.read_table(path).to_pylist(), 1)
-
-
-def _text(cell: Any) -> str:
-    if cell is None or cell != cell:  # NaN is how pandas writes an empty cell
-        return ""
-    if isinstance(cell, float) and cell.is_integer():
-        cell = int(cell)  # pandas turns a column of 0, 1 and empty cells into floats
-    return str(int(cell) if isinstance(cell, bool) else cell).strip()

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from varkit.errors import DataError, did_you_mean
+from varkit_benchmarks.findings import absence
 
 UNPACKED = 2**24
 """The benchmark's larger file unpacks to 0.7 MB; one that would fill 16 MiB is none of them."""
@@ -71,8 +72,8 @@ def _sheets(path: Path) -> dict[str, _Cells]:
     """Return the rows of every sheet that are not empty."""
     import openpyxl  # here, since it is slow to import
 
-    if not path.is_file():
-        raise DataError(f"{path} is not there")
+    if (why := absence(path)) is not None:
+        raise DataError(why)
     try:
         _look_before(path)
         with warnings.catch_warnings():
@@ -84,6 +85,13 @@ def _sheets(path: Path) -> dict[str, _Cells]:
                 book.close()
     except DataError:
         raise
+    except OSError as error:
+        raise DataError(f"{path} cannot be read: {error.strerror}") from error
+    except zipfile.BadZipFile as error:
+        raise DataError(
+            f"{path} is no .xlsx file, or a damaged one: {error}",
+            hint="open it in a spreadsheet program and save it as .xlsx",
+        ) from error
     except Exception as error:  # openpyxl fails with whatever broken XML leads it to
         reason = str(error) or type(error).__name__
         raise DataError(f"{path} cannot be read as .xlsx: {reason}") from error

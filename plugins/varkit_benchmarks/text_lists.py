@@ -6,6 +6,7 @@ import codecs
 from pathlib import Path
 
 from varkit.errors import DataError
+from varkit_benchmarks.findings import absence
 
 LARGEST = 2**25
 """The benchmarks' longest list has 1.1 MB; a file of more than 32 MiB is none of them."""
@@ -18,11 +19,26 @@ def read_lines(path: Path) -> list[tuple[int, str]]:
     Raises:
         DataError: the file is not there, too large, or no UTF-8 text.
     """
-    if not path.is_file():
-        raise DataError(f"{path} is not there")
+    text = read_text(path, LARGEST)
+    lines = text.replace("\r\n", "\n").replace("\r", "\n").split("\n")
+    return [(number, line.strip()) for number, line in enumerate(lines, 1) if line.strip()]
+
+
+def read_text(path: Path, largest: int | None = None) -> str:
+    """Return a file's text, without a byte order mark.
+
+    Args:
+        path: of the file.
+        largest: it has at most so many bytes.
+
+    Raises:
+        DataError: the file is not there, too large, or no UTF-8 text.
+    """
+    if (why := absence(path)) is not None:
+        raise DataError(why)
     try:
         size = path.stat().st_size
-        if size > LARGEST:
+        if largest is not None and size > largest:
             raise DataError(f"{path} has {size:,} bytes; it is no list of videos")
         data = path.read_bytes()
     except OSError as error:
@@ -37,5 +53,4 @@ def read_lines(path: Path) -> list[tuple[int, str]]:
         raise DataError(f"{path}, line {line}: no UTF-8 text", hint=hint) from error
     if "\0" in text:
         raise DataError(f"{path} is no text: it holds zero bytes", hint=hint)
-    lines = text.replace("\r\n", "\n").replace("\r", "\n").split("\n")
-    return [(number, line.strip()) for number, line in enumerate(lines, 1) if line.strip()]
+    return text

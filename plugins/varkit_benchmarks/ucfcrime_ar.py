@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 import re
+import shlex
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, ClassVar, Literal
@@ -17,9 +18,10 @@ from varkit_benchmarks.annotations import UCF_CRIME, annotate, base_name, read_a
 from varkit_benchmarks.colours import colour_disagreements
 from varkit_benchmarks.entries import NORMAL, Entry, join
 from varkit_benchmarks.feature_files import find_streams
-from varkit_benchmarks.findings import Findings, lines
+from varkit_benchmarks.findings import Findings, absence, lines
+from varkit_benchmarks.layout import Layout
 from varkit_benchmarks.spreadsheets import read_table
-from varkit_benchmarks.stored import Layout, Stored, survey
+from varkit_benchmarks.stored import Stored, survey
 
 ROOT = "data/ucfcrime_ar"
 STREAMS: Mapping[str, str] = {"object": "rgb", "motion": "flow"}
@@ -104,8 +106,8 @@ class UCFCrimeAR(Stored):
     @staticmethod
     def missing(*, root: str = ROOT, **options: object) -> list[str]:
         """Return what this machine lacks to read the benchmark."""
-        if not Path(root).is_dir():
-            return [f"{root}: `varkit data get ucfcrime_ar` says what to put there"]
+        if (why := absence(Path(root), folder=True)) is not None:
+            return [f"{why} (`varkit data get ucfcrime_ar` says what to put there)"]
         if importlib.util.find_spec("openpyxl") is None:
             return ["openpyxl, to read the captions: pip install openpyxl"]
         return []
@@ -117,13 +119,15 @@ class UCFCrimeAR(Stored):
             f"  {folder + '/':<40}Abuse/Abuse001_x264__0.npy ...    stream {stream!r}"
             for stream, folder in streams.items()
         )
-        return GUIDE.format(root=root, folders=folders)
+        command = shlex.join(["varkit", "data", "verify", "ucfcrime_ar", f"root={root}"])
+        return GUIDE.format(root=root, folders=folders, command=command)
 
     @staticmethod
     def example(folder: Path) -> dict[str, Any]:
         """Write two videos a split as the benchmark would, and return the options to read them."""
         import openpyxl
 
+        numbers = np.random.default_rng(0)
         names = {
             "train": ["Abuse/Abuse001", "Training_Normal_Videos_Anomaly/Normal_Videos001"],
             "test": ["Arson/Arson009", "Testing_Normal_Videos_Anomaly/Normal_Videos_003"],
@@ -136,7 +140,7 @@ class UCFCrimeAR(Stored):
                 for stream, length in (("rgb", 20), ("flow", 19)):
                     file = folder / stream / f"{video}_x264__0.npy"
                     file.parent.mkdir(parents=True, exist_ok=True)
-                    np.save(file, np.ones((length, 4), np.float32))
+                    np.save(file, numbers.standard_normal((length, 4), dtype=np.float32))
             book.save(folder / f"ucf_crime_{split}.xlsx")
         annotation = "Arson009_x264.mp4  Arson  35  70  -1  -1  \n"
         (folder / ANNOTATIONS[0]).write_text(annotation, encoding="utf-8")
@@ -163,7 +167,7 @@ Put them there:
 __0 is the centre crop, __1 and so on are the others; a single file without a number may hold
 (T, D), or (crops, T, D). Class folders may be left out.
 
-Then: varkit data verify ucfcrime_ar root={root}
+Then: {command}
 """
 
 
@@ -183,12 +187,13 @@ def layout(
     entries = join(splits, COUNTS, CLASSES, found)
     _remark_on_colours(entries, language, found)
     videos = {video: entry.video() for video, entry in entries.items()}
-    annotations = [path / file for file in ANNOTATIONS if (path / file).is_file()]
-    if annotations:
-        known = read_annotations(annotations[0], UCF_CRIME, found)
-        annotate(videos, known, annotations[0], frame_rate, found)
+    places = [path / file for file in ANNOTATIONS]
+    annotations = next((place for place in places if absence(place) is None), places[0])
+    if (why := absence(annotations)) is None:
+        known = read_annotations(annotations, UCF_CRIME, found)
+        annotate(videos, known, annotations, frame_rate, found)
     else:
-        found.remark(f"there is no {path / ANNOTATIONS[0]}: where anomalies are is unknown")
+        found.remark(f"where anomalies are is unknown: {why}")
     folders = {video: entry.folder for video, entry in entries.items()}
     for video, files in find_streams(path, streams, folders, centre, found).items():
         videos[video].streams = files
@@ -269,7 +274,7 @@ def _remark_on_colours(
     clashes = [repr(video) for video, (a, b) in different.items() if a and b and not a & b]
     if different:
         found.remark(
-            f"of {coloured:,} captions that name a colour, {len(different):,} name another in "
-            f"the other language or none, {len(clashes):,} of them nothing but others",
+            f"captions that name other colours in English than in Chinese: {len(different):,} of "
+            f"{coloured:,} that name any, {len(clashes):,} of them with no colour in common",
             *clashes,
         )

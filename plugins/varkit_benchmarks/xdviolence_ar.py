@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import shlex
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, ClassVar
@@ -15,9 +16,10 @@ from varkit.verification import Survey
 from varkit_benchmarks.annotations import XD_VIOLENCE, annotate, base_name, read_annotations
 from varkit_benchmarks.entries import NORMAL, Entry, join
 from varkit_benchmarks.feature_files import find, find_streams
-from varkit_benchmarks.features import Source
-from varkit_benchmarks.findings import Findings, lines
-from varkit_benchmarks.stored import Layout, Stored, survey
+from varkit_benchmarks.findings import Findings, absence, lines
+from varkit_benchmarks.layout import Layout
+from varkit_benchmarks.sources import Source
+from varkit_benchmarks.stored import Stored, survey
 from varkit_benchmarks.text_lists import read_lines
 
 ROOT = "data/xdviolence_ar"
@@ -100,8 +102,8 @@ class XDViolenceAR(Stored):
     @staticmethod
     def missing(*, root: str = ROOT, **options: object) -> list[str]:
         """Return what this machine lacks to read the benchmark."""
-        if not Path(root).is_dir():
-            return [f"{root}: `varkit data get xdviolence_ar` says what to put there"]
+        if (why := absence(Path(root), folder=True)) is not None:
+            return [f"{why} (`varkit data get xdviolence_ar` says what to put there)"]
         return []
 
     @staticmethod
@@ -117,11 +119,13 @@ class XDViolenceAR(Stored):
             f"  {folder + '/':<18}train/NAME__0.npy ... NAME__4.npy, test/...    stream {stream!r}"
             for stream, folder in streams.items()
         )
-        return GUIDE.format(root=root, folders=folders, audio=audio + "/")
+        command = shlex.join(["varkit", "data", "verify", "xdviolence_ar", f"root={root}"])
+        return GUIDE.format(root=root, folders=folders, audio=audio + "/", command=command)
 
     @staticmethod
     def example(folder: Path) -> dict[str, Any]:
         """Write two videos a split as the benchmark would, and return the options to read them."""
+        numbers = np.random.default_rng(0)
         names = {
             "train": ["A.Film.2001__#00-01-00_00-01-30_label_B1-G-0", "v=abc__#1_label_A"],
             "test": ["B.Film.2002__#00-00-10_00-00-40_label_B6-0-0", "v=def__#1_label_A"],
@@ -133,7 +137,7 @@ class XDViolenceAR(Stored):
             files |= {f"audio/{split}/{video}{SOUND}.npy": 20 for video in videos}
             for file, length in files.items():
                 (folder / file).parent.mkdir(parents=True, exist_ok=True)
-                np.save(folder / file, np.ones((length, 4), np.float32))
+                np.save(folder / file, numbers.standard_normal((length, 4), dtype=np.float32))
         annotation = f"{names['test'][0]} 35 70\n"
         (folder / "annotations.txt").write_text(annotation, encoding="utf-8")
         return {"root": str(folder)}
@@ -160,7 +164,7 @@ Put them there:
 
 __0 is the centre crop. The folders train and test may be left out.
 
-Then: varkit data verify xdviolence_ar root={root}
+Then: {command}
 """
 
 
@@ -182,11 +186,11 @@ def layout(
     _remark_on_sources(splits, found)
     videos = {video: entry.video() for video, entry in entries.items()}
     annotations = path / "annotations.txt"
-    if annotations.is_file():
+    if (why := absence(annotations)) is None:
         known = read_annotations(annotations, XD_VIOLENCE, found)
         annotate(videos, known, annotations, frame_rate, found)
     else:
-        found.remark(f"there is no {annotations}: where anomalies are is unknown")
+        found.remark(f"where anomalies are is unknown: {why}")
     folders = {video: entry.folder for video, entry in entries.items()}
     for video, files in find_streams(path, streams, folders, centre, found).items():
         videos[video].streams = files

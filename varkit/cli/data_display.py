@@ -26,7 +26,7 @@ from varkit.files import write_json, write_text
 from varkit.portrait import Portrait, timeline
 from varkit.report.tables import mark
 from varkit.statistics import Published, Statistics
-from varkit.verification import Verification
+from varkit.verification import Verification, survey
 
 MOST = 20
 """So many findings of a group are printed; the rest is counted."""
@@ -133,7 +133,7 @@ def _print_classes(found: Statistics) -> None:
     table = Table(box=None, pad_edge=False)
     table.add_column("class")
     for column in columns:
-        table.add_column(column, justify="right")
+        table.add_column(column.replace(".", "\n"), justify="right")
     for name in names:
         cells = [_cell(found.figures.get(f"class.{name}.{column}")) for column in columns]
         table.add_row(Text(name), *cells)
@@ -147,9 +147,12 @@ def _print_published(figures: Sequence[Published]) -> None:
         table.add_column(column, justify="right" if column in ("figure", "found") else "left")
     table.add_column("where")
     for figure in figures:
-        verdict = "equal" if figure.equal else "DIFFERS"
         if figure.found is None:
             verdict = "not in these data"
+        elif figure.equal:
+            verdict = "equal"
+        else:
+            verdict = f"DIFFERS by {figure.found - figure.published:+.3g}"
         shown = (figure.key, f"{figure.published:,g}", _cell(figure.found), verdict, figure.source)
         table.add_row(*map(Text, shown))
     click.echo()
@@ -220,18 +223,35 @@ def write_portrait(found: Portrait, path: Path) -> None:
 
 
 def print_guide(found: Target) -> None:
-    """Print how to get the data and what is missing here."""
-    if hasattr(found.cls, "guide") and not found.lacking:
-        click.echo(found.cls.guide(**found.options).rstrip())
-    else:
-        click.echo(inspect.getdoc(found.cls) or f"{found.use} says nothing of where its data are.")
-    for line in found.lacking:
-        click.echo(f"\nto give: {line}")
+    """Print how to get the data, what must still be given, and what is missing here."""
+    click.echo(_guide(found).rstrip() + "\n")
+    if found.lacking:
+        for line in found.lacking:
+            click.echo(f"to give: {line}")
+        return
     absent = found.absent()
     for line in absent:
-        click.echo(f"\nmissing here: {line}")
-    if not absent and not found.lacking:
-        click.echo("\nNothing is missing here.")
+        click.echo(f"missing here: {line}")
+    faults: Sequence[str] = ()
+    if not absent and hasattr(found.cls, "survey"):
+        faults = survey(found.cls, found.options).faults
+    for line in faults[:MOST]:
+        click.echo(f"not in order: {line}")
+    if len(faults) > MOST:
+        click.echo(f"... and {len(faults) - MOST:,} more")
+    if not absent and not faults:
+        click.echo("Nothing is missing here.")
+
+
+def _guide(found: Target) -> str:
+    if hasattr(found.cls, "guide"):
+        try:
+            guide: str = found.cls.guide(**found.options)
+            return guide
+        except TypeError:
+            if not found.lacking:
+                raise  # else it needs what was not given
+    return inspect.getdoc(found.cls) or f"{found.use} says nothing of where its data are."
 
 
 def _without_split(key: str, splits: Sequence[str]) -> str:

@@ -48,13 +48,15 @@ def run(
 
     from varkit import distributed
     from varkit.build import build_dataset
+    from varkit.cli.data_display import pointing_to_verify
     from varkit.cli.training_display import announce, finish, prepare
     from varkit.recipe import load_recipe
     from varkit.runs import create_run, open_run
 
     resolved, plugins = load_recipe(recipe, overrides, strict=strict)
     chosen, count = prepare(device, threads)
-    with distributed.process_group(chosen):
+    verify = [recipe, *overrides, *["--strict"] * strict]
+    with distributed.process_group(chosen), pointing_to_verify(*verify):
         announce(resolved, chosen, count)
         dataset = build_dataset(resolved, plugins)
         folder = ""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import warnings
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -148,6 +149,8 @@ def _figure(title: str, *, rows: int = 1, height: float = 3.2) -> Figure:
 
 def _save(figure: Figure, path: Path) -> Path:
     buffer = io.BytesIO()
-    figure.savefig(buffer, format="png", dpi=150)
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message="Glyph")  # a name in signs that no font here has
+        figure.savefig(buffer, format="png", dpi=150)
     write_bytes(path, buffer.getvalue())
     return path

@@ -1,42 +1,63 @@
-"""What the features show: every factor of a scenario has a direction in every stream.
+"""What the features show: everything in a video has a direction in every stream.
 
-A clip's features are the sum of the directions of what it shows, each as strong as :data:`STRENGTH`
-says, of the camera's own offset (the same in all clips of a video, and told by nobody), and of
-noise. So the clips of a video's event are separable from the rest, but never cleanly, and an
-average over a long video buries them.
+A clip's features are a sum: of the directions of what it shows, each as strong as :data:`STRENGTH`
+says and, at the edges of an event, fading over a clip or two; of the camera's own offset (the same
+in all clips of a video, and told by nobody); and of noise. So the clips of a video's event are
+separable from the rest, but never cleanly, and an average over a long video buries them.
+
+A video is rendered in pieces, so one of hours is never in memory as a whole.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
 from varkit.draws import derive_seed
-from varkit_benchmarks.simulator.timeline import envelope
-from varkit_benchmarks.simulator.world import Rng, Scenario
+from varkit.interfaces import Array
+from varkit_benchmarks.simulator.parts import Part
+from varkit_benchmarks.simulator.world import Rng, Task
 
-Signal = NDArray[np.float64]
-
-STRENGTH: Mapping[str, tuple[float, float]] = {
-    # factor: in object (appearance), in motion
-    "scene": (0.5, 0.2),
-    "time": (0.5, 0.0),
-    "actor": (0.4, 0.2),
-    "colour": (0.5, 0.0),
-    "thing": (0.4, 0.0),
-    "event": (0.5, 1.2),
-    "target": (1.2, 0.4),
-    "tool": (0.8, 0.8),
-    "outcome": (0.2, 0.8),
+STREAMS: Mapping[Task, tuple[str, ...]] = {
+    "text": ("object", "motion"),
+    "audio": ("object", "motion", "audio"),
 }
-ALWAYS = ("scene", "time", "actor", "colour", "thing")
-"""Shown in every clip; the others in the event's clips only."""
+"""What a video is rendered to."""
 
-SOURCE_SIZE = 24
-STATES = 4
+STRENGTH: Mapping[str, Mapping[str, float]] = {
+    "scene": {"object": 0.5, "motion": 0.2},
+    "time": {"object": 0.5},
+    "actor": {"object": 0.4, "motion": 0.2},
+    "colour": {"object": 0.5},
+    "thing": {"object": 0.4},
+    "event": {"object": 0.5, "motion": 1.2, "audio": 0.8},
+    "target": {"object": 1.2, "motion": 0.4, "audio": 0.3},
+    "tool": {"object": 0.8, "motion": 0.8, "audio": 0.4},
+    "outcome": {"object": 0.2, "motion": 0.8},
+    "noun": {"object": 0.3, "motion": 0.1},
+    "verb": {"object": 0.4, "motion": 0.7},
+    "threat": {"object": 0.5, "motion": 1.0, "audio": 1.0},  # of the knob
+    "code": {"object": 0.11, "motion": 0.06, "audio": 0.11},  # for each of its numbers
+    "state": {"object": 0.4, "motion": 0.4, "audio": 0.4},
+}
+"""Factor -> stream -> norm of what it adds to a clip; codes and states come with sounds only."""
+
+DRIFT = 10
+"""Half of the noise takes so many clips to change."""
+AUDIO_WIDTH = 128
+"""Of VGGish's features; those of a narrower world are narrower."""
+PIECE = 2048
+"""So many clips are in memory at a time."""
+
+SMALL_WORDS = frozenset(
+    ("a", "an", "the", "some", "of", "to", "with", "in", "on", "at", "from", "by")
+)
+"""Words that look like nothing."""
+
+Look = Callable[[str], Array]
+"""Words -> a vector, similar for what looks similar."""
 
 
 @dataclass(frozen=True)
@@ -44,118 +65,128 @@ class Knobs:
     """How hard it is.
 
     Attributes:
-        width: D of every stream.
+        width: D of the video's streams; the sound's is the same, up to :data:`AUDIO_WIDTH`.
         noise: standard deviation of the noise of a clip, in every direction.
         camera: norm of a video's own offset.
         threat: norm of the direction that all anomalous events share, in motion; half in object.
-        seed: of the directions.
+        crops: how many crops a video has: the same signal, each with its own noise.
+        seed: of directions and noise.
     """
 
     width: int
     noise: float
     camera: float
     threat: float
+    crops: int
     seed: int
 
-    def direction(self, stream: str, *name: object) -> Signal:
+    def stream_width(self, stream: str) -> int:
+        """Return D of a stream."""
+        return min(self.width, AUDIO_WIDTH) if stream == "audio" else self.width
+
+    def rng(self, *name: object) -> Rng:
+        """Return the generator that belongs to a name."""
+        return np.random.default_rng(derive_seed(self.seed, *name))
+
+    def direction(self, stream: str, *name: object) -> Array:
         """Return the unit vector that stands for something in a stream."""
-        rng = np.random.default_rng(derive_seed(self.seed, "direction", stream, *name))
-        vector = rng.standard_normal(self.width)
-        unit: Signal = vector / np.linalg.norm(vector)
+        vector = self.rng("direction", stream, *name).standard_normal(self.stream_width(stream))
+        unit: Array = (vector / np.linalg.norm(vector)).astype(np.float32)
         return unit
 
-    def mixing(self, stream: str, name: str, size: int) -> Signal:
-        """Return (size, D) directions, by which a code of that size shows in a stream."""
-        return np.stack([self.direction(stream, name, i) for i in range(size)])
 
-
-@dataclass(frozen=True)
-class Happening:
-    """An event in a video: what is shown, and in which clips [start, end)."""
-
-    scenario: Scenario
-    segments: list[tuple[int, int]]
-
-
-def video_streams(
-    rng: Rng, knobs: Knobs, happenings: Sequence[Happening], length: int
-) -> dict[str, Signal]:
-    """Return the (T, D) object and motion features of a video.
+def render(
+    found: Sequence[Part],
+    knobs: Knobs,
+    *,
+    stream: str,
+    video: int,
+    length: int,
+    crop: int = 0,
+    look: Look | None = None,
+    piece: int = PIECE,
+) -> Iterator[Array]:
+    """Yield the features of a stream, some clips at a time.
 
     Args:
-        rng: the video's own generator.
+        found: of :func:`~.parts.parts`.
         knobs: how hard it is.
-        happenings: the captioned event first, then others that nobody mentions.
-        length: T.
+        stream: which; the sound is up to one clip late, and not negative, as VGGish's is.
+        video: the number that noise and offset belong to.
+        length: T, the video's clips or one more.
+        crop: number of the crop.
+        look: how words look; None = every word like nothing else.
+        piece: how many clips at a time; it changes no number.
+
+    Yields:
+        (n, D) float32, n at most ``piece``; T in all.
     """
-    streams = {}
-    for column, stream in enumerate(("object", "motion")):
-        signal = _background(rng, knobs, length)
-        for number, happening in enumerate(happenings):
-            scenario = happening.scenario
-            strength = envelope(happening.segments, length)
-            late = strength * (np.arange(length) >= np.mean(happening.segments[-1]))
-            for factor, value in scenario.factors().items():
-                shown = strength if factor != "outcome" else late
-                if factor in ALWAYS:
-                    shown = np.ones(length) if number == 0 else np.zeros(length)
-                scale = STRENGTH[factor][column]
-                signal += scale * np.outer(shown, knobs.direction(stream, factor, value))
-            if scenario.anomalous:
-                threat = knobs.threat * (0.5, 1.0)[column]
-                signal += threat * np.outer(strength, knobs.direction(stream, "threat"))
-        streams[stream] = signal
-    return streams
+    offset = knobs.camera * knobs.direction(stream, "camera", video)
+    changing: list[tuple[Array, Array]] = []
+    for part in found:
+        if stream in STRENGTH[part.factor]:
+            direction = _direction(part, knobs, stream, look)
+            if isinstance(part.shown, float):
+                offset += part.shown * direction
+            else:
+                changing.append((part.shown, direction))
+    lag = int(knobs.rng("lag", video).integers(2)) if stream == "audio" else 0
+    clips = np.maximum(np.arange(length) - lag, 0)
+    name = "noise", video, stream, crop
+    noise = _noise(knobs, name, knobs.stream_width(stream), length, piece)
+    for start, signal in zip(range(0, length, piece), noise, strict=True):
+        signal += offset
+        for shown, direction in changing:  # a product of matrices would round by their shapes
+            strength = shown[clips[start : start + piece]]
+            where = np.flatnonzero(strength)
+            signal[where] += strength[where, None] * direction
+        if stream == "audio":
+            np.maximum(signal + 0.3, 0, out=signal)
+        yield signal
 
 
-def soundtrack(
-    rng: Rng, knobs: Knobs, happening: Happening, streams: Mapping[str, Signal]
-) -> Signal:
-    """Return the (T, D) sound of a video, and let the video show where it comes from.
+def _direction(part: Part, knobs: Knobs, stream: str, look: Look | None) -> Array:
+    """Return (D,) what a part adds to a clip that shows it fully.
 
-    Sound and picture share the code of their film or channel and of the video itself, over all
-    clips; states (speech, music, ...) that change with the shots; and the class of the event, in
-    its clips, up to one clip late in the sound. Features are not negative, as VGGish's are.
-
-    Args:
-        rng: the video's own generator.
-        knobs: how hard it is.
-        happening: the event.
-        streams: the features of :func:`video_streams`; the code and the states are added to them.
+    Words have directions, and what is named by several looks like all of them, so a black car
+    looks a little like a black hat and a white car.
     """
-    scenario, length = happening.scenario, len(streams["object"])
-    film = np.random.default_rng(derive_seed(knobs.seed, "source", scenario.source))
-    code = np.sqrt(0.4) * film.standard_normal(SOURCE_SIZE)
-    code += np.sqrt(0.6) * rng.standard_normal(SOURCE_SIZE)
-    shots = np.cumsum(rng.random(length) < 0.08)
-    state = np.eye(STATES)[rng.integers(STATES, size=shots[-1] + 1)[shots]]
-    sound = _background(rng, knobs, length)
-    for stream, signal, strength in (
-        ("object", streams["object"], 0.26),
-        ("motion", streams["motion"], 0.13),
-        ("audio", sound, 0.26),
-    ):
-        signal += strength * code @ knobs.mixing(stream, "code", SOURCE_SIZE)
-        signal += 0.6 * state @ knobs.mixing(stream, "state", STATES)
-    lag = int(rng.integers(2))
-    late = [(min(s + lag, length - 1), min(e + lag, length)) for s, e in happening.segments]
-    shown = envelope(late, length)
-    for factor, scale in (("event", 1.2), ("target", 0.4), ("tool", 0.6)):
-        value = scenario.factors()[factor]
-        sound += scale * np.outer(shown, knobs.direction("audio", factor, value))
-    if scenario.anomalous:
-        sound += knobs.threat * np.outer(shown, knobs.direction("audio", "threat"))
-    return np.maximum(sound + 0.3, 0)
+    scale = STRENGTH[part.factor][stream] * (knobs.threat if part.factor == "threat" else 1)
+    if not isinstance(part.value, str):
+        return scale * knobs.direction(stream, part.factor, part.value)
+    text = said(part.value)
+    if look is None:
+        words = sorted(set(text.split()) - SMALL_WORDS) or [text]
+        vector = np.sum([knobs.direction(stream, word) for word in words], axis=0)
+    else:
+        vector = look(text)
+        shape = len(vector), knobs.stream_width(stream)
+        vector = vector @ knobs.rng("look", stream).standard_normal(shape, np.float32)
+    unit: Array = vector / max(np.linalg.norm(vector), 1e-6)  # in few dimensions words may cancel
+    return scale * unit
 
 
-def _background(rng: Rng, knobs: Knobs, length: int) -> Signal:
-    """Return the camera's offset and the noise, half of which changes slowly (about 10 clips)."""
-    offset = rng.standard_normal(knobs.width) * knobs.camera / np.sqrt(knobs.width)
-    fast = rng.standard_normal((length, knobs.width))
-    knots = rng.standard_normal((length // 10 + 2, knobs.width))
-    place = np.arange(length) / 10
-    left = place.astype(int)
-    share = (place - left)[:, None]
-    slow = knots[left] * np.sqrt(1 - share) + knots[left + 1] * np.sqrt(share)
-    background: Signal = offset + knobs.noise * np.sqrt(0.5) * (fast + slow)
-    return background
+def said(value: str) -> str:
+    """Return the words of a factor's value, without the event that it belongs to.
+
+    >>> said("Abuse/a dog")
+    'a dog'
+    """
+    return value.rpartition("/")[2]
+
+
+def _noise(
+    knobs: Knobs, name: tuple[object, ...], width: int, length: int, piece: int
+) -> Iterator[Array]:
+    """Yield (n, width) noise, half of which changes slowly."""
+    knots = knobs.rng(*name, "slow").standard_normal((length // DRIFT + 2, width), np.float32)
+    fast = knobs.rng(*name)
+    scale = np.float32(knobs.noise * np.sqrt(0.5))
+    for start in range(0, length, piece):
+        clips = np.arange(start, min(start + piece, length))
+        left, share = clips // DRIFT, (clips % DRIFT / DRIFT).astype(np.float32)[:, None]
+        noise = fast.standard_normal((len(clips), width), np.float32)
+        noise += knots[left] * np.sqrt(1 - share)
+        noise += knots[left + 1] * np.sqrt(share)
+        noise *= scale
+        yield noise

@@ -1,0 +1,56 @@
+"""A folder of videos as it was found, before a feature is read."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Literal
+
+from varkit_benchmarks.sources import Source
+
+
+@dataclass
+class Video:
+    """What is known of one video before a feature is read.
+
+    Attributes:
+        split: ``train``, ``val`` or ``test``.
+        label: 1, 0, or None where unknown.
+        streams: stream -> its feature files: one a crop, the centre first, or one with all crops.
+        anomalies: (start, end) in seconds; None where unknown.
+        queries: captions, or feature files of sounds.
+        classes: what happens, sorted; empty where unknown.
+    """
+
+    split: str
+    label: int | None
+    streams: dict[str, tuple[Source, ...]]
+    anomalies: tuple[tuple[float, float], ...] | None
+    queries: list[str | Source] = field(default_factory=list)
+    classes: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Layout:
+    """A folder as it was found, feature files not yet read.
+
+    Attributes:
+        root: the folder.
+        name: what tables call the data.
+        videos: identifier -> video, in order; those with a fault are left out.
+        query: whether a query is a caption or a sound.
+        seconds: length of a video's clip.
+        sound_seconds: length of a sound's clip.
+        faults: what must be put right before anybody trains on it.
+        remarks: what one should know.
+    """
+
+    root: Path
+    name: str
+    videos: Mapping[str, Video]
+    query: Literal["text", "audio"]
+    seconds: float
+    sound_seconds: float
+    faults: tuple[str, ...] = ()
+    remarks: tuple[str, ...] = ()

@@ -1,0 +1,80 @@
+"""What feature files hold, from their headers, in words that say which video needed them."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+
+from varkit.errors import DataError
+from varkit_benchmarks.arrays import shape
+from varkit_benchmarks.features import check_shape
+from varkit_benchmarks.sources import FeatureError, Source
+
+
+@contextmanager
+def named(where: str) -> Iterator[None]:
+    """Turn a fault of a feature file into one that says which video needed it."""
+    try:
+        yield
+    except FeatureError as error:
+        raise DataError(f"{where} {error}") from error
+
+
+def shape_of(source: Source, width: int | None, where: str) -> tuple[int, ...]:
+    """Return an array's (T, D) or (C, T, D).
+
+    Args:
+        source: the array.
+        width: the D that is expected; None = any.
+        where: whose it is.
+
+    Raises:
+        DataError: the header cannot be read, or says something else.
+    """
+    with named(f"{where}: {source}"):
+        found = shape(source)
+        check_shape(found, width)
+    return found
+
+
+def common_width(sources: Iterable[tuple[Source, str]]) -> int:
+    """Return the D that most of the readable arrays have.
+
+    Args:
+        sources: at least one array, each with whose it is.
+
+    Raises:
+        DataError: none can be read, or they seem to have their axes the other way round.
+    """
+    shapes: list[tuple[int, ...]] = []
+    unreadable: list[DataError] = []
+    for source, where in sources:
+        try:
+            shapes.append(shape_of(source, None, where))
+        except DataError as error:
+            unreadable.append(error)
+    if not shapes:
+        raise unreadable[0]
+    if order := _other_way_round(shapes):
+        right = "(crops, T, D)" if "crops" in order else "(T, D)"
+        axes = "0, 1" if "crops" in order else "-2, -1"
+        raise DataError(
+            f"{where}: {source} and others seem to hold {order}: expected {right}",
+            hint=f"write them again after numpy's array.swapaxes({axes})",
+        )
+    return Counter(dims[-1] for dims in shapes).most_common(1)[0][0]
+
+
+def _other_way_round(shapes: Sequence[tuple[int, ...]]) -> str | None:
+    """Return how arrays are laid out whose "T" is the same in all and whose other axis is not."""
+    if len({dims[-2] for dims in shapes}) > 1 or len(shapes) < 3:
+        return None
+    if _mostly_differ([dims[-1] for dims in shapes]):
+        return "(D, T)"
+    crops = [dims[0] for dims in shapes if len(dims) == 3]
+    return "(T, crops, D)" if _mostly_differ(crops) else None
+
+
+def _mostly_differ(values: Sequence[int]) -> bool:
+    return len(set(values)) > max(1, len(values) // 2)

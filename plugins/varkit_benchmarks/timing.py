@@ -1,0 +1,53 @@
+"""When clips are, and which of them are anomalous."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+import numpy as np
+from numpy.typing import NDArray
+
+from varkit.interfaces import Array
+
+
+def clip_times(length: int, seconds: float) -> Array:
+    """Return the (T, 2) start and end of T = ``length`` clips of so many seconds."""
+    edges = _edges(length, seconds)
+    times: Array = np.stack([edges[:-1], edges[1:]], axis=1).astype(np.float32)
+    return times
+
+
+def anomalous_clips(
+    anomalies: Iterable[tuple[float, float]], length: int, seconds: float
+) -> NDArray[np.bool_]:
+    """Return which clips are anomalous.
+
+    A clip is anomalous if at least half of it lies in an anomaly, or half of an anomaly in it.
+
+    Args:
+        anomalies: (start, end) in seconds.
+        length: T.
+        seconds: length of a clip.
+
+    Returns:
+        (T,) True = anomalous.
+
+    Raises:
+        ValueError: most of an anomaly lies behind the last clip's end.
+    """
+    edges = _edges(length, seconds)
+    mask = np.zeros(length, dtype=bool)
+    for start, end in anomalies:
+        overlap = np.minimum(edges[1:], end) - np.maximum(edges[:-1], start)
+        inside = overlap * 2 >= min(seconds, end - start) - 1e-6
+        if not inside.any() or (edges[-1] - start) * 2 < end - start - 1e-6:
+            raise ValueError(
+                f"most of the anomaly at {start:.1f}-{end:.1f} s lies behind the end of its clips "
+                f"at {edges[-1]:.1f} s"
+            )
+        mask |= inside
+    return mask
+
+
+def _edges(length: int, seconds: float) -> NDArray[np.float64]:
+    return np.arange(length + 1, dtype=np.float64) * seconds
