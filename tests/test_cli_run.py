@@ -22,7 +22,7 @@ from varkit.cli import main
 RECIPE = """\
 # A small model of sounds, for tests.
 version: 1
-data: {{use: simulated, task: audio, videos: 40, test: 0.2, median_clips: 12, longest: 60, root: {root}}}
+data: {{use: simulated, task: audio, size: small, test: 0.2, median_clips: 12, root: {root}}}
 model: {{dim: 8, experts: [object, motion]}}
 samplers:
   fixed: {{use: fixed_frame, count: 4}}

@@ -3,6 +3,9 @@
 import builtins
 import json
 import os
+import platform
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -192,3 +195,20 @@ def test_usable_cores(monkeypatch, affinity, quota, cores):
     monkeypatch.setattr(os, "sched_getaffinity", lambda pid: set(range(affinity)))
     monkeypatch.setattr("varkit.machine.cgroup_quota", lambda: quota)
     assert usable_cores() == cores
+
+
+@pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="another C library")
+def test_freed_memory_goes_back_where_the_library_can():
+    script = """
+import psutil, torch
+from varkit.machine import return_freed_memory
+assert return_freed_memory()
+pieces = [torch.ones(2**20) for _ in range(200)]
+before = psutil.Process().memory_info().rss
+pieces = pieces[::10]  # what stays lies between what was freed
+print(before - psutil.Process().memory_info().rss)
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", script], capture_output=True, text=True, timeout=60
+    )
+    assert int(done.stdout) > 170 * 4 * 2**20, done.stderr

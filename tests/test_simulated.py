@@ -23,6 +23,8 @@ from varkit_benchmarks.simulator.signals import (
     render,
 )
 from varkit_benchmarks.spreadsheets import read_table
+from varkit_benchmarks.ucfcrime_ar import UCFCrimeAR
+from varkit_benchmarks.xdviolence_ar import XDViolenceAR
 
 from varkit.errors import DataError
 from varkit.testing import check_dataset
@@ -102,6 +104,14 @@ def test_a_video_of_hours_is_never_in_memory_as_a_whole():
     tracemalloc.stop()
     assert total == 30_000 * 256 * 4
     assert peak < total / 3
+
+
+@pytest.mark.parametrize(("task", "reader"), [("text", UCFCrimeAR), ("audio", XDViolenceAR)])
+def test_opened_as_the_real_benchmark_it_still_says_that_it_is_simulated(tmp_path, task, reader):
+    written = Simulated(task=task, **SMALL, root=str(tmp_path))
+    assert reader(root=str(written.folder)).simulated
+    (written.folder / "ground_truth.json").unlink()
+    assert not reader(root=str(written.folder)).simulated
 
 
 def test_a_complete_folder_is_used_again(tmp_path):

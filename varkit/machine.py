@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ctypes
 import os
 from pathlib import Path
 
@@ -43,6 +44,22 @@ def cgroup_quota(root: Path = Path("/")) -> float | None:
             if folder == top:
                 break
     return min((quota for quota in quotas if quota is not None), default=None)
+
+
+def return_freed_memory(above: int = 2 * 2**20) -> bool:
+    """Let memory of freed tensors go back to the system; return whether the C library can.
+
+    glibc keeps what was freed for later, up to 32 MiB a piece. Batches of videos differ in length,
+    so pieces seldom fit again, and training would hold a fifth more memory than it uses.
+
+    Args:
+        above: bytes of the smallest piece that goes back.
+    """
+    mmap_threshold = -3  # M_MMAP_THRESHOLD of <malloc.h>
+    try:
+        return bool(ctypes.CDLL(None).mallopt(mmap_threshold, above))
+    except (AttributeError, OSError, TypeError):  # no glibc
+        return False
 
 
 def _quota_v2(folder: Path) -> float | None:

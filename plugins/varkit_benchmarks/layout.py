@@ -9,6 +9,9 @@ from typing import Literal
 
 from varkit_benchmarks.sources import Source
 
+SIMULATED = "ground_truth.json"
+"""The file that only a simulated benchmark has."""
+
 
 @dataclass
 class Video:
@@ -42,6 +45,7 @@ class Layout:
         query: whether a query is a caption or a sound.
         seconds: length of a video's clip.
         sound_seconds: length of a sound's clip.
+        simulated: whether a program wrote it, whatever reads it.
         faults: what must be put right before anybody trains on it.
         remarks: what one should know.
     """
@@ -52,5 +56,6 @@ class Layout:
     query: Literal["text", "audio"]
     seconds: float
     sound_seconds: float
+    simulated: bool = False
     faults: tuple[str, ...] = ()
     remarks: tuple[str, ...] = ()

@@ -91,8 +91,6 @@ class Simulated(Stored):
             can be deleted at any time.
     """
 
-    simulated = True
-
     def __init__(
         self,
         *,

@@ -39,7 +39,6 @@ class Stored:
         DataError: the layout has faults; they are listed.
     """
 
-    simulated = False
     _sound_stream: ClassVar[str] = "audio"
 
     def __init__(self, layout: Layout) -> None:
@@ -47,6 +46,7 @@ class Stored:
             raise DataError(_listed(layout))
         self._layout, self._videos = layout, layout.videos
         self.name = layout.name
+        self.simulated = layout.simulated
         self.query_kind: Literal["captions", "clips"] = (
             "captions" if layout.query == "text" else "clips"
         )

@@ -19,7 +19,7 @@ from varkit_benchmarks.colours import colour_disagreements
 from varkit_benchmarks.entries import NORMAL, Entry, join
 from varkit_benchmarks.feature_files import find_streams
 from varkit_benchmarks.findings import Findings, absence, lines
-from varkit_benchmarks.layout import Layout
+from varkit_benchmarks.layout import SIMULATED, Layout
 from varkit_benchmarks.spreadsheets import read_table
 from varkit_benchmarks.stored import Stored, survey
 
@@ -204,6 +204,7 @@ def layout(
         query="text",
         seconds=frames_per_clip / frame_rate,
         sound_seconds=frames_per_clip / frame_rate,
+        simulated=(path / SIMULATED).is_file(),
         faults=lines(found.faults),
         remarks=lines(found.remarks),
     )

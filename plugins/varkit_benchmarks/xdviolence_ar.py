@@ -17,7 +17,7 @@ from varkit_benchmarks.annotations import XD_VIOLENCE, annotate, base_name, read
 from varkit_benchmarks.entries import NORMAL, Entry, join
 from varkit_benchmarks.feature_files import find, find_streams
 from varkit_benchmarks.findings import Findings, absence, lines
-from varkit_benchmarks.layout import Layout
+from varkit_benchmarks.layout import SIMULATED, Layout
 from varkit_benchmarks.sources import Source
 from varkit_benchmarks.stored import Stored, survey
 from varkit_benchmarks.text_lists import read_lines
@@ -204,6 +204,7 @@ def layout(
         query="audio",
         seconds=seconds,
         sound_seconds=seconds_per_sound_clip or seconds,
+        simulated=(path / SIMULATED).is_file(),
         faults=lines(found.faults),
         remarks=lines(found.remarks),
     )

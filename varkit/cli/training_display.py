@@ -18,7 +18,7 @@ from varkit import distributed
 from varkit.errors import VarkitError, WriteError
 from varkit.experiment import run_experiment, training_parts
 from varkit.interfaces import Dataset
-from varkit.machine import usable_cores
+from varkit.machine import return_freed_memory, usable_cores
 from varkit.metrics_log import Listener, Record
 from varkit.recipe import Recipe
 from varkit.report import write_report
@@ -45,6 +45,7 @@ def prepare(device: str, threads: int | None) -> tuple[torch.device, int]:
         raise VarkitError(
             f"--device {device}: {str(error).splitlines()[0]}", hint="try --device cpu"
         ) from error
+    return_freed_memory()
     count = threads or usable_cores()
     torch.set_num_threads(count)
     # Tokenizers warn when a process that used them forks, as one that reads features does.

@@ -24,16 +24,17 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from varkit_benchmarks.layout import SIMULATED
 from varkit_benchmarks.simulator.parts import ALWAYS, outcome_begins
 from varkit_benchmarks.simulator.population import Happening, SimulatedVideo
 
-FILE, FOLDER = "ground_truth.json", "ground_truth"
+FOLDER = "ground_truth"
 
 
 def write_ground_truth(videos: Sequence[SimulatedVideo], root: Path) -> None:
     """Write the truth about all videos below a benchmark's folder."""
     text = json.dumps({video.name: _facts(video) for video in videos}, indent=1)
-    (root / FILE).write_text(text, encoding="utf-8")
+    (root / SIMULATED).write_text(text, encoding="utf-8")
     (root / FOLDER).mkdir()
     for video in videos:
         np.savez_compressed(root / FOLDER / f"{video.name}.npz", **_masks(video))
@@ -41,7 +42,7 @@ def write_ground_truth(videos: Sequence[SimulatedVideo], root: Path) -> None:
 
 def read_ground_truth(root: Path) -> dict[str, dict[str, Any]]:
     """Return video -> facts, without what is known by clip."""
-    facts: dict[str, dict[str, Any]] = json.loads((root / FILE).read_text(encoding="utf-8"))
+    facts: dict[str, dict[str, Any]] = json.loads((root / SIMULATED).read_text(encoding="utf-8"))
     return facts
 
 
