@@ -13,6 +13,8 @@ NEEDED = (
     r"varkit_alan/__init__\.py",
     r"varkit_baselines/__init__\.py",
     r"varkit_benchmarks/simulator/__init__\.py",
+    r"varkit_kernels/__init__\.py",
+    r"varkit_kernels/py\.typed",
     r"varkit-.*\.dist-info/entry_points\.txt",
     r"varkit-.*\.dist-info/licenses/LICENSE",
 )

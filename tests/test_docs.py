@@ -19,7 +19,7 @@ PAGES = [
     *(ROOT / name for name in ("README.md", "CONTRIBUTING.md", "CHANGELOG.md")),
     *sorted(p for p in (ROOT / "docs").rglob("*.md") if not {"generated", "_build"} & {*p.parts}),
 ]
-FOLDERS = (".ci", "docs", "examples", "plugins", "recipes", "tests", "varkit")
+FOLDERS = (".ci", "docs", "examples", "kernels", "plugins", "recipes", "tests", "varkit")
 MADE = {"_build", "generated", "__pycache__"}
 
 
@@ -116,7 +116,7 @@ def test_the_architecture_shows_every_room():
             continue
         assert path.name + ("/" if path.is_dir() else "") in shown, path.name
     for name in shown:
-        places = (ROOT, ROOT / "varkit", ROOT / "plugins")
+        places = (ROOT, ROOT / "varkit", ROOT / "plugins", ROOT / "kernels")
         assert any((place / name).exists() for place in places), name
 
 

@@ -48,6 +48,13 @@ def test_plugins_do_not_import_one_another(plugin):
     assert trespassers(ROOT / "plugins" / plugin, set(PLUGINS) - {plugin}) == {}
 
 
+def test_the_kernels_import_torch_and_triton_alone():
+    allowed = {*sys.stdlib_module_names, "torch", "triton", "varkit_kernels"}
+    found = imports(ROOT / "kernels" / "varkit_kernels")
+    assert len(found) > 20
+    assert {file.name: names - allowed for file, names in found.items() if names - allowed} == {}
+
+
 @pytest.mark.parametrize(
     "code",
     [

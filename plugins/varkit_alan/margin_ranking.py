@@ -6,7 +6,9 @@ from typing import Literal
 
 import torch
 from torch import Tensor
+from varkit_kernels import BackendError, InputError, ranking_loss_from_factors
 
+from varkit.errors import RecipeError, VarkitError
 from varkit.types import NonNegative
 
 
@@ -22,6 +24,9 @@ class MarginRanking:
             weights of the other losses mean something else.
         mask_identical: leave out negatives whose query is literally the positive's. Not in the
             paper; benchmarks repeat a few captions.
+        backend: what computes the loss of factor vectors, the same up to rounding. ``auto`` = torch
+            alone: ``cpu``, fused, on the CPU, and ``eager`` elsewhere. ``compiled`` and ``triton``
+            are for those who ask; a backend that cannot run is an error.
     """
 
     def __init__(
@@ -30,16 +35,40 @@ class MarginRanking:
         margin: NonNegative = 0.05,
         reduction: Literal["paper", "mean"] = "paper",
         mask_identical: bool = False,
+        backend: Literal["auto", "eager", "compiled", "cpu", "triton"] = "auto",
     ) -> None:
         self.margin = margin
         self.reduction = reduction
         self.mask_identical = mask_identical
+        self.backend = backend
 
     def factored(self, video: Tensor, query: Tensor, group: Tensor) -> Tensor:
-        """Return the () loss of (B, K) factor vectors, in at least fp32."""
+        """Return the () loss of (B, K) factor vectors, in at least fp32.
+
+        Raises:
+            RecipeError: the backend that was asked for cannot run here.
+            VarkitError: the factors of the two sides do not fit together.
+        """
         dtype = torch.promote_types(video.dtype, torch.float32)
-        with torch.autocast(video.device.type, enabled=False):
-            return self.dense(video.to(dtype) @ query.to(dtype).T, group)
+        try:
+            with torch.autocast(video.device.type, enabled=False):
+                return ranking_loss_from_factors(
+                    video.to(dtype),
+                    query.to(dtype),
+                    margin=self.margin,
+                    group=group if self.mask_identical else None,
+                    reduction=self.reduction,
+                    backend=self.backend,
+                )
+        except BackendError as error:
+            raise RecipeError(
+                [f"objective.backend: {error}"], hint="objective.backend=auto runs everywhere"
+            ) from error
+        except InputError as error:
+            raise VarkitError(
+                f"objective margin_ranking: {error}",
+                hint="an alignment made these factors; varkit plugin test checks it",
+            ) from error
 
     def dense(self, similarity: Tensor, group: Tensor) -> Tensor:
         """Return the () loss of a (B, B) similarity; 0 for B = 1.

@@ -5,6 +5,7 @@ import torch
 from varkit_alan.margin_ranking import MarginRanking
 
 from tests.reference import alan_text
+from varkit.errors import RecipeError, VarkitError
 from varkit.testing.objectives import check_objective
 
 
@@ -51,6 +52,53 @@ def test_factored_is_fp32_under_autocast_and_for_half_inputs():
         found = objective.factored(video, query, group)
     assert found.dtype == torch.float32
     assert found.item() == pytest.approx(exact.item(), rel=1e-5)
+
+
+def expect_dense_of_the_product(objective, shapes):
+    """Compare the loss of factors, and its gradients, with the dense loss of their product."""
+    for count, width in shapes:
+        generator = torch.Generator().manual_seed(count)
+        # A shared mean: with independent vectors the gradient off the diagonal hardly counts.
+        draw = torch.randn(2, count, width, generator=generator, dtype=torch.float64) + 0.5
+        group = torch.randint(-3, max(count // 2, 1), (count,), generator=generator)
+        video, query = (x.requires_grad_() for x in draw.unbind())
+        expected = objective.dense(video @ query.T, group)
+        found = objective.factored(video, query, group)
+        assert found.dtype == torch.float64
+        torch.testing.assert_close(found, expected, rtol=1e-12, atol=1e-12)
+        wanted = torch.autograd.grad(expected, (video, query))
+        for g, e in zip(torch.autograd.grad(found, (video, query)), wanted, strict=True):
+            torch.testing.assert_close(g, e, rtol=1e-11, atol=1e-12)
+
+
+@pytest.mark.parametrize("backend", ["auto", "eager", "cpu"])
+@pytest.mark.parametrize("options", [{}, {"reduction": "mean"}, {"mask_identical": True}])
+def test_every_backend_is_dense_of_the_product(backend, options):
+    objective = MarginRanking(margin=0.3, backend=backend, **options)
+    shapes = ((1, 1), (2, 3), (17, 5), (33, 1), (64, 48), (67, 7))
+    expect_dense_of_the_product(objective, shapes)
+
+
+@pytest.mark.slow
+@pytest.mark.filterwarnings("ignore")  # torch's compiler warns of itself
+def test_the_compiled_backend_is_dense_of_the_product():
+    objective = MarginRanking(margin=0.3, backend="compiled", mask_identical=True)
+    try:
+        expect_dense_of_the_product(objective, [(17, 5)])
+    except RecipeError as error:
+        pytest.skip(str(error))  # there is no compiler
+
+
+def test_a_backend_that_cannot_run_is_a_fault_of_the_recipe():
+    x, group = torch.ones(3, 4), torch.arange(3)
+    with pytest.raises(RecipeError, match=r"objective\.backend: .*'triton' cannot run"):
+        MarginRanking(backend="triton").factored(x, x, group)
+
+
+def test_factors_that_do_not_fit_are_named():
+    x, group = torch.ones(3, 4), torch.arange(3)
+    with pytest.raises(VarkitError, match=r"margin_ranking: .*\(3, 4\) and query \(3, 5\)"):
+        MarginRanking().factored(x, torch.ones(3, 5), group)
 
 
 def test_one_pair_is_zero_with_a_graph():

@@ -1,0 +1,233 @@
+"""The fused operators on the CPU: a few rows of the matrix at a time, in cache.
+
+All heavy work is in torch's matrix products. What is gained over the eager form is memory, and time
+where the eager form makes many small products or many passes over a matrix that fits no cache.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from varkit_kernels.similarity_ranking.operations import (
+    Hinges,
+    Labels,
+    LogSums,
+    Mask,
+    SoftmaxGradient,
+)
+from varkit_kernels.similarity_ranking.sides import Side
+
+PIECE = 1 << 21
+"""Pairs in a piece: buffers of 8 MiB in fp32."""
+
+COLUMNS = 1024
+"""Columns of a half-precision product that is added to fp32 at a time."""
+
+
+class CpuOperations:
+    """:class:`varkit_kernels.similarity_ranking.operations.Operations` by torch's CPU kernels."""
+
+    own_diagonal = True
+
+    def pieces(self, rows: int, columns: int, *, dense: bool = False) -> list[slice]:
+        """Return row ranges of at most :data:`PIECE` pairs."""
+        step = max(16, PIECE // max(columns, 1))
+        return [slice(begin, min(begin + step, rows)) for begin in range(0, max(rows, 1), step)]
+
+    def prepare(self, side: Side) -> Side:
+        """Return the side with 1 / length of all its vectors, 0 for zero vectors."""
+        if side.is_factors:
+            return side
+        lengths = [torch.linalg.vector_norm(_wide(x), dim=-1) for x in side.vectors]
+        inverse = torch.cat(lengths, 1).reciprocal_().nan_to_num_(nan=torch.nan, posinf=0)
+        return replace(side, inverse=inverse)
+
+    def pack(self, side: Side, dtype: torch.dtype) -> Tensor:
+        """Return (B, K) factor vectors in ``dtype``."""
+        if side.is_factors:
+            return side.vectors[0].to(dtype)
+        packed = torch.empty(len(side), side.width, dtype=dtype)
+        scale = _scale(side)
+        for x, (experts, columns) in zip(side.vectors, side.spans(), strict=True):
+            into = packed[:, columns].view(x.shape)
+            torch.mul(_wide(x), scale[:, experts].unsqueeze(-1), out=into)
+        return packed
+
+    def unpack(self, side: Side, gradient: Tensor, needed: Sequence[bool]) -> list[Tensor | None]:
+        """Return the gradients of a side's tensors, given that of its factors (B, K).
+
+        For p = f x / |x|, with f = alpha w: dx = f / |x| (dp - u <u, dp>) where u = x / |x|, and
+        dw = alpha <u, dp>. dx takes the place of dp: memory that is new costs more here than
+        arithmetic does.
+        """
+        if side.is_factors:
+            return [gradient.to(side.vectors[0].dtype)]
+        inverse = _lengths(side)
+        along, scale, spans = torch.empty_like(inverse), _scale(side), side.spans()
+        vectors = [
+            gradient[:, columns].view(x.shape)
+            for x, (_, columns) in zip(side.vectors, spans, strict=True)
+        ]
+        for rows in self.pieces(len(side), len(side)):
+            for x, dx, (experts, _) in zip(side.vectors, vectors, spans, strict=True):
+                part, dp = _wide(x[rows]), dx[rows]
+                found = torch.linalg.vecdot(part, dp).mul_(inverse[rows, experts])
+                along[rows, experts] = found
+                factor = scale[rows, experts]
+                dp.mul_(factor.unsqueeze(-1))
+                found = found * factor * inverse[rows, experts]
+                dp.addcmul_(part, found.unsqueeze(-1), value=-1)
+        weights = [
+            (along[:, experts] * alpha).to(w.dtype)
+            for w, alpha, (experts, _) in zip(side.weights, side.alpha, spans, strict=False)
+        ]
+        like = [dx.to(x.dtype) for x, dx in zip(side.vectors, vectors, strict=True)]
+        return [g if need else None for g, need in zip(like + weights, needed, strict=True)]
+
+    def positives(self, video: Tensor, query: Tensor, columns: int) -> Tensor:
+        """Return (M,) inner products of the rows of two (M, K)."""
+        found: Tensor = torch.linalg.vecdot(_wide(video), _wide(query))
+        return found
+
+    def hinge(
+        self, video: Tensor, query: Tensor, labels: Labels, margin: float, *, save: bool
+    ) -> Hinges:
+        """Return the hinges of (M, K) videos against (N, K) queries."""
+        similarity = _wide(video @ query.T)
+        video_positive, query_positive = labels.video_positive, labels.query_positive
+        if video_positive is None or query_positive is None:
+            video_positive = query_positive = similarity.diagonal().clone()
+        same = labels.video_group.unsqueeze(1) == labels.query_group
+        # clamp and != let NaN through: a NaN is a violation, and the loss is NaN.
+        to_query = similarity - (video_positive - margin).unsqueeze(1)
+        to_query.clamp_(min=0).masked_fill_(same, 0)
+        to_video = similarity.sub_(query_positive - margin)
+        to_video.clamp_(min=0).masked_fill_(same, 0)
+        loss = to_query.sum().double() + to_video.sum().double()
+        row, column = (to_query != 0).view(torch.uint8), (to_video != 0).view(torch.uint8)
+        rows = row.sum(1, dtype=torch.int32)
+        columns = column.sum(0, dtype=torch.int32)
+        return Hinges(loss, rows, columns, (_two_bits(row + column),) if save else ())
+
+    def open(self, mask: Mask, columns: int, dtype: torch.dtype) -> Tensor:
+        """Return (M, N) of 0, 1 and 2 in ``dtype``."""
+        (bits,) = mask
+        quarter = bits.shape[1]
+        opened = torch.empty(len(bits), 4 * quarter, dtype=dtype)
+        for k in range(4):
+            opened[:, k * quarter : (k + 1) * quarter] = bits >> (2 * k) & 3
+        return opened[:, :columns]
+
+    def video_gradient(
+        self, mask: Tensor, query: Tensor, own: int | None, count: Tensor, scale: Tensor
+    ) -> Tensor:
+        """Return (M, K): scale * (mask @ query - count * own query)."""
+        gradient = _wide(mask @ query)
+        if own is not None:
+            positive = _wide(query[own : own + len(mask)])
+            gradient.addcmul_(positive, count.to(gradient.dtype).unsqueeze(1), value=-1)
+        return gradient.mul_(scale)
+
+    def query_gradient(
+        self,
+        mask: Tensor,
+        video: Tensor,
+        own: int | None,
+        count: Tensor,
+        scale: Tensor,
+        into: Tensor | None,
+        columns: int,
+    ) -> Tensor:
+        """Return (N, K): into + scale * (mask.T @ video - count * own video)."""
+        factor, wide = float(scale), torch.promote_types(video.dtype, torch.float32)
+        if into is None:
+            into = torch.zeros(columns, video.shape[1], dtype=wide)
+        if video.dtype == wide:
+            into.addmm_(mask.T, video, alpha=factor)
+        else:
+            for begin in range(0, video.shape[1], COLUMNS):
+                block = slice(begin, begin + COLUMNS)
+                into[:, block].add_(mask.T @ video[:, block], alpha=factor)
+        if own is not None:
+            into[own : own + len(mask)].addcmul_(
+                _wide(video), count.to(wide).unsqueeze(1), value=-factor
+            )
+        return into
+
+    def log_sums(
+        self, video: Tensor, query: Tensor, labels: Labels, scale: Tensor, start: int
+    ) -> LogSums:
+        """Return the log-sum-exps of scale * (M, N) similarities."""
+        similarity = _wide(video @ query.T)
+        positive = similarity.diagonal(start).clone()
+        logits = similarity.mul_(scale).masked_fill_(_left_out(labels, start), -torch.inf)
+        return LogSums(logits.logsumexp(1), logits.logsumexp(0), positive)
+
+    def softmax_gradient(
+        self,
+        video: Tensor,
+        query: Tensor,
+        labels: Labels,
+        scale: Tensor,
+        start: int,
+        rows: Tensor,
+        columns: Tensor,
+    ) -> SoftmaxGradient:
+        """Return the gradient, given the log-sum-exps of the rows, (M,), and of all columns."""
+        similarity = _wide(video @ query.T)
+        logits = similarity * scale
+        gradient = (logits - rows.unsqueeze(1)).exp_()
+        gradient += logits.sub_(columns).exp_()
+        gradient.masked_fill_(_left_out(labels, start), 0)
+        own = gradient.diagonal(start)
+        own -= 2
+        diagonal = own.clone()
+        scaled = torch.linalg.vecdot(gradient, similarity).sum()
+        own.zero_()
+        return SoftmaxGradient(gradient.to(video.dtype), diagonal, scaled)
+
+
+def _wide(x: Tensor) -> Tensor:
+    return x.to(torch.promote_types(x.dtype, torch.float32))
+
+
+def _lengths(side: Side) -> Tensor:
+    """Return (B, sum of E) 1 / length of a prepared side's vectors."""
+    if side.inverse is None:
+        raise AssertionError("a side is prepared before it is packed")
+    return side.inverse
+
+
+def _scale(side: Side) -> Tensor:
+    """Return (B, sum of E), what a side's vectors are multiplied by: alpha w / |x|."""
+    inverse = _lengths(side)
+    if not side.alpha:
+        return inverse
+    if not side.weights:
+        experts = [x.shape[1] for x in side.vectors]
+        alpha = inverse.new_tensor(side.alpha)
+        return inverse * alpha.repeat_interleave(torch.tensor(experts))
+    factors = [_wide(w) * a for w, a in zip(side.weights, side.alpha, strict=True)]
+    return inverse * torch.cat(factors, 1)
+
+
+def _left_out(labels: Labels, start: int) -> Tensor:
+    """Return (M, N) bool: the pairs of one group, but for each row's own."""
+    same = labels.video_group.unsqueeze(1) == labels.query_group
+    same.diagonal(start).fill_(False)
+    return same
+
+
+def _two_bits(codes: Tensor) -> Tensor:
+    """Pack (M, N) of 0, 1 and 2 into (M, ceil(N / 4)) bytes, a quarter of the columns each."""
+    quarter = -(-codes.shape[1] // 4)
+    codes = F.pad(codes, (0, 4 * quarter - codes.shape[1]))
+    packed = codes[:, :quarter].clone()
+    for k in range(1, 4):
+        packed |= codes[:, k * quarter : (k + 1) * quarter] << (2 * k)
+    return packed

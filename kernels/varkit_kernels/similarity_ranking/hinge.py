@@ -1,0 +1,102 @@
+"""The ranking loss as one autograd function over any fused backend."""
+
+from __future__ import annotations
+
+from itertools import chain
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from varkit_kernels.device import on_device
+from varkit_kernels.similarity_ranking import blocks
+from varkit_kernels.similarity_ranking.once import differentiable_once
+from varkit_kernels.similarity_ranking.operations import Labels
+from varkit_kernels.similarity_ranking.task import Task, packed_rows, regroup, unpacked
+
+
+class RankingLoss(torch.autograd.Function):
+    """One product in the forward pass, and one a side in the backward pass."""
+
+    @staticmethod
+    def forward(
+        ctx: Any, task: Task, margin: float, divisor: Tensor | int, *tensors: Tensor
+    ) -> Tensor:
+        """Return the () loss of the tensors of both sides, in at least fp32.
+
+        Args:
+            ctx: autograd's.
+            task: what they are.
+            margin: Delta.
+            divisor: what the sum of the hinges is divided by (:func:`terms`).
+            tensors: of the videos, then of the queries.
+        """
+        operations = task.operations
+        with on_device(task.group.device):
+            video, query = map(operations.prepare, task.sides(tensors))
+            pieces = operations.pieces(len(video), len(query))
+            packed = operations.pack(query, task.dtype)
+            kept = operations.pack(video, task.dtype) if len(pieces) == 1 else None
+            pack = packed_rows(operations, video, task.dtype, kept)
+            positive = None
+            if len(pieces) > 1 or not operations.own_diagonal:
+                found = [operations.positives(pack(r), packed[r], len(query)) for r in pieces]
+                positive = torch.cat(found)
+            labels = Labels(task.group, task.group, positive, positive)
+            save = any(ctx.needs_input_grad)
+            block = blocks.forward(operations, pack, packed, labels, margin, save=save)
+        ctx.task, ctx.divisor, ctx.pieces = task, divisor, len(pieces)
+        ctx.save_for_backward(
+            kept,
+            None if kept is None else packed,
+            video.inverse,
+            query.inverse,
+            block.rows + block.columns,
+            *tensors,
+            *chain.from_iterable(block.masks),
+        )
+        return (block.loss / divisor).to(torch.promote_types(task.dtype, torch.float32))
+
+    @staticmethod
+    @differentiable_once
+    def backward(ctx: Any, incoming: Tensor) -> tuple[Tensor | None, ...]:
+        """Return the gradients of the tensors that need one."""
+        task, operations = ctx.task, ctx.task.operations
+        kept, packed, *inverse, counts = ctx.saved_tensors[:5]
+        split = len(ctx.needs_input_grad) - 3
+        video, query = task.sides(ctx.saved_tensors[5 : 5 + split], inverse)
+        masks = regroup(ctx.saved_tensors[5 + split :], ctx.pieces)
+        split = 3 + len(video.tensors)
+        need_video, need_query = ctx.needs_input_grad[3:split], ctx.needs_input_grad[split:]
+        with on_device(incoming.device):
+            if packed is None:
+                packed = operations.pack(query, task.dtype)
+            pack = packed_rows(operations, video, task.dtype, kept)
+            dvideo, dquery = blocks.backward(
+                operations,
+                masks,
+                pack,
+                packed,
+                0,
+                counts,
+                incoming / ctx.divisor,
+                need_video=any(need_video),
+                need_query=any(need_query),
+            )
+        return (
+            *(None, None, None),
+            *unpacked(operations, video, dvideo, need_video),
+            *unpacked(operations, query, dquery, need_query),
+        )
+
+
+def terms(group: Tensor, reduction: str) -> Tensor | int:
+    """Return what the sum of the hinges is divided by, at least 1.
+
+    ``paper``: B, as in ALAN's Eq. 6. ``mean``: the number of hinges, two for each pair of rows that
+    are negatives of one another.
+    """
+    if reduction == "paper":
+        return max(len(group), 1)
+    sizes: Tensor = torch.unique(group, return_counts=True)[1]
+    return (2 * (len(group) ** 2 - sizes.square().sum())).clamp(min=1)

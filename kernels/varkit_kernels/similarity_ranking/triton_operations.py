@@ -1,0 +1,372 @@
+"""The fused operators on a GPU: what launches the kernels, and with which sizes."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+import torch
+import triton
+from torch import Tensor
+from torch.nn import functional as F
+
+from varkit_kernels.similarity_ranking.operations import (
+    Hinges,
+    Labels,
+    LogSums,
+    Mask,
+    SoftmaxGradient,
+)
+from varkit_kernels.similarity_ranking.sides import Side
+from varkit_kernels.similarity_ranking.triton_hinge import hinge_kernel, positives_kernel
+from varkit_kernels.similarity_ranking.triton_mask_product import mask_product_kernel
+from varkit_kernels.similarity_ranking.triton_pack import pack_kernel, unpack_kernel
+from varkit_kernels.similarity_ranking.triton_ranks import rank_counts_kernel
+from varkit_kernels.similarity_ranking.triton_sizes import (
+    GROUP,
+    pack_blocks,
+    precision_of,
+    product_blocks,
+    sizes_of,
+    softmax_sizes,
+    tile_options,
+    upcast,
+)
+from varkit_kernels.similarity_ranking.triton_softmax import (
+    log_sums_kernel,
+    softmax_gradient_kernel,
+)
+
+DTYPES = (torch.float32, torch.bfloat16, torch.float16)
+
+PADDING = 64
+"""What K is a multiple of."""
+
+DENSE = 1 << 26
+"""Pairs of InfoNCE's gradient that exist at one time."""
+
+
+class TritonOperations:
+    """:class:`varkit_kernels.similarity_ranking.operations.Operations` by Triton kernels."""
+
+    own_diagonal = False
+
+    def pieces(self, rows: int, columns: int, *, dense: bool = False) -> list[slice]:
+        """Return all rows as one piece, unless the matrix is written."""
+        step = max(1, DENSE // max(columns, 1) if dense else rows)
+        return [slice(begin, min(begin + step, rows)) for begin in range(0, max(rows, 1), step)]
+
+    def prepare(self, side: Side) -> Side:
+        """Return the side as it is: the kernels compute lengths where they read the vectors."""
+        return side
+
+    def pack(self, side: Side, dtype: torch.dtype) -> Tensor:
+        """Return (B, K) factor vectors in ``dtype``, K padded with zeros to a multiple of 64."""
+        rows, width = len(side), side.width
+        padding = -width % PADDING
+        if side.is_factors:
+            return F.pad(side.vectors[0].to(dtype), (0, padding)).contiguous()
+        packed = torch.empty(rows, width + padding, dtype=dtype, device=side.vectors[0].device)
+        packed[:, width:] = 0
+        for a, (x, (_, columns)) in enumerate(zip(side.vectors, side.spans(), strict=True)):
+            x, weight = _last_contiguous(x), side.weights[a] if side.weights else None
+            block_rows, block_d = pack_blocks(x.shape[2])
+            if rows:
+                pack_kernel[triton.cdiv(rows, block_rows), x.shape[1]](
+                    x,
+                    weight,
+                    packed[:, columns],
+                    rows,
+                    x.shape[2],
+                    packed.shape[1],
+                    *x.stride()[:2],
+                    *(weight.stride() if weight is not None else (0, 0)),
+                    side.alpha[a] if side.alpha else 1.0,
+                    WEIGHTED=weight is not None,
+                    ROWS=block_rows,
+                    BLOCK_D=block_d,
+                    num_warps=4,
+                )
+        return packed
+
+    def unpack(self, side: Side, gradient: Tensor, needed: Sequence[bool]) -> list[Tensor | None]:
+        """Return the gradients of a side's tensors, given that of its factors (B, K)."""
+        rows = len(side)
+        if side.is_factors:
+            return [gradient[:, : side.width].to(side.vectors[0].dtype)]
+        into = [
+            torch.empty_like(x, memory_format=torch.contiguous_format) if need else None
+            for x, need in zip(side.tensors, needed, strict=True)
+        ]
+        for a, (x, (_, columns)) in enumerate(zip(side.vectors, side.spans(), strict=True)):
+            weight = side.weights[a] if side.weights else None
+            dx, dweight = into[a], into[len(side.vectors) + a] if side.weights else None
+            if rows == 0 or (dx is None and dweight is None):
+                continue
+            x = _last_contiguous(x)
+            block_rows, block_d = pack_blocks(x.shape[2])
+            unpack_kernel[triton.cdiv(rows, block_rows), x.shape[1]](
+                gradient[:, columns],
+                x,
+                weight,
+                dx,
+                dweight,
+                rows,
+                *x.shape[1:],
+                gradient.shape[1],
+                *x.stride()[:2],
+                *(weight.stride() if weight is not None else (0, 0)),
+                side.alpha[a] if side.alpha else 1.0,
+                WEIGHTED=weight is not None,
+                NEED_X=dx is not None,
+                NEED_WEIGHT=dweight is not None,
+                ROWS=block_rows,
+                BLOCK_D=block_d,
+                num_warps=4,
+            )
+        return into
+
+    def positives(self, video: Tensor, query: Tensor, columns: int) -> Tensor:
+        """Return (M,) inner products of the rows of two (M, K), by the tile of the matrix."""
+        rows, width = video.shape
+        found = torch.empty(rows, dtype=torch.float32, device=video.device)
+        if rows:
+            size = sizes_of(rows, columns, video)
+            positives_kernel[(triton.cdiv(rows, size.tile),)](
+                video, query, found, rows, width, **tile_options(video, size)
+            )
+        return found
+
+    def hinge(
+        self, video: Tensor, query: Tensor, labels: Labels, margin: float, *, save: bool
+    ) -> Hinges:
+        """Return the hinges of (M, K) videos against (N, K) queries."""
+        (m, k), n, device = video.shape, len(query), video.device
+        size = sizes_of(m, n, video)
+        down, across = triton.cdiv(m, size.tile), triton.cdiv(n, size.tile)
+        loss = torch.empty(down * across, dtype=torch.float32, device=device)
+        rows = torch.zeros(m, dtype=torch.int32, device=device)
+        columns = torch.zeros(n, dtype=torch.int32, device=device)
+        bits = hit = None
+        if save:
+            bits = torch.empty(
+                down * size.tile, across * size.tile // 4, dtype=torch.uint8, device=device
+            )
+            hit = torch.empty(down, across, dtype=torch.uint8, device=device)
+        if down * across:
+            hinge_kernel[(down * across,)](
+                video,
+                query,
+                labels.video_positive,
+                labels.query_positive,
+                labels.video_group,
+                labels.query_group,
+                loss,
+                rows,
+                columns,
+                bits,
+                hit,
+                m,
+                n,
+                k,
+                0 if bits is None else bits.shape[1],
+                margin,
+                SAVE=save,
+                GROUP=GROUP,
+                **tile_options(video, size),
+            )
+        mask: Mask = ()
+        if bits is not None and hit is not None:
+            mask = (bits, *_tiles_with_hits(hit), *_tiles_with_hits(hit.T))
+        return Hinges(loss.sum(dtype=torch.float64), rows, columns, mask)
+
+    def open(self, mask: Mask, columns: int, dtype: torch.dtype) -> Mask:
+        """Return the mask as it is: the product reads the bits.
+
+        They are (tiles down * tile, tiles across * tile / 4) uint8; then, for the rows and for the
+        columns of tiles, which tiles have a violation, and how many these are.
+        """
+        return mask
+
+    def video_gradient(
+        self, mask: Mask, query: Tensor, own: int | None, count: Tensor, scale: Tensor
+    ) -> Tensor:
+        """Return (M, K): scale * (mask @ query - count * own query)."""
+        return _mask_product(mask, False, query, query, own, count, scale)
+
+    def query_gradient(
+        self,
+        mask: Mask,
+        video: Tensor,
+        own: int | None,
+        count: Tensor,
+        scale: Tensor,
+        into: Tensor | None,
+        columns: int,
+    ) -> Tensor:
+        """Return (N, K): into + scale * (mask.T @ video - count * own video)."""
+        if own is not None:  # counts of the columns, which may be more than the rows
+            count = F.pad(count, (own, columns - own - len(count)))
+            own = -own
+        found = _mask_product(mask, True, video, video, own, count, scale, rows=columns)
+        return found if into is None else into + found
+
+    def log_sums(
+        self, video: Tensor, query: Tensor, labels: Labels, scale: Tensor, start: int
+    ) -> LogSums:
+        """Return the log-sum-exps of scale * (M, N) similarities."""
+        (m, k), n, device = video.shape, len(query), video.device
+        size = sizes_of(m, n, video)
+        down, across = triton.cdiv(m, size.tile), triton.cdiv(n, size.tile)
+        rows = torch.empty(across, m, dtype=torch.float32, device=device)
+        columns = torch.empty(down, n, dtype=torch.float32, device=device)
+        positive = torch.empty(m, dtype=torch.float32, device=device)
+        if down * across:
+            log_sums_kernel[(down * across,)](
+                video,
+                query,
+                labels.video_group,
+                labels.query_group,
+                scale,
+                rows,
+                columns,
+                positive,
+                m,
+                n,
+                k,
+                start,
+                GROUP=GROUP,
+                **tile_options(video, size),
+            )
+        return LogSums(rows.logsumexp(0), columns.logsumexp(0), positive)
+
+    def softmax_gradient(
+        self,
+        video: Tensor,
+        query: Tensor,
+        labels: Labels,
+        scale: Tensor,
+        start: int,
+        rows: Tensor,
+        columns: Tensor,
+    ) -> SoftmaxGradient:
+        """Return the gradient, given the log-sum-exps of the rows, (M,), and of all columns."""
+        (m, k), n, device = video.shape, len(query), video.device
+        size = softmax_sizes(sizes_of(m, n, video))
+        down, across = triton.cdiv(m, size.tile), triton.cdiv(n, size.tile)
+        matrix = torch.empty(m, n, dtype=video.dtype, device=device)
+        diagonal = torch.empty(m, dtype=torch.float32, device=device)
+        of_scale = torch.empty(down * across, dtype=torch.float32, device=device)
+        if down * across:
+            softmax_gradient_kernel[(down * across,)](
+                video,
+                query,
+                labels.video_group,
+                labels.query_group,
+                scale,
+                rows,
+                columns,
+                matrix,
+                diagonal,
+                of_scale,
+                m,
+                n,
+                k,
+                start,
+                GROUP=GROUP,
+                **tile_options(video, size),
+            )
+        return SoftmaxGradient(matrix, diagonal, of_scale.sum(dtype=torch.float64))
+
+    def rank_counts(
+        self, video: Tensor, query: Tensor, owner: Tensor, right: Tensor, best: Tensor
+    ) -> tuple[Tensor, ...]:
+        """Count the wrong pairs above and equal to the right ones.
+
+        Args:
+            video: (V, K) packed.
+            query: (Q, K) packed.
+            owner: (Q,) int64, each query's own video.
+            right: (Q,) the score of each query with its own video, from :meth:`positives`.
+            best: (V,) the best score of each video's own queries.
+
+        Returns:
+            int64: (Q,) above, (Q,) equal, (V,) above, (V,) equal.
+        """
+        (m, k), n, device = video.shape, len(query), video.device
+        size = sizes_of(m, n, video)
+        tiles = triton.cdiv(m, size.tile) * triton.cdiv(n, size.tile)
+        counts = [torch.zeros(c, dtype=torch.int32, device=device) for c in (n, n, m, m)]
+        if tiles:
+            rank_counts_kernel[(tiles,)](
+                video,
+                query,
+                owner,
+                right,
+                best,
+                *counts,
+                m,
+                n,
+                k,
+                GROUP=GROUP,
+                **tile_options(video, size),
+            )
+        return tuple(count.long() for count in counts)
+
+
+def _mask_product(
+    mask: Mask,
+    transposed: bool,
+    factors: Tensor,
+    own: Tensor,
+    own_shift: int | None,
+    count: Tensor,
+    scale: Tensor,
+    rows: int | None = None,
+) -> Tensor:
+    bits, tiles, number = mask[0], *(mask[3:5] if transposed else mask[1:3])
+    rows, (others, width) = len(count) if rows is None else rows, factors.shape
+    # float16 would lose gradients below 6e-8, and they shrink with B.
+    dtype = torch.float32 if factors.dtype == torch.float16 else factors.dtype
+    out = torch.empty(rows, width, dtype=dtype, device=factors.device)
+    # The tile of the forward pass, even if torch's matmul precision was changed since.
+    size = replace(sizes_of(rows, others, factors), tile=len(bits) // max(len(mask[2]), 1))
+    blocks = product_blocks(size, width, factors.dtype)
+    if rows:
+        mask_product_kernel[(triton.cdiv(rows, size.tile) * (width // blocks["BLOCK_K"]),)](
+            bits,
+            factors,
+            own,
+            count,
+            tiles,
+            number,
+            scale.to(torch.float32),
+            out,
+            rows,
+            others,
+            width,
+            len(own),
+            0 if own_shift is None else own_shift,
+            bits.shape[1],
+            TRANSPOSED=transposed,
+            HAS_OWN=own_shift is not None,
+            TILE=size.tile,
+            **blocks,
+            GROUP=GROUP,
+            PRECISION=precision_of(factors.dtype),
+            UPCAST=upcast(factors.dtype),
+            num_warps=size.warps,
+            num_stages=size.stages,
+        )
+    return out
+
+
+def _tiles_with_hits(hit: Tensor) -> tuple[Tensor, Tensor]:
+    """Return each row's columns, those with a hit first, in order; and how many these are."""
+    hit = hit.contiguous()  # argsort keeps strides, and the kernel reads rows
+    order = torch.argsort(hit, dim=1, descending=True, stable=True)
+    return order.to(torch.int32), hit.sum(1, dtype=torch.int32)
+
+
+def _last_contiguous(x: Tensor) -> Tensor:
+    return x if x.stride(-1) == 1 else x.contiguous()

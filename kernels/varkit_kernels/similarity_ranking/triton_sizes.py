@@ -1,0 +1,111 @@
+"""How the matrix is cut into tiles: fixed sizes that need no tuning, and none was done."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import Any
+
+import torch
+import triton
+from torch import Tensor
+
+from varkit_kernels.similarity_ranking.triton_tile import similarity_tile
+
+INTERPRETED = not isinstance(similarity_tile, triton.JITFunction)
+"""Whether TRITON_INTERPRET=1 stood when triton was imported: kernels then run on the CPU."""
+
+GROUP = 8
+"""Rows of tiles that run together, to share the cache."""
+
+
+@dataclass(frozen=True)
+class Sizes:
+    """How a product is cut up; what compiles without spills is tested ahead of time.
+
+    Attributes:
+        tile: rows and columns of a tile.
+        block_k: columns of the factors read at a time.
+        warps: in a program.
+        stages: of loads under way.
+    """
+
+    tile: int
+    block_k: int
+    warps: int
+    stages: int
+
+
+def sizes(
+    rows: int, columns: int, width: int, dtype: torch.dtype, shared: int, precision: str
+) -> Sizes:
+    """Return how to cut up a (rows, width) @ (width, columns) product.
+
+    Args:
+        rows: M.
+        columns: N.
+        width: K, a multiple of 64.
+        dtype: of the factors.
+        shared: bytes of shared memory that a program may have.
+        precision: from :func:`precision_of`.
+    """
+    half = dtype != torch.float32
+    if INTERPRETED:
+        return Sizes(32, 64, 4, 1)
+    if precision == "ieee" and not half:  # no tensor cores: a tile lives in registers
+        return Sizes(64, 32, 8, 3)
+    if rows * columns <= 512 * 512:
+        return Sizes(32, 128 if half and width % 128 == 0 else 64, 4, 4 if half else 3)
+    return Sizes(128, 64 if half else 32, 8, 4 if shared >= 160 << 10 else 3)
+
+
+def softmax_sizes(size: Sizes) -> Sizes:
+    """Return the sizes of InfoNCE's gradient, which holds more numbers a pair than a hinge."""
+    return replace(size, tile=64, warps=4) if size.tile == 128 else size
+
+
+def product_blocks(size: Sizes, width: int, dtype: torch.dtype) -> dict[str, int]:
+    """Return what a step of the product with a mask reads: BLOCK_C rows of BLOCK_K columns."""
+    wide = size.tile == 128 and width % 128 == 0
+    return {
+        "BLOCK_C": min(size.tile, 32 if dtype == torch.float32 else 64),
+        "BLOCK_K": 128 if wide else 64,
+    }
+
+
+def pack_blocks(width: int) -> tuple[int, int]:
+    """Return how many rows and columns a program of the packing kernels holds."""
+    block = min(max(64, triton.next_power_of_2(width)), 2048)
+    return (32 if INTERPRETED else max(1, 4096 // block)), block
+
+
+def precision_of(dtype: torch.dtype) -> str:
+    """Return how float32 is multiplied: as torch's own products are (``allow_tf32``)."""
+    tf32 = torch.get_float32_matmul_precision() != "highest"
+    return "tf32" if dtype == torch.float32 and tf32 else "ieee"
+
+
+def sizes_of(rows: int, columns: int, factors: Tensor) -> Sizes:
+    """Return how to cut up (M, N), given either side's (., K) packed factors."""
+    shared = 0
+    if factors.is_cuda:
+        properties: Any = torch.cuda.get_device_properties(factors.device)
+        shared = properties.shared_memory_per_block_optin
+    dtype = factors.dtype
+    return sizes(rows, columns, factors.shape[1], dtype, shared, precision_of(dtype))
+
+
+def tile_options(video: Tensor, size: Sizes) -> dict[str, Any]:
+    """Return what every kernel over the matrix is launched with."""
+    return {
+        "TILE": size.tile,
+        "BLOCK_K": size.block_k,
+        "PRECISION": precision_of(video.dtype),
+        "UPCAST": upcast(video.dtype),
+        "num_warps": size.warps,
+        "num_stages": size.stages,
+    }
+
+
+def upcast(dtype: torch.dtype) -> bool:
+    """Return whether a kernel must widen what it multiplies: interpreted bfloat16 is wrong."""
+    return INTERPRETED and dtype == torch.bfloat16
