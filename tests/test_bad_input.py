@@ -161,8 +161,9 @@ def test_a_bad_feature_file_is_named_with_its_video(recipe, content, said):
         np.save(file, content, allow_pickle=True)
     else:
         file.write_bytes(file.read_bytes()[:-8] if content == "truncated" else content)
-    message = failed(run(recipe))
-    assert f"video 'train2', stream 'object': {file} {said}" in message
+    result = run(recipe)
+    assert f"video 'train2', stream 'object': {file} {said}" in failed(result)
+    assert hint(result) == f"varkit data verify {recipe}"
 
 
 def test_a_missing_feature_file_is_found_before_anything_runs(recipe):
@@ -171,6 +172,15 @@ def test_a_missing_feature_file_is_found_before_anything_runs(recipe):
     assert "data has 1 fault" in failed(result)
     assert "video 'train2': there is no file" in result.stderr
     assert not (recipe.parent.parent / "runs").exists()
+
+
+def test_a_bad_annotation_is_found_before_anything_is_trained(recipe):
+    manifest = recipe.parent / "manifest.csv"
+    head, *rows = manifest.read_text().splitlines()
+    wrong = [f"{head},anomaly", *(f"{row},{'900-950' * row.startswith('test1,')}" for row in rows)]
+    manifest.write_text("\n".join(wrong))
+    assert "video 'test1': most of the anomaly at 900.0-950.0 s" in failed(run(recipe))
+    assert not [*(recipe.parent.parent / "runs").rglob("*.safetensors")], "nothing was trained"
 
 
 def test_nan_in_the_middle_of_a_training_keeps_what_was_done(recipe):

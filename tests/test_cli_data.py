@@ -22,7 +22,6 @@ from varkit_benchmarks.folder import Folder
 class Printed(Folder):
     '''A folder whose figures were printed somewhere.'''
 
-    simulated = True
     published = {
         "videos": (6, "Table 1"),
         "seconds.mean": (11.3, "Table 1"),
@@ -177,7 +176,7 @@ def test_wrong_overrides_of_a_recipe_are_said_by_strict_too(recipe):
 def test_stats_stand_beside_published_figures(recipe, tmp_path):
     result = call("data", "stats", recipe, "--out", tmp_path / "figures")
     assert result.exit_code == 0, result.output
-    assert result.stdout.startswith("data (simulated data)")
+    assert result.stdout.splitlines()[0].strip() == "data"
     lines = {tuple(line.split()[:4]) for line in result.stdout.splitlines()}
     assert ("videos", "6", "4", "2") in lines
     assert ("videos", "6", "6", "equal") in lines
@@ -186,7 +185,9 @@ def test_stats_stand_beside_published_figures(recipe, tmp_path):
     assert "DIFFERS by -0.05" in result.stdout
     assert ("characters.mean", "22.4", "not", "in") in lines
     told = json.loads((tmp_path / "figures" / "stats.json").read_text())
-    assert told["simulated"] is True
+    assert told["simulated"] is False
+    assert told["figures"].keys() >= {"vocabulary.unseen", "videos.test"}
+    assert any(line.startswith("vocabulary.unseen ") for line in result.stdout.splitlines())
     printed = json.loads(call("data", "stats", recipe, "--json").stdout)
     assert printed["figures"] == told["figures"]
     assert printed["published"][0] == {
@@ -301,6 +302,8 @@ def test_a_guide_that_needs_what_was_not_given_gives_way_to_the_documentation(ca
 
     print_guide(Target("picky", Picky, {}, ("picky: root: is required",), {}))
     assert capsys.readouterr().out == "Somebody's data.\n\nto give: picky: root: is required\n"
+    with pytest.raises(TypeError):
+        print_guide(Target("picky", Picky, {}, (), {}))
 
 
 def test_names_are_no_markup(folder):
@@ -313,3 +316,11 @@ def test_names_are_no_markup(folder):
     assert result.stdout.startswith("[red]n[/red]")
     assert "[red]x[/red]" in result.stdout
     assert "[bold]x" in call("data", "show", "folder", "v0", *options[1:]).stdout
+
+
+def test_simulated_data_are_called_simulated(tmp_path):
+    options = ("simulated", "size=small", "videos=8", f"root={tmp_path}")
+    for verb in ("verify", "stats"):
+        result = call("data", verb, *options)
+        assert result.stdout.startswith("simulated-ucf (simulated data)"), result.output
+        assert json.loads(call("data", verb, *options, "--json").stdout)["simulated"] is True

@@ -396,13 +396,18 @@ def test_unknown_names_are_errors(tmp_path):
 
 def test_an_anomaly_behind_the_end_is_an_error_and_a_short_one_counts(tmp_path):
     make(tmp_path, label=1, anomaly="100-120")
-    with pytest.raises(DataError, match=r"v0.: most of the anomaly at 100.0-120.0 s lies behind"):
+    with pytest.raises(DataError, match=r"at 100.0-120.0 s lies behind the end of .* at 2.7 s"):
         opened(tmp_path).truth("v0")
     make(tmp_path, label=1, anomaly="0-5.4")  # of clips that end at 2.7
     with pytest.raises(DataError, match="most of the anomaly"):
         opened(tmp_path).truth("v0")
     make(tmp_path, label=1, anomaly="0-5.3")
     assert opened(tmp_path).truth("v0").all()
+    make(tmp_path, label=1, anomaly="2-4")
+    with pytest.raises(DataError, match="most of the anomaly"):
+        opened(tmp_path).truth("v0")
+    make(tmp_path, label=1, anomaly="2-3.3")
+    assert opened(tmp_path).truth("v0").tolist() == [False] * 4 + [True]
     make(tmp_path, label=1, anomaly="0.6-0.7")
     assert opened(tmp_path).truth("v0").tolist() == [False, True, False, False, False]
 
@@ -417,6 +422,32 @@ def test_the_fingerprint_changes_with_manifest_options_and_features(tmp_path):
     assert second != first
     make(tmp_path, caption="another")
     assert opened(tmp_path).fingerprint() not in (first, second)
+
+
+def test_the_fingerprint_stays_where_the_folder_moves(tmp_path):
+    (tmp_path / "a").mkdir()
+    make(tmp_path / "a")
+    first = opened(tmp_path / "a").fingerprint()
+    (tmp_path / "a").rename(tmp_path / "b")
+    assert opened(tmp_path / "b").fingerprint() == first
+
+
+def test_a_long_list_of_faults_is_cut(tmp_path):
+    make(tmp_path, videos=22)
+    for count, end in ((20, "20.flow.npy"), (21, "... and 1 more")):
+        for i in range(1, count + 1):
+            (tmp_path / f"{i}.flow.npy").unlink(missing_ok=True)
+        with pytest.raises(DataError) as caught:
+            opened(tmp_path)
+        assert str(caught.value).endswith(end)
+
+
+def test_where_nothing_can_be_read_the_first_video_is_named(tmp_path):
+    make(tmp_path)
+    for i in range(4):
+        (tmp_path / f"{i}.rgb.npy").write_bytes(b"none")
+    with pytest.raises(DataError, match=r"^video 'v0', stream 'object': .*0\.rgb\.npy does not"):
+        opened(tmp_path)
 
 
 def test_very_short_and_very_long_videos_are_evaluated(tmp_path):
