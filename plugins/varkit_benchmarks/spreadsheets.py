@@ -76,13 +76,11 @@ def _sheets(path: Path) -> dict[str, _Cells]:
         raise DataError(why)
     try:
         _look_before(path)
-        with warnings.catch_warnings():
+        # Opened here, since openpyxl leaves a file open that it fails on.
+        with path.open("rb") as file, warnings.catch_warnings():
             warnings.simplefilter("ignore")  # of styles and the like
-            book = openpyxl.load_workbook(path, read_only=True, data_only=True)
-            try:
-                return {sheet.title: _rows(sheet) for sheet in book.worksheets}
-            finally:
-                book.close()
+            book = openpyxl.load_workbook(file, read_only=True, data_only=True)
+            return {sheet.title: _rows(sheet) for sheet in book.worksheets}
     except DataError:
         raise
     except OSError as error:
