@@ -28,6 +28,8 @@ from varkit.signals import stop_request
 
 HEARTBEAT = 30.0
 """Seconds between lines of progress where there is no terminal to draw a bar on."""
+LARGE_BATCH = 64 * 2**20
+"""Bytes; the benchmarks' own features make larger ones."""
 
 
 def prepare(device: str, threads: int | None) -> tuple[torch.device, int]:
@@ -45,12 +47,18 @@ def prepare(device: str, threads: int | None) -> tuple[torch.device, int]:
         raise VarkitError(
             f"--device {device}: {str(error).splitlines()[0]}", hint="try --device cpu"
         ) from error
-    return_freed_memory()
     count = threads or usable_cores()
     torch.set_num_threads(count)
     # Tokenizers warn when a process that used them forks, as one that reads features does.
     os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
     return chosen, count
+
+
+def _make_room(recipe: Recipe, dataset: Dataset) -> None:
+    """Hold no more memory than is in use where batches are large; it costs time, so only there."""
+    numbers = recipe.train.batch_size * recipe.train.max_clips * sum(dataset.widths.values())
+    if 4 * numbers > LARGE_BATCH:
+        return_freed_memory()
 
 
 def announce(recipe: Recipe, device: torch.device, threads: int) -> None:
@@ -74,6 +82,7 @@ def announce(recipe: Recipe, device: torch.device, threads: int) -> None:
 
 def finish(run: Run, dataset: Dataset, device: torch.device, *, as_json: bool) -> None:
     """Train and measure what is left of a run, and show its results."""
+    _make_room(run.recipe, dataset)
     first = distributed.rank() == 0
     train, select = training_parts(run, dataset)
     simulated = " (simulated data)" if dataset.simulated else ""
