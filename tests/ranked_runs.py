@@ -4,7 +4,7 @@ import json
 
 import numpy as np
 
-from varkit.rankings import RankRow, write_ranks
+from varkit.measuring.rankings import RankRow, write_ranks
 
 RECALLS = (1, 5, 10)
 WAYS = ("query_to_video", "video_to_query")

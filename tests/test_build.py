@@ -74,7 +74,7 @@ def test_alignments_that_all_weigh_nothing_are_refused(path):
 
 
 def test_an_encoder_of_the_wrong_input_is_refused(path, tmp_path):
-    from varkit_alan.tiny_language import write_tiny_language
+    from varkit.blocks.tiny_language import write_tiny_language
 
     folder = write_tiny_language(tmp_path)
     with pytest.raises(RecipeError, match="reads captions, but query inputs of"):

@@ -26,7 +26,7 @@ from varkit.comparison.statistics import (
     randomisation_test,
 )
 from varkit.errors import RunError
-from varkit.rankings import read_ranks, write_ranks
+from varkit.measuring.rankings import read_ranks, write_ranks
 
 SUM = FIGURES.index("SumR")
 

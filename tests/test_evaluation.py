@@ -8,11 +8,11 @@ import torch
 
 from tests.reference import retrieval_metrics as reference
 from tests.tiny_retrieval import WORDS, Pool, Tiny, make_model
-from varkit.detection import DETECTION, Curve, detection
 from varkit.errors import DataError, VarkitError
-from varkit.evaluation import evaluate
-from varkit.examples import examples
-from varkit.metrics import DIRECTIONS, FIGURES, figure
+from varkit.measuring.detection import DETECTION, Curve, detection
+from varkit.measuring.evaluation import evaluate
+from varkit.measuring.examples import examples
+from varkit.measuring.metrics import DIRECTIONS, FIGURES, figure
 from varkit.options import EvalOptions
 from varkit.types import Representation
 

@@ -13,7 +13,7 @@ from varkit_benchmarks.ucfcrime_ar import UCFCrimeAR
 
 from tests.test_ucfcrime_ar import TEST, TRAIN, faults, make, remarks
 from varkit.errors import DataError
-from varkit.verification import verify
+from varkit.examining.verification import verify
 
 
 @pytest.mark.parametrize(

@@ -11,12 +11,12 @@ from tests.reference import retrieval_metrics as reference
 from tests.tiny_retrieval import Tiny, make_model
 from tests.tiny_runs import call, make_data, only_run, run
 from varkit.errors import RunError
-from varkit.groups import group_figures
-from varkit.measurement import measure
-from varkit.metrics import DIRECTIONS, summarize
+from varkit.measuring.groups import group_figures
+from varkit.measuring.measurement import measure
+from varkit.measuring.metrics import DIRECTIONS, summarize
+from varkit.measuring.rankings import RankRow, read_ranks, write_ranks
+from varkit.measuring.trec import encode
 from varkit.options import EvalOptions
-from varkit.rankings import RankRow, read_ranks, write_ranks
-from varkit.trec import encode
 
 HOSTILE = "v 1#\t%20\u00a0\u2028_label_B1-\x00\n"
 

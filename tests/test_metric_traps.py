@@ -8,10 +8,10 @@ import pytest
 import torch
 
 from tests.tiny_captions import Captioned
-from varkit.counting import ranks_from_factors, ranks_from_similarity
 from varkit.errors import DataError
-from varkit.metrics import DIRECTIONS, summarize
-from varkit.positives import Positives, positives_of
+from varkit.measuring.counting import ranks_from_factors, ranks_from_similarity
+from varkit.measuring.metrics import DIRECTIONS, summarize
+from varkit.measuring.positives import Positives, positives_of
 
 own = Positives.own
 

@@ -10,12 +10,12 @@ from hypothesis import strategies as st
 
 from tests.reference import retrieval_metrics as reference
 from tests.tiny_captions import Captioned
-from varkit import metrics
-from varkit.counting import ranks_from_factors, ranks_from_similarity, ranks_from_tiles
-from varkit.detection import auc, average_precision
 from varkit.errors import DataError
 from varkit.interfaces import Item
-from varkit.positives import Positives, positives_of, query_group
+from varkit.measuring import metrics
+from varkit.measuring.counting import ranks_from_factors, ranks_from_similarity, ranks_from_tiles
+from varkit.measuring.detection import auc, average_precision
+from varkit.measuring.positives import Positives, positives_of, query_group
 
 own = Positives.own
 

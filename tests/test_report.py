@@ -9,16 +9,16 @@ import pytest
 import torch
 from click.testing import CliRunner
 
-from varkit import metrics
 from varkit.cli.report import report as report_command
-from varkit.counting import ranks_from_similarity
 from varkit.errors import RunError, VarkitError
-from varkit.groups import group_figures
-from varkit.positives import Positives
-from varkit.rankings import RankRow
+from varkit.measuring import metrics
+from varkit.measuring.counting import ranks_from_similarity
+from varkit.measuring.groups import group_figures
+from varkit.measuring.positives import Positives
+from varkit.measuring.rankings import RankRow
+from varkit.measuring.results import summarize_seeds
 from varkit.report import write_report
 from varkit.report.tables import groups_table, results_table
-from varkit.results import summarize_seeds
 
 HOSTILE = "<script>alert('\"$x_1$')</script> & </svg>"
 

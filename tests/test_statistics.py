@@ -14,8 +14,8 @@ from varkit_benchmarks.folder import Folder
 from varkit_benchmarks.ucfcrime_ar import UCFCrimeAR
 
 from tests.test_verification import change, make, write
-from varkit.captions import caption_length, near_duplicates, vocabulary, words
-from varkit.statistics import Published, segments, statistics
+from varkit.examining.captions import caption_length, near_duplicates, vocabulary, words
+from varkit.examining.statistics import Published, segments, statistics
 
 
 @pytest.fixture

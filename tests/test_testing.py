@@ -88,11 +88,11 @@ class Cosine:
 class Softmax(nn.Module):
     """An honest objective."""
 
-    def factored(self, video, query, group):
-        return self.dense(video @ query.T, group)
+    def factored(self, video, query, pairs):
+        return self.dense(video @ query.T, pairs)
 
-    def dense(self, similarity, group):
-        target = torch.arange(len(group))
+    def dense(self, similarity, pairs):
+        target = torch.arange(len(pairs))
         both = (similarity, similarity.T)
         return sum(nn.functional.cross_entropy(side, target) for side in both)
 
@@ -507,29 +507,29 @@ def test_alignment_faults(fault, check_name):
 
 
 class HalfFactored(Softmax):
-    def factored(self, video, query, group):
-        return super().factored(video, query, group) / 2
+    def factored(self, video, query, pairs):
+        return super().factored(video, query, pairs) / 2
 
 
 class NanAlone(Softmax):
-    def dense(self, similarity, group):
-        return super().dense(similarity, group) + 0 * similarity.std()
+    def dense(self, similarity, pairs):
+        return super().dense(similarity, pairs) + 0 * similarity.std()
 
 
 class Positional(Softmax):
-    def dense(self, similarity, group):
-        place = torch.linspace(0, 1, len(group))
-        return super().dense(similarity * place, group)
+    def dense(self, similarity, pairs):
+        place = torch.linspace(0, 1, len(pairs))
+        return super().dense(similarity * place, pairs)
 
 
 class Backwards(Softmax):
-    def dense(self, similarity, group):
-        return super().dense(-similarity, group)
+    def dense(self, similarity, pairs):
+        return super().dense(-similarity, pairs)
 
 
 class SquareRoot(Softmax):
-    def dense(self, similarity, group):
-        return super().dense(similarity, group) + similarity.abs().sqrt().sum()
+    def dense(self, similarity, pairs):
+        return super().dense(similarity, pairs) + similarity.abs().sqrt().sum()
 
 
 @pytest.mark.filterwarnings("ignore:std")

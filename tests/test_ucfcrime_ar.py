@@ -14,7 +14,7 @@ from varkit_benchmarks.colours import colour_disagreements
 from varkit_benchmarks.ucfcrime_ar import CLASSES, UCFCrimeAR, layout, split_name
 
 from varkit.errors import DataError
-from varkit.positives import query_group
+from varkit.measuring.positives import query_group
 from varkit.testing import check_dataset
 
 HEADINGS = ("Video Name", "Chinese Text", "English Text")

@@ -12,8 +12,8 @@ from varkit_benchmarks.folder import Folder
 
 from tests.tiny_runs import call, failed, make_data, run
 from varkit.errors import DataError
+from varkit.examining.verification import verify
 from varkit.interfaces import Item, Sequences
-from varkit.verification import verify
 
 STREAMS = {"object": "rgb", "motion": "flow"}
 LENGTH = 20

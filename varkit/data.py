@@ -20,7 +20,7 @@ from varkit.collate import collate_clips, segment_means
 from varkit.draws import Draws, derive_seed
 from varkit.errors import DataError, VarkitError
 from varkit.interfaces import Dataset, Item, Sequences
-from varkit.positives import query_group
+from varkit.measuring.positives import query_group
 from varkit.types import Batch, Captions, Clips
 
 Tokenize = Callable[[Sequence[str]], Captions]

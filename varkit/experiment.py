@@ -13,14 +13,14 @@ from varkit.build import build_model
 from varkit.data import carve_validation
 from varkit.draws import derive_seed
 from varkit.errors import DataError
-from varkit.examples import examples
 from varkit.files import read_json, write_json
 from varkit.interfaces import Dataset, Item
-from varkit.measurement import Which, measure
-from varkit.metrics import chance
+from varkit.measuring.examples import examples
+from varkit.measuring.measurement import Which, measure
+from varkit.measuring.metrics import chance
+from varkit.measuring.positives import positives_of
+from varkit.measuring.results import summarize_seeds
 from varkit.metrics_log import Listener
-from varkit.positives import positives_of
-from varkit.results import summarize_seeds
 from varkit.runs import Run, identity, load_trained
 from varkit.signals import StopRequest
 from varkit.training import Trainer

@@ -28,7 +28,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from varkit.draws import Draws
-from varkit.types import Batch, Captions, Clips, Representation
+from varkit.types import Batch, Captions, Clips, Pairs, Representation
 
 SUPPLIED: Mapping[str, str] = {
     "dim": "int: D, the width of every vector that alignments compare (recipe: model.dim)",
@@ -135,15 +135,15 @@ class PretextTask(Protocol):
 class Objective(Protocol):
     """The ranking loss; pair b of the batch is the positive, all others are negatives."""
 
-    def factored(self, video: Tensor, query: Tensor, group: Tensor) -> Tensor:
+    def factored(self, video: Tensor, query: Tensor, pairs: Pairs) -> Tensor:
         """Return the () loss of (B, K) factor vectors; a fused kernel slots in here."""
 
-    def dense(self, similarity: Tensor, group: Tensor) -> Tensor:
+    def dense(self, similarity: Tensor, pairs: Pairs) -> Tensor:
         """Return the () loss of a (B, B) similarity (rows videos, columns queries).
 
         Args:
             similarity: (B, B).
-            group: (B,) int64, equal where two queries are literally the same.
+            pairs: what else is known of them.
         """
 
 
@@ -203,12 +203,12 @@ class Dataset(Protocol):
 
     What its class may have, for ``varkit data``:
 
-    * a static method ``survey(**options) -> varkit.verification.Survey``: opens what can be
-      opened and lists every fault instead of raising;
+    * a static method ``survey(**options) -> varkit.examining.verification.Survey``: opens what can
+      be opened and lists every fault instead of raising;
     * a static method ``guide(**options) -> str``: where to get the data and where to put them;
       called even where some option that must be given was not;
     * ``published: Mapping[str, tuple[float, str]]``: figures of the data set that were printed,
-      by the names of :mod:`varkit.statistics`, each with where.
+      by the names of :mod:`varkit.examining.statistics`, each with where.
     """
 
     name: str
@@ -257,6 +257,7 @@ __all__ = [
     "Encoder",
     "Item",
     "Objective",
+    "Pairs",
     "PretextTask",
     "Representation",
     "Sampler",

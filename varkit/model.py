@@ -19,7 +19,7 @@ from varkit.errors import VarkitError
 from varkit.interfaces import Encoder, Objective
 from varkit.options import DetectorSettings
 from varkit.shapes import expect_shape
-from varkit.types import Batch, Representation
+from varkit.types import Batch, Pairs, Representation
 
 
 @dataclass(frozen=True)
@@ -114,7 +114,7 @@ class RetrievalModel(nn.Module):
                 losses["detector"] = detector.detach() if frozen else detector
                 weights["detector"] = settings.weight
             if not only_detector:
-                losses["align"] = self._ranking_loss(video, query, batch)
+                losses["align"] = self._ranking_loss(video, query, batch, epoch)
                 weights["align"] = 1.0
         if not only_detector:
             for name, weighted in self._pretexts.items():
@@ -131,8 +131,11 @@ class RetrievalModel(nn.Module):
         losses["total"] = torch.stack([losses[n] * weights[n] for n in weights]).sum()
         return losses
 
-    def _ranking_loss(self, video: Representation, query: Representation, batch: Batch) -> Tensor:
-        group = distributed.gather(batch.group)
+    def _ranking_loss(
+        self, video: Representation, query: Representation, batch: Batch, epoch: int
+    ) -> Tensor:
+        uniform = batch.draws.named("pairs").uniform(2).to(batch.group.device)
+        pairs = Pairs(distributed.gather(batch.group), distributed.gather(uniform), epoch)
         v, q = self.factors(video, "video"), self.factors(query, "query")
         if v is not None and q is not None:
             expect_shape(v, (len(batch), "K"), "all video factors")
@@ -141,13 +144,13 @@ class RetrievalModel(nn.Module):
         with torch.autocast(batch.label.device.type, enabled=False):
             if v is not None and q is not None:
                 v, q = distributed.gather(_at_least_fp32(v)), distributed.gather(_at_least_fp32(q))
-                return self.objective.factored(v, q, group)
+                return self.objective.factored(v, q, pairs)
             if distributed.world_size() > 1:
                 raise VarkitError(
                     "an alignment that gives no factors cannot be trained over several ranks",
                     hint="start one process, without torchrun",
                 )
-            return self.objective.dense(_at_least_fp32(self.similarity(video, query)), group)
+            return self.objective.dense(_at_least_fp32(self.similarity(video, query)), pairs)
 
     def _detector_loss(
         self, video: Representation, query: Representation, batch: Batch

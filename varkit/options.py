@@ -11,8 +11,8 @@ from typing import Annotated, Literal
 
 from annotated_types import MinLen
 
-from varkit.counting import Ties
-from varkit.positives import Rule
+from varkit.measuring.counting import Ties
+from varkit.measuring.positives import Rule
 from varkit.types import Count, Fraction, Natural, NonNegative, Positive, Rate
 
 

@@ -23,9 +23,9 @@ from varkit import checkpoint, distributed
 from varkit.data import steps_per_epoch, training_batches
 from varkit.draws import derive_seed
 from varkit.errors import RecipeError, RunError
-from varkit.evaluation import evaluate
 from varkit.files import sweep
 from varkit.interfaces import Dataset, Item
+from varkit.measuring.evaluation import evaluate
 from varkit.metrics_log import Listener, MetricsLog
 from varkit.model import RetrievalModel
 from varkit.optimisation import (

@@ -114,6 +114,26 @@ class Batch:
 
 
 @dataclass(frozen=True)
+class Pairs:
+    """What an objective may know of the B pairs it ranks, beside how similar they are.
+
+    Attributes:
+        group: (B,) int64, equal where two queries are literally the same.
+        uniform: (B, 2) float64 numbers in [0, 1), others in every epoch and a function of the
+            pair alone; for an objective that draws its negatives.
+        epoch: of the training, from 0.
+    """
+
+    group: Tensor
+    uniform: Tensor
+    epoch: int = 0
+
+    def __len__(self) -> int:
+        """Return B."""
+        return len(self.group)
+
+
+@dataclass(frozen=True)
 class Representation:
     """What an encoder makes of B videos or queries. A part that an encoder lacks stays empty.
 

@@ -20,7 +20,7 @@ from varkit.comparison.statistics import (
     interval_with_trainings,
     randomisation_test,
 )
-from varkit.metrics import RECALLS
+from varkit.measuring.metrics import RECALLS
 
 SHOWN = tuple(FIGURES.index(name) for name in ("query_to_video.R@1", "SumR"))
 

@@ -13,9 +13,9 @@ import time
 
 import torch
 
-from varkit.counting import ranks_from_factors
-from varkit.metrics import summarize
-from varkit.positives import Positives
+from varkit.measuring.counting import ranks_from_factors
+from varkit.measuring.metrics import summarize
+from varkit.measuring.positives import Positives
 
 
 def main() -> None:

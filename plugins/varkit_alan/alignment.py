@@ -6,9 +6,9 @@ from typing import ClassVar, Literal
 
 from torch import Tensor
 
+from varkit.blocks.unit import unit
 from varkit.errors import VarkitError
 from varkit.types import Representation
-from varkit_alan.unit import unit
 
 
 class WeightedCosine:

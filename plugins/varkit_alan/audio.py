@@ -8,12 +8,12 @@ from typing import Any, ClassVar, Literal
 
 from torch import nn
 
+from varkit.blocks.gated_embedding import GateNorm
+from varkit.blocks.transformer import Position, PositionTable
 from varkit.errors import VarkitError
 from varkit.interfaces import Detector, Sampler
 from varkit.types import Clips, Count, Rate, Representation
 from varkit_alan.expert_weights import GatedExperts, WeightSets, WeightsFrom
-from varkit_alan.gated_embedding import GateNorm
-from varkit_alan.transformer import Position, PositionTable
 from varkit_alan.two_stream import TwoStream
 
 
@@ -36,7 +36,7 @@ class Audio(nn.Module):
         samplers: by name; one sequence each.
         detector: makes a detector that reads so many channels; None for none.
         gate_norm: ``batch`` or ``layer``; see
-            :class:`~varkit_alan.gated_embedding.GatedEmbedding`. Not in the paper.
+            :class:`~varkit.blocks.gated_embedding.GatedEmbedding`. Not in the paper.
         weights_from: ``gated`` or ``ungated``; see
             :class:`~varkit_alan.expert_weights.GatedExperts`.
         weights: ``shared`` or ``separate``; the same.

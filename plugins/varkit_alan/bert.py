@@ -12,12 +12,12 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 from torch.nn.utils.rnn import pad_sequence
 
+from varkit.blocks.gated_embedding import GateNorm
+from varkit.blocks.language import Language
+from varkit.blocks.language_files import lacking, obtain
 from varkit.errors import VarkitError
 from varkit.types import Captions, Rate, Representation
 from varkit_alan.expert_weights import GatedExperts, WeightSets, WeightsFrom
-from varkit_alan.gated_embedding import GateNorm
-from varkit_alan.language import Language
-from varkit_alan.language_files import lacking, obtain
 
 
 class Bert(nn.Module):
@@ -47,7 +47,7 @@ class Bert(nn.Module):
             the paper; no caption of UCFCrime-AR is longer, and MMT's 30 cut 8 % of them.
         dropout: ALAN IV-B: 0.3. Of BERT's hidden layers if it is trained, else of X^t.
         gate_norm: ``batch`` or ``layer``; see
-            :class:`~varkit_alan.gated_embedding.GatedEmbedding`. Not in the paper.
+            :class:`~varkit.blocks.gated_embedding.GatedEmbedding`. Not in the paper.
         weights_from: ``gated`` or ``ungated``; see
             :class:`~varkit_alan.expert_weights.GatedExperts`.
         weights: ``shared`` or ``separate``; the same.
@@ -106,7 +106,7 @@ class Bert(nn.Module):
     @staticmethod
     def example(folder: Path) -> dict[str, Any]:
         """Return constructor arguments of a small instance that can be built anywhere."""
-        from varkit_alan.tiny_language import write_tiny_language
+        from varkit.blocks.tiny_language import write_tiny_language
 
         return {"model": str(write_tiny_language(folder)), "gate_norm": "layer"}
 

@@ -8,7 +8,7 @@ from typing import Literal
 import torch
 from torch import Tensor, nn
 
-from varkit_alan.gated_embedding import GatedEmbedding, GateNorm
+from varkit.blocks.gated_embedding import GatedEmbedding, GateNorm
 
 WeightsFrom = Literal["gated", "ungated"]
 WeightSets = Literal["shared", "separate"]

@@ -9,7 +9,7 @@ from torch import Tensor
 from varkit_kernels import BackendError, InputError, ranking_loss_from_factors
 
 from varkit.errors import RecipeError, VarkitError
-from varkit.types import NonNegative
+from varkit.types import NonNegative, Pairs
 
 
 class MarginRanking:
@@ -42,7 +42,7 @@ class MarginRanking:
         self.mask_identical = mask_identical
         self.backend = backend
 
-    def factored(self, video: Tensor, query: Tensor, group: Tensor) -> Tensor:
+    def factored(self, video: Tensor, query: Tensor, pairs: Pairs) -> Tensor:
         """Return the () loss of (B, K) factor vectors, in at least fp32.
 
         Raises:
@@ -56,7 +56,7 @@ class MarginRanking:
                     video.to(dtype),
                     query.to(dtype),
                     margin=self.margin,
-                    group=group if self.mask_identical else None,
+                    group=pairs.group if self.mask_identical else None,
                     reduction=self.reduction,
                     backend=self.backend,
                 )
@@ -70,18 +70,19 @@ class MarginRanking:
                 hint="an alignment made these factors; varkit plugin test checks it",
             ) from error
 
-    def dense(self, similarity: Tensor, group: Tensor) -> Tensor:
+    def dense(self, similarity: Tensor, pairs: Pairs) -> Tensor:
         """Return the () loss of a (B, B) similarity; 0 for B = 1.
 
         Args:
             similarity: (B, B), rows videos, columns queries.
-            group: (B,) int64, equal where two queries are literally the same.
+            pairs: which of them have literally the same query.
         """
         count = len(similarity)
         positive = similarity.diagonal()
         to_query = (similarity - positive.unsqueeze(1) + self.margin).relu()  # s_ij - s_ii
         to_video = (similarity - positive.unsqueeze(0) + self.margin).relu()  # s_ji - s_ii
         if self.mask_identical:
+            group = pairs.group
             negative = group.unsqueeze(1) != group.unsqueeze(0)
         else:
             negative = ~torch.eye(count, dtype=torch.bool, device=similarity.device)

@@ -8,11 +8,8 @@ from typing import Any, ClassVar, Literal
 import torch
 from torch import Tensor, nn
 
-from varkit.errors import VarkitError, did_you_mean
-from varkit.interfaces import Detector, Sampler
-from varkit.types import Clips, Count, Natural, Rate, Representation
-from varkit_alan.sampling import draw, gather
-from varkit_alan.transformer import (
+from varkit.blocks.sampling import draw, gather
+from varkit.blocks.transformer import (
     CrossEncoder,
     Position,
     PositionTable,
@@ -20,7 +17,10 @@ from varkit_alan.transformer import (
     TokenEmbedding,
     readout,
 )
-from varkit_alan.unit import unit
+from varkit.blocks.unit import unit
+from varkit.errors import VarkitError, did_you_mean
+from varkit.interfaces import Detector, Sampler
+from varkit.types import Clips, Count, Natural, Rate, Representation
 
 
 class Projection(nn.Module):
@@ -70,7 +70,7 @@ class TwoStream(nn.Module):
         normalize: scale projected clips to length 1, before CLS = mean; as MMT does. The paper
             does not mention it.
         position: ``relative``, ``order`` or ``absolute``; see
-            :class:`~varkit_alan.transformer.TokenEmbedding`. The paper leaves it open.
+            :class:`~varkit.blocks.transformer.TokenEmbedding`. The paper leaves it open.
         position_table: ``learned`` or ``sinusoid``. The paper leaves it open.
         positions: size of the table. Not in the paper.
         self_layers: of each Self Encoder. The paper: "a standard encoder layer".

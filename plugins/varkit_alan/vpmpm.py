@@ -10,14 +10,14 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from varkit.blocks.language import Language
+from varkit.blocks.transformer import check_heads, sinusoid
 from varkit.distributed import global_mean
 from varkit.errors import VarkitError
 from varkit.interfaces import Encoder
 from varkit.types import Batch, Captions, Count, Rate, Representation
-from varkit_alan.language import Language
 from varkit_alan.masking import hide_phrase, hide_share
 from varkit_alan.phrases import PhraseFinder, find_pipeline
-from varkit_alan.transformer import check_heads, sinusoid
 
 RANDOM_SHARE = 0.15
 """Share of the word pieces that ``mask: random_words`` hides, as in BERT."""

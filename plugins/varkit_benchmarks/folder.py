@@ -11,8 +11,8 @@ from typing import Any, Literal
 import numpy as np
 
 from varkit.errors import DataError
+from varkit.examining.verification import Survey
 from varkit.types import Positive
-from varkit.verification import Survey
 from varkit_benchmarks.findings import absence
 from varkit_benchmarks.layout import Layout
 from varkit_benchmarks.manifest import read_manifest

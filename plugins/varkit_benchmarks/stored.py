@@ -13,8 +13,8 @@ from numpy.typing import NDArray
 
 from varkit.collate import segment_edges
 from varkit.errors import DataError
+from varkit.examining.verification import Survey
 from varkit.interfaces import Array, Item, Sequences
-from varkit.verification import Survey
 from varkit_benchmarks.features import read, read_means, read_pieces
 from varkit_benchmarks.fingerprint import fingerprint
 from varkit_benchmarks.layout import Layout, Video

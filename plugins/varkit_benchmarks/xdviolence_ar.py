@@ -11,8 +11,8 @@ from typing import Any, ClassVar
 import numpy as np
 
 from varkit.errors import DataError
+from varkit.examining.verification import Survey
 from varkit.types import Count, Natural, Positive
-from varkit.verification import Survey
 from varkit_benchmarks.annotations import XD_VIOLENCE, annotate, base_name, read_annotations
 from varkit_benchmarks.entries import NORMAL, Entry, join
 from varkit_benchmarks.feature_files import find, find_streams

@@ -15,7 +15,6 @@ from varkit_alan.fixed_frame import FixedFrame
 from varkit_alan.margin_ranking import MarginRanking
 from varkit_alan.masking import hide_share
 from varkit_alan.temporal_convolution import TemporalConvolution
-from varkit_alan.tiny_language import write_tiny_language
 from varkit_alan.two_stream import TwoStream
 from varkit_alan.vpmpm import Vpmpm
 
@@ -23,6 +22,7 @@ from tests.alan.material import LENGTHS, make_clips, shake
 from tests.alan.test_two_stream import choose, samplers
 from tests.reference import alan_text
 from tests.reference import alan_video as reference
+from varkit.blocks.tiny_language import write_tiny_language
 from varkit.draws import Draws
 from varkit.model import RetrievalModel, Weighted
 from varkit.options import DetectorSettings

@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 import torch
 from varkit_alan.alignment import Avg, Cls
-from varkit_alan.unit import unit
 
 from tests.reference import alan_text
+from varkit.blocks.unit import unit
 from varkit.errors import VarkitError
 from varkit.testing.alignments import check_alignment
 from varkit.types import Representation

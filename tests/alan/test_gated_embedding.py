@@ -2,11 +2,11 @@ import pytest
 import torch
 from torch.nn import functional as F
 from varkit_alan.expert_weights import ExpertWeights, GatedExperts
-from varkit_alan.gated_embedding import GatedEmbedding
-from varkit_alan.unit import unit
 
 from tests.alan.material import shake
 from tests.reference import alan_video as reference
+from varkit.blocks.gated_embedding import GatedEmbedding
+from varkit.blocks.unit import unit
 from varkit.errors import VarkitError
 
 

@@ -5,11 +5,11 @@ import importlib.util
 import pytest
 import torch
 from varkit_alan import phrases
-from varkit_alan.language import Language
 from varkit_alan.masking import hide_phrase, hide_share
 from varkit_alan.phrases import PhraseFinder, find_pipeline
-from varkit_alan.tiny_language import write_tiny_language
 
+from varkit.blocks.language import Language
+from varkit.blocks.tiny_language import write_tiny_language
 from varkit.draws import Draws
 from varkit.errors import VarkitError
 

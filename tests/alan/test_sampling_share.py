@@ -8,7 +8,7 @@ from varkit_alan.temporal_convolution import TemporalConvolution
 from varkit_benchmarks.simulated import Simulated
 
 from varkit.data import training_batches, video_batches
-from varkit.detection import Curve, detection
+from varkit.measuring.detection import Curve, detection
 from varkit.testing.stand_ins import Words
 
 

@@ -7,10 +7,10 @@ import pytest
 import torch
 from torch.nn import functional as F
 from varkit_alan.bert import Bert
-from varkit_alan.language_files import lacking
-from varkit_alan.tiny_language import write_tiny_language
 
 from tests.reference import alan_text
+from varkit.blocks.language_files import lacking
+from varkit.blocks.tiny_language import write_tiny_language
 from varkit.errors import VarkitError
 from varkit.testing.component import check
 

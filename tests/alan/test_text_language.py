@@ -8,10 +8,10 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 from varkit_alan.bert import Bert
-from varkit_alan.language import Language
-from varkit_alan.language_files import lacking, locate, obtain
-from varkit_alan.tiny_language import write_tiny_language
 
+from varkit.blocks.language import Language
+from varkit.blocks.language_files import lacking, locate, obtain
+from varkit.blocks.tiny_language import write_tiny_language
 from varkit.errors import VarkitError
 from varkit.files import sha256
 
@@ -188,7 +188,8 @@ def test_fingerprint_is_that_of_the_weights(tiny):
 
 def test_distilbert_too(tiny, tmp_path):
     from transformers import DistilBertConfig, DistilBertModel
-    from varkit_alan.language import quiet
+
+    from varkit.blocks.language import quiet
 
     config = DistilBertConfig(
         vocab_size=200, dim=16, n_layers=1, n_heads=2, hidden_dim=32, max_position_embeddings=40

@@ -1,7 +1,10 @@
 import numpy as np
 import pytest
 import torch
-from varkit_alan.transformer import (
+
+from tests.alan.material import shake
+from tests.reference import alan_video as reference
+from varkit.blocks.transformer import (
     CrossAttention,
     CrossEncoder,
     SelfEncoder,
@@ -9,9 +12,6 @@ from varkit_alan.transformer import (
     readout,
     sinusoid,
 )
-
-from tests.alan.material import shake
-from tests.reference import alan_video as reference
 from varkit.errors import VarkitError
 
 

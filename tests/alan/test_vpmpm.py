@@ -7,10 +7,10 @@ import torch
 from torch.nn import functional as F
 from varkit_alan.bert import Bert
 from varkit_alan.phrases import find_pipeline
-from varkit_alan.tiny_language import write_tiny_language
 from varkit_alan.vpmpm import Vpmpm
 
 from tests.reference import alan_text
+from varkit.blocks.tiny_language import write_tiny_language
 from varkit.draws import Draws
 from varkit.errors import VarkitError
 from varkit.testing.component import check

@@ -19,6 +19,7 @@ from tests.kernels.material import (
     pairs,
     poison,  # noqa: F401  # a fixture
 )
+from varkit.types import Pairs
 
 BACKENDS = ["eager", "cpu"]
 pytestmark = pytest.mark.usefixtures("poison")
@@ -82,7 +83,7 @@ def test_is_the_objective_of_alan(count, reduction, masked):
     video, query = (x.flatten(1) for x in (*pairs(count).video[:1], *pairs(count).query[:1]))
     group = groups(count)
     objective = MarginRanking(margin=0.2, reduction=reduction, mask_identical=masked)
-    expected = objective.dense(video @ query.T, group)
+    expected = objective.dense(video @ query.T, Pairs(group, torch.zeros(count, 2)))
     found = vk.ranking_loss_from_factors(
         video, query, margin=0.2, reduction=reduction, group=group if masked else None
     )

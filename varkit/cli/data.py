@@ -54,7 +54,7 @@ def verify(
 
     from varkit.cli.data_display import print_verification, progress
     from varkit.cli.data_target import find_target
-    from varkit.verification import verify
+    from varkit.examining.verification import verify
 
     found = find_target(target, changes, strict=strict)
     found.announce()
@@ -94,7 +94,7 @@ def stats(
         write_statistics,
     )
     from varkit.cli.data_target import find_target
-    from varkit.statistics import statistics
+    from varkit.examining.statistics import statistics
 
     found = find_target(target, changes, strict=strict)
     found.announce()
@@ -134,7 +134,7 @@ def show(
 
     from varkit.cli.data_display import pointing_to_verify, print_portrait, write_portrait
     from varkit.cli.data_target import find_target
-    from varkit.portrait import portray
+    from varkit.examining.portrait import portray
 
     found = find_target(target, changes, strict=strict)
     found.announce()

@@ -21,12 +21,12 @@ from rich.text import Text
 from varkit.cli.data_target import Target
 from varkit.cli.training_display import HEARTBEAT
 from varkit.errors import DataError
-from varkit.examination import Finding
+from varkit.examining.examination import Finding
+from varkit.examining.portrait import Portrait, timeline
+from varkit.examining.statistics import Published, Statistics
+from varkit.examining.verification import Verification, survey
 from varkit.files import write_json, write_text
-from varkit.portrait import Portrait, timeline
 from varkit.report.tables import mark
-from varkit.statistics import Published, Statistics
-from varkit.verification import Verification, survey
 
 MOST = 20
 """So many findings of a group are printed; the rest is counted."""

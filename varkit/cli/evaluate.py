@@ -60,9 +60,9 @@ def evaluate(
     from dataclasses import replace
 
     from varkit.cli.training_display import prepare, print_results
-    from varkit.measurement import measure
-    from varkit.metrics import chance
-    from varkit.results import summarize_seeds
+    from varkit.measuring.measurement import measure
+    from varkit.measuring.metrics import chance
+    from varkit.measuring.results import summarize_seeds
     from varkit.runs import load_model, open_run
 
     chosen, _ = prepare(device, threads)

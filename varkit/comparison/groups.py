@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from varkit.comparison.ranked_run import RankedRun
 from varkit.comparison.statistics import FIGURES, bootstrap, figures, interval
 from varkit.comparison.videos import by_video, video_rows
-from varkit.rankings import RankRow
+from varkit.measuring.rankings import RankRow
 
 FEW = 10
 """Groups of fewer videos get no interval: so few say too little about others like them."""

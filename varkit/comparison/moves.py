@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from varkit.comparison.ranked_run import RankedRun
-from varkit.metrics import DIRECTIONS, RECALLS
+from varkit.measuring.metrics import DIRECTIONS, RECALLS
 
 
 @dataclass(frozen=True)

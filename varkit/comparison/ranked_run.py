@@ -13,8 +13,8 @@ from numpy.typing import NDArray
 
 from varkit.errors import RunError, did_you_mean
 from varkit.files import read_json
-from varkit.metrics import DIRECTIONS, RECALLS
-from varkit.rankings import RankRow, read_ranks
+from varkit.measuring.metrics import DIRECTIONS, RECALLS
+from varkit.measuring.rankings import RankRow, read_ranks
 
 Checkpoint = Literal["best", "last"]
 

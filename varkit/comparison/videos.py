@@ -8,8 +8,8 @@ import numpy as np
 
 from varkit.comparison.ranked_run import RankedRun
 from varkit.comparison.statistics import Floats, figures
-from varkit.metrics import DIRECTIONS, RECALLS
-from varkit.rankings import RankRow
+from varkit.measuring.metrics import DIRECTIONS, RECALLS
+from varkit.measuring.rankings import RankRow
 
 
 def video_rows(rows: Sequence[RankRow]) -> dict[str, RankRow]:

@@ -14,12 +14,12 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from varkit.captions import caption_length
 from varkit.errors import VarkitError
+from varkit.examining.captions import caption_length
+from varkit.examining.portrait import Portrait
+from varkit.examining.statistics import Statistics
 from varkit.files import write_bytes
-from varkit.portrait import Portrait
 from varkit.report.tables import mark
-from varkit.statistics import Statistics
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from varkit.metrics import DIRECTIONS
+from varkit.measuring.metrics import DIRECTIONS
 
 KEYS = ("R@1", "R@5", "R@10", "MdR", "MnR")
 ARROWS = {"query_to_video": "Q→V", "video_to_query": "V→Q"}
@@ -51,7 +51,7 @@ def results_table(results: Mapping[str, Any]) -> Table:
     """Return the figures of every seed, their mean and deviation, and chance.
 
     Args:
-        results: a run's ``results.json``; see :func:`varkit.results.summarize_seeds`.
+        results: a run's ``results.json``; see :func:`varkit.measuring.results.summarize_seeds`.
     """
     rows: list[tuple[str, ...]] = []
     kinds: list[Kind] = []

@@ -6,7 +6,7 @@ from torch.nn import functional as F
 
 from varkit import hookimpl
 from varkit.registry import Register
-from varkit.types import Positive
+from varkit.types import Pairs, Positive
 
 
 class MyPart:
@@ -19,12 +19,13 @@ class MyPart:
     def __init__(self, *, temperature: Positive = 0.1) -> None:
         self.temperature = temperature
 
-    def factored(self, video: Tensor, query: Tensor, group: Tensor) -> Tensor:
+    def factored(self, video: Tensor, query: Tensor, pairs: Pairs) -> Tensor:
         """Return the () loss of (B, K) factor vectors."""
-        return self.dense(video @ query.T, group)
+        return self.dense(video @ query.T, pairs)
 
-    def dense(self, similarity: Tensor, group: Tensor) -> Tensor:
+    def dense(self, similarity: Tensor, pairs: Pairs) -> Tensor:
         """Return the () loss of a (B, B) similarity; equal queries are no negatives."""
+        group = pairs.group
         own = torch.arange(len(group), device=group.device)
         twins = (group[:, None] == group) & (own[:, None] != own)
         logits = (similarity / self.temperature).masked_fill(twins, -torch.inf)

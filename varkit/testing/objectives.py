@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
@@ -19,6 +19,7 @@ from varkit.testing.probes import (
     expect_serialisable,
     expect_unchanged,
 )
+from varkit.types import Pairs
 
 PAIRS, WIDTH = 6, 8
 
@@ -29,7 +30,7 @@ class _Case:
     fresh: Objective | None
     video: Tensor
     query: Tensor
-    group: Tensor
+    pairs: Pairs
 
 
 def check_objective(
@@ -48,27 +49,28 @@ def check_objective(
     generator = torch.Generator().manual_seed(17)
     video = F.normalize(torch.randn(PAIRS, WIDTH, generator=generator), dim=1)
     query = F.normalize(torch.randn(PAIRS, WIDTH, generator=generator), dim=1)
-    group = torch.tensor([0, 1, 2, 1, 3, 4])
     query[3] = query[1]
-    return run(subject, _CHECKS, _Case(objective, fresh, video, query, group))
+    uniform = torch.rand(PAIRS, 2, generator=generator, dtype=torch.float64)
+    pairs = Pairs(group=torch.tensor([0, 1, 2, 1, 3, 4]), uniform=uniform)
+    return run(subject, _CHECKS, _Case(objective, fresh, video, query, pairs))
 
 
 def loss_is_a_number(case: _Case) -> None:
     """The loss is one finite number, whether from factors or from similarities."""
-    expect_scalar(case.objective.factored(case.video, case.query, case.group), "factored")
-    expect_scalar(case.objective.dense(case.video @ case.query.T, case.group), "dense")
+    expect_scalar(case.objective.factored(case.video, case.query, case.pairs), "factored")
+    expect_scalar(case.objective.dense(case.video @ case.query.T, case.pairs), "dense")
 
 
 def factored_equals_dense(case: _Case) -> None:
     """The loss of factors is the loss of their inner products."""
-    factored = case.objective.factored(case.video, case.query, case.group)
-    dense = case.objective.dense(case.video @ case.query.T, case.group)
+    factored = case.objective.factored(case.video, case.query, case.pairs)
+    dense = case.objective.dense(case.video @ case.query.T, case.pairs)
     expect_same({"loss": dense}, {"loss": factored}, "from factors")
 
 
 def one_pair_is_enough(case: _Case) -> None:
     """A batch of one pair has a finite loss."""
-    one = case.video[:1], case.query[:1], case.group[:1]
+    one = case.video[:1], case.query[:1], _some(case.pairs, [0])
     expect_scalar(case.objective.factored(*one), "factored of B = 1")
     expect_scalar(case.objective.dense(one[0] @ one[1].T, one[2]), "dense of B = 1")
 
@@ -76,17 +78,17 @@ def one_pair_is_enough(case: _Case) -> None:
 def diagonal_is_positive(case: _Case) -> None:
     """The loss is smaller where every video is most similar to its own query."""
     similarity = 2 * torch.eye(PAIRS) - 1
-    group = torch.arange(PAIRS)
-    right = float(case.objective.dense(similarity, group))
-    wrong = float(case.objective.dense(-similarity, group))
+    pairs = replace(case.pairs, group=torch.arange(PAIRS))
+    right = float(case.objective.dense(similarity, pairs))
+    wrong = float(case.objective.dense(-similarity, pairs))
     expect(right < wrong, f"{right:.3g} for true pairs most similar, {wrong:.3g} for least")
 
 
 def order_changes_nothing(case: _Case) -> None:
     """The order of the pairs does not change the loss."""
     order = [4, 0, 5, 2, 1, 3]
-    before = case.objective.factored(case.video, case.query, case.group)
-    after = case.objective.factored(case.video[order], case.query[order], case.group[order])
+    before = case.objective.factored(case.video, case.query, case.pairs)
+    after = case.objective.factored(case.video[order], case.query[order], _some(case.pairs, order))
     expect_same({"loss": before}, {"loss": after}, "in another order")
 
 
@@ -96,9 +98,9 @@ def gradients_flow(case: _Case) -> None:
     video, query = (side.clone().requires_grad_() for side in (case.video, case.query))
     tied = torch.zeros(PAIRS, PAIRS, requires_grad=True)
     losses = [
-        case.objective.dense(similarity, case.group),
-        case.objective.factored(video, query, case.group),
-        case.objective.dense(tied, case.group),
+        case.objective.dense(similarity, case.pairs),
+        case.objective.factored(video, query, case.pairs),
+        case.objective.dense(tied, case.pairs),
     ]
     torch.autograd.backward(losses)
     leaves = {"similarity": similarity, "video": video, "query": query, "tied": tied}
@@ -111,7 +113,7 @@ def nothing_is_left_to_chance(case: _Case) -> None:
     """The loss leaves nothing to chance."""
 
     def compute() -> Row:
-        return {"loss": case.objective.factored(case.video, case.query, case.group)}
+        return {"loss": case.objective.factored(case.video, case.query, case.pairs)}
 
     expect_own_draws(compute)
 
@@ -120,19 +122,23 @@ def inputs_stay(case: _Case) -> None:
     """Factors, similarity and groups are not changed."""
     similarity = case.video @ case.query.T
     with expect_unchanged(
-        video=case.video, query=case.query, group=case.group, similarity=similarity
+        video=case.video, query=case.query, group=case.pairs.group, similarity=similarity
     ):
-        case.objective.factored(case.video, case.query, case.group)
-        case.objective.dense(similarity, case.group)
+        case.objective.factored(case.video, case.query, case.pairs)
+        case.objective.dense(similarity, case.pairs)
 
 
 def state_is_complete(case: _Case) -> None:
     """A fresh instance that loads the saved state gives the same loss."""
 
     def compute(objective: Objective) -> Row:
-        return {"loss": objective.factored(case.video, case.query, case.group)}
+        return {"loss": objective.factored(case.video, case.query, case.pairs)}
 
     expect_serialisable(case.objective, case.fresh, compute)
+
+
+def _some(pairs: Pairs, chosen: list[int]) -> Pairs:
+    return Pairs(group=pairs.group[chosen], uniform=pairs.uniform[chosen], epoch=pairs.epoch)
 
 
 _CHECKS = (

@@ -1,4 +1,4 @@
-"""Figures of retrieval, from ranks; :mod:`varkit.counting` makes the ranks."""
+"""Figures of retrieval, from ranks; :mod:`varkit.measuring.counting` makes the ranks."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from varkit.counting import Ranks
-from varkit.positives import Positives
+from varkit.measuring.counting import Ranks
+from varkit.measuring.positives import Positives
 
 Report = dict[str, Any]
 
@@ -32,7 +32,7 @@ def summarize(ranks: Ranks) -> Report:
     ``SumR_optimistic`` the same with every tie counted in the model's favour; ``tie_rule`` and
     ``positives`` say how ties counted and which answers were right.
 
-    >>> from varkit.counting import ranks_from_similarity
+    >>> from varkit.measuring.counting import ranks_from_similarity
     >>> ranks = ranks_from_similarity(torch.eye(2), Positives.own(torch.arange(2)))
     >>> summarize(ranks)["SumR"]
     600.0

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import torch
 
-from varkit_alan.language import quiet
+from varkit.blocks.language import quiet
 
 SPECIAL = ("[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]")
 WORDS = (

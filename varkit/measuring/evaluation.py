@@ -9,16 +9,16 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from varkit.counting import Ranks, Tile, ranks_from_factors, ranks_from_tiles
-from varkit.detection import Curve, detection
-from varkit.encoding import Progress, Side, SplitEncoder
 from varkit.errors import DataError
 from varkit.interfaces import Dataset, Item
-from varkit.metrics import Report, summarize
+from varkit.measuring.counting import Ranks, Tile, ranks_from_factors, ranks_from_tiles
+from varkit.measuring.detection import Curve, detection
+from varkit.measuring.encoding import Progress, Side, SplitEncoder
+from varkit.measuring.metrics import Report, summarize
+from varkit.measuring.positives import Positives, positives_of
+from varkit.measuring.results import average
 from varkit.model import RetrievalModel
 from varkit.options import EvalOptions
-from varkit.positives import Positives, positives_of
-from varkit.results import average
 
 
 @dataclass(frozen=True)
@@ -81,9 +81,9 @@ def evaluate(
         progress: is told how far it is.
 
     Returns:
-        The figures of :func:`varkit.metrics.summarize`, and with them, where they apply, those of
-        :func:`varkit.detection.detection` and ``repeats`` (``n`` sampler seeds and each figure's
-        ``_sd``).
+        The figures of :func:`varkit.measuring.metrics.summarize`, and with them, where they apply,
+        those of :func:`varkit.measuring.detection.detection` and ``repeats`` (``n`` sampler seeds
+        and each figure's ``_sd``).
 
     Raises:
         DataError: there is nothing to rank, an identifier stands for two queries, an embedding

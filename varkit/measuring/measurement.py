@@ -8,16 +8,16 @@ from typing import Any, Literal
 
 import torch
 
-from varkit.counting import Answers
-from varkit.encoding import Progress
-from varkit.evaluation import Evaluation, evaluate
-from varkit.groups import group_figures
 from varkit.interfaces import Dataset, Item
-from varkit.metrics import Report
+from varkit.measuring.counting import Answers
+from varkit.measuring.encoding import Progress
+from varkit.measuring.evaluation import Evaluation, evaluate
+from varkit.measuring.groups import group_figures
+from varkit.measuring.metrics import Report
+from varkit.measuring.rankings import RankRow, write_ranks
+from varkit.measuring.trec import write_trec
 from varkit.model import RetrievalModel
 from varkit.options import EvalOptions
-from varkit.rankings import RankRow, write_ranks
-from varkit.trec import write_trec
 
 Which = Literal["best", "last"]
 """The model of the selected epoch, or the last."""
@@ -48,10 +48,11 @@ def measure(
         progress: is told how far it is.
 
     Returns:
-        The evaluation, and its report with ``groups`` (:func:`varkit.groups.group_figures`).
+        The evaluation, and its report with ``groups``
+        (:func:`varkit.measuring.groups.group_figures`).
 
     Raises:
-        DataError: as :func:`varkit.evaluation.evaluate`.
+        DataError: as :func:`varkit.measuring.evaluation.evaluate`.
         WriteError: the disk is full or not writable.
     """
     found = evaluate(model, dataset, items, options=options, device=device, progress=progress)

@@ -15,10 +15,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from varkit.captions import caption_length, is_chinese, vocabulary
+from varkit.examining.captions import caption_length, is_chinese, vocabulary
+from varkit.examining.verification import Progress, open_splits
 from varkit.interfaces import Dataset, Item
-from varkit.positives import query_group
-from varkit.verification import Progress, open_splits
+from varkit.measuring.positives import query_group
 
 QUANTILES = (5, 25, 50, 75, 95, 99)
 Floats = NDArray[np.float64]

@@ -10,10 +10,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from varkit.errors import DataError, did_you_mean
-from varkit.examination import open_streams
+from varkit.examining.examination import open_streams
+from varkit.examining.statistics import segments
+from varkit.examining.verification import open_splits
 from varkit.interfaces import Array, Dataset, Item, Sequences
-from varkit.statistics import segments
-from varkit.verification import open_splits
 
 Floats = NDArray[np.float64]
 

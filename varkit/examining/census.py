@@ -8,10 +8,10 @@ from dataclasses import dataclass
 from functools import cached_property
 from itertools import islice
 
-from varkit.captions import NEAR, near_duplicates
-from varkit.examination import Examination, Extent, Finding
+from varkit.examining.captions import NEAR, near_duplicates
+from varkit.examining.examination import Examination, Extent, Finding
 from varkit.interfaces import Dataset, Item
-from varkit.positives import query_group
+from varkit.measuring.positives import query_group
 
 SHORT = 16
 """A video of fewer clips than this is remarked upon."""

@@ -10,10 +10,10 @@ from typing import Any
 import torch
 from torch.utils.data import DataLoader
 
-from varkit.census import Census
 from varkit.data import leave_signals
 from varkit.errors import DataError
-from varkit.examination import Examination, Extent, Finding, examine
+from varkit.examining.census import Census
+from varkit.examining.examination import Examination, Extent, Finding, examine
 from varkit.interfaces import Dataset, Item
 from varkit.schema import construct
 

@@ -18,9 +18,9 @@ from urllib.parse import quote
 import torch
 from torch import Tensor
 
-from varkit.counting import Tile
-from varkit.evaluation import Evaluation
 from varkit.files import replacing
+from varkit.measuring.counting import Tile
+from varkit.measuring.evaluation import Evaluation
 
 UNSAFE = re.compile(r"[\s%\x00-\x1f\x7f\ud800-\udfff]")
 """What identifiers cannot hold in these files."""

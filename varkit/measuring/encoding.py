@@ -9,11 +9,11 @@ from typing import Literal
 import torch
 from torch import Tensor
 
-from varkit.counting import Tile, tiles_of_factors
 from varkit.data import query_batches, video_batches, video_length
-from varkit.detection import Curve
 from varkit.errors import DataError, VarkitError
 from varkit.interfaces import Dataset
+from varkit.measuring.counting import Tile, tiles_of_factors
+from varkit.measuring.detection import Curve
 from varkit.model import RetrievalModel
 from varkit.options import EvalOptions
 from varkit.shapes import expect_shape

@@ -17,7 +17,7 @@ from pydantic import ConfigDict, TypeAdapter, ValidationError
 
 from varkit.errors import RunError
 from varkit.files import write_text
-from varkit.metrics import DIRECTIONS
+from varkit.measuring.metrics import DIRECTIONS
 from varkit.types import Count, Fraction, Natural
 
 

@@ -7,8 +7,8 @@ from typing import Literal
 import torch
 from torch import Tensor, nn
 
+from varkit.blocks.unit import unit
 from varkit.errors import VarkitError
-from varkit_alan.unit import unit
 
 GateNorm = Literal["batch", "layer"]
 

@@ -7,8 +7,8 @@ from typing import Any, TypeVar
 
 import numpy as np
 
-from varkit.evaluation import Evaluation
 from varkit.interfaces import Dataset
+from varkit.measuring.evaluation import Evaluation
 
 T = TypeVar("T")
 

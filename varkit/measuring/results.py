@@ -6,8 +6,8 @@ from collections.abc import Mapping, Sequence
 from statistics import fmean, stdev
 from typing import Any
 
-from varkit.detection import DETECTION
-from varkit.metrics import DIRECTIONS, FIGURES, Report, figure
+from varkit.measuring.detection import DETECTION
+from varkit.measuring.metrics import DIRECTIONS, FIGURES, Report, figure
 
 Results = dict[str, Any]
 
@@ -53,7 +53,7 @@ def summarize_seeds(
 
     Args:
         seeds: training seed -> its ``results.json``.
-        chance: :func:`varkit.metrics.chance` of the same split.
+        chance: :func:`varkit.measuring.metrics.chance` of the same split.
         split: what was measured.
         published: the figures that a paper printed, and ``source``, which says where.
     """

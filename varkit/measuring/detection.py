@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from varkit.collate import segment_edges
 from varkit.errors import DataError
 from varkit.interfaces import Array, Dataset
-from varkit.metrics import Report
+from varkit.measuring.metrics import Report
 
 DETECTION = ("detector", "sampling", "sampling_uniform", "sampling_oracle")
 """Keys of :func:`detection`'s report."""

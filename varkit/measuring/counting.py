@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from varkit.errors import DataError
-from varkit.positives import Positives
+from varkit.measuring.positives import Positives
 
 Ties = Literal["average", "optimistic", "pessimistic"]
 Tile = tuple[Tensor, Tensor, Tensor]

@@ -1,0 +1,1 @@
+"""Parts that encoders of several methods are made of; none is a component by itself."""

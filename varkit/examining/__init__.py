@@ -1,0 +1,1 @@
+"""What a data set holds: its faults, its figures, and one video of it."""
