@@ -141,7 +141,9 @@ class Representation:
         vectors: name -> (B, E, D), one vector an expert, e.g. ``"cls"`` and ``"avg"``.
         weights: name -> (B, E), how much each expert counts, rows sum to 1; on the query side,
             under the names of ``vectors``.
-        tokens: name -> (B, L, D), finer parts: sampled clips (per stream), words.
+        tokens: name -> (B, L, D), finer parts: sampled clips under their streams' names, words.
+            The parts of a query are called ``words`` also where it is a sound, and what stands
+            for all of it ``sentence`` (B, 1, D).
         masks: (B, L) bool for every name in ``tokens``, True = real.
         scores: (B, T) anomaly confidence in [0, 1], 0 in the padding; None without a detector.
         picks: name -> (B, N) int64, the clips that each sampler chose.

@@ -12,3 +12,13 @@ def register_encoders(register: Register) -> None:
         "varkit_baselines.mean_pool:MeanPool",
         summary="the mean of all clips of each stream, projected: the floor for every method",
     )
+    register(
+        "words",
+        "varkit_baselines.words:Words",
+        summary="the hidden states of a BERT: the baselines' captions",
+    )
+    register(
+        "sounds",
+        "varkit_baselines.sounds:Sounds",
+        summary="sampled clips of a sound through a Transformer: the baselines' sounds",
+    )

@@ -53,7 +53,7 @@ def check_alignment(
     """Check an alignment on made-up representations of 5 videos and 3 queries.
 
     Both have vectors named ``cls`` and ``avg``; the videos' tokens are named like the experts, the
-    queries' ``words``.
+    queries' ``words`` and ``sentence``.
 
     Args:
         alignment: the component.

@@ -56,7 +56,7 @@ def make_representation(
     """Return a representation with every part that an encoder of that side may fill.
 
     Vectors are named ``cls`` and ``avg``; the tokens of a video are named like the experts, those
-    of a query ``words``. Queries alone have expert weights.
+    of a query ``words`` and ``sentence``. Queries alone have expert weights.
     """
     generator = torch.Generator().manual_seed(11 if side == "video" else 13)
     vectors = {
@@ -68,6 +68,9 @@ def make_representation(
         name: torch.randn(size, 6, dim, generator=generator) * mask[..., None] for name in names
     }
     masks = dict.fromkeys(names, mask)
+    if side == "query":
+        tokens["sentence"] = torch.randn(size, 1, dim, generator=generator)
+        masks["sentence"] = mask[:, :1]
     if side == "video":
         return Representation(vectors=vectors, tokens=tokens, masks=masks)
     weights = {
