@@ -17,7 +17,7 @@ from typing import Any
 import click
 
 from varkit import hookspecs
-from varkit.cli import main
+from varkit.cli import VERBS, main
 from varkit.interfaces import SUPPLIED
 from varkit.plugins import Plugins, load_plugins
 from varkit.registry import KINDS
@@ -92,7 +92,7 @@ def section_options() -> str:
 
 def hooks() -> str:
     """Return a table of every hook."""
-    functions = [getattr(hookspecs, f"register_{kind}s") for kind in KINDS]
+    functions = [f for name, f in vars(hookspecs).items() if name.startswith("register_")]
     rows = [
         (f"`{f.__name__}({', '.join(inspect.signature(f).parameters)})`", plain(f.__doc__ or ""))
         for f in functions
@@ -116,9 +116,12 @@ def commands() -> str:
 def verbs(
     group: click.Group = main, path: tuple[str, ...] = ("varkit",)
 ) -> Iterator[tuple[tuple[str, ...], click.Command]]:
-    """Yield every command that does something, and how it is called."""
+    """Yield every command of varkit's own that does something, and how it is called."""
     context = click.Context(group)
-    for name in group.list_commands(context):
+    names = group.list_commands(context)
+    if group is main:
+        names = [*VERBS, *(command.name for command in own_plugins().commands)]
+    for name in names:
         command = group.get_command(context, name)
         if isinstance(command, click.Group):
             yield from verbs(command, (*path, name))

@@ -10,7 +10,8 @@ a ``register`` callable, to be called once for every component::
         register("every_other", "my_plugin:EveryOther", summary="every second clip")
 
 The target is a ``"module:Class"`` string, imported only when a recipe asks for it, or the class.
-What each kind of component must do is said in :mod:`varkit.interfaces`.
+What each kind of component must do is said in :mod:`varkit.interfaces`. A plugin that is installed
+may add verbs to the command line too; their target is a click command.
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ from typing import TYPE_CHECKING
 import pluggy
 
 if TYPE_CHECKING:
+    from varkit.plugins import RegisterCommand
     from varkit.registry import Register
 
 GROUP = "varkit"
@@ -60,3 +62,8 @@ def register_pretexts(register: Register) -> None:
 @hookspec
 def register_objectives(register: Register) -> None:
     """Register objectives: the ranking loss over a batch of similarities."""
+
+
+@hookspec
+def register_commands(register: RegisterCommand) -> None:
+    """Register verbs of the command line: ``varkit NAME`` runs the click command."""

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import importlib.util
+import re
 import sys
 import traceback
 from collections.abc import Callable, Iterable
@@ -16,12 +17,16 @@ from functools import partial
 from importlib.metadata import EntryPoint, entry_points
 from pathlib import Path
 from types import ModuleType
+from typing import TYPE_CHECKING, Protocol
 
 import pluggy
 
 from varkit import hookspecs
 from varkit.errors import PluginError
-from varkit.registry import KINDS, Entry, Kind, Register, Registry
+from varkit.registry import KINDS, Entry, Kind, Register, Registry, import_target
+
+if TYPE_CHECKING:
+    import click
 
 
 @dataclass(frozen=True)
@@ -33,16 +38,65 @@ class Failure:
     error: BaseException
 
 
+@dataclass(frozen=True)
+class Command:
+    """A verb that a plugin adds to the command line.
+
+    Attributes:
+        name: the verb; ``varkit NAME`` runs it.
+        target: a ``"module:click_command"`` string, imported when the verb is called.
+        plugin: which plugin registered it.
+        version: the version of that plugin's distribution, or ``"file"``.
+        summary: one line for ``varkit --help``.
+    """
+
+    name: str
+    target: str
+    plugin: str
+    version: str
+    summary: str
+
+    @property
+    def origin(self) -> str:
+        """Plugin and version, for messages."""
+        return f"plugin {self.plugin} {self.version}"
+
+    def load(self) -> click.Command:
+        """Import and return the click command.
+
+        Raises:
+            PluginError: it cannot be imported, or is no click command.
+        """
+        import click
+
+        where = f"verb {self.name!r} of {self.origin}"
+        found = import_target(self.target, where)
+        if not isinstance(found, click.Command):
+            kind = type(found).__name__
+            raise PluginError(f"{where}: {self.target!r} is no click command but {kind}")
+        return found
+
+
+class RegisterCommand(Protocol):
+    """What the hook ``register_commands`` is handed."""
+
+    def __call__(self, name: str, target: str, *, summary: str) -> None:
+        """Add one verb."""
+
+
 class Plugins:
-    """The loaded plugins: a registry of components, and the failures.
+    """The loaded plugins: a registry of components, verbs, and the failures.
 
     Attributes:
         registry: every component of every plugin that loaded.
+        commands: every verb of every plugin that loaded, in the order of loading. Two of one name
+            harm no other verb, so they are an error only where that one is called.
         failures: the plugins that did not.
     """
 
     def __init__(self) -> None:
         self.registry = Registry()
+        self.commands: list[Command] = []
         self.failures: list[Failure] = []
 
     def add(self, name: str, version: str, load: Callable[[], object]) -> None:
@@ -61,12 +115,15 @@ class Plugins:
             for kind in KINDS:
                 hook = getattr(manager.hook, f"register_{kind}s")
                 hook(register=_collector(entries, kind, name, version))
+            commands: list[Command] = []
+            manager.hook.register_commands(register=_command_collector(commands, name, version))
         except (Exception, SystemExit) as error:
             # SystemExit too: a module that calls sys.exit at import must not end the program.
             self.failures.append(Failure(name, f"{type(error).__name__}: {error}", error))
             return
         for entry in entries:
             self.registry.add(entry)
+        self.commands += commands
 
     def get(self, kind: Kind, name: str) -> Entry:
         """Return a component's entry; a missing name also lists the plugins that failed.
@@ -77,10 +134,27 @@ class Plugins:
         try:
             return self.registry.get(kind, name)
         except PluginError as error:
-            if not self.failures:
-                raise
-            failed = "; ".join(f"{f.plugin} ({f.reason})" for f in self.failures)
-            raise PluginError(f"{error.what} Plugins that failed to load: {failed}.") from None
+            raise PluginError(f"{error.what}{self.failed()}") from None
+
+    def command(self, name: str) -> Command | None:
+        """Return the verb of a name, None if there is none.
+
+        Raises:
+            PluginError: several plugins have one of that name.
+        """
+        found = [command for command in self.commands if command.name == name]
+        if len(found) > 1:
+            raise PluginError(
+                f"{len(found)} verbs are named {name!r}: "
+                + " and ".join(f"{c.target} ({c.origin})" for c in found),
+                hint="uninstall the plugin you do not need",
+            )
+        return found[0] if found else None
+
+    def failed(self) -> str:
+        """Return a sentence on the plugins that failed, for messages; empty if none did."""
+        reasons = "; ".join(f"{f.plugin} ({f.reason})" for f in self.failures)
+        return f" Plugins that failed to load: {reasons}." if reasons else ""
 
 
 def load_plugins(
@@ -145,5 +219,14 @@ def _line(error: BaseException, file: Path) -> str:
 def _collector(entries: list[Entry], kind: Kind, plugin: str, version: str) -> Register:
     def register(name: str, target: str | type, *, summary: str) -> None:
         entries.append(Entry(kind, name, target, plugin, version, summary))
+
+    return register
+
+
+def _command_collector(commands: list[Command], plugin: str, version: str) -> RegisterCommand:
+    def register(name: str, target: str, *, summary: str) -> None:
+        if not re.fullmatch("[a-z][a-z0-9-]*", name):
+            raise PluginError(f"verb {name!r} must be of small letters, as in 'bench'")
+        commands.append(Command(name, target, plugin, version, summary))
 
     return register

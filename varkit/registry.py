@@ -59,16 +59,29 @@ class Entry:
         if isinstance(self.target, type):
             return self.target
         where = f"{self.kind} {self.name!r} of {self.origin}"
-        module_name, _, attribute = self.target.partition(":")
-        try:
-            found = getattr(importlib.import_module(module_name), attribute)
-        except (Exception, SystemExit) as error:  # a module that calls sys.exit included
-            raise PluginError(
-                f"{where}: cannot import {self.target!r}: {type(error).__name__}: {error}"
-            ) from error
+        found = import_target(self.target, where)
         if not inspect.isclass(found):
             raise PluginError(f"{where}: {self.target!r} is no class but {type(found).__name__}")
         return found
+
+
+def import_target(target: str, where: str) -> Any:
+    """Import what a ``"module:attribute"`` string names.
+
+    Args:
+        target: the string.
+        where: whose it is, for the message.
+
+    Raises:
+        PluginError: the module or the attribute is not there, or its import failed.
+    """
+    module_name, _, attribute = target.partition(":")
+    try:
+        return getattr(importlib.import_module(module_name), attribute)
+    except (Exception, SystemExit) as error:  # a module that calls sys.exit included
+        raise PluginError(
+            f"{where}: cannot import {target!r}: {type(error).__name__}: {error}"
+        ) from error
 
 
 class Register(Protocol):

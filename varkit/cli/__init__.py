@@ -1,5 +1,8 @@
 """The command line: one short module a verb, imported only when that verb is called.
 
+Plugins may add verbs. They are asked for when somebody wants the list, or a verb that is not in
+varkit's own table, which nobody can replace; so no plugin can break ``varkit run``.
+
 Anything heavy is imported inside the functions of those modules, so that ``varkit --help`` and
 shell completion stay fast. Library errors become messages here and nowhere else.
 """
@@ -8,27 +11,41 @@ from __future__ import annotations
 
 import importlib
 import os
+import sys
 import traceback
-from typing import Any
+from contextlib import redirect_stdout
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from varkit import __version__
-from varkit.errors import RecipeError, VarkitError, did_you_mean
+from varkit.errors import PluginError, RecipeError, VarkitError, did_you_mean
+
+if TYPE_CHECKING:
+    from varkit.plugins import Plugins
 
 VERBS: dict[str, tuple[str, str]] = {
     "run": ("varkit.cli.run:run", "Train and measure a recipe."),
     "resume": ("varkit.cli.resume:resume", "Continue a run that was stopped or killed."),
     "eval": ("varkit.cli.evaluate:evaluate", "Measure a run's checkpoint again."),
     "report": ("varkit.cli.report:report", "Write a run's page again."),
+    "remeasure": ("varkit.cli.remeasure:remeasure", "Measure a run under changed options."),
+    "study": ("varkit.cli.study:study", "Run the rows of a study, and write its table."),
     "compare": ("varkit.cli.compare:compare", "Hold measured runs against one another."),
+    "embeddings": (
+        "varkit.cli.embeddings:embeddings",
+        "Measure embeddings of any model; export, fuse and re-rank runs.",
+    ),
     "validate": ("varkit.cli.validate:validate", "Check a recipe; every problem at once."),
     "show": ("varkit.cli.show:show", "Print a recipe complete, and where each value came from."),
     "ls": ("varkit.cli.ls:ls", "List the recipes that ship with varkit."),
     "cp": ("varkit.cli.cp:cp", "Copy a shipped recipe, to change it."),
     "schema": ("varkit.cli.schema:schema", "Print the JSON Schema of recipes, for editors."),
     "data": ("varkit.cli.data:data", "Verify, measure, show and get data sets."),
-    "plugins": ("varkit.cli.plugins:plugins", "List components, and plugins that failed to load."),
+    "plugins": (
+        "varkit.cli.plugins:plugins",
+        "List components and verbs, and plugins that failed to load.",
+    ),
     "plugin": ("varkit.cli.plugin:plugin", "Begin a plugin, or test one."),
     "doctor": ("varkit.cli.doctor:doctor", "Check this machine."),
 }
@@ -42,13 +59,14 @@ class Verbs(click.Group):
     """The table of verbs as a click group, and the one place where errors are printed."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:
-        """Return the verbs in the order of the table."""
-        return list(VERBS)
+        """Return the verbs in the order of the table, then those of plugins."""
+        return [*VERBS, *_added(ctx)]
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         """Import one verb."""
         if cmd_name not in VERBS:
-            return None
+            added = installed_plugins(ctx).command(cmd_name)
+            return None if added is None else added.load()
         module, _, attribute = VERBS[cmd_name][0].partition(":")
         command: click.Command = getattr(importlib.import_module(module), attribute)
         return command
@@ -57,9 +75,11 @@ class Verbs(click.Group):
         self, ctx: click.Context, args: list[str]
     ) -> tuple[str | None, click.Command | None, list[str]]:
         """Find the verb; click's own hint knows only verbs that are already imported."""
-        if args[0] not in VERBS:
+        if args[0] not in VERBS and installed_plugins(ctx).command(args[0]) is None:
+            verbs = self.list_commands(ctx)
             ctx.fail(
-                f"no verb {args[0]!r}.{did_you_mean(args[0], VERBS)} Verbs: {', '.join(VERBS)}."
+                f"no verb {args[0]!r}.{did_you_mean(args[0], verbs)} Verbs: {', '.join(verbs)}."
+                + installed_plugins(ctx).failed()
             )
         return super().resolve_command(ctx, args)
 
@@ -67,6 +87,9 @@ class Verbs(click.Group):
         """Write the verbs' summaries from the table."""
         with formatter.section("Verbs"):
             formatter.write_dl([(verb, summary) for verb, (_, summary) in VERBS.items()])
+        if added := _added(ctx):
+            with formatter.section("Verbs of plugins"):
+                formatter.write_dl(list(added.items()))
 
     def invoke(self, ctx: click.Context) -> Any:
         """Run the verb; turn what goes wrong into a message and an exit code."""
@@ -84,6 +107,35 @@ class Verbs(click.Group):
                 click.echo(traceback.format_exc(), err=True, nl=False)
             print_error(error)
             ctx.exit(error.exit_code if isinstance(error, VarkitError) else 1)
+
+
+def installed_plugins(ctx: click.Context) -> Plugins:
+    """Load the installed plugins, once for each call of the program.
+
+    Raises:
+        PluginError: two components share a name.
+    """
+    from varkit.plugins import load_plugins
+
+    key = f"{__name__}.plugins"
+    if key not in ctx.meta:
+        with redirect_stdout(sys.stderr):  # a plugin that prints at import must not spoil JSON
+            ctx.meta[key] = load_plugins()
+    loaded: Plugins = ctx.meta[key]
+    return loaded
+
+
+def _added(ctx: click.Context) -> dict[str, str]:
+    """Return the verbs of plugins and their summaries; none where plugins are in conflict.
+
+    Help and completion must work then too; ``varkit plugins`` shows the conflict.
+    """
+    try:
+        commands = installed_plugins(ctx).commands
+    except PluginError:
+        return {}
+    found = {command.name: command.summary for command in commands if command.name not in VERBS}
+    return dict(sorted(found.items()))
 
 
 def print_error(error: Exception) -> None:

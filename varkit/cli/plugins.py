@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import json
-import sys
-from contextlib import redirect_stdout
+from collections.abc import Iterator
+from dataclasses import asdict
 from typing import TYPE_CHECKING
 
 import click
@@ -16,11 +16,10 @@ if TYPE_CHECKING:
 @click.command(epilog="Example: varkit plugins --json")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON instead of a table.")
 def plugins(as_json: bool) -> None:
-    """List every component of every plugin, and the plugins that failed to load."""
-    from varkit.plugins import load_plugins
+    """List every component and verb of every plugin, and the plugins that failed to load."""
+    from varkit.cli import installed_plugins
 
-    with redirect_stdout(sys.stderr):  # a plugin that prints at import must not spoil the JSON
-        loaded = load_plugins()
+    loaded = installed_plugins(click.get_current_context())
     if as_json:
         click.echo(json.dumps(_listing(loaded), indent=2))
     else:
@@ -39,8 +38,28 @@ def _listing(loaded: Plugins) -> dict[str, object]:
         }
         for entry in loaded.registry
     ]
-    failures = [{"plugin": f.plugin, "reason": f.reason} for f in loaded.failures]
-    return {"schema": 1, "components": components, "failures": failures}
+    return {
+        "schema": 1,
+        "components": components,
+        "commands": [asdict(command) for command in loaded.commands],
+        "conflicts": list(_conflicts(loaded)),
+        "failures": [{"plugin": f.plugin, "reason": f.reason} for f in loaded.failures],
+    }
+
+
+def _conflicts(loaded: Plugins) -> Iterator[str]:
+    """Yield what is wrong with verbs' names: one is varkit's own, or several plugins have it."""
+    from varkit.cli import VERBS
+    from varkit.errors import PluginError
+
+    for name in sorted({command.name for command in loaded.commands}):
+        try:
+            found = loaded.command(name)
+        except PluginError as error:
+            yield error.what
+        else:
+            if found is not None and name in VERBS:
+                yield f"{found.origin}: verb {name!r} is varkit's own, and cannot be replaced"
 
 
 def _show(loaded: Plugins) -> None:
@@ -57,7 +76,13 @@ def _show(loaded: Plugins) -> None:
         words = Text(f"{entry.summary}\n").append(_target(entry.target), style="dim")
         plugin = f"{entry.plugin} {entry.version}"
         table.add_row(*map(Text, (entry.kind, entry.name, plugin)), words)
+    for command in loaded.commands:
+        words = Text(f"{command.summary}\n").append(command.target, style="dim")
+        plugin = f"{command.plugin} {command.version}"
+        table.add_row("verb", Text(command.name), Text(plugin), words)
     Console().print(table)
+    for conflict in _conflicts(loaded):
+        click.secho(conflict, fg="red", err=True)
     for failure in loaded.failures:
         click.secho(f"plugin {failure.plugin} failed to load: {failure.reason}", fg="red", err=True)
 

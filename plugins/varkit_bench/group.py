@@ -1,0 +1,15 @@
+"""The verb and its operators: one module an operator, which imports torch when it is called."""
+
+from __future__ import annotations
+
+import click
+
+from varkit_bench.similarity import similarity
+
+
+@click.group()
+def bench() -> None:
+    """Measure operators on this machine: time, share of the ceiling, memory."""
+
+
+bench.add_command(similarity)

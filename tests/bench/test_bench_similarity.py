@@ -1,0 +1,282 @@
+"""``varkit bench similarity``: tiny real runs, what they print and write, and bad input."""
+
+import json
+import subprocess
+import sys
+
+import jsonschema
+import pytest
+import torch
+import varkit_kernels.bench
+from click.testing import CliRunner
+from varkit_bench import options, sweep
+
+from varkit.cli import main
+
+BACKENDS = ("eager", "cpu")
+TINY = ["--width", "8", "--seconds", "0", "--threads", "1", "--device", "cpu"]
+NUMBER, TEXT, MAYBE = {"type": "number"}, {"type": "string"}, {"type": ["number", "null"]}
+
+
+def closed(**properties):
+    """Return the schema of an object that has exactly these keys."""
+    return {
+        "type": "object",
+        "properties": properties,
+        "required": list(properties),
+        "additionalProperties": False,
+    }
+
+
+FIGURES = dict.fromkeys(("median_ms", "p20_ms", "p80_ms", "tflops"), NUMBER)
+FIGURES |= {"percent_of_ceiling": NUMBER, "speed": MAYBE}
+DIRECTION = {"anyOf": [{"type": "null"}, closed(**FIGURES)]}
+SCHEMA = closed(
+    schema={"const": 1},
+    operator={"const": "similarity"},
+    varkit=TEXT,
+    command=TEXT,
+    machine=closed(
+        device=TEXT,
+        model={"type": ["string", "null"]},
+        system=TEXT,
+        threads={"type": "integer"},
+        torch=TEXT,
+        triton={"type": ["string", "null"]},
+        python=TEXT,
+    ),
+    settings=closed(
+        sizes={"type": "array", "items": {"type": "integer"}},
+        backends={"type": "array", "items": TEXT},
+        device=TEXT,
+        dtype=TEXT,
+        vectors=TEXT,
+        experts={"type": "integer"},
+        alignments={"const": 2},
+        width={"type": "integer"},
+        margin=NUMBER,
+        seconds=NUMBER,
+    ),
+    ceiling_tflops=NUMBER,
+    refused={"type": "object", "additionalProperties": TEXT},
+    results={
+        "type": "array",
+        "items": closed(
+            pairs={"type": "integer"},
+            backend=TEXT,
+            correct={"type": ["boolean", "null"]},
+            reason={"type": ["string", "null"]},
+            error={"anyOf": [{"type": "null"}, closed(loss=MAYBE, gradients=MAYBE)]},
+            forward=DIRECTION,
+            backward=DIRECTION,
+            both=DIRECTION,
+            peak_extra_mib=MAYBE,
+        ),
+    },
+)
+
+
+def bench(*arguments):
+    return CliRunner().invoke(main, ["bench", "similarity", *map(str, arguments)])
+
+
+@pytest.fixture(scope="module")
+def ran(tmp_path_factory):
+    """One run, with all that it writes."""
+    folder = tmp_path_factory.mktemp("bench")
+    result = bench(
+        *TINY, "--sizes", "1,5", "--backends", ",".join(BACKENDS), "--json", "--out",
+        folder / "new", "--plot", folder / "speed.png",
+    )  # fmt: skip
+    assert result.exit_code == 0, result.output
+    return result, json.loads(result.stdout), folder
+
+
+def test_json_is_as_documented(ran):
+    _, found, folder = ran
+    jsonschema.Draft202012Validator(SCHEMA).validate(found)
+    assert json.loads((folder / "new" / "similarity.json").read_text()) == found
+    assert found["settings"]["sizes"] == [1, 5]
+    assert found["settings"]["backends"] == list(BACKENDS)
+    assert found["machine"]["threads"] == 1
+    assert found["machine"]["torch"] == torch.__version__
+
+
+def test_figures_hold_together(ran):
+    _, found, _ = ran
+    rows = {(row["pairs"], row["backend"]): row for row in found["results"]}
+    assert list(rows) == [(size, backend) for size in (1, 5) for backend in BACKENDS]
+    for (size, _), row in rows.items():
+        assert row["correct"] is True
+        for direction, products in (("forward", 1), ("backward", 2), ("both", 3)):
+            figures, eager = row[direction], rows[size, "eager"][direction]
+            # K = 2 alignments x 2 experts x 8, a product is 2 B B K operations
+            tflops = products * 2 * size * size * 32 / figures["median_ms"] / 1e9
+            assert figures["tflops"] == pytest.approx(tflops)
+            share = 100 * tflops / found["ceiling_tflops"]
+            assert figures["percent_of_ceiling"] == pytest.approx(share)
+            assert figures["speed"] == pytest.approx(eager["median_ms"] / figures["median_ms"])
+            assert figures["p20_ms"] <= figures["median_ms"] <= figures["p80_ms"]
+
+
+def test_what_cannot_run_is_listed_with_its_reason(ran):
+    _, found, folder = ran
+    assert "GPU" in found["refused"]["triton"]
+    assert "triton cannot run here: it needs tensors on a GPU" in (
+        folder / "new" / "similarity.md"
+    ).read_text(encoding="utf-8")
+
+
+def test_progress_and_files_go_to_stderr(ran):
+    result, _, folder = ran
+    lines = result.stderr.splitlines()
+    assert lines[:2] == ["1 of 4: B = 1, eager", "2 of 4: B = 1, cpu"]
+    assert lines[-1] == f"wrote {folder / 'speed.png'}"
+
+
+def test_the_picture_is_a_png_with_lines_in_their_colours(ran):
+    import numpy as np
+    from matplotlib.image import imread
+
+    picture = imread(ran[2] / "speed.png")
+    for colour in ((47, 127, 214), (217, 115, 13)):
+        near = np.abs(picture[..., :3] * 255 - colour).max(axis=-1) < 2
+        halves = np.array_split(near, 2, axis=1)
+        assert all(half.sum() > 20 for half in halves), colour
+
+
+def test_markdown_has_a_line_a_direction(ran):
+    text = (ran[2] / "new" / "similarity.md").read_text(encoding="utf-8")
+    lines = [line.split("|")[1:-1] for line in text.splitlines() if line.startswith("|")]
+    assert [cell.strip() for cell in lines[0][:4]] == ["B", "backend", "pass", "ms"]
+    assert len(lines) == 2 + 2 * 2 * 3
+    assert {len(line) for line in lines} == {9}
+    assert lines[2][8].strip() == "1.00"
+
+
+def test_the_command_of_the_json_can_be_run_and_prints_the_table(ran):
+    command = ran[1]["command"].replace("--sizes 1,5", "--sizes 3")
+    command = command.replace(",".join(BACKENDS), "cpu").split()
+    assert command[:3] == ["varkit", "bench", "similarity"]
+    done = subprocess.run(
+        [sys.executable, "-m", *command], capture_output=True, text=True, check=True, timeout=120
+    )
+    lines = [line.split() for line in done.stdout.splitlines()]
+    (row,) = [at for at, line in enumerate(lines) if line[:3] == ["3", "cpu", "forward"]]
+    assert [lines[row + 1][0], lines[row + 2][0]] == ["backward", "both"]
+    assert float(lines[row][3]) > 0
+    assert "speed: unknown, since eager was not measured." in done.stdout
+    assert "triton cannot run here" in done.stdout
+
+
+def test_a_wrong_backend_is_said_and_not_timed(monkeypatch):
+    right = varkit_kernels.bench.loss_of
+
+    def loss_of(name, dtype, margin):
+        factor = 1.01 if name == "cpu" else 1
+        return lambda x: right(name, dtype, margin)(x) * factor
+
+    monkeypatch.setattr(varkit_kernels.bench, "loss_of", loss_of)
+    result = bench(*TINY, "--sizes", "4", "--backends", "cpu")
+    assert result.exit_code == 1
+    assert ["4", "cpu", "WRONG"] in [line.split() for line in result.stdout.splitlines()]
+    assert "is WRONG, so not timed; off by loss 1.0e-02" in " ".join(result.stdout.split())
+
+
+def test_a_batch_without_room_costs_its_own_row(monkeypatch):
+    """300 MB are free, so the dense matrices of B = 4,096 do not fit, and a fused one does."""
+    monkeypatch.setattr(sweep, "free_memory", lambda device: 300_000_000)
+    chosen = sweep.Sweep.checked((2, 4096), None, "float32", "cpu", 1, 1, 0.0)
+    assert "needs at least 0.3 GiB, and 0.3 GiB" in chosen.too_large(4096, "eager")
+    assert chosen.too_large(4096, "cpu") is None
+    assert chosen.too_large(2, "eager") is None
+    for backend in chosen.backends:
+        room = chosen.too_large(4096, backend)
+        if room is not None:
+            largest = int(room.split("B = ")[1].split()[0])
+            assert chosen.too_large(largest, backend) is None
+            assert chosen.too_large(largest + 2, backend) is not None
+        assert (room is None) == (backend not in sweep.DENSE)
+
+
+def test_memory_that_runs_out_is_a_row(monkeypatch):
+    real = varkit_kernels.bench.bench
+    faults = {
+        "eager": torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 16.00 GiB."),
+        "one_product": RuntimeError("DefaultCPUAllocator: can't allocate memory: you tried to"),
+        "compiled": RuntimeError("something else"),
+    }
+
+    def full(pairs, *, backends, **options):
+        if backends[0] in faults:
+            raise faults[backends[0]]
+        return real(pairs, backends=backends, **options)
+
+    monkeypatch.setattr(varkit_kernels.bench, "bench", full)
+    result = bench(*TINY, "--sizes", "2", "--backends", "eager,one_product,cpu", "--json")
+    assert result.exit_code == 0, result.output
+    found = json.loads(result.stdout)
+    jsonschema.Draft202012Validator(SCHEMA).validate(found)
+    *lost, cpu = found["results"]
+    assert len(lost) == 2
+    for row in lost:
+        assert (row["correct"], row["reason"], row["both"]) == (None, "out of memory", None)
+    assert cpu["both"]["speed"] is None
+    result = bench(*TINY, "--sizes", "2", "--backends", "eager")
+    assert result.exit_code == 1
+    assert "nothing could be measured: out of memory" in result.stderr
+    monkeypatch.setattr(sweep, "why_not", lambda *_: None)
+    assert "something else" in bench(*TINY, "--sizes", "2", "--backends", "compiled").stderr
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["--sizes", "0"], "'0' is no batch size"),
+        (["--sizes", "-3"], "'-3' is no batch size"),
+        (["--sizes", "4,,5"], "'' is no batch size"),
+        (["--sizes", "²"], "is no batch size"),
+        (["--sizes", "1e3"], "'1e3' is no batch size"),
+        (["--sizes", "9" * 5000], "is no batch size"),
+        (["--sizes", "99999999999"], "B = 99999999999 does not fit: eager needs at least"),
+        (["--sizes", "10000000", "--backends", "cpu"], "does not fit: cpu needs at least"),
+        (["--backends", "cqu"], "no backend 'cqu'. Did you mean 'cpu'? Known here: eager,"),
+        (["--backends", "cpu,"], "lacks a word"),
+        (["--backends", "cpu,triton"], "'triton' cannot run here: it needs tensors on a GPU"),
+        (["--dtype", "flaot32"], "no dtype 'flaot32'. Did you mean 'float32'?"),
+        (["--dtype", "int8"], "Known here: float64, float32"),
+        (["--device", "cqu"], "no device 'cqu'. Did you mean 'cpu'? Known here: auto, cpu"),
+        (["--device", "cuda:99"], "no device 'cuda:99'"),
+        (["--device", "meta"], "no device 'meta'"),
+        (["--experts", "0"], "--experts"),
+        (["--width", "0"], "--width"),
+        (["--threads", "0"], "--threads"),
+        (["--seconds", "-1"], "--seconds"),
+        (["--seconds", "nan"], "--seconds"),
+        (["--plot", "speed.pdf"], "'speed.pdf' must end in .png"),
+    ],
+)
+def test_bad_input_is_refused_at_once(arguments, said):
+    result = bench("--device", "cpu", *arguments)
+    assert result.exit_code == 2
+    assert said in result.stderr
+    assert " of " not in result.stderr.splitlines()[0]
+
+
+def test_a_picture_without_matplotlib_is_refused_before_measuring(monkeypatch, tmp_path):
+    monkeypatch.setattr(options, "find_spec", lambda name: None)
+    result = bench(*TINY, "--plot", tmp_path / "x.png")
+    assert result.exit_code == 1
+    assert result.stderr == ("error: --plot needs matplotlib\nhint: pip install 'varkit[report]'\n")
+
+
+def test_help_imports_no_torch():
+    code = (
+        "import sys; from varkit.cli import main\n"
+        "try: main(['bench', 'similarity', '--help'])\n"
+        "except SystemExit as end: assert end.code == 0\n"
+        "assert 'torch' not in sys.modules\n"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60)
+    assert done.returncode == 0, done.stderr
+    assert "--backends" in done.stdout
