@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from contextlib import suppress
+from functools import cache
 from typing import Any
 
+import numpy as np
+from numpy.typing import NDArray
 from torch import nn
 
-from varkit.errors import PluginError, RecipeError
+from varkit.errors import DataError, PluginError, RecipeError
 from varkit.interfaces import (
     Alignment,
     Dataset,
@@ -56,10 +60,11 @@ def build_model(recipe: Recipe, plugins: Plugins, dataset: Dataset) -> Retrieval
         RecipeError: components do not fit together or the data set.
         PluginError: a component's constructor failed.
     """
+    known = {"truth": _truth(dataset)}
     shared: dict[str, Any] = {
         "dim": recipe.model.dim,
         "experts": tuple(recipe.model.experts),
-        "samplers": {name: _build(c, plugins, {}) for name, c in recipe.samplers.items()},
+        "samplers": {name: _build(c, plugins, known) for name, c in recipe.samplers.items()},
         "detector": None,
     }
     if recipe.detector is not None:
@@ -103,6 +108,26 @@ def build_model(recipe: Recipe, plugins: Plugins, dataset: Dataset) -> Retrieval
         objective=_build(recipe.objective, plugins, shared),
         detector=settings,
     )
+
+
+def _truth(dataset: Dataset) -> Callable[[str], NDArray[np.bool_] | None]:
+    """Return what looks up ground truth by the names that clips' draws have."""
+
+    @cache
+    def videos() -> dict[str, str]:
+        found: dict[str, str] = {}
+        for split in ("train", "val", "test"):
+            with suppress(DataError):  # the data set's way to say that it has no such split
+                for item in dataset.split(split):
+                    sounds = item.queries if dataset.query_kind == "clips" else ()
+                    found |= dict.fromkeys((*sounds, item.video), item.video)
+        return found
+
+    def truth(item: str) -> NDArray[np.bool_] | None:
+        video = videos().get(item)
+        return None if video is None else dataset.truth(video)
+
+    return truth
 
 
 def _build(component: Component, plugins: Plugins, supplies: Mapping[str, Any]) -> Any:

@@ -38,6 +38,8 @@ SUPPLIED: Mapping[str, str] = {
     "detector": "Callable[[int], Detector] | None: makes a detector that reads so many channels",
     "width": "int: C, how many channels a detector reads; detectors only",
     "query_encoder": "Encoder: the query encoder, already built",
+    "truth": "Callable[[str], NDArray[bool] | None]: the (T,) ground truth of the video, or of the "
+    "sound, that draws call so; samplers only",
 }
 """What a constructor may ask for as a positional argument, by name."""
 

@@ -66,7 +66,32 @@ def create_run(
     """
     name = f"{started:%Y%m%d-%H%M%S}-{secrets.token_hex(3)}"
     folder = out / recipe.name / name
-    facts = {
+    facts = provenance(
+        recipe,
+        plugins,
+        dataset,
+        command=command,
+        started=started,
+        device=device,
+        threads=threads,
+    )
+    write_text(folder / "recipe.yaml", recipe.to_yaml())
+    write_json(folder / "run.json", facts)
+    return Run(folder, recipe, plugins, facts)
+
+
+def provenance(
+    recipe: Recipe,
+    plugins: Plugins,
+    dataset: Dataset,
+    *,
+    command: Sequence[str],
+    started: datetime,
+    device: str,
+    threads: int,
+) -> dict[str, Any]:
+    """Return what ``run.json`` says: where a run comes from."""
+    return {
         "schema": 1,
         "recipe": recipe.name,
         "digest": recipe.digest(),
@@ -77,7 +102,7 @@ def create_run(
         "fingerprint": dataset.fingerprint(),
         "seeds": list(recipe.train.seeds),
         "selection": recipe.train.select,
-        "versions": _versions(),
+        "versions": versions(),
         "plugins": {entry.plugin: entry.version for entry in plugins.registry},
         "plugin_files": {str(file): sha256(file) for file in recipe.plugin_files},
         "machine": f"{platform.platform()}, {platform.machine()}",
@@ -86,9 +111,6 @@ def create_run(
         "command": shlex.join(command),
         "started": started.isoformat(timespec="seconds"),
     }
-    write_text(folder / "recipe.yaml", recipe.to_yaml())
-    write_json(folder / "run.json", facts)
-    return Run(folder, recipe, plugins, facts)
 
 
 def open_run(folder: Path) -> Run:
@@ -205,7 +227,8 @@ def load_trained(model: RetrievalModel, path: Path, expected: dict[str, Any]) ->
     return int(state["epoch"])
 
 
-def _versions() -> dict[str, str]:
+def versions() -> dict[str, str]:
+    """Return the versions of Python and of the packages that can change a result."""
     found = {"python": platform.python_version()}
     for package in PACKAGES:
         try:

@@ -6,7 +6,7 @@ from varkit.registry import Register
 
 @hookimpl
 def register_samplers(register: Register) -> None:
-    """Register fixed-frame and anomaly-led sampling."""
+    """Register fixed-frame and anomaly-led sampling, and the controls of the latter."""
     register(
         "fixed_frame",
         "varkit_alan.fixed_frame:FixedFrame",
@@ -16,6 +16,19 @@ def register_samplers(register: Register) -> None:
         "anomaly_led",
         "varkit_alan.anomaly_led:AnomalyLed",
         summary="N clips drawn by anomaly confidence (ALAN Eq. 1-2, AS)",
+    )
+    register(
+        "random", "varkit_alan.random_clips:Random", summary="N clips drawn with equal chances"
+    )
+    register(
+        "top_k",
+        "varkit_alan.top_k:TopK",
+        summary="the N clips of the highest anomaly confidence",
+    )
+    register(
+        "oracle",
+        "varkit_alan.oracle:Oracle",
+        summary="N clips drawn from the true anomaly: what a better detector could bring",
     )
 
 

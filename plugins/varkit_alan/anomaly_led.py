@@ -30,6 +30,9 @@ class AnomalyLed:
             gives all its clips and repeats them in that order. Not in the paper.
         evaluation: ``roulette`` = as in training, by the evaluation seed and the video alone;
             ``systematic`` = r_j = (j + 1/2) / N, no chance at all. Not in the paper.
+        shuffle: permute each video's confidence among its clips before it is read, by the draws.
+            The distribution of l stays, its place goes: the control that shows whether it matters
+            which clips are drawn. Not in the paper.
 
     Raises:
         VarkitError: ``systematic`` without replacement; its fixed r would leave no choice.
@@ -42,6 +45,7 @@ class AnomalyLed:
         temperature: Positive = 0.7,
         replace: bool = True,
         evaluation: Literal["roulette", "systematic"] = "roulette",
+        shuffle: bool = False,
     ) -> None:
         if evaluation == "systematic" and not replace:
             raise VarkitError(
@@ -52,6 +56,7 @@ class AnomalyLed:
         self.temperature = temperature
         self.replace = replace
         self.evaluation = evaluation
+        self.shuffle = shuffle
 
     def __call__(
         self, scores: Tensor | None, mask: Tensor, draws: Draws, *, training: bool
@@ -66,6 +71,8 @@ class AnomalyLed:
                 "anomaly_led: no anomaly confidence to draw by: the recipe has no detector",
                 hint="add a detector: section to the recipe, e.g. {use: temporal_convolution}",
             )
+        if self.shuffle:
+            scores = _shuffled(scores, mask, draws.named("shuffle"))
         # In double precision: q sums up to 61,000 terms in the benchmarks.
         logits = (scores.double() / self.temperature).masked_fill(~mask, -torch.inf)
         length = mask.sum(dim=1, keepdim=True)
@@ -93,3 +100,9 @@ class AnomalyLed:
         keys = logits - (-r.log()).log()
         ranking = keys.topk(min(self.count, clips), dim=1).indices
         return ranking.gather(1, torch.arange(self.count, device=logits.device) % length)
+
+
+def _shuffled(scores: Tensor, mask: Tensor, draws: Draws) -> Tensor:
+    """Return ``(B, T)`` scores, those of each video's real clips in random order."""
+    keys = draws.uniform(scores.shape[1]).to(scores.device).masked_fill(~mask, torch.inf)
+    return scores.gather(1, keys.argsort(dim=1, stable=True))

@@ -14,7 +14,7 @@ from varkit.errors import DataError
 from varkit.examining.verification import Survey
 from varkit.types import Positive
 from varkit_benchmarks.findings import absence
-from varkit_benchmarks.layout import Layout
+from varkit_benchmarks.layout import SIMULATED, Layout
 from varkit_benchmarks.manifest import read_manifest
 from varkit_benchmarks.stored import Stored, survey
 
@@ -154,5 +154,6 @@ def _layout(
         query=query,
         seconds=seconds_per_clip,
         sound_seconds=seconds_per_sound_clip or seconds_per_clip,
+        simulated=(path / SIMULATED).is_file(),
         faults=tuple(faults),
     )

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import re
 import shlex
+from collections import Counter
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Literal
 
 import numpy as np
 
@@ -14,6 +15,7 @@ from varkit.errors import DataError
 from varkit.examining.verification import Survey
 from varkit.types import Count, Natural, Positive
 from varkit_benchmarks.annotations import XD_VIOLENCE, annotate, base_name, read_annotations
+from varkit_benchmarks.disjoint import source_disjoint
 from varkit_benchmarks.entries import NORMAL, Entry, join
 from varkit_benchmarks.feature_files import find, find_streams
 from varkit_benchmarks.findings import Findings, absence, lines
@@ -34,6 +36,7 @@ LABELS = {
     "B6": "Car accident",
     "G": "Explosion",
 }
+Split = Literal["published", "source_disjoint"]
 NOTHING = "0"
 """What fills the places of a label that name nothing: ``B1-0-0``."""
 SOUND = "__vggish"
@@ -58,6 +61,13 @@ class XDViolenceAR(Stored):
         seconds_per_sound_clip: length of a sound's clip; null = that of a video's clip, as in the
             released features. VGGish alone gives one every 0.96 seconds.
         centre: the number of the centre crop.
+        split: ``published``, as listed: two thirds of the test videos are cut from a film or web
+            video that train has parts of too. ``source_disjoint`` = about as many test videos, of
+            each class too, but all parts of a source on one side
+            (:func:`varkit_benchmarks.disjoint.source_disjoint`); no published figure is comparable
+            with figures on it, and tables say so in the data's name. Videos that were listed in
+            train have no ground truth in either.
+        split_seed: of ``source_disjoint``; another seed is another split.
         name: what tables call the data.
     """
 
@@ -79,6 +89,8 @@ class XDViolenceAR(Stored):
         frames_per_clip: Count = 16,
         seconds_per_sound_clip: Positive | None = None,
         centre: Natural = 0,
+        split: Split = "published",
+        split_seed: Natural = 0,
         name: str = "XDViolence-AR",
     ) -> None:
         super().__init__(
@@ -90,6 +102,8 @@ class XDViolenceAR(Stored):
                 frames_per_clip=frames_per_clip,
                 seconds_per_sound_clip=seconds_per_sound_clip,
                 centre=centre,
+                split=split,
+                split_seed=split_seed,
                 name=name,
             )
         )
@@ -177,13 +191,19 @@ def layout(
     frames_per_clip: int = 16,
     seconds_per_sound_clip: float | None = None,
     centre: int = 0,
+    split: Split = "published",
+    split_seed: int = 0,
     name: str = "XDViolence-AR",
 ) -> Layout:
     """Look through the folder; options as of :class:`XDViolenceAR`. No feature file is opened."""
     path, found = Path(root), Findings()
     splits = {split: _read_list(path / f"{split}.list", split, found) for split in COUNTS}
     entries = join(splits, COUNTS, (*sorted(LABELS.values()),), found)
-    _remark_on_sources(splits, found)
+    if split == "source_disjoint":
+        entries = source_disjoint(entries, source, split_seed)
+        name = f"{name}, source-disjoint split {split_seed}"
+        found.remark(f"source-disjoint split: {_sizes(entries)}")
+    _remark_on_sources(entries, found)
     videos = {video: entry.video() for video, entry in entries.items()}
     annotations = path / "annotations.txt"
     if (why := absence(annotations)) is None:
@@ -271,12 +291,28 @@ def source(video: str) -> str:
     return video.partition("__#")[0]
 
 
-def _remark_on_sources(splits: Mapping[str, Mapping[str, Entry]], found: Findings) -> None:
-    trained = {source(video) for video in splits["train"]}
-    shared = [repr(video) for video in splits["test"] if source(video) in trained]
+def _sizes(entries: Mapping[str, Entry]) -> str:
+    """Say how many videos, and how many of each class, each split has."""
+    parts = []
+    for split in COUNTS:
+        own = {video: entry for video, entry in entries.items() if entry.split == split}
+        sources = len(set(map(source, own)))
+        classes = Counter(name for entry in own.values() for name in entry.classes)
+        listed = ", ".join(f"{name} {count:,}" for name, count in sorted(classes.items()))
+        parts.append(f"{split} {len(own):,} videos of {sources:,} sources ({listed})")
+    return "; ".join(parts)
+
+
+def _remark_on_sources(entries: Mapping[str, Entry], found: Findings) -> None:
+    parts = {
+        split: [video for video, entry in entries.items() if entry.split == split]
+        for split in COUNTS
+    }
+    trained = {source(video) for video in parts["train"]}
+    shared = [repr(video) for video in parts["test"] if source(video) in trained]
     if shared:
         found.remark(
-            f"{len(shared):,} of {len(splits['test']):,} test videos are cut from a film or web "
+            f"{len(shared):,} of {len(parts['test']):,} test videos are cut from a film or web "
             "video that train has parts of too",
             *shared,
         )

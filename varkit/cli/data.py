@@ -110,6 +110,33 @@ def stats(
             click.echo(f"wrote {path}", err=True)
 
 
+@data.command(epilog="Example: varkit data leak alan_ucf --strict")
+@click.argument("target")
+@changes
+@_target
+def leak(target: str, changes: tuple[str, ...], strict: bool, as_json: bool) -> None:
+    """Say how much captions give away without any video.
+
+    The nearest training caption of every test caption by TF-IDF: how often is its video of the same
+    class, and how often normal or anomalous like the other?
+    """
+    import json
+
+    from varkit.cli.data_display import pointing_to_verify, print_leak
+    from varkit.cli.data_target import find_target
+    from varkit.examining.leak import caption_leak
+
+    found = find_target(target, changes, strict=strict)
+    found.announce()
+    with pointing_to_verify(target, *changes, *["--strict"] * strict):
+        dataset = found.build()
+    result = caption_leak(dataset)
+    if as_json:
+        click.echo(json.dumps(result.to_dict() | {"data": found.to_dict()}, indent=2))
+    else:
+        print_leak(result)
+
+
 @data.command(epilog="Example: varkit data show simulated Abuse0004")
 @click.argument("target")
 @click.argument("video")

@@ -22,6 +22,7 @@ from varkit.cli.data_target import Target
 from varkit.cli.training_display import HEARTBEAT
 from varkit.errors import DataError
 from varkit.examining.examination import Finding
+from varkit.examining.leak import Leak
 from varkit.examining.portrait import Portrait, timeline
 from varkit.examining.statistics import Published, Statistics
 from varkit.examining.verification import Verification, survey
@@ -178,6 +179,23 @@ def write_statistics(
     write_json(folder / "stats.json", found.to_dict(published))
     write_text(folder / "stats.csv", table.getvalue())
     return [folder / "stats.json", folder / "stats.csv", *write_histograms(found, folder)]
+
+
+def print_leak(found: Leak) -> None:
+    """Print how much the nearest training captions give away."""
+    click.secho(f"{found.name}{mark({'simulated': found.simulated})}", bold=True)
+    click.echo(f"{found.test:,} test captions, each with the nearest of {found.train:,} in train")
+    table = Table(box=None, pad_edge=False)
+    for column in ("its video is", "nearest", "at random"):
+        table.add_column(column, justify="left" if column.startswith("its") else "right")
+    for what, share, chance in (
+        ("of the same class", found.same_class, found.same_class_chance),
+        ("normal, or anomalous, as well", found.same_label, found.same_label_chance),
+    ):
+        cells = ("unknown" if x is None else f"{100 * x:.1f} %" for x in (share, chance))
+        table.add_row(what, *cells)
+    Console().print(table)
+    click.echo(f"{_count(found.identical, 'test caption')} literally in train too")
 
 
 def print_portrait(found: Portrait) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +14,7 @@ from varkit import yaml
 from varkit.errors import RecipeError, did_you_mean
 from varkit.interfaces import Dataset
 from varkit.layers import COMMAND_LINE, Layers, dotted, parse_overrides
+from varkit.options import EvalOptions
 from varkit.plugins import load_plugins
 from varkit.recipe import load_recipe, origins_of, own_data, shipped_recipes
 from varkit.schema import check_options, construct
@@ -31,6 +32,7 @@ class Target:
         lacking: what is said of options that must be given and were not.
         origins: option -> where its value came from.
         missing: what this machine lacks, for which a recipe's embedded block was taken.
+        evaluation: how a recipe measures; the defaults where only a data set was named.
     """
 
     use: str
@@ -39,6 +41,7 @@ class Target:
     lacking: tuple[str, ...]
     origins: Mapping[str, str]
     missing: tuple[str, ...] = ()
+    evaluation: EvalOptions = field(default_factory=EvalOptions)
 
     def build(self) -> Dataset:
         """Open the data set.
@@ -97,7 +100,8 @@ def find_target(name: str, changes: Sequence[str], *, strict: bool = False) -> T
         recipe, plugins = load_recipe(name, changes)
         data = recipe.data
         cls = plugins.get("dataset", data.use).load()
-        return Target(data.use, cls, data.options, (), _below_data(recipe.origins), recipe.missing)
+        origins = _below_data(recipe.origins)
+        return Target(data.use, cls, data.options, (), origins, recipe.missing, recipe.eval)
     target = named_target(name, changes)
     if target.lacking:
         raise RecipeError(target.lacking, hint=f"varkit data get {name}")

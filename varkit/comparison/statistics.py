@@ -93,7 +93,8 @@ def interval_with_trainings(
     freedom = np.array([[len(each) - 1] for each in seeds])
     total = draws.var(axis=0, ddof=1) + spread.sum(axis=0)
     # Trainings that agree exactly leave the normal distribution.
-    degrees = total**2 / np.maximum((spread**2 / freedom).sum(axis=0), _ROUNDING * total**2)
+    least = _ROUNDING * total**2 + np.finfo(np.float64).tiny  # some figures never vary at all
+    degrees = total**2 / np.maximum((spread**2 / freedom).sum(axis=0), least)
     size = np.abs(random.standard_t(np.maximum(degrees, 1), size=draws.shape))
     reach = np.quantile(size, LEVEL, axis=0) * np.sqrt(total)
     return np.stack([value - reach, value + reach])

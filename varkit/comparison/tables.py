@@ -54,8 +54,8 @@ def group_tables(found: Comparison) -> list[Table]:
             str(group.videos),
             f"{group.value_against:.1f}",
             f"{group.value:.1f}",
-            _signed(group.difference),
-            _between(group.interval),
+            signed(group.difference),
+            between(group.interval),
         )
         for group in found.groups
         if group.figure == "SumR"
@@ -160,7 +160,7 @@ def _values(found: Comparison) -> Table:
             figure_label(value.figure),
             value.run,
             f"{value.value:.1f}",
-            _between(value.interval),
+            between(value.interval),
             *(_of_trainings(value) if several else ()),
         )
         for figure in FIGURES
@@ -179,7 +179,7 @@ def _values(found: Comparison) -> Table:
 
 def _of_trainings(value: Value) -> tuple[str, str]:
     sd = "" if value.sd_trainings is None else f"±{value.sd_trainings:.1f}"
-    return _between(value.interval_trainings), sd
+    return between(value.interval_trainings), sd
 
 
 def _differences(found: Comparison) -> Table:
@@ -188,11 +188,11 @@ def _differences(found: Comparison) -> Table:
         (
             f"{one.run} − {one.against}",
             figure_label(one.figure),
-            _signed(one.value),
-            _between(one.interval),
-            *((_between(one.interval_trainings),) if several else ()),
-            _chance(one.p),
-            _chance(one.p_holm),
+            signed(one.value),
+            between(one.interval),
+            *((between(one.interval_trainings),) if several else ()),
+            chance(one.p),
+            chance(one.p_holm),
         )
         for one in found.differences
     ]
@@ -260,16 +260,19 @@ def _crossed(gains: Sequence[int], loses: Sequence[int]) -> str:
     return " ".join([*(f"+{k}" for k in gains), *(f"−{k}" for k in loses)])
 
 
-def _signed(value: float) -> str:
+def signed(value: float) -> str:
+    """Return a difference with its sign."""
     return f"{round(value, 1) + 0:+.1f}".replace("-", "−")  # + 0: no negative zero
 
 
-def _between(limits: Limits | None) -> str:
+def between(limits: Limits | None) -> str:
+    """Return an interval, or nothing."""
     if limits is None:
         return ""
     low, high = (f"{round(limit, 1) + 0:.1f}".replace("-", "−") for limit in limits)
     return f"[{low}, {high}]"
 
 
-def _chance(p: float) -> str:
+def chance(p: float) -> str:
+    """Return a p-value."""
     return "<0.001" if p < 0.001 else f"{p:.3f}"

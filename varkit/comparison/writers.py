@@ -104,39 +104,46 @@ def check_extra() -> None:
 def markdown(found: Comparison, tables: Sequence[Table]) -> str:
     """Return the comparison as GitHub's Markdown."""
     lines = [f"# Comparison{mark(found)}", ""]
-    lines += [f"- {_markdown(note)}" for note in notes(found)]
+    lines += [f"- {markdown_text(note)}" for note in notes(found)]
     for table in tables:
-        ruler = ["---" if i < table.words else "--:" for i in range(len(table.columns))]
-        body = [table.columns, *table.rows]
-        cells = [[_markdown(cell) for cell in row] for row in body]
-        cells.insert(1, ruler)
-        lines += ["", f"## {_markdown(table.title)}", "", _markdown(table.caption), ""]
-        lines += [f"| {' | '.join(row)} |" for row in cells]
+        lines += markdown_table(table)
     return "\n".join(lines) + "\n"
+
+
+def markdown_table(table: Table) -> list[str]:
+    """Return the lines of a table as GitHub's Markdown, after an empty line."""
+    ruler = ["---" if i < table.words else "--:" for i in range(len(table.columns))]
+    cells = [[markdown_text(cell) for cell in row] for row in (table.columns, *table.rows)]
+    cells.insert(1, ruler)
+    head = ["", f"## {markdown_text(table.title)}", "", markdown_text(table.caption), ""]
+    return head + [f"| {' | '.join(row)} |" for row in cells]
 
 
 def latex(found: Comparison, tables: Sequence[Table]) -> str:
     """Return tables as LaTeX, which need the package ``booktabs``."""
     lines = [f"% {note}" for note in notes(found)]
     for table in tables:
-        columns = "l" * table.words + "r" * (len(table.columns) - table.words)
-        head, *rows = (
-            " & ".join(map(_latex, row)) + r" \\" for row in (table.columns, *table.rows)
-        )
-        lines += [
-            "",
-            r"\begin{table}",
-            rf"\caption{{{_latex(table.title)}. {_latex(table.caption)}}}",
-            rf"\begin{{tabular}}{{{columns}}}",
-            r"\toprule",
-            head,
-            r"\midrule",
-            *rows,
-            r"\bottomrule",
-            r"\end{tabular}",
-            r"\end{table}",
-        ]
+        lines += latex_table(table)
     return "\n".join(lines) + "\n"
+
+
+def latex_table(table: Table) -> list[str]:
+    """Return the lines of a table as LaTeX, after an empty line."""
+    columns = "l" * table.words + "r" * (len(table.columns) - table.words)
+    head, *rows = (" & ".join(map(_latex, row)) + r" \\" for row in (table.columns, *table.rows))
+    return [
+        "",
+        r"\begin{table}",
+        rf"\caption{{{_latex(table.title)}. {_latex(table.caption)}}}",
+        rf"\begin{{tabular}}{{{columns}}}",
+        r"\toprule",
+        head,
+        r"\midrule",
+        *rows,
+        r"\bottomrule",
+        r"\end{tabular}",
+        r"\end{table}",
+    ]
 
 
 def comma_separated(found: Comparison) -> str:
@@ -156,7 +163,7 @@ def comma_separated(found: Comparison) -> str:
             "simulated": "yes" if found.simulated else "no",
             "mismatches": "; ".join(found.mismatches),
         }
-        table.writerow({key: _cell(value) for key, value in line.items()})
+        table.writerow({key: spreadsheet_cell(value) for key, value in line.items()})
     return text.getvalue()
 
 
@@ -196,14 +203,15 @@ def _lines(found: Comparison) -> list[dict[str, Any]]:
     return lines
 
 
-def _cell(value: Any) -> Any:
+def spreadsheet_cell(value: Any) -> Any:
     """Return a cell that no spreadsheet takes for a formula."""
     if isinstance(value, str) and value.startswith(("=", "+", "-", "@", "\t", "\r", "\n")):
         return f"'{value}"
     return value
 
 
-def _markdown(text: str) -> str:
+def markdown_text(text: str) -> str:
+    """Return text with nothing in it that Markdown would obey."""
     return re.sub(r"([\\`*_{}\[\]<>|#$&~])", r"\\\1", text)
 
 

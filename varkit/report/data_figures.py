@@ -44,27 +44,27 @@ def write_histograms(found: Statistics, folder: Path) -> list[Path]:
     captions = [caption_length(text) for video in found.videos for text in video.captions]
     shares = [video.fraction for video in found.videos if video.segments]
     written = []
-    with _style():
+    with style():
         if captions:
             mean = figures[f"{unit}.mean"]
-            figure = _figure(f"{unit.capitalize()} in a caption, mean {mean:.1f}{where}")
+            figure = panels(f"{unit.capitalize()} in a caption, mean {mean:.1f}{where}")
             _histogram(figure, captions, [n - 0.5 for n in range(min(captions), max(captions) + 2)])
-            written.append(_save(figure, folder / "captions.png"))
+            written.append(save(figure, folder / "captions.png"))
         clips = [video.clips for video in found.videos]
-        figure = _figure(f"Clips in a video, median {figures['clips.p50']:,.0f}{where}")
+        figure = panels(f"Clips in a video, median {figures['clips.p50']:,.0f}{where}")
         _histogram(figure, clips, np.geomspace(min(clips), max(clips) + 1, 40).tolist())
         figure.axes[0].set_xscale("log")
-        written.append(_save(figure, folder / "clips.png"))
+        written.append(save(figure, folder / "clips.png"))
         if shares:
-            figure = _figure(f"Anomalous share of the videos that have an anomaly{where}")
+            figure = panels(f"Anomalous share of the videos that have an anomaly{where}")
             _histogram(figure, shares, np.linspace(0, 1, 41).tolist())
-            written.append(_save(figure, folder / "anomalous_share.png"))
+            written.append(save(figure, folder / "anomalous_share.png"))
         classes = Counter(name for video in found.videos for name in video.item.classes)
         if classes:
-            figure = _figure(f"Videos in a class{where}", height=0.8 + 0.24 * len(classes))
+            figure = panels(f"Videos in a class{where}", height=0.8 + 0.24 * len(classes))
             names, counts = zip(*reversed(classes.most_common()), strict=True)
             figure.axes[0].barh(names, counts, color=BLUE)
-            written.append(_save(figure, folder / "classes.png"))
+            written.append(save(figure, folder / "classes.png"))
     return written
 
 
@@ -78,10 +78,10 @@ def write_video(found: Portrait, path: Path) -> None:
         WriteError: the file cannot be written.
     """
     title = f"{found.item.video}{_where(found.dataset, simulated=found.simulated)}"
-    with _style():
-        figure = _figure(title, rows=len(found.curves), height=0.6 + 1.7 * len(found.curves))
-        panels = figure.axes
-        for axes, (stream, curves) in zip(panels, found.curves.items(), strict=True):
+    with style():
+        figure = panels(title, rows=len(found.curves), height=0.6 + 1.7 * len(found.curves))
+        shown = figure.axes
+        for axes, (stream, curves) in zip(shown, found.curves.items(), strict=True):
             for anomaly in found.anomalies:
                 axes.axvspan(*anomaly["seconds"], color=RED, alpha=0.18, linewidth=0)
             for label, values, colour in (
@@ -93,9 +93,9 @@ def write_video(found: Portrait, path: Path) -> None:
                 axes.plot(seconds, drawn, color=colour, linewidth=1, label=label)
             axes.set_ylabel(stream)
             axes.set_ylim(bottom=0)
-        panels[-1].set_xlabel("seconds")
-        figure.legend(*panels[0].get_legend_handles_labels(), loc="outside upper right", ncols=2)
-        _save(figure, path)
+        shown[-1].set_xlabel("seconds")
+        figure.legend(*shown[0].get_legend_handles_labels(), loc="outside upper right", ncols=2)
+        save(figure, path)
 
 
 def _histogram(figure: Figure, values: Sequence[float], bins: Sequence[float]) -> None:
@@ -115,7 +115,7 @@ def _where(name: str, *, simulated: bool) -> str:
 
 
 @contextmanager
-def _style() -> Iterator[None]:
+def style() -> Iterator[None]:
     """Draw as below; a name with dollar signs is no formula.
 
     Raises:
@@ -138,7 +138,7 @@ def _style() -> Iterator[None]:
         yield
 
 
-def _figure(title: str, *, rows: int = 1, height: float = 3.2) -> Figure:
+def panels(title: str, *, rows: int = 1, height: float = 3.2) -> Figure:
     """Return a figure with panels one above the other."""
     from matplotlib.figure import Figure
 
@@ -147,7 +147,8 @@ def _figure(title: str, *, rows: int = 1, height: float = 3.2) -> Figure:
     return figure
 
 
-def _save(figure: Figure, path: Path) -> Path:
+def save(figure: Figure, path: Path) -> Path:
+    """Write a figure as PNG, and return its path."""
     buffer = io.BytesIO()
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", message="Glyph")  # a name in signs that no font here has

@@ -14,6 +14,7 @@ SELECTION = {
     "val": "best = highest SumR on videos held out of training",
     "last": "no checkpoint is selected: the last epoch counts",
     "test": "best = highest SumR ON THE TEST SET ITSELF, which flatters it",
+    "unknown": "how the model was chosen is unknown: it comes from elsewhere",
 }
 POSITIVES = {
     "own": "Right is a query's own video alone",

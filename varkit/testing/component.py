@@ -29,12 +29,13 @@ from varkit.testing.stand_ins import (
     Linear,
     Spread,
     Words,
+    truth,
 )
 
 _MODEL = ("dim", "experts", "samplers", "detector")
 _GIVEN: Mapping[Kind, tuple[str, ...]] = {
     "dataset": (),
-    "sampler": (),
+    "sampler": ("truth",),
     "detector": ("width",),
     "encoder": (*_MODEL, "widths"),
     "alignment": (*_MODEL, "query_encoder"),
@@ -147,4 +148,5 @@ def _stand_ins() -> dict[str, Any]:
         "samplers": {"fixed": Spread(), "anomaly": Drawn()},
         "detector": Linear,
         "query_encoder": Words(DIM, EXPERTS),
+        "truth": truth,
     }

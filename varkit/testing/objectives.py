@@ -79,8 +79,8 @@ def diagonal_is_positive(case: _Case) -> None:
     """The loss is smaller where every video is most similar to its own query."""
     similarity = 2 * torch.eye(PAIRS) - 1
     pairs = replace(case.pairs, group=torch.arange(PAIRS))
-    right = float(case.objective.dense(similarity, pairs))
-    wrong = float(case.objective.dense(-similarity, pairs))
+    right = float(case.objective.dense(similarity, pairs).detach())
+    wrong = float(case.objective.dense(-similarity, pairs).detach())
     expect(right < wrong, f"{right:.3g} for true pairs most similar, {wrong:.3g} for least")
 
 

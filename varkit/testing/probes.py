@@ -238,4 +238,4 @@ def expect_gradients(parameters: Mapping[str, Tensor]) -> None:
 
 
 def _largest(change: Tensor) -> float:
-    return float(change.max()) if change.numel() else 0.0
+    return float(change.detach().max()) if change.numel() else 0.0

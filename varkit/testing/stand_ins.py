@@ -10,7 +10,9 @@ import zlib
 from collections.abc import Mapping, Sequence
 from typing import ClassVar, Literal
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn import functional as F
 
@@ -77,6 +79,20 @@ def make_representation(
         name: torch.randn(size, len(experts), generator=generator).softmax(-1) for name in vectors
     }
     return Representation(vectors=vectors, weights=weights, tokens=tokens, masks=masks)
+
+
+def truth(item: str) -> NDArray[np.bool_] | None:
+    """Return where one of the kit's videos is anomalous: nowhere, somewhere, or nobody knows.
+
+    It is as long as the video, except that the first is known clip by clip where the kit has
+    averages over segments.
+    """
+    number = int(item.rpartition("-")[2])
+    if number == 1:
+        return None
+    length = LENGTHS[number] * (2 if number == 0 else 1)
+    inside: NDArray[np.bool_] = (np.arange(length) // 3 == 1) & (number < 3)
+    return inside
 
 
 class Spread:

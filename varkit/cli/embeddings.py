@@ -1,0 +1,256 @@
+"""``varkit embeddings``: embeddings of any model, measured, fused and re-ranked as runs are."""
+
+from __future__ import annotations
+
+import shlex
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+import click
+
+if TYPE_CHECKING:
+    from varkit.embeddings.scores import Scores
+    from varkit.embeddings.sources import Ground, Source
+
+Which = Literal["best", "last"]
+PLACE = click.Path(path_type=Path)
+
+
+@click.group()
+def embeddings() -> None:
+    """Measure embeddings of any model; export, fuse and re-rank runs."""
+
+
+def _options(*decorators: Callable[[Any], Any]) -> Callable[[Any], Any]:
+    def decorate(command: Any) -> Any:
+        for decorator in reversed(decorators):
+            command = decorator(command)
+        return command
+
+    return decorate
+
+
+_split = click.option("--split", default="test", show_default=True, help="Part of the data set.")
+_model = _options(
+    click.option(
+        "--which",
+        type=click.Choice(["best", "last"]),
+        help="Model of a run: of the selected epoch, or the last; default: the selected one, "
+        "where there is one.",
+    ),
+    click.option("--seed", type=int, help="Training of a run; default: its first."),
+    click.option("--device", default="auto", show_default=True, help="auto, cpu, cuda, ..."),
+    click.option("--threads", type=click.IntRange(1), help="CPU threads; default: usable cores."),
+)
+_measured = _options(
+    _split,
+    click.option(
+        "--positives",
+        type=click.Choice(["own", "duplicates", "unique"]),
+        help="Which answers are right, as of varkit eval; default: the recipe's.",
+    ),
+    click.option(
+        "--ties",
+        type=click.Choice(["average", "optimistic", "pessimistic"]),
+        help="How equal scores count; default: the recipe's.",
+    ),
+    click.option("--name", help="Of the result in tables."),
+    click.option(
+        "--out",
+        type=click.Path(path_type=Path, file_okay=False),
+        default=Path("runs"),
+        show_default=True,
+        help="Folder that gets <name>/<time>-<id>/.",
+    ),
+    click.option("--json", "as_json", is_flag=True, help="Print the results as JSON on stdout."),
+)
+_on = click.option(
+    "--on",
+    metavar="TARGET",
+    help="The data, where no run says which: a recipe or a data set, as in 'folder root=mine'.",
+)
+
+
+@embeddings.command("eval", epilog="Example: varkit embeddings eval clip.npz alan_ucf")
+@click.argument("file", type=PLACE)
+@click.argument("target")
+@click.argument("changes", nargs=-1, metavar="[KEY=VALUE]...")
+@_measured
+def measure(file: Path, target: str, changes: tuple[str, ...], **rest: Any) -> None:
+    """Measure FILE, an .npz of embeddings, on the data of TARGET.
+
+    TARGET is a recipe or a data set, and KEY=VALUE changes it, as of varkit data. The result is a
+    run folder that varkit compare takes.
+    """
+    from varkit.embeddings.sources import read_source
+
+    ground = _ruled(_ground([target, *changes], rest["split"]), rest)
+    source = read_source(file, ground)
+    _finish(source.scores, ground, [source], {"verb": "eval"}, rest, default=file.stem)
+
+
+@embeddings.command(epilog="Example: varkit embeddings export runs/alan_ucf/20260101-1a2b3c a.npz")
+@click.argument("run", type=PLACE)
+@click.argument("out", type=PLACE)
+@_split
+@_model
+def export(run: Path, out: Path, split: str, **rest: Any) -> None:
+    """Write the embeddings of a split by a trained model of RUN to OUT, an .npz file."""
+    from varkit.embeddings.files import write_embeddings
+    from varkit.embeddings.sources import embeddings_of, encode_run
+
+    if out.suffix != ".npz":
+        raise click.UsageError(f"{out}: name a file that ends in .npz")
+    source, ground = encode_run(run, split, **_chosen(rest))
+    found = embeddings_of(source, ground)
+    write_embeddings(out, found)
+    shape = f"{len(found.videos)} videos, {len(found.queries)} queries, {found.videos.shape[1]}"
+    click.echo(f"wrote {out}: {shape} wide{' (simulated data)' if found.simulated else ''}")
+
+
+@embeddings.command(epilog="Example: varkit embeddings fuse runs/a/1 b.npz --weights 0.7,0.3")
+@click.argument("sources", type=PLACE, nargs=-1, required=True, metavar="RUN|FILE...")
+@click.option("--weights", help="One a source, parted by commas; default: the same for all.")
+@click.option(
+    "--scaling",
+    type=click.Choice(["z", "raw"]),
+    default="z",
+    show_default=True,
+    help="z: each similarity is first brought to mean 0 and deviation 1; raw: as it is.",
+)
+@_on
+@_measured
+@_model
+def fuse(
+    sources: tuple[Path, ...],
+    weights: str | None,
+    scaling: Literal["z", "raw"],
+    on: str | None,
+    **rest: Any,
+) -> None:
+    """Measure the weighted sum of the similarities of trained runs and .npz files."""
+    from varkit.embeddings import scores
+
+    if len(sources) < 2:
+        raise click.UsageError("name at least two runs or files to fuse")
+    shares = _weights(weights, len(sources))
+    found, ground = _load(sources, on, rest)
+    total = scores.fuse([source.scores.dense() for source in found], shares, scaling)
+    how = {"verb": "fuse", "weights": list(shares), "scaling": scaling}
+    _finish(scores.Scores(total), ground, found, how, rest, default="fuse")
+
+
+@embeddings.command(epilog="Example: varkit embeddings rerank runs/fast/1 runs/slow/2 --depth 50")
+@click.argument("first", type=PLACE)
+@click.argument("second", type=PLACE)
+@click.option("--depth", type=click.IntRange(1), required=True, help="Candidates of the first.")
+@_on
+@_measured
+@_model
+def rerank(first: Path, second: Path, depth: int, on: str | None, **rest: Any) -> None:
+    """Measure FIRST's order with its DEPTH best candidates in SECOND's order.
+
+    FIRST and SECOND are trained runs or .npz files. Both directions: a query's best videos, and a
+    video's best queries. What ties with the last candidate is one too.
+    """
+    from varkit.embeddings import scores
+
+    found, ground = _load((first, second), on, rest)
+    one, other = (source.scores.dense() for source in found)
+    forth = scores.Scores(scores.rerank(one, other, depth))
+    back = scores.Scores(scores.rerank(one.T, other.T, depth).T)
+    how = {"verb": "rerank", "depth": depth}
+    _finish(forth, ground, found, how, rest, default="rerank", backward=back)
+
+
+def _weights(text: str | None, count: int) -> tuple[float, ...]:
+    if text is None:
+        return (1 / count,) * count
+    try:
+        found = tuple(float(part) for part in text.split(","))
+    except ValueError:
+        raise click.UsageError(f"--weights {text}: give numbers parted by commas") from None
+    if len(found) != count or not all(0 < weight < float("inf") for weight in found):
+        raise click.UsageError(f"--weights {text}: give {count} numbers above 0, one a source")
+    return found
+
+
+def _ground(words: Sequence[str], split: str) -> Ground:
+    from varkit.cli.data_target import find_target
+    from varkit.embeddings.sources import Ground
+
+    target = find_target(words[0], words[1:])
+    target.announce()
+    return Ground(target.build(), split, target.evaluation)
+
+
+def _load(
+    places: Sequence[Path], on: str | None, rest: Mapping[str, Any]
+) -> tuple[list[Source], Ground]:
+    from varkit.embeddings.sources import load_sources
+
+    words = shlex.split(on or "")
+    ground = _ground(words, rest["split"]) if words else None
+    found, ground = load_sources(places, rest["split"], ground=ground, **_chosen(rest))
+    return found, _ruled(ground, rest)
+
+
+def _ruled(ground: Ground, rest: Mapping[str, Any]) -> Ground:
+    """Return the ground with the rules of ranking that were asked for."""
+    asked = {key: rest[key] for key in ("positives", "ties") if rest[key] is not None}
+    return replace(ground, options=replace(ground.options, **asked))
+
+
+def _chosen(rest: Mapping[str, Any]) -> dict[str, Any]:
+    """Return which models are loaded, and onto which device."""
+    from varkit.cli.training_display import prepare
+
+    device, _ = prepare(rest["device"], rest["threads"])
+    return {"which": rest["which"], "seed": rest["seed"], "device": device}
+
+
+def _finish(
+    scores: Scores,
+    ground: Ground,
+    sources: Sequence[Source],
+    how: Mapping[str, Any],
+    rest: Mapping[str, Any],
+    *,
+    default: str,
+    backward: Scores | None = None,
+) -> None:
+    """Measure, save and show."""
+    import json
+
+    from varkit.cli.training_display import print_results
+    from varkit.embeddings.measured import write_measured
+    from varkit.errors import VarkitError
+    from varkit.report import write_report
+
+    name = rest["name"] or default
+    if Path(name).name != name or name == "..":
+        raise click.UsageError(f"--name {name}: must be the name of a folder, not a path")
+    folder, results = write_measured(
+        scores,
+        ground,
+        sources,
+        how,
+        backward=backward,
+        name=name,
+        out=rest["out"],
+        command=["varkit", *sys.argv[1:]],
+        started=datetime.now(UTC),
+    )
+    if rest["as_json"]:
+        click.echo(json.dumps(results))
+    else:
+        print_results(results)
+    click.echo(f"run: {folder}", err=True)
+    try:
+        click.echo(f"report: {write_report(folder)}", err=True)
+    except VarkitError as error:  # results are saved; the page can be written at any time
+        click.echo(f"no report: {error}\n  then: varkit report {folder}", err=True)

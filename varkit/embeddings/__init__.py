@@ -1,0 +1,1 @@
+"""Embeddings of any model, measured, fused and re-ranked as a trained run is."""

@@ -1,0 +1,208 @@
+"""Where scores come from: a trained run, or a file of embeddings; and what is to be said of it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, Literal
+
+import torch
+
+from varkit.embeddings.files import Embeddings, read_embeddings
+from varkit.embeddings.scores import Scores
+from varkit.errors import DataError, RunError, did_you_mean
+from varkit.files import sha256
+from varkit.interfaces import Dataset
+from varkit.measuring.evaluation import Evaluation, evaluate
+from varkit.options import EvalOptions
+from varkit.runs import load_model, open_run
+
+Which = Literal["best", "last"]
+
+
+@dataclass(frozen=True)
+class Source:
+    """What one model says of a split.
+
+    Attributes:
+        scores: of all videos and queries, in the data set's order.
+        origin: where they come from, for ``run.json``.
+        simulated: whether any data that they come of were made by a program.
+        embedded: whether they come of a recipe's embedded variant.
+        selection: how the model was chosen: the run's ``train.select``, or ``unknown``.
+    """
+
+    scores: Scores
+    origin: dict[str, Any]
+    simulated: bool
+    embedded: bool
+    selection: str
+
+
+@dataclass(frozen=True)
+class Ground:
+    """What sources are measured on.
+
+    Attributes:
+        dataset: the data set.
+        split: which part of it.
+        options: how to rank; of the recipe's ``eval`` section.
+    """
+
+    dataset: Dataset
+    split: str
+    options: EvalOptions
+
+    def names(self) -> tuple[list[str], list[str]]:
+        """Return the identifiers of all videos and of all queries, in order."""
+        items = self.dataset.split(self.split)
+        return [item.video for item in items], [q for item in items for q in item.queries]
+
+
+def load_sources(
+    places: Sequence[Path],
+    split: str,
+    *,
+    ground: Ground | None = None,
+    which: Which | None = None,
+    seed: int | None = None,
+    device: torch.device | str = "cpu",
+) -> tuple[list[Source], Ground]:
+    """Load runs and files of embeddings, all of the same split of the same data.
+
+    Args:
+        places: folders of trained runs, and ``.npz`` files.
+        split: part of the data set.
+        ground: what they are measured on; None = the first run's data, by its ``eval`` section.
+        which: model of each run; None = the selected one, where there is one.
+        seed: training of each run; None = its first.
+        device: where to encode.
+
+    Raises:
+        RunError: a place is neither, or there is no run that says which data these are.
+        DataError: they are of different data, or a file does not fit them.
+    """
+    runs = {
+        place: encode_run(place, split, which=which, seed=seed, device=device)
+        for place in places
+        if _is_run(place)
+    }
+    if ground is None and not runs:
+        raise RunError(
+            "no run among them says which data these are",
+            hint="name the data: --on RECIPE, or --on DATA",
+        )
+    ground = ground or next(own for _, own in runs.values())
+    for place, (_, own) in runs.items():
+        if own.dataset.fingerprint() != ground.dataset.fingerprint():
+            raise DataError(
+                f"{place} is a run on other data: its {own.dataset.name} has another fingerprint "
+                f"than the {ground.dataset.name} of the others"
+            )
+    return [
+        runs[place][0] if place in runs else read_source(place, ground) for place in places
+    ], ground
+
+
+def read_source(path: Path, ground: Ground) -> Source:
+    """Read a file of embeddings of a split.
+
+    Raises:
+        DataError: it cannot be read, is faulty, or does not hold just the split's identifiers.
+    """
+    found = read_embeddings(path)
+    try:
+        video, query = found.of(*ground.names())
+    except DataError as error:
+        where = f"the {ground.split} split of {ground.dataset.name}"
+        raise DataError(f"{path} does not fit {where}: {error.what}") from None
+    return Source(
+        Scores(video=video, query=query),
+        {"file": str(path), "sha256": sha256(path)},
+        simulated=found.simulated or ground.dataset.simulated,
+        embedded=False,
+        selection="unknown",
+    )
+
+
+def encode_run(
+    folder: Path,
+    split: str,
+    *,
+    which: Which | None = None,
+    seed: int | None = None,
+    device: torch.device | str = "cpu",
+) -> tuple[Source, Ground]:
+    """Encode a split with a trained model of a run, by its recipe's first sampler seed.
+
+    Raises:
+        RunError: the folder is no run with a trained model.
+        CheckpointError: the weights are damaged or belong to another recipe or data set.
+        DataError: there is no such split, or an embedding or a score is not finite.
+    """
+    run = open_run(folder)
+    seed = run.recipe.train.seeds[0] if seed is None else seed
+    models = run.seed_folder(seed) / "models"
+    which = which or ("best" if (models / "best.safetensors").is_file() else "last")
+    model, dataset, recipe = load_model(folder, seed, which)
+    # Every query by itself, and one seed: fusing and ranking come later.
+    options = replace(recipe.eval, repeats=1, positives="own")
+    found = evaluate(
+        model.to(device), dataset, dataset.split(split), options=options, device=device
+    )
+    origin = {
+        "run": str(folder),
+        "recipe": recipe.name,
+        "digest": recipe.digest(),
+        "seed": seed,
+        "checkpoint": which,
+        "sha256": sha256(models / f"{which}.safetensors"),
+    }
+    source = Source(_scores(found), origin, dataset.simulated, recipe.embedded, recipe.train.select)
+    return source, Ground(dataset, split, recipe.eval)
+
+
+def embeddings_of(source: Source, ground: Ground) -> Embeddings:
+    """Return a source's factors as a file holds them.
+
+    Raises:
+        DataError: its similarity is no inner product.
+    """
+    scores = source.scores
+    if scores.video is None or scores.query is None:
+        raise DataError(
+            f"{source.origin['run']}: an alignment of its recipe gives no factors, so its "
+            "similarity is no inner product of embeddings",
+            hint="fuse and rerank take the run itself",
+        )
+    videos, queries = ground.names()
+    return Embeddings(
+        tuple(videos), scores.video.numpy(), tuple(queries), scores.query.numpy(), source.simulated
+    )
+
+
+def _scores(found: Evaluation) -> Scores:
+    if found.video_factors is not None and found.query_factors is not None:
+        return Scores(video=found.video_factors, query=found.query_factors)
+    matrix = torch.empty(len(found.videos), len(found.queries))
+    for rows, columns, tile in found.tiles():
+        matrix[rows[:, None], columns] = tile.float().cpu()
+    return Scores(matrix=matrix)
+
+
+def _is_run(place: Path) -> bool:
+    """Return whether a place is a folder; it must exist.
+
+    Raises:
+        RunError: there is nothing, or what was made of files and has no model.
+    """
+    if not place.exists():
+        near = did_you_mean(str(place), map(str, place.parent.glob("*")))
+        raise RunError(f"{place}: there is no such run and no such file.{near}")
+    if place.is_dir() and not (place / "recipe.yaml").exists() and (place / "run.json").exists():
+        raise RunError(
+            f"{place} was made of other runs or files, and holds ranks but no scores",
+            hint=f"name what run.json in {place} says it was made from",
+        )
+    return place.is_dir()
