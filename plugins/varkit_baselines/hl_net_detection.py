@@ -1,0 +1,138 @@
+"""HL-Net's two detection heads: one that sees the past, one that sees the graphs and teaches it."""
+
+from __future__ import annotations
+
+from itertools import pairwise
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from varkit.blocks.segments import spread
+from varkit.distributed import global_mean
+from varkit.types import Batch, Count, NonNegative, Representation
+
+
+class OnlineHead(nn.Module):
+    """Confidence of each clip from it and the clips before it.
+
+    z = CausalConv(ReLU(W2 ReLU(W1 X))),  confidence = σ(z);  its loss is :func:`top_k_loss`
+
+    Source: Wu et al. (arXiv 2007.04687), and Roc-Ng/XDVioDet@f846d8c, ``model.py``, ``train.py``.
+
+    Args:
+        width: C, the channels it reads.
+        hidden: widths of the two layers (64 and 32).
+        kernel: clips the convolution spans, its own the last (5).
+        clips_per_pick: one clip in so many, and one more, stands for the video (16).
+    """
+
+    def __init__(
+        self,
+        width: int,
+        *,
+        hidden: tuple[Count, Count] = (64, 32),
+        kernel: Count = 5,
+        clips_per_pick: Count = 16,
+    ) -> None:
+        super().__init__()
+        self.layers = nn.ModuleList(nn.Linear(a, b) for a, b in pairwise((width, *hidden)))
+        self.convolution = nn.Conv1d(hidden[-1], 1, kernel)
+        self.past = kernel - 1
+        self.clips_per_pick = clips_per_pick
+        for module in (*self.layers, self.convolution):
+            nn.init.xavier_uniform_(module.weight)
+
+    def forward(self, features: Tensor, mask: Tensor) -> Tensor:
+        """Map ``(B, T, C)`` and a mask ``(B, T)`` to ``(B, T)`` in [0, 1], 0 in the padding."""
+        # Padding comes after the real clips, which look back only; zeroed, it may hold anything.
+        x = features.masked_fill(~mask.unsqueeze(-1), 0)
+        for layer in self.layers:
+            x = layer(x).relu()
+        z = self.convolution(F.pad(x.transpose(1, 2), (self.past, 0))).squeeze(1)
+        # Not in half precision, which cannot tell confidences near 0 and 1 apart.
+        confidence: Tensor = z.to(torch.promote_types(z.dtype, torch.float32)).sigmoid()
+        return confidence.masked_fill(~mask, 0)
+
+    def loss(self, scores: Tensor, mask: Tensor, label: Tensor) -> Tensor:
+        """Return the () loss of ``(B, T)`` confidence against ``(B,)`` labels, NaN = unknown."""
+        return top_k_loss(scores, mask, label, self.clips_per_pick)
+
+
+class OfflineHead(nn.Module):
+    """HL-Net's own detection as a pretext task: confidence from what the graphs made.
+
+    y = Linear(H),  L = top_k_loss(σ(y)) - beta / B sum_b mean_t σ(y)_bt log σ(z)_bt,
+
+    where z is the online head's and σ(y) is a target without its gradient. H is the video's
+    tokens of all experts; these are linear in the graphs' output, so y is, as in the code.
+
+    Source: Wu et al. (arXiv 2007.04687), and Roc-Ng/XDVioDet@f846d8c, ``train.py``.
+
+    Args:
+        dim: D.
+        experts: the E experts, the names of the video's tokens.
+        distillation: beta (5).
+        clips_per_pick: one clip in so many, and one more, stands for the video (16).
+        segments: as in ``video: {use: hl_net}``.
+    """
+
+    def __init__(
+        self,
+        dim: int,
+        experts: tuple[str, ...],
+        *,
+        distillation: NonNegative = 5.0,
+        clips_per_pick: Count = 16,
+        segments: Count = 200,
+    ) -> None:
+        super().__init__()
+        self.experts = tuple(experts)
+        self.classify = nn.Linear(dim * len(experts), 1)
+        self.distillation = distillation
+        self.clips_per_pick = clips_per_pick
+        self.segments = segments
+
+    def forward(self, video: Representation, query: Representation, batch: Batch) -> Tensor:
+        """Return the () loss of B pairs; without an online head there is nothing to distil."""
+        tokens = torch.cat([video.tokens[expert] for expert in self.experts], dim=-1)
+        mask = video.masks[self.experts[0]]
+        y = self.classify(tokens).squeeze(-1)
+        confidence = y.to(torch.promote_types(y.dtype, torch.float32)).sigmoid()
+        confidence = confidence.masked_fill(~mask, 0)
+        loss = top_k_loss(confidence, mask, batch.label, self.clips_per_pick)
+        if video.scores is None:
+            return loss
+        real = batch.video.mask
+        target = spread(confidence.detach(), real, self.segments)
+        # The padding has target 0 and log 1e-6, so it adds 0.
+        each = -(target * video.scores.clamp(min=SMALLEST).log()).sum(dim=1) / real.sum(dim=1)
+        known = torch.ones_like(each, dtype=torch.bool)
+        return loss + self.distillation * global_mean(each, known)
+
+
+SMALLEST = 1e-6
+"""A confidence keeps this far from 0 and 1 where its logarithm is taken."""
+
+
+def top_k_loss(scores: Tensor, mask: Tensor, label: Tensor, clips_per_pick: int) -> Tensor:
+    """Return the cross-entropy of σ(mean of the k largest logits), k = floor(T / 16) + 1.
+
+    Args:
+        scores: ``(B, T)`` confidence, 0 in the padding.
+        mask: ``(B, T)`` bool, True = a real clip.
+        label: ``(B,)``, 1 = anomalous, 0 = normal, NaN = unknown.
+        clips_per_pick: the 16.
+
+    Returns:
+        ``()``, the mean over the videos whose label is known; 0 where none is.
+    """
+    length = mask.sum(dim=1, keepdim=True)
+    k = (length // clips_per_pick + 1).minimum(length)
+    # The padding scores 0, so it is never ahead of a real clip.
+    ranked = scores.sort(dim=1, descending=True).values.logit(eps=SMALLEST)
+    top = torch.arange(mask.shape[1], device=mask.device) < k
+    z = ranked.masked_fill(~top, 0).sum(dim=1) / k.squeeze(1)
+    known = ~label.isnan()
+    # -y log σ(z) - (1 - y) log(1 - σ(z))
+    return global_mean(F.softplus(z) - label.masked_fill(~known, 0) * z, known)

@@ -1,0 +1,244 @@
+"""XML without its moment localiser: a query has one vector a stream, the best clip answers."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, ClassVar, Literal
+
+import torch
+from torch import Tensor, nn
+
+from varkit.blocks.sampling import draw, gather
+from varkit.blocks.transformer import check_heads
+from varkit.blocks.unit import unit
+from varkit.errors import VarkitError, did_you_mean
+from varkit.interfaces import Sampler
+from varkit.types import Clips, Count, Rate, Representation
+
+
+class XmlVideo(nn.Module):
+    """Sampled clips of each stream through one self-attention block, whose clips stay apart.
+
+    X = Drop(LN(ReLU(Linear(Drop(LN(F)))) + P)),  H = LN(X + Drop(Linear(MHA(X))))
+
+    Source: Lei et al., TVR (arXiv 2001.09099), and jayleicn/TVRetrieval@d99a9ea,
+    ``baselines/crossmodal_moment_localization/model_xml.py`` (``encode_input``). There the two
+    streams are a video's features and its subtitles; here every expert is one. As there, streams
+    share the positions P and nothing else, and weights start at N(0, 0.02).
+
+    Differs from the code: the second encoder, cross-attention and ConvSE are left out. They find
+    the moment inside a video and do not enter its retrieval score.
+
+    Args:
+        dim: D (the code's command line: 256).
+        experts: the names of the streams, in order.
+        widths: of the streams, by name.
+        samplers: by name; the clips of all, in the order of time, are one sequence.
+        normalize: scale every clip's features to length 1, as the code does when it loads them.
+        positions: size of P (XML: 100); later clips share the last.
+        heads: of the attention (XML: 4).
+        dropout: of inputs, attention and after both (XML: 0.1).
+
+    Raises:
+        VarkitError: a stream of an expert is missing, there is no sampler, or the heads do not
+            divide D.
+    """
+
+    consumes: ClassVar[Literal["clips", "captions"]] = "clips"
+    detector: Any = None
+
+    def __init__(
+        self,
+        dim: int,
+        experts: tuple[str, ...],
+        widths: Mapping[str, int],
+        samplers: Mapping[str, Sampler],
+        *,
+        normalize: bool = True,
+        positions: Count = 100,
+        heads: Count = 4,
+        dropout: Rate = 0.1,
+    ) -> None:
+        super().__init__()
+        for expert in experts:
+            if expert not in widths:
+                raise VarkitError(
+                    f"xml: expert {expert!r} has no stream of that name; the data has "
+                    f"{', '.join(widths) or 'none'}.{did_you_mean(expert, widths)}",
+                    hint="let model.experts name the data's streams",
+                )
+        if not samplers:
+            raise VarkitError(
+                "xml: the recipe has no sampler to choose clips",
+                hint="add to the recipe: samplers: {fixed: {use: fixed_frame, count: 50}}",
+            )
+        self.experts = tuple(experts)
+        self.samplers = dict(samplers)
+        self.normalize = normalize
+        self.project = nn.ModuleList(projection(widths[e], dim, dropout) for e in self.experts)
+        self.position = Position(dim, positions, dropout)
+        self.attend = nn.ModuleList(SelfAttention(dim, heads, dropout) for _ in self.experts)
+        self.apply(start_small)
+
+    def forward(self, clips: Clips) -> Representation:
+        """Encode B videos.
+
+        Returns:
+            Tokens ``(B, N, D)`` by expert, all of them real; picks ``(B, N)`` by sampler.
+        """
+        picks = draw(self.samplers, None, clips, training=self.training)
+        chosen = torch.cat(list(picks.values()), dim=1).sort(dim=1).values
+        real = torch.ones_like(chosen, dtype=torch.bool)
+        tokens = {}
+        for expert, project, attend in zip(self.experts, self.project, self.attend, strict=True):
+            features = gather(clips.streams[expert], chosen)
+            x = project(unit(features) if self.normalize else features)
+            tokens[expert] = attend(self.position(x), real)
+        return Representation(tokens=tokens, masks=dict.fromkeys(tokens, real), picks=picks)
+
+
+class XmlAlignment(nn.Module):
+    """The best clip of each stream for the query's vector of that stream, averaged.
+
+    H = the same block as :class:`XmlVideo`, with weights of its own, over the query's words;
+    q_e = sum_l softmax_l(w_e . H_l) H_l,  s = 1/E sum_e max_t cos(q_e, v_et)
+
+    Source: as :class:`XmlVideo` (``get_modularized_queries``, ``get_video_level_scores``).
+    A maximum over clips is no inner product, so there are no factors. What the code does with
+    scores when it evaluates, exp(20 s), changes no rank and is left out.
+
+    Args:
+        dim: D.
+        experts: the E experts, the names of the video's tokens.
+        normalize: scale every word's state to length 1, as the code does when it loads them.
+        positions: size of P (XML: 30); later words share the last. 64 is what captions have here.
+        heads: of the attention (XML: 4).
+        dropout: of inputs, attention and after both (XML: 0.1).
+
+    Raises:
+        VarkitError: the heads do not divide D.
+    """
+
+    def __init__(
+        self,
+        dim: int,
+        experts: tuple[str, ...],
+        *,
+        normalize: bool = True,
+        positions: Count = 64,
+        heads: Count = 4,
+        dropout: Rate = 0.1,
+    ) -> None:
+        super().__init__()
+        self.experts = tuple(experts)
+        self.normalize = normalize
+        self.project = projection(dim, dim, dropout)
+        self.position = Position(dim, positions, dropout)
+        self.attend = SelfAttention(dim, heads, dropout)
+        self.modular = nn.Linear(dim, len(experts), bias=False)
+        self.apply(start_small)
+
+    def similarity(self, video: Representation, query: Representation) -> Tensor:
+        """Return the (V, Q) similarity.
+
+        Raises:
+            VarkitError: an encoder gave no such tokens.
+        """
+        queries = self.queries(query)
+        scores = []
+        for e, expert in enumerate(self.experts):
+            clips, mask = _tokens(video, expert, "video")
+            cosine = torch.einsum("vtd,qd->vqt", unit(clips), queries[:, e])
+            scores.append(cosine.masked_fill(~mask.unsqueeze(1), -torch.inf).amax(dim=-1))
+        return torch.stack(scores).mean(dim=0)
+
+    def factors(self, representation: Representation, side: Literal["video", "query"]) -> None:
+        """Return None: a maximum is no inner product."""
+        return
+
+    def queries(self, query: Representation) -> Tensor:
+        """Return one unit vector an expert, ``(Q, E, D)``: the modular queries."""
+        words, mask = _tokens(query, "words", "query")
+        words = words.masked_fill(~mask.unsqueeze(-1), 0)
+        states = self.attend(
+            self.position(self.project(unit(words) if self.normalize else words)), mask
+        )
+        share = self.modular(states).masked_fill(~mask.unsqueeze(-1), -torch.inf).softmax(dim=1)
+        return unit(share.transpose(1, 2) @ states)
+
+
+class Position(nn.Module):
+    """Drop(LN(x + P)): learned positions, of which those beyond the table share the last.
+
+    Args:
+        dim: D.
+        count: size of the table.
+        dropout: of the sum.
+    """
+
+    def __init__(self, dim: int, count: int, dropout: float) -> None:
+        super().__init__()
+        self.table = nn.Embedding(count, dim)
+        self.norm = nn.LayerNorm(dim)
+        self.dropout = nn.Dropout(dropout)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Map ``(B, L, D)`` to ``(B, L, D)``."""
+        order = torch.arange(x.shape[1], device=x.device).clamp(max=self.table.num_embeddings - 1)
+        placed: Tensor = self.dropout(self.norm(x + self.table(order)))
+        return placed
+
+
+class SelfAttention(nn.Module):
+    """LN(x + Drop(Linear(MHA(x)))): BERT's attention block without its FFN.
+
+    Args:
+        dim: D.
+        heads: must divide D.
+        dropout: of attention and after the linear layer.
+
+    Raises:
+        VarkitError: the heads do not divide D.
+    """
+
+    def __init__(self, dim: int, heads: int, dropout: float) -> None:
+        super().__init__()
+        check_heads(dim, heads)
+        # Its output projection is the linear layer.
+        self.attention = nn.MultiheadAttention(dim, heads, dropout, batch_first=True)
+        self.norm = nn.LayerNorm(dim)
+        self.dropout = nn.Dropout(dropout)
+
+    def forward(self, x: Tensor, mask: Tensor) -> Tensor:
+        """Map ``(B, L, D)`` with its mask ``(B, L)`` to ``(B, L, D)``."""
+        seen, _ = self.attention(x, x, x, key_padding_mask=~mask, need_weights=False)
+        out: Tensor = self.norm(x + self.dropout(seen))
+        return out
+
+
+def projection(width: int, dim: int, dropout: float) -> nn.Sequential:
+    """Return ReLU(Linear(Drop(LN(x)))), from ``width`` to D."""
+    return nn.Sequential(nn.LayerNorm(width), nn.Dropout(dropout), nn.Linear(width, dim), nn.ReLU())
+
+
+def start_small(module: nn.Module) -> None:
+    """Draw a module's own weights from N(0, 0.02) and set its biases to 0, as BERT does."""
+    if isinstance(module, nn.Linear | nn.Embedding):
+        nn.init.normal_(module.weight, std=0.02)
+    if isinstance(module, nn.MultiheadAttention):
+        nn.init.normal_(module.in_proj_weight, std=0.02)
+    if isinstance(module, nn.Linear) and module.bias is not None:
+        nn.init.zeros_(module.bias)
+
+
+def _tokens(
+    representation: Representation, name: str, side: Literal["video", "query"]
+) -> tuple[Tensor, Tensor]:
+    try:
+        return representation.tokens[name], representation.masks[name]
+    except KeyError:
+        raise VarkitError(
+            f"alignment 'xml' needs tokens named {name!r}; the {side} encoder gave "
+            f"{sorted(representation.tokens)}",
+            hint="set video.use=xml, and query.use=words or, for sounds, query.use=sounds",
+        ) from None

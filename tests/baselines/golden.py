@@ -1,0 +1,23 @@
+"""Values that an implementation gave once, with the weights and inputs that it had."""
+
+from pathlib import Path
+
+from safetensors.torch import load_file, save_file
+
+FOLDER = Path(__file__).parent / "golden"
+
+
+def write(name, module, tensors):
+    """Keep a module's state and its inputs and outputs, by name."""
+    FOLDER.mkdir(exist_ok=True)
+    state = {f"state.{key}": value for key, value in module.state_dict().items()}
+    kept = {key: value.detach().contiguous() for key, value in {**state, **tensors}.items()}
+    save_file(kept, FOLDER / f"{name}.safetensors")
+
+
+def read(name, module):
+    """Load the state into the module and return the inputs and outputs."""
+    kept = load_file(FOLDER / f"{name}.safetensors")
+    state = {key.removeprefix("state."): kept.pop(key) for key in list(kept) if "state." in key}
+    module.load_state_dict(state)
+    return kept

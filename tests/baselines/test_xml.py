@@ -1,0 +1,191 @@
+"""XML's video encoder and its alignment against loops, and what padding must not do."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+from varkit_baselines.xml import XmlAlignment, XmlVideo
+
+from tests.alan.material import LENGTHS, WIDTHS, assert_same, make_clips, shake, take
+from tests.baselines import golden
+from tests.reference import xml_hl_net as reference
+from tests.reference.alan_video import numpy_state
+from varkit.errors import VarkitError
+from varkit.testing import check
+from varkit.testing.stand_ins import Drawn, Spread
+from varkit.types import Representation
+
+EXPERTS = ("object", "motion")
+HEADS = 2
+WORDS = (4, 1, 6)
+
+
+def encoder(experts=EXPERTS, widths=WIDTHS, samplers=None, **options):
+    torch.manual_seed(0)
+    samplers = {"fixed": Spread(count=5)} if samplers is None else samplers
+    options = {"heads": HEADS, "dropout": 0.0, **options}
+    return shake(XmlVideo(6, experts, widths, samplers, **options)).double().eval()
+
+
+def alignment(experts=EXPERTS, **options):
+    torch.manual_seed(1)
+    options = {"heads": HEADS, "dropout": 0.0, **options}
+    return shake(XmlAlignment(6, experts, **options)).double().eval()
+
+
+def words(lengths=WORDS, *, extra=0, garbage=30.0):
+    generator = torch.Generator().manual_seed(2)
+    states = torch.randn(len(lengths), max(lengths) + extra, 6, generator=generator)
+    if extra:
+        states[:, : max(lengths)] = words(lengths).tokens["words"]
+    mask = torch.arange(max(lengths) + extra) < torch.tensor(lengths)[:, None]
+    states = states.double().masked_fill(~mask.unsqueeze(-1), garbage)
+    return Representation(tokens={"words": states}, masks={"words": mask})
+
+
+def expected_clips(model, clips, picks, *, normalize):
+    state = numpy_state(model)
+    return [
+        [
+            reference.xml_stream(
+                clips.streams[name][b, :length].numpy(),
+                [p for chosen in picks.values() for p in chosen[b].tolist()],
+                e,
+                state,
+                heads=HEADS,
+                normalize=normalize,
+            )
+            for e, name in enumerate(model.experts)
+        ]
+        for b, length in enumerate(LENGTHS)
+    ]
+
+
+@pytest.mark.parametrize("normalize", [True, False])
+@pytest.mark.parametrize("positions", [100, 3])
+@pytest.mark.parametrize("samplers", [{"a": Spread(count=5)}, {"a": Spread(), "b": Drawn()}])
+def test_clips_follow_the_definition(normalize, positions, samplers):
+    model = encoder(samplers=samplers, normalize=normalize, positions=positions)
+    clips = make_clips()
+    found = model(clips)
+    right = expected_clips(model, clips, found.picks, normalize=normalize)
+    for e, name in enumerate(EXPERTS):
+        expected = torch.from_numpy(np.stack([video[e] for video in right]))
+        torch.testing.assert_close(found.tokens[name], expected)
+        assert found.masks[name].all()
+
+
+@pytest.mark.parametrize("normalize", [True, False])
+@pytest.mark.parametrize("positions", [30, 2])
+def test_similarity_follows_the_definition(normalize, positions):
+    model, align = encoder(), alignment(normalize=normalize, positions=positions)
+    clips, query = make_clips(), words()
+    found = model(clips)
+    streams = expected_clips(model, clips, found.picks, normalize=True)
+    state = numpy_state(align)
+    queries = [
+        reference.xml_queries(
+            query.tokens["words"][q, :length].numpy(), state, heads=HEADS, normalize=normalize
+        )
+        for q, length in enumerate(WORDS)
+    ]
+    expected = [[reference.xml_score(video, q) for q in queries] for video in streams]
+    similarity = align.similarity(found, query)
+    torch.testing.assert_close(similarity, torch.tensor(expected, dtype=torch.float64))
+    assert align.factors(found, "video") is None
+
+
+def test_one_stream_has_one_modular_query():
+    found = encoder(("motion",))(make_clips())
+    assert alignment(("motion",)).similarity(found, words()).shape == (4, 3)
+
+
+def test_padded_clips_words_and_the_batch_change_nothing():
+    model, align = encoder(), alignment()
+    together = model(make_clips(garbage=0.0))
+    assert_same(model(make_clips(extra=5, garbage=float("nan"))), together)
+    for rows in ([1], [3, 0]):
+        assert_same(model(take(make_clips(), rows)), together, rows)
+    right = align.similarity(together, words())
+    nan = words(extra=4, garbage=float("nan"))
+    torch.testing.assert_close(align.similarity(together, nan), right)
+
+
+def test_a_padded_clip_is_never_the_best():
+    align, query = alignment(), words()
+    tokens = {name: torch.zeros(1, 3, 6, dtype=torch.float64) for name in EXPERTS}
+    for e, name in enumerate(EXPERTS):
+        best = align.queries(query)[0, e]
+        tokens[name][0] = torch.stack([-best, best, best])
+    mask = torch.tensor([[True, False, False]])
+    video = Representation(tokens=tokens, masks=dict.fromkeys(EXPERTS, mask))
+    assert align.similarity(video, query)[0, 0].item() == pytest.approx(-1)
+    seen = replace(video, masks=dict.fromkeys(EXPERTS, torch.ones_like(mask)))
+    assert align.similarity(seen, query)[0, 0].item() == pytest.approx(1)
+
+
+def test_zero_features_and_zero_words_have_numbers_and_gradients():
+    model, align = encoder(), alignment()
+    clips = make_clips()
+    clips = replace(clips, streams={n: torch.zeros_like(x) for n, x in clips.streams.items()})
+    query = words()
+    query = replace(query, tokens={"words": torch.zeros_like(query.tokens["words"])})
+    align.similarity(model(clips), query).sum().backward()
+    for parameter in (*model.parameters(), *align.parameters()):
+        assert torch.isfinite(parameter.grad).all()
+
+
+def test_streams_share_positions_alone_and_weights_start_small():
+    torch.manual_seed(0)
+    model = XmlVideo(64, EXPERTS, {"object": 64, "motion": 64}, {"fixed": Spread()})
+    assert len({id(p) for p in model.parameters()}) == len(list(model.parameters()))
+    assert [n for n, _ in model.named_children()] == ["project", "position", "attend"]
+    for name, parameter in model.named_parameters():
+        if parameter.ndim == 2:
+            assert parameter.std().item() == pytest.approx(0.02, rel=0.1), name
+        elif "bias" in name:
+            assert not parameter.any(), name
+
+
+def test_what_is_missing_is_named():
+    with pytest.raises(VarkitError, match=r"'motion' has no stream .* Did you mean 'motions'"):
+        encoder(widths={"object": 5, "motions": 3})
+    with pytest.raises(VarkitError, match="no sampler"):
+        encoder(samplers={})
+    with pytest.raises(VarkitError, match="heads=4 does not divide"):
+        alignment(heads=4)
+    found = encoder()(make_clips())
+    with pytest.raises(VarkitError, match=r"tokens named 'words'; the query encoder gave \[\]"):
+        alignment().similarity(found, Representation())
+
+
+def test_options_keep_the_promises():
+    assert check("encoder", XmlVideo, {"normalize": False, "positions": 2})
+    assert check("alignment", XmlAlignment, {"normalize": False, "positions": 2})
+
+
+def golden_outputs(model, align):
+    video = model(make_clips())
+    return {"clips": video.tokens["object"], "similarity": align.similarity(video, words())}
+
+
+def both():
+    return torch.nn.ModuleList([encoder(), alignment()])
+
+
+def write_golden():
+    """`python -m tests.baselines.test_xml` keeps what is computed now."""
+    parts = both()
+    golden.write("xml", parts, golden_outputs(*parts))
+
+
+def test_values_stay():
+    parts = both()
+    kept = golden.read("xml", parts)
+    for name, found in golden_outputs(*parts).items():
+        torch.testing.assert_close(found, kept[name], rtol=1e-9, atol=1e-11)
+
+
+if __name__ == "__main__":
+    write_golden()
