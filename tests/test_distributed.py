@@ -46,7 +46,30 @@ def on_ranks(world: int, function, *arguments) -> None:
     mp.spawn(start, (world, free_port(), function, arguments), nprocs=world)
 
 
-def train(folder: str) -> None:
+class OverRanks(MarginRanking):
+    """Several ranks must use the kernels' own exchange: nothing gathers all factors."""
+
+    def factored(self, video, query, pairs):
+        assert distributed.world_size() == 1
+        return super().factored(video, query, pairs)
+
+
+class Gathered:
+    """The same loss, without the method for several ranks."""
+
+    def __init__(self, objective: MarginRanking) -> None:
+        self.factored, self.dense = objective.factored, objective.dense
+
+
+OBJECTIVES = {
+    "over ranks": OverRanks(),
+    "identical queries": OverRanks(mask_identical=True, reduction="mean"),
+    "gathered": Gathered(MarginRanking()),
+    "no fused backend": MarginRanking(backend="eager"),
+}
+
+
+def train(folder: str, objective: str, dtype: torch.dtype) -> None:
     """Train the audio model without dropout: all that is left of chance belongs to items."""
     torch.manual_seed(0)
     dataset, experts = Toy(query="audio"), ("object", "motion")
@@ -59,11 +82,11 @@ def train(folder: str) -> None:
         video=TwoStream(8, experts, dataset.widths, samplers, detector, heads=2, dropout=0.0),
         query=Audio(8, experts, dataset.query_widths, samplers, detector, heads=2, dropout=0.0),
         alignments={"cls": Weighted(Cls(), 0.5), "avg": Weighted(Avg(), 0.5)},
-        objective=MarginRanking(),
+        objective=OBJECTIVES[objective],
         detector=DetectorSettings(),
     )
     Trainer(
-        widened(model),
+        model if dtype == torch.float32 else widened(model),
         dataset,
         dataset.split("train"),
         dataset.split("test"),
@@ -89,9 +112,16 @@ def widened(model: RetrievalModel) -> RetrievalModel:
     return model
 
 
-def test_two_ranks_train_like_one(tmp_path):
-    on_ranks(1, train, str(tmp_path / "one"))
-    on_ranks(2, train, str(tmp_path / "two"))
+@pytest.mark.parametrize(
+    ("objective", "dtype", "tolerance"),
+    [
+        *((name, torch.float64, 1e-12) for name in OBJECTIVES),
+        ("over ranks", torch.float32, 1e-6),
+    ],
+)
+def test_two_ranks_train_like_one(tmp_path, objective, dtype, tolerance):
+    on_ranks(1, train, str(tmp_path / "one"), objective, dtype)
+    on_ranks(2, train, str(tmp_path / "two"), objective, dtype)
     (one, _), (two, _) = (
         checkpoint.load_newest(tmp_path / name / "checkpoints") for name in ("one", "two")
     )
@@ -99,10 +129,14 @@ def test_two_ranks_train_like_one(tmp_path):
     for key in one:
         # The bias of keys before a softmax and of a gate before batch normalisation change
         # nothing, so their gradient is rounding noise, which Adam scales up to a full step; the
-        # running mean holds the gate's bias.
-        noise = key.endswith(("in_proj_bias", "gate.bias", "norm.running_mean"))
-        if not (key.startswith("model/") and noise):
-            torch.testing.assert_close(one[key], two[key], rtol=1e-9, atol=1e-12, msg=key)
+        # running mean holds the gate's bias. In float32 Adam's moments of gradients that nearly
+        # cancel are a few 1e-6 apart, the weights are not.
+        noise = any(n in key for n in ("in_proj_bias", "gate.bias", "norm.running_mean"))
+        if noise or (dtype == torch.float32 and not key.startswith("model/")):
+            continue
+        expected, found = (torch.as_tensor(x[key]).double() for x in (one, two))
+        error = (found - expected).norm().item()
+        assert error <= tolerance * expected.norm().item(), key
 
 
 def check_parts(folder: str) -> None:

@@ -135,7 +135,7 @@ class RetrievalModel(nn.Module):
         self, video: Representation, query: Representation, batch: Batch, epoch: int
     ) -> Tensor:
         uniform = batch.draws.named("pairs").uniform(2).to(batch.group.device)
-        pairs = Pairs(distributed.gather(batch.group), distributed.gather(uniform), epoch)
+        pairs = Pairs(batch.group, uniform, epoch)
         v, q = self.factors(video, "video"), self.factors(query, "query")
         if v is not None and q is not None:
             expect_shape(v, (len(batch), "K"), "all video factors")
@@ -143,8 +143,14 @@ class RetrievalModel(nn.Module):
         # Sums of many small differences: at least fp32, whatever the precision of the encoders.
         with torch.autocast(batch.label.device.type, enabled=False):
             if v is not None and q is not None:
-                v, q = distributed.gather(_at_least_fp32(v)), distributed.gather(_at_least_fp32(q))
-                return self.objective.factored(v, q, pairs)
+                v, q = _at_least_fp32(v), _at_least_fp32(q)
+                over_ranks = getattr(self.objective, "over_ranks", None)
+                if over_ranks is not None and distributed.world_size() > 1:
+                    loss: Tensor = over_ranks(v, q, pairs)
+                    return loss
+                group, uniform = map(distributed.gather, (pairs.group, pairs.uniform))
+                v, q = map(distributed.gather, (v, q))
+                return self.objective.factored(v, q, Pairs(group, uniform, epoch))
             if distributed.world_size() > 1:
                 raise VarkitError(
                     "an alignment that gives no factors cannot be trained over several ranks",

@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from collections.abc import Callable
+from typing import Any, Literal, TypeVar
 
 import torch
 from torch import Tensor
-from varkit_kernels import BackendError, InputError, ranking_loss_from_factors
+from varkit_kernels import BackendError, InputError, explain, ranking_loss_from_factors
+from varkit_kernels.similarity_ranking.distributed import FUSED, ranking_loss_over_ranks
 
+from varkit import distributed
 from varkit.errors import RecipeError, VarkitError
 from varkit.types import NonNegative, Pairs
+
+T = TypeVar("T")
 
 
 class MarginRanking:
@@ -49,10 +54,30 @@ class MarginRanking:
             RecipeError: the backend that was asked for cannot run here.
             VarkitError: the factors of the two sides do not fit together.
         """
+        return self._run(ranking_loss_from_factors, video, query, pairs)
+
+    def over_ranks(self, video: Tensor, query: Tensor, pairs: Pairs) -> Tensor:
+        """Return the () loss of all ranks' pairs, of this rank's (b, K) factors.
+
+        With a fused backend each rank computes its own rows of the B x B matrix; the others need
+        all of it on every rank.
+
+        Raises:
+            RecipeError: as in :meth:`factored`.
+            VarkitError: likewise.
+        """
+        if self._run(_backend, video, query, pairs) in FUSED:
+            return self._run(ranking_loss_over_ranks, video, query, pairs)
+        group, uniform = map(distributed.gather, (pairs.group, pairs.uniform))
+        everyone = Pairs(group, uniform, pairs.epoch)
+        return self.factored(distributed.gather(video), distributed.gather(query), everyone)
+
+    def _run(self, function: Callable[..., T], video: Tensor, query: Tensor, pairs: Pairs) -> T:
+        """Call a function of the kernels in at least fp32; its errors become varkit's."""
         dtype = torch.promote_types(video.dtype, torch.float32)
         try:
             with torch.autocast(video.device.type, enabled=False):
-                return ranking_loss_from_factors(
+                return function(
                     video.to(dtype),
                     query.to(dtype),
                     margin=self.margin,
@@ -90,3 +115,7 @@ class MarginRanking:
         if self.reduction == "paper":
             return total / count
         return total / (2 * negative.sum()).clamp(min=1)
+
+
+def _backend(video: Tensor, query: Tensor, *, backend: str, **_: Any) -> str:
+    return explain(video, backend=backend).backend

@@ -6,7 +6,7 @@ import varkit_kernels as vk
 from torch._subclasses.fake_tensor import FakeTensorMode
 from torch.utils._python_dispatch import TorchDispatchMode
 from varkit_alan.margin_ranking import MarginRanking
-from varkit_kernels.similarity_ranking import cpu, reference
+from varkit_kernels.similarity_ranking import cpu, cpu_product, cpu_small, reference
 from varkit_kernels.similarity_ranking.backends import choose
 from varkit_kernels.similarity_ranking.sides import check_group, make_sides
 
@@ -21,20 +21,34 @@ from tests.kernels.material import (
 )
 from varkit.types import Pairs
 
-BACKENDS = ["eager", "cpu"]
+BACKENDS = ["eager", "cpu", "cpu, large"]
+"""``cpu`` has two forms; the one for large batches is made to take small ones too."""
 pytestmark = pytest.mark.usefixtures("poison")
 
 
 def run(given, backend="cpu", margin=0.1, **options):
     return vk.ranking_loss(
-        *given.arguments, alpha=given.alpha, margin=margin, backend=backend, **options
+        *given.arguments,
+        alpha=given.alpha,
+        margin=margin,
+        backend=backend.partition(",")[0],
+        **options,
     )
 
 
 @pytest.fixture
 def small_pieces(monkeypatch):
     """Cut even small matrices into pieces of 16 rows."""
+    monkeypatch.setattr(cpu_small, "PAIRS", 0)
     monkeypatch.setattr(cpu, "PIECE", 1)
+
+
+@pytest.fixture(autouse=True)
+def form(request, monkeypatch):
+    """Use the form for large batches where a test's backend says so."""
+    callspec = getattr(request.node, "callspec", None)
+    if callspec is not None and callspec.params.get("backend") == "cpu, large":
+        monkeypatch.setattr(cpu_small, "PAIRS", 0)
 
 
 @pytest.mark.parametrize("backend", BACKENDS)
@@ -90,7 +104,8 @@ def test_is_the_objective_of_alan(count, reduction, masked):
     expect_close(found, expected, 1e-13)
 
 
-def test_gradcheck():
+@pytest.mark.parametrize("backend", BACKENDS[1:])
+def test_gradcheck(backend):
     given = pairs(4, [(2, 3)])
     assert torch.autograd.gradcheck(
         lambda v, q, w: vk.ranking_loss([v], [q], [w], alpha=[0.7], margin=0.2, backend="cpu"),
@@ -111,7 +126,8 @@ def test_all_and_none_violate(backend, margin):
 
 
 @pytest.mark.parametrize("piece", [1 << 22, 1], ids=["whole", "pieces"])
-def test_a_tie_at_the_margin_has_no_gradient(piece, monkeypatch):
+@pytest.mark.parametrize("backend", BACKENDS[1:])
+def test_a_tie_at_the_margin_has_no_gradient(backend, piece, monkeypatch):
     monkeypatch.setattr(cpu, "PIECE", piece)
     # Whole numbers: many scores are exactly their pair's own, whatever computes them.
     generator = torch.Generator().manual_seed(0)
@@ -119,13 +135,14 @@ def test_a_tie_at_the_margin_has_no_gradient(piece, monkeypatch):
     leaves = video.requires_grad_(), query.requires_grad_()
     found, expected = (
         torch.autograd.grad(vk.ranking_loss(*leaves, margin=1.0, backend=name), leaves)
-        for name in BACKENDS
+        for name in ("cpu", "eager")
     )
     for g, e in zip(found, expected, strict=True):
         expect_close(g, e, 1e-13)
 
 
-def test_ties_at_margin_zero_do_not_count():
+@pytest.mark.parametrize("backend", BACKENDS[1:])
+def test_ties_at_margin_zero_do_not_count(backend):
     given = pairs(1, dtype=torch.float32)
     video, query = (x[0].detach().expand(30, -1, -1) for x in (given.video, given.query))
     loss = vk.ranking_loss([video], [query], margin=0.0, backend="cpu")
@@ -161,6 +178,7 @@ def test_strides_do_not_show(backend):
     query = given.query[0].detach().repeat_interleave(2, 0)[::2]
     weights = given.weights[0].detach().T.contiguous().T
     assert not video.is_contiguous()
+    backend = backend.partition(",")[0]
     found = vk.ranking_loss([video], [query], [weights], alpha=[0.3], margin=0.1, backend=backend)
     expect_close(found, expected, 1e-13)
     one = given.video[0].detach()[:1].expand(11, -1, -1)
@@ -172,7 +190,8 @@ def test_strides_do_not_show(backend):
 
 
 @pytest.mark.parametrize("needed", [(0,), (1,), (2,), (0, 2)])
-def test_only_what_needs_a_gradient_gets_one(needed):
+@pytest.mark.parametrize("backend", BACKENDS[1:])
+def test_only_what_needs_a_gradient_gets_one(backend, needed):
     given = pairs(10, [(2, 5)])
     expected = gradients(dense_loss(given, margin=0.1), given.leaves)
     leaves = [x.detach().requires_grad_(k in needed) for k, x in enumerate(given.leaves)]
@@ -186,7 +205,8 @@ def test_only_what_needs_a_gradient_gets_one(needed):
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16, torch.float16])
-def test_half_precision_vectors_are_multiplied_in_fp32(dtype):
+@pytest.mark.parametrize("backend", BACKENDS[1:])
+def test_half_precision_vectors_are_multiplied_in_fp32(backend, dtype):
     given = pairs(70, dtype=dtype)
     exact = given.to(torch.float64)
     loss = run(given)
@@ -233,6 +253,21 @@ def test_nan_and_inf_are_seen(backend, value):
 
 
 @pytest.mark.parametrize("backend", BACKENDS)
+@pytest.mark.parametrize("weights", ["twice", "none"])
+def test_weights_need_not_sum_to_one(backend, weights):
+    given = pairs(9)
+    if weights == "twice":
+        given.weights = [(2 * w).detach().requires_grad_() for w in given.weights]
+    else:
+        given.weights = [torch.zeros_like(w).requires_grad_() for w in given.weights]
+    expected = dense_loss(given, margin=0.1)
+    expect_close(run(given, backend), expected, 1e-13)
+    found = gradients(run(given, backend), given.leaves)
+    for g, e in zip(found, gradients(expected, given.leaves), strict=True):
+        expect_close(g, e, 1e-12)
+
+
+@pytest.mark.parametrize("backend", BACKENDS)
 @pytest.mark.parametrize("count", [0, 1])
 @pytest.mark.parametrize("reduction", ["paper", "mean"])
 def test_no_negatives_is_zero_with_a_graph(backend, count, reduction):
@@ -244,7 +279,8 @@ def test_no_negatives_is_zero_with_a_graph(backend, count, reduction):
     assert run(one_group, backend, group=torch.ones(6).long(), reduction=reduction).item() == 0
 
 
-def test_repeats_bit_for_bit():
+@pytest.mark.parametrize("backend", BACKENDS[1:])
+def test_repeats_bit_for_bit(backend):
     given = pairs(100, dtype=torch.float32)
     first = run(given)
     expected = gradients(first, given.leaves)
@@ -255,7 +291,8 @@ def test_repeats_bit_for_bit():
             assert torch.equal(g, e)
 
 
-def test_backward_twice_through_one_graph():
+@pytest.mark.parametrize("backend", BACKENDS[1:])
+def test_backward_twice_through_one_graph(backend):
     given = pairs(8)
     loss = run(given)
     first = torch.autograd.grad(loss, given.leaves, retain_graph=True)
@@ -264,7 +301,8 @@ def test_backward_twice_through_one_graph():
         expect_close(three, 3 * one, 1e-13)
 
 
-def test_second_derivatives_are_refused():
+@pytest.mark.parametrize("backend", BACKENDS[1:])
+def test_second_derivatives_are_refused(backend):
     given = pairs(8)
     found = torch.autograd.grad(run(given), given.leaves, create_graph=True)
     with pytest.raises(RuntimeError, match="can be differentiated once; backend='eager'"):
@@ -288,13 +326,27 @@ class Largest(TorchDispatchMode):
 
 def test_the_matrix_is_never_built(monkeypatch):
     monkeypatch.setattr(cpu, "PIECE", 1 << 16)
-    given = pairs(1024, [(1, 4)], dtype=torch.float32)
+    given = pairs(1100, [(1, 4)], dtype=torch.float32)
     with Largest() as largest:
         gradients(run(given), given.leaves)
-    assert largest.elements <= 1 << 18  # the mask: a quarter of a byte a pair
+    assert largest.elements <= 1100**2 / 4  # the mask: a quarter of a byte a pair
     with Largest() as largest:
         run(given, "eager")
-    assert largest.elements == 1 << 20
+    assert largest.elements == 1100**2
+
+
+@pytest.mark.parametrize("shape", [(1, 1, 1), (2, 3, 5), (17, 64, 33), (70, 768, 70), (3, 0, 2)])
+def test_products_by_either_library(shape, monkeypatch):
+    m, k, n = shape
+    generator = torch.Generator().manual_seed(0)
+    left, right = (torch.randn(*s, generator=generator) for s in ((m, k), (k, n)))
+    for plain in (False, True):
+        if plain:
+            monkeypatch.setattr(cpu_product, "_onednn", lambda: None)
+        for a in (left, left.T.contiguous().T, left.repeat_interleave(2, 1)[:, ::2]):
+            for b in (right, right.T.contiguous().T, right.repeat_interleave(2, 1)[:, ::2]):
+                expect_close(cpu_product.product(a, b), left.double() @ right.double(), 1e-6)
+    assert cpu_product.product(left.double(), right.double()).dtype == torch.float64
 
 
 @pytest.mark.filterwarnings("ignore")  # torch's compiler warns of itself

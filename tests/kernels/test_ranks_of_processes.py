@@ -22,22 +22,23 @@ def free_port():
         return s.getsockname()[1]
 
 
-def compare(rank, world, ranks=None):
+def compare(rank, world, ranks=None, exchanges=("gather", "ring"), more=0):
+    """Compare with one process; the last rank holds ``more`` pairs than the others."""
     for dtype, tolerance in ((torch.float64, 1e-12), (torch.float32, 1e-6)):
         generator = torch.Generator().manual_seed(0)
         video, query = (
             torch.nn.functional.normalize(
-                torch.randn(PAIRS * world, 33, generator=generator, dtype=dtype) + 1, dim=1
+                torch.randn(PAIRS * world + more, 33, generator=generator, dtype=dtype) + 1, dim=1
             )
             for _ in range(2)
         )
-        mine = slice(rank * PAIRS, (rank + 1) * PAIRS)
-        for group in (None, groups(PAIRS * world)):
+        mine = slice(rank * PAIRS, (rank + 1) * PAIRS + more * (rank == world - 1))
+        for group in (None, groups(PAIRS * world + more)):
             for reduction in ("paper", "mean"):
                 whole = [x.clone().requires_grad_() for x in (video, query)]
                 expected = vk.ranking_loss(*whole, margin=0.1, group=group, reduction=reduction)
                 gradients = torch.autograd.grad(expected, whole)
-                for exchange in ("gather", "ring"):
+                for exchange in exchanges:
                     part = [x[mine].clone().requires_grad_() for x in (video, query)]
                     loss = ranking_loss_over_ranks(
                         *part,
@@ -54,8 +55,8 @@ def compare(rank, world, ranks=None):
 
 def refuse(rank, ranks):
     x = torch.zeros(2 + rank, 4)
-    with pytest.raises(vk.InputError, match=r"ranks hold \[2, 3\] pairs"):
-        ranking_loss_over_ranks(x, x, ranks=ranks)
+    with pytest.raises(vk.InputError, match=r"ranks hold \[2, 3\] pairs; in a ring"):
+        ranking_loss_over_ranks(x, x, exchange="ring", ranks=ranks)
     x = torch.zeros(2, 4)
     with pytest.raises(vk.InputError, match="backends cpu and triton, not eager"):
         ranking_loss_over_ranks(x, x, backend="eager", ranks=ranks)
@@ -71,6 +72,7 @@ def work(rank, port):
     dist.init_process_group("gloo", rank=rank, world_size=3)
     try:
         compare(rank, 3)
+        compare(rank, 3, exchanges=["gather"], more=2)
         two = dist.new_group([1, 2])
         if rank > 0:
             compare(rank - 1, 2, two)

@@ -98,7 +98,7 @@ def evaluate(
     encoder = SplitEncoder(model, dataset, names, queries, options, place, progress)
     ranks: list[Ranks] = []
     reports: list[Report] = []
-    with _evaluating(model):
+    with evaluating(model):
         for repeat in range(options.repeats):
             videos = encoder.encode_videos(first + repeat)
             found = encoder.encode_queries(first + repeat)
@@ -123,7 +123,8 @@ def evaluate(
 
 
 @contextmanager
-def _evaluating(model: nn.Module) -> Iterator[None]:
+def evaluating(model: nn.Module) -> Iterator[None]:
+    """Put a model into evaluation mode, without gradients, and then back as it was."""
     # Module by module: in training, a frozen part may well be in evaluation mode.
     modes = [(module, module.training) for module in model.modules()]
     model.eval()
@@ -144,7 +145,7 @@ def _rank(encoder: SplitEncoder, videos: Side, queries: Side, positives: Positiv
 
 
 def _tiles(encoder: SplitEncoder, videos: Side, queries: Side) -> Iterator[Tile]:
-    with _evaluating(encoder.model):
+    with evaluating(encoder.model):
         yield from encoder.tiles(videos, queries)
 
 
@@ -152,7 +153,7 @@ def _scores(encoder: SplitEncoder, videos: Side, queries: Side, query: int) -> T
     if videos.factors is not None and queries.factors is not None:
         return (videos.factors @ queries.factors[query]).cpu()
     found = torch.empty(len(encoder.videos))
-    with _evaluating(encoder.model):
+    with evaluating(encoder.model):
         for columns, part in queries.parts:
             if query in columns:
                 for rows, video in videos.parts:

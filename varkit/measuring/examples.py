@@ -27,14 +27,14 @@ def examples(evaluation: Evaluation, dataset: Dataset, *, count: int = 6) -> dic
     """
     by_rank = np.argsort(evaluation.ranks[0].query_to_video.rank, kind="stable").tolist()
     return {
-        "retrieval": [_retrieval(evaluation, dataset, q) for q in _spread(by_rank, count)],
+        "retrieval": [_retrieval(evaluation, dataset, q) for q in spread(by_rank, count)],
         "sampling": [
             _sampling(evaluation, dataset, video) for video in _videos(evaluation, dataset, count)
         ],
     }
 
 
-def _spread(values: Sequence[T], count: int) -> list[T]:
+def spread(values: Sequence[T], count: int) -> list[T]:
     """Return at most ``count`` of the values, evenly spaced, first and last among them."""
     places = np.linspace(0, len(values) - 1, min(count, len(values))).round().astype(int)
     return [values[place] for place in places]
@@ -62,8 +62,8 @@ def _videos(evaluation: Evaluation, dataset: Dataset, count: int) -> list[str]:
     for video in evaluation.curves:
         truth = dataset.truth(video)
         (anomalous if truth is not None and truth.any() else others).append(video)
-    rest = _spread(others, max(1, count - len(anomalous)))
-    return [*_spread(anomalous, count - min(1, len(rest))), *rest]
+    rest = spread(others, max(1, count - len(anomalous)))
+    return [*spread(anomalous, count - min(1, len(rest))), *rest]
 
 
 def _sampling(evaluation: Evaluation, dataset: Dataset, video: str) -> dict[str, Any]:

@@ -49,71 +49,90 @@ def forward(
     loss = torch.zeros((), dtype=torch.float64, device=device)
     columns = torch.zeros(len(query), dtype=torch.int32, device=device)
     pieces = operations.pieces(len(labels.video_group), len(query))
-    counts: list[Tensor] = []
+    # Long-lived numbers come first: small ones between large buffers leave holes in the heap.
+    counts = torch.empty(len(labels.video_group), dtype=torch.int32, device=device)
     masks: list[Mask] = []
     room: Mask | None = None
     for rows in pieces:
         found = operations.hinge(video(rows), query, labels.rows(rows), margin, save=save)
         loss += found.loss
         columns += found.columns
-        counts.append(found.rows)
+        counts[rows] = found.rows
         mask = found.mask
         if len(pieces) > 1:
-            # One allocation: small masks between large buffers would leave holes in the heap.
             if room is None:
                 room = tuple(x.new_empty(len(labels.video_group), *x.shape[1:]) for x in mask)
             for whole, part in zip(room, mask, strict=True):
                 whole[rows] = part
             mask = tuple(whole[rows] for whole in room)
         masks.append(mask)
-    return Block(loss, torch.cat(counts), columns, masks)
+    return Block(loss, counts, columns, masks)
 
 
-def backward(
+def video_gradient(
     operations: Operations,
     masks: Sequence[Mask],
-    video: Callable[[slice], Tensor],
     query: Tensor,
     own: int | None,
     count: Tensor,
     scale: Tensor,
-    *,
-    need_video: bool,
-    need_query: bool,
-    into: Tensor | None = None,
-) -> tuple[Tensor | None, Tensor | None]:
+) -> Tensor:
     """Walk over a block again, with the masks of its forward pass.
 
     Args:
         operations: the backend.
         masks: from :class:`Block`.
-        video: gives (m, K) packed rows.
         query: (N, K) packed.
         own: the column of row 0's own pair; None = they are in another block.
         count: (M,) int32, all violations of each row's pair.
         scale: (), what the sum of the hinges is multiplied by, times the incoming gradient.
-        need_video: whether the videos' gradient is needed.
-        need_query: whether the queries' is.
-        into: (N, K), what the queries' gradient is added to; None = 0.
 
     Returns:
-        (M, K) the videos' gradient and (N, K) the queries', None where it is not needed.
+        (M, K).
     """
-    pieces = operations.pieces(len(count), len(query))
-    dvideo: Tensor | None = None
-    for rows, mask in zip(pieces, masks, strict=True):
+    whole: Tensor | None = None
+    for rows, mask in zip(operations.pieces(len(count), len(query)), masks, strict=True):
         opened = operations.open(mask, len(query), query.dtype)
         at = None if own is None else own + rows.start
-        if need_video:
-            found = operations.video_gradient(opened, query, at, count[rows], scale)
-            if len(pieces) == 1:
-                dvideo = found
-            else:
-                if dvideo is None:
-                    dvideo = found.new_empty(len(count), found.shape[1])
-                dvideo[rows] = found
-        if need_query:
-            into = operations.query_gradient(
-                opened, video(rows), at, count[rows], scale, into, len(query)
-            )
-    return dvideo, into
+        found = operations.video_gradient(opened, query, at, count[rows], scale)
+        if len(masks) == 1:
+            return found
+        if whole is None:
+            whole = found.new_empty(len(count), found.shape[1])
+        whole[rows] = found
+    assert whole is not None  # there is at least one piece
+    return whole
+
+
+def query_gradient(
+    operations: Operations,
+    masks: Sequence[Mask],
+    video: Callable[[slice], Tensor],
+    columns: int,
+    own: int | None,
+    count: Tensor,
+    scale: Tensor,
+    into: Tensor | None = None,
+) -> Tensor:
+    """Walk over a block again, along its other side; it needs no queries.
+
+    Args:
+        operations: the backend.
+        masks: from :class:`Block`.
+        video: gives (m, K) packed rows.
+        columns: N.
+        own: as in :func:`video_gradient`.
+        count: likewise.
+        scale: likewise.
+        into: (N, K), what the gradient is added to; None = 0.
+
+    Returns:
+        (N, K).
+    """
+    for rows, mask in zip(operations.pieces(len(count), columns), masks, strict=True):
+        left = video(rows)
+        opened = operations.open(mask, columns, left.dtype)
+        at = None if own is None else own + rows.start
+        into = operations.query_gradient(opened, left, at, count[rows], scale, into, columns)
+    assert into is not None  # there is at least one piece
+    return into

@@ -13,6 +13,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from varkit_kernels.similarity_ranking.cpu_product import product
 from varkit_kernels.similarity_ranking.operations import (
     Hinges,
     Labels,
@@ -26,7 +27,10 @@ PIECE = 1 << 21
 """Pairs in a piece: buffers of 8 MiB in fp32."""
 
 COLUMNS = 1024
-"""Columns of a half-precision product that is added to fp32 at a time."""
+"""Rows of the queries' gradient that a product is added to at a time."""
+
+BYTES = 1 << 18
+"""Pairs up to which a mask has a byte a pair: calls cost more than memory there."""
 
 
 class CpuOperations:
@@ -47,15 +51,15 @@ class CpuOperations:
         inverse = torch.cat(lengths, 1).reciprocal_().nan_to_num_(nan=torch.nan, posinf=0)
         return replace(side, inverse=inverse)
 
-    def pack(self, side: Side, dtype: torch.dtype) -> Tensor:
+    def pack(self, side: Side, dtype: torch.dtype, into: Tensor | None = None) -> Tensor:
         """Return (B, K) factor vectors in ``dtype``."""
         if side.is_factors:
             return side.vectors[0].to(dtype)
-        packed = torch.empty(len(side), side.width, dtype=dtype)
+        packed = torch.empty(len(side), side.width, dtype=dtype) if into is None else into
         scale = _scale(side)
         for x, (experts, columns) in zip(side.vectors, side.spans(), strict=True):
-            into = packed[:, columns].view(x.shape)
-            torch.mul(_wide(x), scale[:, experts].unsqueeze(-1), out=into)
+            part = packed[:, columns].view(x.shape)
+            torch.mul(_wide(x), scale[:, experts].unsqueeze(-1), out=part)
         return packed
 
     def unpack(self, side: Side, gradient: Tensor, needed: Sequence[bool]) -> list[Tensor | None]:
@@ -98,7 +102,7 @@ class CpuOperations:
         self, video: Tensor, query: Tensor, labels: Labels, margin: float, *, save: bool
     ) -> Hinges:
         """Return the hinges of (M, K) videos against (N, K) queries."""
-        similarity = _wide(video @ query.T)
+        similarity = _wide(product(video, query.T))
         video_positive, query_positive = labels.video_positive, labels.query_positive
         if video_positive is None or query_positive is None:
             video_positive = query_positive = similarity.diagonal().clone()
@@ -112,11 +116,17 @@ class CpuOperations:
         row, column = (to_query != 0).view(torch.uint8), (to_video != 0).view(torch.uint8)
         rows = row.sum(1, dtype=torch.int32)
         columns = column.sum(0, dtype=torch.int32)
-        return Hinges(loss, rows, columns, (_two_bits(row + column),) if save else ())
+        mask = ()
+        if save:
+            codes = row + column
+            mask = (codes if codes.numel() <= BYTES else _two_bits(codes),)
+        return Hinges(loss, rows, columns, mask)
 
     def open(self, mask: Mask, columns: int, dtype: torch.dtype) -> Tensor:
         """Return (M, N) of 0, 1 and 2 in ``dtype``."""
         (bits,) = mask
+        if bits.shape[1] == columns:
+            return bits.to(dtype)
         quarter = bits.shape[1]
         opened = torch.empty(len(bits), 4 * quarter, dtype=dtype)
         for k in range(4):
@@ -127,7 +137,7 @@ class CpuOperations:
         self, mask: Tensor, query: Tensor, own: int | None, count: Tensor, scale: Tensor
     ) -> Tensor:
         """Return (M, K): scale * (mask @ query - count * own query)."""
-        gradient = _wide(mask @ query)
+        gradient = _wide(product(mask, query))
         if own is not None:
             positive = _wide(query[own : own + len(mask)])
             gradient.addcmul_(positive, count.to(gradient.dtype).unsqueeze(1), value=-1)
@@ -145,14 +155,14 @@ class CpuOperations:
     ) -> Tensor:
         """Return (N, K): into + scale * (mask.T @ video - count * own video)."""
         factor, wide = float(scale), torch.promote_types(video.dtype, torch.float32)
-        if into is None:
-            into = torch.zeros(columns, video.shape[1], dtype=wide)
-        if video.dtype == wide:
-            into.addmm_(mask.T, video, alpha=factor)
+        if into is None and mask.numel() <= BYTES:
+            into = _wide(product(mask.T, video)).mul_(factor)
         else:
-            for begin in range(0, video.shape[1], COLUMNS):
+            if into is None:
+                into = torch.zeros(columns, video.shape[1], dtype=wide)
+            for begin in range(0, columns, COLUMNS):
                 block = slice(begin, begin + COLUMNS)
-                into[:, block].add_(mask.T @ video[:, block], alpha=factor)
+                into[block].add_(product(mask[:, block].T, video), alpha=factor)
         if own is not None:
             into[own : own + len(mask)].addcmul_(
                 _wide(video), count.to(wide).unsqueeze(1), value=-factor
@@ -163,7 +173,7 @@ class CpuOperations:
         self, video: Tensor, query: Tensor, labels: Labels, scale: Tensor, start: int
     ) -> LogSums:
         """Return the log-sum-exps of scale * (M, N) similarities."""
-        similarity = _wide(video @ query.T)
+        similarity = _wide(product(video, query.T))
         positive = similarity.diagonal(start).clone()
         logits = similarity.mul_(scale).masked_fill_(_left_out(labels, start), -torch.inf)
         return LogSums(logits.logsumexp(1), logits.logsumexp(0), positive)
@@ -179,7 +189,7 @@ class CpuOperations:
         columns: Tensor,
     ) -> SoftmaxGradient:
         """Return the gradient, given the log-sum-exps of the rows, (M,), and of all columns."""
-        similarity = _wide(video @ query.T)
+        similarity = _wide(product(video, query.T))
         logits = similarity * scale
         gradient = (logits - rows.unsqueeze(1)).exp_()
         gradient += logits.sub_(columns).exp_()

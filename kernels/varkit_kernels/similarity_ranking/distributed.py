@@ -26,6 +26,9 @@ from varkit_kernels.similarity_ranking.task import Task, regroup
 
 Ranks = dist.ProcessGroup | None
 
+FUSED = ("cpu", "triton")
+"""The backends that there are over ranks."""
+
 
 def ranking_loss_over_ranks(
     video: Tensor,
@@ -46,7 +49,7 @@ def ranking_loss_over_ranks(
     the whole batch.
 
     Args:
-        video: (b, K) this rank's factor vectors, as many on every rank.
+        video: (b, K) this rank's factor vectors; ``ring`` needs as many on every rank.
         query: (b, K).
         margin: Delta.
         group: (b,) int64, comparable between ranks; None = all pairs of all ranks differ.
@@ -62,23 +65,24 @@ def ranking_loss_over_ranks(
     """
     left, right = make_sides(video, query, None, None, paired=True)
     choice = choose(left, backend, dtype)
-    if choice.backend not in ("cpu", "triton"):
+    if choice.backend not in FUSED:
         raise InputError(
             f"over ranks there are the backends cpu and triton, not {choice.backend}, "
             f"which is what {backend!r} takes on {video.device.type}"
         )
     if exchange not in ("gather", "ring"):
         raise InputError(f"exchange is {exchange!r}; there are gather and ring")
-    device, world, rank = video.device, dist.get_world_size(ranks), dist.get_rank(ranks)
-    _check_alike(len(video), device, world, ranks)
-    ids = check_group(group, len(video), device)
+    counts = _counts(video, ranks)
+    if exchange == "ring" and len(set(counts)) > 1:
+        raise InputError(f"ranks hold {counts} pairs; in a ring each must hold as many as others")
+    ids = check_group(group, len(video), video.device)
     if group is None:
-        ids = ids + rank * len(video)
-    all_ids = _gather(ids, world, ranks)
+        ids = ids + sum(counts[: dist.get_rank(ranks)])
+    all_ids = _gather(ids, counts, ranks)
     task = Task(backends.operations(choice.backend), left, right, ids, choice.dtype)
     function = _Gathered if exchange == "gather" else _Ring
     loss: Tensor = function.apply(  # type: ignore[no-untyped-call]  # torch leaves it untyped
-        task, all_ids, margin, terms(all_ids, reduction), ranks, video, query
+        task, all_ids, margin, terms(all_ids, reduction), counts, ranks, video, query
     )
     return loss
 
@@ -93,15 +97,16 @@ class _Gathered(torch.autograd.Function):
         all_ids: Tensor,
         margin: float,
         divisor: Tensor | int,
+        sizes: list[int],
         ranks: Ranks,
         video: Tensor,
         query: Tensor,
     ) -> Tensor:
         """Return the () loss of all ranks."""
-        operations, world, rank = task.operations, dist.get_world_size(ranks), dist.get_rank(ranks)
+        operations, start = task.operations, sum(sizes[: dist.get_rank(ranks)])
         with on_device(video.device):
-            v, q, own = _pack(task, video, query, world * len(video))
-            queries, owns = _gather(q, world, ranks), _gather(own, world, ranks)
+            v, q, own = _pack(task, video, query, sum(sizes))
+            queries, owns = _gather(q, sizes, ranks), _gather(own, sizes, ranks)
             labels = Labels(task.group, all_ids, own, owns)
             save = any(ctx.needs_input_grad)
             block = blocks.forward(
@@ -109,10 +114,10 @@ class _Gathered(torch.autograd.Function):
             )
             _add(block.loss, ranks)
             _add(block.columns, ranks)
-        start = rank * len(v)
         count = block.rows + block.columns[start : start + len(v)]
         ctx.save_for_backward(v, queries, count, *chain.from_iterable(block.masks))
         ctx.task, ctx.ranks, ctx.divisor, ctx.pieces = task, ranks, divisor, len(block.masks)
+        ctx.start = start
         return (block.loss / divisor).to(own.dtype)
 
     @staticmethod
@@ -121,24 +126,15 @@ class _Gathered(torch.autograd.Function):
         """Return the gradients of this rank's vectors, times W."""
         v, queries, counts, *masks = ctx.saved_tensors
         task, ranks = ctx.task, ctx.ranks
-        world, start = dist.get_world_size(ranks), dist.get_rank(ranks) * len(v)
+        world, start = dist.get_world_size(ranks), ctx.start
         with on_device(v.device):
-            dvideo, dqueries = blocks.backward(
-                task.operations,
-                regroup(masks, ctx.pieces),
-                lambda rows: v[rows],
-                queries,
-                start,
-                counts,
-                incoming * world / ctx.divisor,
-                need_video=True,
-                need_query=True,
-            )
-            assert dvideo is not None
-            assert dqueries is not None
-            dqueries = dqueries.to(incoming.dtype)
+            scale, saved = incoming * world / ctx.divisor, regroup(masks, ctx.pieces)
+            dvideo = blocks.video_gradient(task.operations, saved, queries, start, counts, scale)
+            dqueries = blocks.query_gradient(
+                task.operations, saved, lambda r: v[r], len(queries), start, counts, scale
+            ).to(incoming.dtype)
             _add(dqueries, ranks)
-        return (None,) * 5 + _like(task, dvideo, dqueries[start : start + len(v)])
+        return (None,) * 6 + _like(task, dvideo, dqueries[start : start + len(v)])
 
 
 class _Ring(torch.autograd.Function):
@@ -151,6 +147,7 @@ class _Ring(torch.autograd.Function):
         all_ids: Tensor,
         margin: float,
         divisor: Tensor | int,
+        sizes: list[int],
         ranks: Ranks,
         video: Tensor,
         query: Tensor,
@@ -190,24 +187,16 @@ class _Ring(torch.autograd.Function):
         dvideo = torch.zeros(v.shape, dtype=incoming.dtype, device=v.device)
         dpassing, passing = torch.zeros_like(dvideo), q
         with on_device(v.device):
+            scale = incoming * world / ctx.divisor
             for step in range(world):
-                part, found = blocks.backward(
-                    task.operations,
-                    masks[step * ctx.pieces : (step + 1) * ctx.pieces],
-                    lambda rows: v[rows],
-                    passing,
-                    0 if step == 0 else None,
-                    counts,
-                    incoming * world / ctx.divisor,
-                    need_video=True,
-                    need_query=True,
-                    into=dpassing,
+                some = masks[step * ctx.pieces : (step + 1) * ctx.pieces]
+                own = 0 if step == 0 else None
+                dvideo += blocks.video_gradient(task.operations, some, passing, own, counts, scale)
+                dpassing = blocks.query_gradient(
+                    task.operations, some, lambda r: v[r], len(q), own, counts, scale, dpassing
                 )
-                assert part is not None
-                dvideo += part
-                assert found is not None
-                passing, dpassing = _pass_on([passing, found], ranks)
-        return (None,) * 5 + _like(task, dvideo, dpassing)
+                passing, dpassing = _pass_on([passing, dpassing], ranks)
+        return (None,) * 6 + _like(task, dvideo, dpassing)
 
 
 def _pack(task: Task, video: Tensor, query: Tensor, columns: int) -> tuple[Tensor, Tensor, Tensor]:
@@ -223,10 +212,13 @@ def _like(task: Task, dvideo: Tensor, dquery: Tensor) -> tuple[Tensor, Tensor]:
     return dvideo[:, :width].to(dtype), dquery[:, :width].to(dtype)
 
 
-def _gather(x: Tensor, world: int, ranks: Ranks) -> Tensor:
-    parts = [torch.empty_like(x) for _ in range(world)]
-    dist.all_gather(parts, x.contiguous(), group=ranks)
-    return torch.cat(parts)
+def _gather(x: Tensor, counts: list[int], ranks: Ranks) -> Tensor:
+    """Return all ranks' rows, of which they hold ``counts``, one rank's after another's."""
+    padded = x.new_zeros(max(counts), *x.shape[1:])
+    padded[: len(x)] = x
+    parts = [torch.empty_like(padded) for _ in counts]
+    dist.all_gather(parts, padded, group=ranks)
+    return torch.cat([part[:count] for part, count in zip(parts, counts, strict=True)])
 
 
 def _add(x: Tensor, ranks: Ranks) -> None:
@@ -252,8 +244,7 @@ def _pass_on(tensors: list[Tensor], ranks: Ranks) -> list[Tensor]:
     return received
 
 
-def _check_alike(pairs: int, device: torch.device, world: int, ranks: Ranks) -> None:
-    """Raise on all ranks where one holds another number of pairs: nothing waits for ever."""
-    counts = _gather(torch.tensor([pairs], device=device), world, ranks).tolist()
-    if len(set(counts)) > 1:
-        raise InputError(f"ranks hold {counts} pairs; each must hold as many as the others")
+def _counts(rows: Tensor, ranks: Ranks) -> list[int]:
+    """Return how many rows each rank holds."""
+    own = torch.tensor([len(rows)], device=rows.device)
+    return _gather(own, [1] * dist.get_world_size(ranks), ranks).tolist()

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from varkit_kernels.device import on_device
 from varkit_kernels.errors import InputError
-from varkit_kernels.similarity_ranking import backends, compiled, eager
+from varkit_kernels.similarity_ranking import backends, compiled, cpu_small, eager
 from varkit_kernels.similarity_ranking.backends import Choice, choose
 from varkit_kernels.similarity_ranking.hinge import RankingLoss, terms
 from varkit_kernels.similarity_ranking.sides import Side, Vectors, check_group, make_sides
@@ -75,7 +75,9 @@ def ranking_loss(
     if choice.backend == "compiled":
         delta = torch.tensor(margin, dtype=_wide(choice.dtype), device=ids.device)
         return compiled.ranking_loss()(left, right, delta, ids, reduction, choice.dtype)
-    return _fused(RankingLoss, left, right, ids, choice, margin, terms(ids, reduction))
+    small = choice.backend == "cpu" and cpu_small.fits(left, choice.dtype)
+    function = cpu_small.SmallRankingLoss if small else RankingLoss
+    return _fused(function, left, right, ids, choice, margin, terms(ids, reduction))
 
 
 def ranking_loss_from_factors(

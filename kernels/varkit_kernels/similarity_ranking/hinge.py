@@ -40,8 +40,10 @@ class RankingLoss(torch.autograd.Function):
             pack = packed_rows(operations, video, task.dtype, kept)
             positive = None
             if len(pieces) > 1 or not operations.own_diagonal:
-                found = [operations.positives(pack(r), packed[r], len(query)) for r in pieces]
-                positive = torch.cat(found)
+                wide = torch.promote_types(task.dtype, torch.float32)
+                positive = torch.empty(len(video), dtype=wide, device=packed.device)
+                for rows in pieces:
+                    positive[rows] = operations.positives(pack(rows), packed[rows], len(query))
             labels = Labels(task.group, task.group, positive, positive)
             save = any(ctx.needs_input_grad)
             block = blocks.forward(operations, pack, packed, labels, margin, save=save)
@@ -68,25 +70,23 @@ class RankingLoss(torch.autograd.Function):
         masks = regroup(ctx.saved_tensors[5 + split :], ctx.pieces)
         split = 3 + len(video.tensors)
         need_video, need_query = ctx.needs_input_grad[3:split], ctx.needs_input_grad[split:]
+        scale = incoming / ctx.divisor
+        of_video = of_query = None
         with on_device(incoming.device):
-            if packed is None:
-                packed = operations.pack(query, task.dtype)
-            pack = packed_rows(operations, video, task.dtype, kept)
-            dvideo, dquery = blocks.backward(
-                operations,
-                masks,
-                pack,
-                packed,
-                0,
-                counts,
-                incoming / ctx.divisor,
-                need_video=any(need_video),
-                need_query=any(need_query),
-            )
+            if any(need_video):
+                if packed is None:
+                    packed = operations.pack(query, task.dtype)
+                of_video = blocks.video_gradient(operations, masks, packed, 0, counts, scale)
+            del packed  # of a large batch it need not live beside both gradients
+            if any(need_query):
+                pack = packed_rows(operations, video, task.dtype, kept)
+                of_query = blocks.query_gradient(
+                    operations, masks, pack, len(query), 0, counts, scale
+                )
         return (
             *(None, None, None),
-            *unpacked(operations, video, dvideo, need_video),
-            *unpacked(operations, query, dquery, need_query),
+            *unpacked(operations, video, of_video, need_video),
+            *unpacked(operations, query, of_query, need_query),
         )
 
 

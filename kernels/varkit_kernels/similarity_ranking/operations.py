@@ -107,8 +107,14 @@ class Operations(Protocol):
     def prepare(self, side: Side) -> Side:
         """Return the side with what :meth:`pack` and :meth:`unpack` both need of it."""
 
-    def pack(self, side: Side, dtype: torch.dtype) -> Tensor:
-        """Return (B, K) factor vectors; K may be padded with zeros."""
+    def pack(self, side: Side, dtype: torch.dtype, into: Tensor | None = None) -> Tensor:
+        """Return (B, K) factor vectors; K may be padded with zeros.
+
+        Args:
+            side: experts' vectors, or factor vectors, which may be returned as they are.
+            dtype: of the factors.
+            into: (B, K) that may be written to; None = new memory.
+        """
 
     def unpack(self, side: Side, gradient: Tensor, needed: Sequence[bool]) -> list[Tensor | None]:
         """Return the gradients of a side's tensors, given that of its factors.

@@ -58,11 +58,23 @@ def packed_rows(
 ) -> Callable[[slice], Tensor]:
     """Return what gives packed rows: from all of them if kept, or made when asked for.
 
-    Packing again costs a copy; keeping the factors of a large batch costs much memory.
+    Packing again costs a copy; keeping the factors of a large batch costs much memory. Rows are
+    valid until others are asked for: they are written to the same memory, since new memory for
+    every piece leaves holes in the heap.
     """
     if kept is not None:
         return lambda rows: kept[rows]
-    return lambda rows: operations.pack(side.rows(rows), dtype)
+    room: Tensor | None = None
+
+    def pack(rows: slice) -> Tensor:
+        nonlocal room
+        some = side.rows(rows)
+        found = operations.pack(some, dtype, None if room is None else room[: len(some)])
+        if room is None:  # the first piece is the longest
+            room = found
+        return found
+
+    return pack
 
 
 def unpacked(

@@ -60,7 +60,7 @@ class TritonOperations:
         """Return the side as it is: the kernels compute lengths where they read the vectors."""
         return side
 
-    def pack(self, side: Side, dtype: torch.dtype) -> Tensor:
+    def pack(self, side: Side, dtype: torch.dtype, into: Tensor | None = None) -> Tensor:
         """Return (B, K) factor vectors in ``dtype``, K padded with zeros to a multiple of 64."""
         rows, width = len(side), side.width
         padding = -width % PADDING

@@ -133,7 +133,7 @@ def render(
     lag = int(knobs.rng("lag", video).integers(2)) if stream == "audio" else 0
     clips = np.maximum(np.arange(length) - lag, 0)
     name = "noise", video, stream, crop
-    noise = _noise(knobs, name, knobs.stream_width(stream), length, piece)
+    noise = drifting_noise(knobs, name, knobs.stream_width(stream), length, piece)
     for start, signal in zip(range(0, length, piece), noise, strict=True):
         signal += offset
         for shown, direction in changing:  # a product of matrices would round by their shapes
@@ -175,7 +175,7 @@ def said(value: str) -> str:
     return value.rpartition("/")[2]
 
 
-def _noise(
+def drifting_noise(
     knobs: Knobs, name: tuple[object, ...], width: int, length: int, piece: int
 ) -> Iterator[Array]:
     """Yield (n, width) noise, half of which changes slowly."""

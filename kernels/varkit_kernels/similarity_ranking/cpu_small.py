@@ -1,0 +1,130 @@
+"""The ranking loss of a small batch on the CPU: as few calls as possible.
+
+The arithmetic is that of ``hinge.py`` over ``cpu.py`` in another form. Where the matrix fits the
+cache, what counts beside its three products is calls and fresh memory. So the gradient of the
+matrix is kept as it is, with the counts on its diagonal, which float32 holds exactly, and every
+alignment has a product of its own, whose result becomes the gradient of its vectors in place.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from varkit_kernels.device import on_device
+from varkit_kernels.similarity_ranking.cpu_product import product
+from varkit_kernels.similarity_ranking.once import differentiable_once
+from varkit_kernels.similarity_ranking.sides import Side
+from varkit_kernels.similarity_ranking.task import Task
+
+PAIRS = 1024
+"""The largest B: matrices of 4 MiB in float32."""
+
+
+def fits(video: Side, dtype: torch.dtype) -> bool:
+    """Return whether this form computes the loss of so many pairs, with products in ``dtype``."""
+    return len(video) <= PAIRS and dtype in (torch.float32, torch.float64)
+
+
+class SmallRankingLoss(torch.autograd.Function):
+    """The function of :class:`varkit_kernels.similarity_ranking.hinge.RankingLoss`."""
+
+    @staticmethod
+    def forward(
+        ctx: Any, task: Task, margin: float, divisor: Tensor | int, *tensors: Tensor
+    ) -> Tensor:
+        """Return the () loss of the tensors of both sides."""
+        with on_device(task.group.device):
+            sides = task.sides(tensors)
+            inverse = [_inverse(side, task.dtype) for side in sides]
+            s = torch.zeros(len(task.group), len(task.group), dtype=task.dtype)
+            for a in range(len(sides[0].vectors)):
+                v, q = (_pack(side, a, i, task.dtype) for side, i in zip(sides, inverse, strict=True))
+                s += product(v, q.T)
+            own = s.diagonal() - margin
+            s.masked_fill_(task.group.unsqueeze(1) == task.group, -torch.inf)
+            # clamp and != let NaN through: a NaN is a violation, and the loss is NaN.
+            to_query = (s - own.unsqueeze(1)).clamp_(min=0)
+            to_video = s.sub_(own).clamp_(min=0)
+            loss = to_query.sum() + to_video.sum()
+            rows, columns = to_query.ne_(0), to_video.ne_(0)
+            count = rows.sum(1) + columns.sum(0)
+            gradient = rows.add_(columns)
+            gradient.diagonal().sub_(count)
+        ctx.task, ctx.divisor = task, divisor
+        ctx.save_for_backward(gradient, *tensors, *inverse[0], *inverse[1])
+        return loss / divisor
+
+    @staticmethod
+    @differentiable_once
+    def backward(ctx: Any, incoming: Tensor) -> tuple[Tensor | None, ...]:
+        """Return the gradients of the tensors that need one."""
+        task, needed = ctx.task, ctx.needs_input_grad[3:]
+        gradient, *saved = ctx.saved_tensors
+        video, query = task.sides(saved[: len(needed)])
+        inverse = saved[len(needed) :]
+        half, split = len(inverse) // 2, len(video.tensors)
+        with on_device(incoming.device):
+            matrix = gradient * (incoming / ctx.divisor)
+            both = (video, inverse[:half]), (query, inverse[half:])
+            found = _unpack(*both[0], *both[1], matrix, needed[:split])
+            found += _unpack(*both[1], *both[0], matrix.T, needed[split:])
+        return None, None, None, *found
+
+
+def _inverse(side: Side, dtype: torch.dtype) -> list[Tensor]:
+    """Return each alignment's (B, E, 1) 1 / length, 0 for zero vectors; nothing for factors."""
+    if side.is_factors:
+        return []
+    lengths = [torch.linalg.vector_norm(x, dim=-1, keepdim=True, dtype=dtype) for x in side.vectors]
+    return [x.reciprocal_().nan_to_num_(nan=torch.nan, posinf=0) for x in lengths]
+
+
+def _pack(side: Side, a: int, inverse: Sequence[Tensor], dtype: torch.dtype) -> Tensor:
+    """Return an alignment's (B, E D) factors: f u for u = x / |x| and f = alpha w."""
+    x = side.vectors[a]
+    if side.is_factors:
+        return x.to(dtype)
+    return (x * _scale(side, a, inverse)).flatten(1)
+
+
+def _scale(side: Side, a: int, inverse: Sequence[Tensor]) -> Tensor:
+    """Return (B, E, 1), what an alignment's vectors are multiplied by: alpha w / |x|."""
+    if not side.alpha:
+        return inverse[a]
+    if not side.weights:
+        return inverse[a] * side.alpha[a]
+    return inverse[a] * side.alpha[a] * side.weights[a].unsqueeze(-1)
+
+
+def _unpack(
+    side: Side,
+    inverse: Sequence[Tensor],
+    other: Side,
+    other_inverse: Sequence[Tensor],
+    matrix: Tensor,
+    needed: Sequence[bool],
+) -> list[Tensor | None]:
+    """Return the gradients of a side's tensors, given that of the similarity, rows of this side.
+
+    With dp = matrix @ the other side's factors: dx = f / |x| (dp - u <u, dp>), dw = alpha <u, dp>.
+    """
+    found: list[Tensor | None] = [None] * len(needed)
+    for a, x in enumerate(side.vectors):
+        weight = len(side.vectors) + a
+        need_weight = weight < len(needed) and needed[weight]
+        if not needed[a] and not need_weight:
+            continue
+        dp = product(matrix, _pack(other, a, other_inverse, matrix.dtype)).view(x.shape)
+        if not side.is_factors:
+            along = (x * dp).sum(-1, keepdim=True).mul_(inverse[a])
+            if need_weight:
+                dweight = along.squeeze(-1) * side.alpha[a]
+                found[weight] = dweight.to(side.weights[a].dtype)
+            scale = _scale(side, a, inverse)
+            dp.mul_(scale).addcmul_(x, along.mul_(inverse[a]).mul_(scale), value=-1)
+        found[a] = dp.to(x.dtype) if needed[a] else None
+    return found

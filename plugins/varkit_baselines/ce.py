@@ -1,0 +1,213 @@
+"""Collaborative Experts: each expert's vector is gated by what all of them say together."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, ClassVar, Literal
+
+import torch
+from torch import Tensor, nn
+
+from varkit.blocks.gated_embedding import GateNorm
+from varkit.blocks.unit import unit
+from varkit.errors import VarkitError
+from varkit.types import Clips, Count, Natural, Representation
+from varkit_baselines.mixture import (
+    Missing,
+    MixtureOfExperts,
+    availability,
+    even_weights,
+    expect_streams,
+    part,
+)
+from varkit_baselines.netvlad import NetVlad
+
+
+class Gate(nn.Module):
+    """One expert's vector, gated by the others' opinion of it.
+
+    n(x ∘ σ(BN(opinion) + BN(Wx + b))),  n(y) = y / |y|
+
+    Args:
+        dim: D.
+    """
+
+    def __init__(self, dim: int) -> None:
+        super().__init__()
+        self.own = nn.Linear(dim, dim)
+        self.own_norm = nn.BatchNorm1d(dim)
+        self.opinion_norm = nn.BatchNorm1d(dim)
+
+    def forward(self, x: Tensor, opinion: Tensor) -> Tensor:
+        """Map two ``(B, D)`` to unit vectors ``(B, D)``."""
+        return unit(x * torch.sigmoid(self.opinion_norm(opinion) + self.own_norm(self.own(x))))
+
+
+class CollaborativeExperts(nn.Module):
+    """The mean clip of every stream, projected and gated by all streams together.
+
+    x_e = n(Linear_e(mean_t F_e[t])),  n(y) = y / |y|
+    T_e = mean over the experts j that the video has, e included, of g([x_e; x_j])
+    v_e = n(x_e ∘ σ(BN(T_e) + BN(W_e x_e + b_e)))
+
+    g = Linear(2D, D), then twice BN, Mish and Linear(D, D); all pairs share it.
+
+    Source: Liu et al. 2019 (arXiv 1907.13487), "collaborative gating", and
+    albanie/collaborative-experts@7eb3b9d, ``model/model.py`` and
+    ``configs/data_loader_msrvtt.json`` (``use_ce: pairwise``,
+    ``num_g_layers: 3``, ``num_h_layers: 0``, ``include_self: 1``).
+
+    Differs from the paper and the code:
+
+    * Two experts stand for their nine: the RGB and the flow stream of I3D. Both are averaged over
+      time, as theirs of frames are; none is pooled by NetVLAD, as only their audio, speech and
+      OCR are.
+    * The paper gates all experts at once. The code writes each gated vector back before the next
+      expert is gated, so the result depends on their order: ``update=sequential``.
+    * The paper leaves out what an expert says of itself and puts a further network behind the sum;
+      the code's configuration has the mean, with itself, and no network behind it, as here.
+      ``include_self=false`` leaves it out.
+    * A missing expert is one whose clips are all 0 (theirs: NaN). It gives no opinion and gets
+      none; its vector is what the layers make of 0, and its weight is 0. A video with no expert
+      at all has NaN as its similarity in the code; here it counts as having all.
+
+    Args:
+        dim: D; the code: 768.
+        experts: E, the names of the streams.
+        widths: of the streams, by name.
+        update: ``parallel``, as in the paper, or ``sequential``, as in the code.
+        include_self: whether an expert's opinion of itself counts; the paper leaves it out.
+        layers: of g; ``num_g_layers``.
+
+    Raises:
+        VarkitError: a stream of an expert is missing, or there is one expert, which is not to hear
+            itself.
+    """
+
+    consumes: ClassVar[Literal["clips", "captions"]] = "clips"
+    detector: Any = None
+
+    def __init__(
+        self,
+        dim: int,
+        experts: tuple[str, ...],
+        widths: Mapping[str, int],
+        *,
+        update: Literal["parallel", "sequential"] = "parallel",
+        include_self: bool = True,
+        layers: Count = 3,
+    ) -> None:
+        super().__init__()
+        expect_streams("ce", experts, widths)
+        if len(experts) == 1 and not include_self:
+            raise VarkitError(
+                "ce: one expert alone has no other to hear from",
+                hint="set video.include_self=true, or name more streams in model.experts",
+            )
+        self.experts = tuple(experts)
+        self.update = update
+        self.include_self = include_self
+        self.project = nn.ModuleList(nn.Linear(widths[expert], dim) for expert in self.experts)
+        reason: list[nn.Module] = [nn.Linear(2 * dim, dim)]
+        for _ in range(layers - 1):
+            reason += [nn.BatchNorm1d(dim), nn.Mish(), nn.Linear(dim, dim)]
+        self.reason = nn.Sequential(*reason)
+        self.gates = nn.ModuleList(Gate(dim) for _ in self.experts)
+
+    def forward(self, clips: Clips) -> Representation:
+        """Encode B videos.
+
+        Returns:
+            Vectors ``avg`` ``(B, E, D)`` of length 1, and weights ``avg`` ``(B, E)``, even over
+            the experts that a video has.
+
+        Raises:
+            VarkitError: a batch of one is to be trained on.
+        """
+        if self.training and len(clips) == 1:
+            raise VarkitError(
+                "ce: batch normalisation cannot train on a batch of 1",
+                hint="set train.batch_size to at least 2",
+            )
+        padding = ~clips.mask.unsqueeze(-1)
+        length = clips.mask.sum(dim=1, keepdim=True)
+        means = [clips.streams[e].masked_fill(padding, 0).sum(dim=1) / length for e in self.experts]
+        available = availability(clips, self.experts)
+        x = [unit(project(mean)) for project, mean in zip(self.project, means, strict=True)]
+        vectors = torch.stack(self._collaborate(x, available), dim=1)
+        return Representation(
+            vectors={"avg": vectors}, weights={"avg": even_weights(available, vectors)}
+        )
+
+    def _collaborate(self, x: list[Tensor], available: Tensor) -> list[Tensor]:
+        heard = list(x)
+        gated = []
+        for e, gate in enumerate(self.gates):
+            others = [j for j in range(len(x)) if self.include_self or j != e]
+            said = self._reason(torch.stack([torch.cat([heard[e], heard[j]], 1) for j in others]))
+            both = (available[:, [e]] & available[:, others]).T.unsqueeze(-1)  # (P, B, 1)
+            opinion = (said * both).sum(dim=0) / both.sum(dim=0).clamp(min=1)
+            gated.append(gate(heard[e], opinion))
+            if self.update == "sequential":
+                heard[e] = gated[e]
+        return gated
+
+    def _reason(self, pairs: Tensor) -> Tensor:
+        """Map ``(P, B, 2D)`` pairs of experts to ``(P, B, D)``: g."""
+        for layer in self.reason:
+            if isinstance(layer, nn.BatchNorm1d):  # its statistics are those of one pair
+                pairs = torch.stack([layer(pair) for pair in pairs])
+            else:
+                pairs = layer(pairs)
+        return pairs
+
+
+class CeSimilarity(MixtureOfExperts):
+    """The words of a query, pooled by NetVLAD, against the experts of a video.
+
+    u = NetVLAD(words),  t_e = GEU_e(u),  w = softmax(Linear(u)),
+    s = sum_e ŵ_e <v_e, t_e>, see :class:`~varkit_baselines.mixture.MixtureOfExperts`
+
+    Source: Liu et al. 2019 (arXiv 1907.13487), and
+    albanie/collaborative-experts@7eb3b9d: K = 28 clusters and one ghost
+    (``configs/data_loader_msrvtt.json``), batch normalisation in the units' gates.
+
+    Differs from the paper and the code:
+
+    * The words are the hidden states that all baselines share; theirs are frozen GPT vectors.
+    * NetVLAD leaves padding out; the code does not: ``mask_padding=false``.
+    * ``keep_missing_modalities=True`` of the code is ``missing=equal``: all weights are 1, whatever
+      the text says. Its default, False, is ``missing=renormalise``.
+
+    Args:
+        dim: D.
+        experts: the E experts.
+        clusters: K.
+        ghosts: clusters that take words away and are not read.
+        mask_padding: leave padding out of NetVLAD.
+        missing: what becomes of the weights where a video lacks an expert; see
+            :class:`~varkit_baselines.mixture.MixtureOfExperts`.
+        gate_norm: of the units' gates; ``layer`` for batches too small for batch statistics.
+    """
+
+    vectors = "avg"
+
+    def __init__(
+        self,
+        dim: int,
+        experts: tuple[str, ...],
+        *,
+        clusters: Count = 28,
+        ghosts: Natural = 1,
+        mask_padding: bool = True,
+        missing: Missing = "renormalise",
+        gate_norm: GateNorm = "batch",
+    ) -> None:
+        super().__init__(clusters * dim, dim, len(experts), missing=missing, gate_norm=gate_norm)
+        self.pool = NetVlad(dim, clusters, ghosts=ghosts, mask_padding=mask_padding)
+
+    def describe(self, query: Representation) -> Tensor:
+        """Return u ``(B, K D)`` of B queries."""
+        words = part(query.tokens, "words", "tokens of the query")
+        pooled: Tensor = self.pool(words, query.masks["words"])
+        return pooled

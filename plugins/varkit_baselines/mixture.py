@@ -1,0 +1,155 @@
+"""A mixture of experts: the query says how much each expert of a video counts."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from itertools import product
+from typing import ClassVar, Literal
+
+import torch
+from torch import Tensor, nn
+
+from varkit.blocks.gated_embedding import GatedEmbedding, GateNorm
+from varkit.blocks.unit import unit
+from varkit.errors import VarkitError, did_you_mean
+from varkit.types import Clips, Representation
+
+Missing = Literal["renormalise", "keep", "equal"]
+
+
+class MixtureOfExperts(nn.Module):
+    """A weighted sum of one cosine an expert, which is one inner product.
+
+    t_qe = GEU_e(u_q),  w_q = softmax(Linear(Drop(u_q)))
+    s_vq = sum_e ŵ_vqe cos(v_ve, t_qe)
+
+    u_q is the whole query, made by :meth:`describe`. The weights come from u_q itself, not from
+    what the gated embedding units make of it. Miech et al. 2018 (arXiv 1804.02516); Collaborative
+    Experts and MMT are two of its kind.
+
+    An expert is missing from a video where the video's weights are 0. There:
+
+    * ``renormalise``: ŵ_vqe = w_qe over the experts that v has, divided by their sum. As the sum
+      depends on both sides, the factors have one block for every set of experts that a video may
+      have: K = (2^E - 1) E D instead of E D.
+    * ``keep``: ŵ_vqe = w_qe. The vector that stands in for the missing expert counts.
+    * ``equal``: ŵ_vqe = 1, missing or not; s is then up to E.
+
+    Where no expert is missing, ``renormalise`` and ``keep`` are the same.
+
+    Args:
+        width: of u_q.
+        dim: D.
+        experts: E.
+        missing: see above.
+        gate_norm: of the units' gates; see :class:`~varkit.blocks.gated_embedding.GatedEmbedding`.
+        dropout: of u_q before the weights.
+    """
+
+    vectors: ClassVar[str]
+    """Which of a video's vectors are compared."""
+
+    def __init__(
+        self,
+        width: int,
+        dim: int,
+        experts: int,
+        *,
+        missing: Missing,
+        gate_norm: GateNorm,
+        dropout: float = 0.0,
+    ) -> None:
+        super().__init__()
+        self.missing = missing
+        self.gates = nn.ModuleList(GatedEmbedding(width, dim, gate_norm) for _ in range(experts))
+        # With equal weights there is nothing to learn.
+        self.weigh = None if missing == "equal" else nn.Linear(width, experts)
+        self.dropout = nn.Dropout(dropout)
+
+    def describe(self, query: Representation) -> Tensor:
+        """Return u ``(B, width)`` of B queries."""
+        raise NotImplementedError
+
+    def similarity(self, video: Representation, query: Representation) -> Tensor:
+        """Return the ``(V, Q)`` similarity."""
+        return self.factors(video, "video") @ self.factors(query, "query").T
+
+    def factors(self, representation: Representation, side: Literal["video", "query"]) -> Tensor:
+        """Return ``(B, K)``: the experts' unit vectors side by side, on the query side weighted.
+
+        Raises:
+            VarkitError: the encoder did not give what this side needs.
+        """
+        if side == "query":
+            return self.weighted(self.describe(representation))
+        vectors = unit(part(representation.vectors, self.vectors, "vectors of the video"))
+        if self.missing != "renormalise":
+            return vectors.flatten(1)
+        weights = representation.weights.get(self.vectors, torch.ones_like(vectors[..., 0]))
+        sets = _sets_of(weights)
+        owned = ((weights != 0).unsqueeze(1) == sets).all(dim=-1)  # (B, S)
+        return (owned[..., None, None] * vectors.unsqueeze(1)).flatten(1)
+
+    def weighted(self, whole: Tensor) -> Tensor:
+        """Return the query's factors ``(B, K)`` from u ``(B, width)``."""
+        vectors = torch.stack([gate(whole) for gate in self.gates], dim=1)
+        if self.weigh is None:
+            return vectors.flatten(1)
+        scores: Tensor = self.weigh(self.dropout(whole))
+        if self.missing == "keep":
+            return (scores.softmax(dim=-1).unsqueeze(-1) * vectors).flatten(1)
+        # Weights divided by their sum over a set are a softmax over that set.
+        scores = scores.unsqueeze(1).masked_fill(~_sets_of(scores), -torch.inf)  # (B, S, E)
+        return (scores.softmax(dim=-1).unsqueeze(-1) * vectors.unsqueeze(1)).flatten(1)
+
+
+def part(parts: Mapping[str, Tensor], name: str, what: str) -> Tensor:
+    """Return one part of a representation.
+
+    Raises:
+        VarkitError: the encoder gave no such part.
+    """
+    if name not in parts:
+        raise VarkitError(
+            f"a mixture of experts needs {what} named {name!r}; the encoder gave "
+            f"{', '.join(sorted(parts)) or 'none'}",
+            hint="choose the encoders of this method's recipe",
+        )
+    return parts[name]
+
+
+def _sets_of(like: Tensor) -> Tensor:
+    """Return all S = 2^E - 1 sets of experts but the empty one, bool ``(S, E)``."""
+    sets = [one for one in product((True, False), repeat=like.shape[-1]) if any(one)]
+    return torch.tensor(sets, device=like.device)
+
+
+def availability(clips: Clips, experts: Sequence[str]) -> Tensor:
+    """Say which experts each video has: bool ``(B, E)``, False where all its numbers are 0."""
+    largest = [clips.streams[expert].abs().amax(dim=-1) for expert in experts]
+    return torch.stack([((x != 0) & clips.mask).any(dim=1) for x in largest], dim=1)
+
+
+def even_weights(available: Tensor, like: Tensor) -> Tensor:
+    """Weigh the experts that a video has alike; one that has none counts as if it had all.
+
+    Args:
+        available: bool ``(B, E)``.
+        like: of the dtype wanted.
+
+    Returns:
+        ``(B, E)``, rows sum to 1.
+    """
+    counted = (available | ~available.any(dim=1, keepdim=True)).to(like.dtype)
+    return counted / counted.sum(dim=1, keepdim=True)
+
+
+def expect_streams(method: str, experts: Sequence[str], widths: Mapping[str, int]) -> None:
+    """Raise :class:`VarkitError` unless every expert has a stream."""
+    for expert in experts:
+        if expert not in widths:
+            raise VarkitError(
+                f"{method}: expert {expert!r} has no stream of that name; the data has "
+                f"{', '.join(widths) or 'none'}.{did_you_mean(expert, widths)}",
+                hint="let model.experts name the data's streams",
+            )

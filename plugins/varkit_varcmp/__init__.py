@@ -1,0 +1,43 @@
+"""VarCMP-style retrieval over features of one space, after the abstract of VarCMP (AAAI 2025).
+
+Nothing but the abstract is public, so this is no reproduction; docs/varcmp.md says of every part
+what is known of it.
+"""
+
+from varkit import hookimpl
+from varkit.registry import Register
+
+
+@hookimpl
+def register_encoders(register: Register) -> None:
+    """Register the adapters over frozen features, and pooling without any."""
+    register(
+        "clip_video",
+        "varkit_varcmp.video:ClipVideo",
+        summary="frame and patch embeddings with a temporal adapter (VarCMP-style)",
+    )
+    register(
+        "clip_text",
+        "varkit_varcmp.text:ClipText",
+        summary="embeddings of a caption and its words with a bottleneck adapter (VarCMP-style)",
+    )
+    register(
+        "clip_audio",
+        "varkit_varcmp.audio:ClipAudio",
+        summary="embeddings of a sound's clips with a temporal adapter (VarCMP-style)",
+    )
+    register(
+        "frozen_pool",
+        "varkit_varcmp.pool:FrozenPool",
+        summary="the features' mean or first row as they are: zero-shot retrieval",
+    )
+
+
+@hookimpl
+def register_alignments(register: Register) -> None:
+    """Register the hierarchy of similarities."""
+    register(
+        "hierarchical",
+        "varkit_varcmp.alignment:Hierarchical",
+        summary="semantic, fine, temporal and spatial, anomaly-biased (VarCMP-style)",
+    )

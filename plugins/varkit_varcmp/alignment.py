@@ -1,0 +1,249 @@
+"""VarCMP-style alignment: several similarities, the finer ones weighted by anomaly."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import torch
+from annotated_types import Gt, Le, MinLen
+from torch import Tensor, nn
+from torch.utils.checkpoint import checkpoint
+
+from varkit.blocks.unit import unit
+from varkit.errors import VarkitError
+from varkit.types import Count, Natural, NonNegative, Positive, Representation
+from varkit_varcmp.levels import (
+    best_sounds,
+    shifted,
+    sounds_of_patches,
+    words_of_frames,
+    words_of_patches,
+)
+from varkit_varcmp.weighting import biased_weights, kept
+
+Level = Literal["semantic", "fine", "temporal", "spatial"]
+
+
+@dataclass(frozen=True)
+class _Videos:
+    """V videos: unit vectors, a mask and a prior."""
+
+    whole: Tensor  # (V, D)
+    frames: Tensor  # (V, T, D)
+    patches: Tensor | None  # (V, T, p, D)
+    mask: Tensor  # (V, T)
+    prior: Tensor  # (V, T), 0 without a detector
+
+
+@dataclass(frozen=True)
+class _Queries:
+    """Q queries: unit vectors and masks; of words and sounds, what there is."""
+
+    whole: Tensor  # (Q, D)
+    words: Tensor | None  # (Q, W, D)
+    word_mask: Tensor | None
+    sounds: Tensor | None  # (Q, S, D)
+    sound_mask: Tensor | None
+    prior: Tensor | None  # (Q, S)
+
+    def some(self, rows: slice) -> _Queries:
+        """Return some of them."""
+
+        def take(x: Tensor | None) -> Tensor | None:
+            return None if x is None else x[rows]
+
+        return _Queries(
+            self.whole[rows],
+            take(self.words),
+            take(self.word_mask),
+            take(self.sounds),
+            take(self.sound_mask),
+            take(self.prior),
+        )
+
+
+class Hierarchical(nn.Module):
+    """s = sum_k gamma_k s_k over the levels k (VarCMP-style, after the abstract).
+
+    With V_t frames, e the caption or the mean sound, E_w words, A_t a sound's clips, Q_tj patches,
+    all cosines, and omega_t = softmax_t(kappa cos(V_t, e) + beta a_t) over the kept frames:
+
+    * semantic: cos(mean_t V_t, e)
+    * fine: sum_t omega_t cos(V_t, e), and, where there are words, the mean of that and
+      mean_w sum_t omega^w_t cos(V_t, E_w), with omega^w by the word's own relevance
+    * temporal, sounds only: sum_t omega_t max_{|t - t'| <= delta} cos(V_t, A_t')
+    * spatial: sum_t omega_t mean_w max_j cos(Q_tj, E_w), or sum_t omega_t max_j cos(Q_tj, A_t)
+
+    a_t is the detector's confidence; for sounds it is the mean of the video's and the sound's, and
+    frames that have no clip of the sound within delta do not count. rho of the frames are kept,
+    those of the largest omega. gamma is a softmax of learned numbers.
+
+    Known (abstract): the levels' names, which modality has which, that anomaly priors weight the
+    fine similarities and that irrelevant segments are dropped. Ours: every formula above. No level
+    but the first is an inner product, so there are no factors, and each pair costs T W cosines.
+
+    Args:
+        levels: of the hierarchy, in any order.
+        kappa: how sharply relevance counts; the default is 1 / 0.07, VadCLIP's temperature.
+        beta: how much the prior counts at first; it is learned and stays at 0 or above. At 0 an
+            untrained model is zero-shot retrieval.
+        keep: rho, the share of frames that are kept. Not known.
+        delta: clips by which a sound may be apart from its picture. Not known.
+        prior_gradient: whether the alignment teaches the detector; else only its own loss does.
+        tile: at most so many cosines of frames and words are in memory at a time.
+
+    Raises:
+        VarkitError: a level is named twice.
+    """
+
+    def __init__(
+        self,
+        *,
+        levels: Annotated[tuple[Level, ...], MinLen(1)] = ("semantic", "fine"),
+        kappa: Positive = 1 / 0.07,
+        beta: NonNegative = 0.0,
+        keep: Annotated[float, Gt(0), Le(1)] = 0.5,
+        delta: Natural = 2,
+        prior_gradient: bool = False,
+        tile: Count = 2**20,
+    ) -> None:
+        super().__init__()
+        if len(set(levels)) < len(levels):
+            raise VarkitError(f"hierarchical: a level is named twice: {', '.join(levels)}")
+        self.levels, self.kappa, self.keep, self.delta = levels, kappa, keep, delta
+        self.prior_gradient, self.tile = prior_gradient, tile
+        self.beta = nn.Parameter(torch.tensor(float(beta)))
+        self.gamma = nn.Parameter(torch.zeros(len(levels)))
+
+    @staticmethod
+    def example(folder: Path) -> dict[str, Any]:
+        """Return the arguments of one that the conformance kit has tokens for."""
+        return {"experts": ("frames",)}
+
+    def similarity(self, video: Representation, query: Representation) -> Tensor:
+        """Return the (V, Q) similarity, a tile of queries at a time.
+
+        Raises:
+            VarkitError: an encoder gave nothing for one of the levels.
+        """
+        videos, queries = self._videos(video), self._queries(query)
+        size = max(1, self.tile // self._cosines(videos, queries))
+        parts = []
+        for start in range(0, len(queries.whole), size):
+            some = queries.some(slice(start, start + size))
+            if torch.is_grad_enabled():  # what a tile holds is computed again, not kept
+                part = checkpoint(self._tile, videos, some, use_reentrant=False)
+            else:
+                part = self._tile(videos, some)
+            parts.append(part)
+        return torch.cat(parts, dim=1)
+
+    def factors(self, representation: Representation, side: Literal["video", "query"]) -> None:
+        """Return None: the weights depend on the pair, so the similarity is no inner product."""
+
+    def _tile(self, videos: _Videos, queries: _Queries) -> Tensor:
+        """Return (V, Q) for a few queries."""
+        found = {"semantic": videos.whole @ queries.whole.T}
+        if set(self.levels) - {"semantic"}:
+            found |= self._fine_levels(videos, queries)
+        gamma = self.gamma.softmax(dim=0)
+        return torch.stack([gamma[k] * found[level] for k, level in enumerate(self.levels)]).sum(0)
+
+    def _fine_levels(self, videos: _Videos, queries: _Queries) -> dict[str, Tensor]:
+        length, beta = videos.frames.shape[1], self.beta.clamp(min=0)
+        relevance = torch.einsum("vtd,qd->vtq", videos.frames, queries.whole)
+        prior = videos.prior.unsqueeze(-1).expand_as(relevance)
+        counts = videos.mask.unsqueeze(-1).expand_as(relevance)
+        heard = None
+        if queries.sounds is not None and queries.sound_mask is not None:
+            heard = best_sounds(videos.frames, queries.sounds, queries.sound_mask, self.delta)
+            counts = counts & (heard > -torch.inf)
+            if queries.prior is not None:
+                own = shifted(queries.prior.unsqueeze(-1), 0, length).squeeze(-1)
+                prior = (prior + own.T) / 2
+        allowed = kept(self.kappa * relevance + beta * prior, counts, self.keep)
+        omega = biased_weights(relevance, prior, allowed, kappa=self.kappa, beta=beta)
+
+        def weighted(x: Tensor) -> Tensor:
+            return (omega * x.masked_fill(~counts, 0)).sum(dim=1)
+
+        found = {"fine": weighted(relevance)}
+        if "fine" in self.levels and queries.words is not None and queries.word_mask is not None:
+            by_word = words_of_frames(
+                videos.frames,
+                queries.words,
+                queries.word_mask,
+                prior,
+                allowed,
+                kappa=self.kappa,
+                beta=beta,
+            )
+            found["fine"] = (found["fine"] + by_word) / 2
+        if "temporal" in self.levels and heard is not None:
+            found["temporal"] = weighted(heard)
+        if "spatial" in self.levels and videos.patches is not None:
+            if queries.sounds is not None:
+                places = sounds_of_patches(videos.patches, shifted(queries.sounds, 0, length))
+            else:
+                assert queries.words is not None  # _queries has made sure
+                assert queries.word_mask is not None
+                places = words_of_patches(videos.patches, queries.words, queries.word_mask)
+            found["spatial"] = weighted(places)
+        return found
+
+    def _cosines(self, videos: _Videos, queries: _Queries) -> int:
+        """Return how many cosines one query needs at a time."""
+        frames = videos.mask.numel()
+        words = 1 if queries.words is None else queries.words.shape[1]
+        places = videos.patches.shape[2] if videos.patches is not None else 1
+        return max(1, frames * words * places)
+
+    def _videos(self, video: Representation) -> _Videos:
+        self._expect(video, "video", "frames", {*self.levels})
+        self._expect(video, "video", "patches", {*self.levels} & {"spatial"})
+        mask = video.masks["frames"]
+        frames = unit(video.tokens["frames"])
+        prior = frames.new_zeros(mask.shape) if video.scores is None else video.scores.to(frames)
+        patches = None
+        if "spatial" in self.levels:
+            side_by_side = video.tokens["patches"]
+            patches = unit(side_by_side.view(*mask.shape, -1, frames.shape[-1]))
+        return _Videos(_whole(video, "video"), frames, patches, mask, self._prior(prior))
+
+    def _queries(self, query: Representation) -> _Queries:
+        self._expect(query, "query", "sounds", {*self.levels} & {"temporal"})
+        sounds, words = query.tokens.get("sounds"), query.tokens.get("words")
+        if "spatial" in self.levels and sounds is None:
+            self._expect(query, "query", "words", {"spatial"})
+        return _Queries(
+            _whole(query, "query"),
+            None if words is None else unit(words),
+            query.masks.get("words"),
+            None if sounds is None else unit(sounds),
+            query.masks.get("sounds"),
+            None if query.scores is None else self._prior(query.scores),
+        )
+
+    def _prior(self, scores: Tensor) -> Tensor:
+        return scores if self.prior_gradient else scores.detach()
+
+    def _expect(self, given: Representation, side: str, name: str, levels: set[Level]) -> None:
+        if levels and name not in given.tokens:
+            raise VarkitError(
+                f"hierarchical: {' and '.join(sorted(levels))} need tokens {name!r}; the {side} "
+                f"encoder gave {', '.join(sorted(given.tokens)) or 'none'}",
+                hint="take the level out of levels, or choose another encoder",
+            )
+
+
+def _whole(given: Representation, side: str) -> Tensor:
+    """Return the (B, D) unit vector of each video or query."""
+    vectors = given.vectors.get("avg")
+    if vectors is None or vectors.shape[1] != 1:
+        found = {name: tuple(x.shape) for name, x in given.vectors.items()}
+        raise VarkitError(
+            f"hierarchical: the {side} encoder must give one vector 'avg'; it gave {found}"
+        )
+    return unit(vectors[:, 0])

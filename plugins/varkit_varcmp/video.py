@@ -1,0 +1,104 @@
+"""VarCMP-style video encoder: frozen frame embeddings and a temporal adapter."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any, ClassVar, Literal
+
+from torch import Tensor, nn
+
+from varkit.blocks.unit import unit
+from varkit.interfaces import Detector
+from varkit.types import Clips, Count, Natural, Representation
+from varkit_varcmp.adapters import Bottleneck, TemporalAdapter, masked_mean
+from varkit_varcmp.streams import check_width, only_expert
+
+
+class ClipVideo(nn.Module):
+    """Frames V and patches Q of one space, adapted (VarCMP-style, after the abstract).
+
+    V'_t = TemporalAdapter(V_t / |V_t|),  Q'_tj = Bottleneck(Q_tj / |Q_tj|)
+
+    Known: pre-trained models are adapted, and anomaly priors find the segments that matter (VarCMP,
+    abstract). From the group's own code: frozen features of a frame each 16, attention in windows
+    (VadCLIP, AVadCLIP). Ours: everything else, patches and sizes among it.
+
+    Args:
+        dim: D, the width of the space: the features' own.
+        experts: one, the stream of frames ``(T, D)``.
+        widths: of the streams, by name.
+        detector: makes a detector that reads the frames as they come; None for no prior.
+        patches: the stream of ``(T, p D)`` patches; null = there are none.
+        layers: of windowed attention; 0 = none. Not known; VadCLIP has one and a graph network.
+        heads: of the attention. Not known.
+        window: clips that see one another; 8 as in VadCLIP for UCF-Crime (64 for XD-Violence).
+        reduction: of the bottlenecks, D to D / reduction. Not known.
+
+    Raises:
+        VarkitError: there are several experts, a stream is missing or not D wide, or the heads do
+            not divide D.
+    """
+
+    consumes: ClassVar[Literal["clips", "captions"]] = "clips"
+
+    def __init__(
+        self,
+        dim: int,
+        experts: tuple[str, ...],
+        widths: Mapping[str, int],
+        detector: Callable[[int], Detector] | None,
+        *,
+        patches: str | None = None,
+        layers: Natural = 2,
+        heads: Count = 8,
+        window: Count = 8,
+        reduction: Count = 4,
+    ) -> None:
+        super().__init__()
+        self.frames, self.patches, self.dim = only_expert("clip_video", experts), patches, dim
+        check_width("clip_video", self.frames, widths, dim)
+        if patches is not None:
+            check_width("clip_video", patches, widths, dim, several=True)
+            self.patch_adapter = Bottleneck(dim, reduction)
+        self.adapter = TemporalAdapter(
+            dim, layers=layers, heads=heads, window=window, reduction=reduction
+        )
+        self.detector: Any = None if detector is None else detector(dim)
+
+    @staticmethod
+    def example(folder: Path) -> dict[str, Any]:
+        """Return the arguments of a small one."""
+        widths = {"clip": 24, "patches": 48}
+        return {
+            "dim": 24,
+            "experts": ("clip",),
+            "widths": widths,
+            "patches": "patches",
+            "window": 4,
+        }
+
+    def forward(self, clips: Clips) -> Representation:
+        """Encode B videos.
+
+        Returns:
+            Vectors ``avg`` ``(B, 1, D)``, the mean frame; tokens ``frames`` ``(B, T, D)`` and
+            ``patches`` ``(B, T, p D)``; scores ``(B, T)`` where there is a detector.
+        """
+        raw = clips.streams[self.frames]
+        frames = self.adapter(unit(raw), clips.mask)
+        tokens = {"frames": frames}
+        if self.patches is not None:
+            tokens["patches"] = self._adapt_patches(clips.streams[self.patches], clips.mask)
+        return Representation(
+            vectors={"avg": masked_mean(frames, clips.mask).unsqueeze(1)},
+            tokens=tokens,
+            masks=dict.fromkeys(tokens, clips.mask),
+            scores=None if self.detector is None else self.detector(raw, clips.mask),
+        )
+
+    def _adapt_patches(self, raw: Tensor, mask: Tensor) -> Tensor:
+        """Map ``(B, T, p D)`` to ``(B, T, p D)``."""
+        apart = raw.view(*raw.shape[:2], -1, self.dim)
+        adapted: Tensor = self.patch_adapter(unit(apart)).flatten(2)
+        return adapted.masked_fill(~mask.unsqueeze(-1), 0)

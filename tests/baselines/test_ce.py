@@ -1,0 +1,178 @@
+import math
+from dataclasses import replace
+
+import pytest
+import torch
+from varkit_baselines.ce import CeSimilarity, CollaborativeExperts
+
+from tests.alan.material import LENGTHS, WIDTHS, assert_same, make_clips, shake, take
+from tests.baselines import golden
+from tests.reference import expert_mixtures as reference
+from tests.reference.alan_video import numpy_state
+from varkit.errors import VarkitError
+from varkit.types import Representation
+
+EXPERTS = ("object", "motion")
+THREE = {"object": 5, "motion": 3, "third": 4}
+
+
+def trained(module):
+    """Away from initial values, running statistics too."""
+    shake(module).double()
+    with torch.no_grad():
+        for name, buffer in module.named_buffers():
+            if "running_" in name:
+                buffer += torch.linspace(0, 0.5, len(buffer))
+    return module.eval()
+
+
+def small(experts=EXPERTS, widths=WIDTHS, **options):
+    torch.manual_seed(0)
+    return trained(CollaborativeExperts(6, experts, widths, **options))
+
+
+def with_missing(clips):
+    """The third video has no stream `object`, the last none at all."""
+    streams = {name: x.clone() for name, x in clips.streams.items()}
+    streams["object"][2, :17] = 0
+    for x in streams.values():
+        x[3, :9] = 0
+    return replace(clips, streams=streams)
+
+
+@pytest.mark.parametrize("training", [False, True])
+@pytest.mark.parametrize(
+    "options",
+    [
+        {},
+        {"update": "sequential"},
+        {"include_self": False},
+        {"layers": 1},
+        {"experts": tuple(THREE), "widths": THREE, "update": "sequential", "include_self": False},
+        {"experts": ("motion",)},
+    ],
+    ids=str,
+)
+def test_videos_equal_the_reference(options, training):
+    model = small(**options).train(training)
+    state = numpy_state(model)
+    clips = with_missing(make_clips(widths=options.get("widths", WIDTHS)))
+    experts = options.get("experts", EXPERTS)
+    streams = [
+        [x[:length].numpy() for x, length in zip(clips.streams[name], LENGTHS, strict=True)]
+        for name in experts
+    ]
+    told = {"update": "parallel", "include_self": True, "layers": 3}
+    told = {name: options.get(name, value) for name, value in told.items()}
+    right, owned = reference.collaborate(streams, state, training=training, **told)
+    found = model(clips)
+    torch.testing.assert_close(found.vectors["avg"], torch.from_numpy(right), rtol=1e-8, atol=1e-10)
+    even = [[o / sum(row) if any(row) else 1 / len(row) for o in row] for row in owned]
+    torch.testing.assert_close(found.weights["avg"], torch.tensor(even, dtype=torch.float64))
+
+
+def test_order_of_the_experts_matters_only_in_sequence():
+    clips = make_clips()
+    turned = EXPERTS[::-1]
+    for update, same in (("parallel", True), ("sequential", False)):
+        model, other = small(update=update), small(turned, update=update)
+        state = model.state_dict()
+        for kind in ("project", "gates"):
+            swapped = {
+                name.replace(f"{kind}.{e}.", f"{kind}.{1 - e}.", 1): value
+                for e in (0, 1)
+                for name, value in state.items()
+                if name.startswith(f"{kind}.{e}.")
+            }
+            state = {**state, **swapped}
+        other.load_state_dict(state)
+        first, second = model(clips).vectors["avg"], other(clips).vectors["avg"].flip(1)
+        assert torch.allclose(first, second, rtol=1e-9, atol=1e-12) == same
+
+
+def test_padding_and_batch_change_nothing():
+    model = small()
+    together = model(make_clips(garbage=0.0))
+    assert_same(model(make_clips(extra=5, garbage=math.nan)), together)
+    for rows in ([1], [3, 0]):
+        assert_same(model(take(make_clips(), rows)), together, rows)
+
+
+def test_what_cannot_be_built_or_trained_is_said():
+    with pytest.raises(VarkitError, match=r"'motion' has no stream .* Did you mean 'motions'"):
+        small(widths={"object": 5, "motions": 3})
+    with pytest.raises(VarkitError, match="one expert alone"):
+        small(("object",), include_self=False)
+    with pytest.raises(VarkitError, match="batch of 1"):
+        small().train()(take(make_clips(), [0]))
+
+
+def small_similarity(**options):
+    torch.manual_seed(0)
+    return trained(CeSimilarity(6, EXPERTS, clusters=3, **options))
+
+
+def captions(garbage=0.0, extra=0):
+    generator = torch.Generator().manual_seed(4)
+    words = torch.randn(4, 7, 6, generator=generator, dtype=torch.float64)
+    words = torch.nn.functional.pad(words, (0, 0, 0, extra))
+    mask = torch.arange(7 + extra) < torch.tensor([7, 2, 1, 5])[:, None]
+    words = words.masked_fill(~mask.unsqueeze(-1), garbage)
+    return Representation(tokens={"words": words}, masks={"words": mask})
+
+
+@pytest.mark.parametrize("training", [False, True])
+@pytest.mark.parametrize("mask_padding", [True, False])
+def test_similarity_equals_the_reference(mask_padding, training):
+    model = small_similarity(mask_padding=mask_padding).train(training)
+    state = numpy_state(model)
+    video = small()(with_missing(make_clips()))
+    query = captions()
+    words, mask = query.tokens["words"], query.masks["words"]
+    read = mask if mask_padding else torch.ones_like(mask)
+    sets = [row[real].numpy() for row, real in zip(words, read, strict=True)]
+    whole = reference.netvlad(sets, state, "pool.", training=training)
+    right = reference.mixture(
+        video.vectors["avg"].detach().numpy(),
+        [[1, 1], [1, 1], [0, 1], [1, 1]],
+        whole,
+        state,
+        missing="renormalise",
+        training=training,
+    )
+    found = model.similarity(video, query)
+    torch.testing.assert_close(found, torch.from_numpy(right), rtol=1e-8, atol=1e-10)
+
+
+@pytest.mark.parametrize("training", [False, True])
+def test_padded_words_change_nothing(training):
+    model, video = small_similarity().train(training), small()(make_clips())
+    plain = model.similarity(video, captions())
+    padded = model.similarity(video, captions(garbage=math.nan, extra=3))
+    torch.testing.assert_close(padded, plain, rtol=1e-9, atol=1e-12)
+
+
+def golden_outputs(model, similarity):
+    video = model(with_missing(make_clips()))
+    return {"vectors": video.vectors["avg"], "similarity": similarity.similarity(video, captions())}
+
+
+def both():
+    return torch.nn.ModuleList([small(), small_similarity()])
+
+
+def write_golden():
+    """`python -m tests.baselines.test_ce` keeps what is computed now."""
+    parts = both()
+    golden.write("ce", parts, golden_outputs(*parts))
+
+
+def test_values_stay():
+    parts = both()
+    kept = golden.read("ce", parts)
+    for name, found in golden_outputs(*parts).items():
+        torch.testing.assert_close(found, kept[name], rtol=1e-9, atol=1e-11)
+
+
+if __name__ == "__main__":
+    write_golden()

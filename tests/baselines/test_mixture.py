@@ -1,0 +1,114 @@
+from dataclasses import replace
+
+import pytest
+import torch
+from varkit_baselines.ce import CeSimilarity
+from varkit_baselines.mixture import availability, even_weights
+from varkit_baselines.mmt import MmtSimilarity
+
+from tests.alan.material import make_clips, shake
+from tests.reference import expert_mixtures as reference
+from tests.reference.alan_video import numpy_state
+from varkit.errors import VarkitError
+from varkit.types import Representation
+
+EXPERTS = ("object", "motion", "third")
+MODES = ("renormalise", "keep", "equal")
+
+
+def rows(*shape, seed):
+    generator = torch.Generator().manual_seed(seed)
+    return torch.randn(*shape, generator=generator, dtype=torch.float64)
+
+
+def video(owned=None, size=5):
+    """Vectors of `size` videos; `owned` says which experts each has."""
+    vectors = rows(size, 3, 6, seed=1)
+    weights = {} if owned is None else {"cls": even_weights(owned, vectors)}
+    return Representation(vectors={"cls": vectors}, weights=weights)
+
+
+def queries(size=4):
+    whole = rows(size, 1, 6, seed=2)
+    return Representation(
+        tokens={"sentence": whole}, masks={"sentence": torch.ones(size, 1, dtype=torch.bool)}
+    )
+
+
+def small(**options):
+    torch.manual_seed(0)
+    return shake(MmtSimilarity(6, EXPERTS, dropout=0.0, **options)).double()
+
+
+SOME = torch.tensor([[1, 1, 1], [1, 0, 1], [0, 1, 0], [1, 1, 1], [0, 1, 1]], dtype=torch.bool)
+
+
+@pytest.mark.parametrize("training", [False, True])
+@pytest.mark.parametrize("owned", [None, SOME], ids=["all", "some missing"])
+@pytest.mark.parametrize("missing", MODES)
+def test_similarity_equals_the_reference(missing, owned, training):
+    model = small(missing=missing).train(training)
+    v, q = video(owned), queries()
+    has = torch.ones_like(SOME) if owned is None else owned
+    right = reference.mixture(
+        v.vectors["cls"].numpy(),
+        has.tolist(),
+        q.tokens["sentence"][:, 0].numpy(),
+        numpy_state(model),
+        missing=missing,
+        training=training,
+    )
+    found = model.similarity(v, q)
+    torch.testing.assert_close(found, torch.from_numpy(right), rtol=1e-9, atol=1e-12)
+
+
+def test_ways_with_missing_experts_agree_only_where_none_is_missing():
+    models = [small(missing=missing).eval() for missing in ("renormalise", "keep")]
+    full = [model.similarity(video(), queries()) for model in models]
+    torch.testing.assert_close(*full, rtol=1e-9, atol=1e-12)
+    some = [model.similarity(video(SOME), queries()) for model in models]
+    difference = (some[0] - some[1]).abs().amax(dim=1)
+    assert [bool(d > 0.01) for d in difference] == [False, True, True, False, True]
+
+
+@pytest.mark.parametrize(("missing", "length"), [("renormalise", 7), ("keep", 1), ("equal", 1)])
+def test_factors_have_a_block_for_every_set_of_experts(missing, length):
+    model = small(missing=missing).eval()
+    assert model.factors(video(SOME), "video").shape == (5, length * 3 * 6)
+    assert model.factors(queries(), "query").shape == (4, length * 3 * 6)
+
+
+def test_weights_come_from_the_whole_query_before_any_unit():
+    model = small().eval()
+    before = model.factors(queries(), "query")
+    with torch.no_grad():
+        for gate in model.gates:  # turns the units' vectors over, and nothing else
+            gate.project.weight.neg_()
+            gate.project.bias.neg_()
+            gate.gate.weight.neg_()
+    torch.testing.assert_close(model.factors(queries(), "query"), -before)
+
+
+def test_an_expert_is_missing_where_all_its_clips_are_zero():
+    clips = make_clips(garbage=float("nan"))
+    streams = dict(clips.streams)
+    streams["object"] = streams["object"].clone()
+    streams["object"][1:3, :17] = 0
+    streams["object"][2, 16, 4] = -1  # one number is enough
+    streams["motion"] = streams["motion"].clone()
+    streams["motion"][1, :1] = 0
+    found = availability(replace(clips, streams=streams), ("object", "motion"))
+    assert found.tolist() == [[True, True], [False, False], [True, True], [True, True]]
+
+
+def test_even_weights():
+    owned = torch.tensor([[True, True], [False, True], [False, False]])
+    found = even_weights(owned, torch.zeros(1, dtype=torch.float64))
+    assert found.tolist() == [[0.5, 0.5], [0.0, 1.0], [0.5, 0.5]]
+
+
+def test_a_part_that_is_not_there_is_named():
+    with pytest.raises(VarkitError, match=r"tokens of the query named 'sentence'.*gave words"):
+        small().factors(Representation(tokens={"words": rows(2, 3, 6, seed=3)}), "query")
+    with pytest.raises(VarkitError, match=r"vectors of the video named 'avg'.*gave cls"):
+        CeSimilarity(6, EXPERTS, clusters=2).factors(video(), "video")

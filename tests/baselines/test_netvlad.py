@@ -1,0 +1,114 @@
+import math
+
+import pytest
+import torch
+from varkit_baselines.netvlad import NetVlad, pool, soft_assign
+
+from tests.alan.material import shake
+from tests.baselines import golden
+from tests.reference import expert_mixtures as reference
+from tests.reference.alan_video import numpy_state
+from varkit.errors import VarkitError
+
+LENGTHS = (4, 1, 6)
+
+
+def small(clusters=3, **options):
+    torch.manual_seed(0)
+    module = shake(NetVlad(5, clusters, **options)).double()
+    with torch.no_grad():  # as if it had been trained
+        module.norm.running_mean += torch.linspace(-1, 1, len(module.norm.running_mean))
+        module.norm.running_var *= 1.7
+    return module
+
+
+def vectors(garbage=0.0, extra=0):
+    generator = torch.Generator().manual_seed(1)
+    longest = max(LENGTHS) + extra
+    x = torch.randn(3, max(LENGTHS), 5, generator=generator, dtype=torch.float64)
+    x = torch.nn.functional.pad(x, (0, 0, 0, extra))
+    mask = torch.arange(longest) < torch.tensor(LENGTHS)[:, None]
+    return x.masked_fill(~mask.unsqueeze(-1), garbage), mask
+
+
+def sets_of(x, mask):
+    return [row[real].numpy() for row, real in zip(x, mask, strict=True)]
+
+
+@pytest.mark.parametrize("training", [False, True])
+@pytest.mark.parametrize("options", [{}, {"ghosts": 2}, {"clusters": 1, "ghosts": 1}], ids=str)
+def test_pooling_equals_the_reference(options, training):
+    module = small(**options).train(training)
+    x, mask = vectors(garbage=math.nan, extra=2)
+    right = reference.netvlad(sets_of(x, mask), numpy_state(module), "", training=training)
+    torch.testing.assert_close(module(x, mask), torch.from_numpy(right), rtol=1e-9, atol=1e-12)
+
+
+@pytest.mark.parametrize("training", [False, True])
+def test_padding_can_be_pooled_as_the_peers_do(training):
+    module = small(ghosts=1, mask_padding=False).train(training)
+    x, mask = vectors(extra=2)
+    every = torch.ones_like(mask)
+    state = numpy_state(module)
+    right = reference.netvlad(sets_of(x, every), state, "", training=training)
+    torch.testing.assert_close(module(x, mask), torch.from_numpy(right), rtol=1e-9, atol=1e-12)
+    masked = reference.netvlad(sets_of(x, mask), state, "", training=training)
+    assert abs(right - masked).max() > 0.01
+
+
+def test_an_empty_set_is_zero_and_gives_no_gradient():
+    module = small().eval()
+    x, mask = vectors()
+    x.requires_grad_()
+    mask[1] = False
+    found = module(x, mask)
+    assert not found[1].any()
+    found.sum().backward()
+    assert not x.grad[1].any()
+    assert x.grad.isfinite().all()
+    assert x.grad[0, :4].any()
+
+
+def test_a_single_vector_cannot_be_trained_on():
+    x, mask = vectors()
+    with pytest.raises(VarkitError, match="single vector"):
+        small().train()(x[1:2], mask[1:2])
+    assert small().eval()(x[1:2], mask[1:2]).isfinite().all()
+
+
+def test_the_assignment_can_be_shared_without_its_gradient():
+    module = small(ghosts=1).eval()
+    x, mask = vectors()
+    share = soft_assign(x, mask, module.assignment.detach(), module.norm)
+    assert share.shape == (3, 6, 4)
+    torch.testing.assert_close(share.sum(-1), mask.double())
+    shared = pool(x, share, module.centres)
+    torch.testing.assert_close(shared, module(x, mask), rtol=0, atol=0)
+    shared.sum().backward()
+    assert module.assignment.grad is None
+    assert module.centres.grad.any()
+
+
+def golden_outputs(module, x, mask):
+    return {"evaluation": module.eval()(x, mask), "training": module.train()(x, mask)}
+
+
+def write_golden():
+    """`python -m tests.baselines.test_netvlad` keeps what is computed now."""
+    module, (x, mask) = small(ghosts=1), vectors()
+    # The state comes first: a step of training moves the running statistics.
+    state = {key: value.clone() for key, value in module.state_dict().items()}
+    outputs = golden_outputs(module, x, mask)
+    module.load_state_dict(state)
+    golden.write("netvlad", module, {"x": x, "mask": mask, **outputs})
+
+
+def test_values_stay():
+    module = small(ghosts=1)
+    kept = golden.read("netvlad", module)
+    for name, found in golden_outputs(module, kept["x"], kept["mask"]).items():
+        torch.testing.assert_close(found, kept[name], rtol=1e-9, atol=1e-12)
+
+
+if __name__ == "__main__":
+    write_golden()

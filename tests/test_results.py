@@ -1,0 +1,96 @@
+"""The page of results is what its generator makes, and mixes nothing."""
+
+import json
+
+import pytest
+import results
+
+from varkit.comparison.statistics import FIGURES
+from varkit.files import read_json
+
+PUBLISHED, RESULTS = results.read()
+ROWS = [row for name in results.BENCHMARKS for row in PUBLISHED[name]]
+KEYS = {"system", "source", "backbone", "protocol", "T2V", "V2T", "A2V", "V2A", "SumR", "added"}
+
+
+def test_the_page_is_what_the_generator_gives():
+    page = (results.HERE / "results.md").read_text("utf-8")
+    assert page == results.page(PUBLISHED, RESULTS), "run: python docs/results.py"
+
+
+@pytest.mark.parametrize("row", ROWS, ids=lambda row: row["system"])
+def test_a_published_sum_is_that_of_its_recalls(row):
+    assert set(row) <= KEYS
+    assert all(row[key] for key in ("system", "source", "backbone", "protocol"))
+    recalls = [x for way in ("T2V", "V2T", "A2V", "V2A") for x in row.get(way, ())]
+    assert all(x is None or 0 <= x <= 100 for x in recalls)
+    if len(recalls) == 6 and None not in recalls:
+        # Six recalls and their sum, each rounded to a tenth.
+        assert abs(sum(recalls) - row["SumR"]) <= 7 * 0.05
+
+
+def study(*changes):
+    """Return a ``study.json`` with a row for each change."""
+    value = {"value": 50.0, "sd_trainings": 2.0, "interval": [40, 60], "interval_trainings": None}
+    row = {
+        "label": "<b>|ours",
+        "dataset": "UCFCrime-AR",
+        "simulated": False,
+        "embedded": False,
+        "fingerprint": "f00d",
+        "weights_of": None,
+        "seeds": [0, 1],
+        "values": dict.fromkeys(FIGURES, value),
+    }
+    rows = {f"row{number}": {**row, **change} for number, change in enumerate(changes)}
+    return {
+        "study": "s",
+        "title": "t",
+        "text": True,
+        "embedded": False,
+        "overrides": ["a=1"],
+        "protocol": ["n = 290", "Row b changes nothing: it shares the run /home/me/runs/x."],
+        "order": ["unfinished", *rows],
+        "rows": rows,
+    }
+
+
+def sections(page):
+    return dict(part.split("\n", 1) for part in page.split("\n## ")[1:])
+
+
+@pytest.mark.parametrize(
+    ("changes", "kind"),
+    [
+        ({}, "real"),
+        ({"simulated": True}, "simulated"),
+        ({"dataset": "MSR-VTT"}, "msrvtt"),
+        ({"dataset": "MSR-VTT", "simulated": True}, "simulated"),
+    ],
+)
+def test_each_kind_of_figures_has_a_section_of_its_own(changes, kind):
+    found = json.loads(json.dumps(results.reduced(study(changes))))
+    parts = sections(results.page(PUBLISHED, [found]))
+    assert list(parts) == ["Published", *results.KINDS.values()]
+    holds = [title for title, text in parts.items() if "50.0 ±2.0" in text]
+    assert holds == [results.KINDS[kind]]
+    own = parts[results.KINDS[kind]]
+    assert ("(simulated data)" in own) == (kind == "simulated")
+    assert "varkit study s a=1" in own
+    assert "/home" not in own
+    assert r"&lt;b&gt;\|ours" in own or r"\<b\>\|ours" in own
+    assert sum(text.count("No result file yet") for text in parts.values()) == 2
+
+
+@pytest.mark.parametrize("change", [{"simulated": True}, {"fingerprint": "beef"}])
+def test_rows_of_different_data_are_never_in_one_file(change):
+    with pytest.raises(ValueError, match="different data"):
+        results.reduced(study({}, change))
+
+
+def test_result_files_name_no_place_of_one_machine():
+    for file in (results.HERE / "results").glob("*.json"):
+        text = file.read_text("utf-8")
+        assert read_json(file)["kind"] in results.KINDS
+        assert "/home/" not in text
+        assert "/tmp/" not in text

@@ -1,0 +1,185 @@
+"""The adapters: nothing before the first step, windows by hand, padding, and what is refused."""
+
+import math
+
+import pytest
+import torch
+from varkit_varcmp.adapters import Bottleneck, TemporalAdapter, WindowedAttention, masked_mean
+from varkit_varcmp.alignment import Hierarchical
+from varkit_varcmp.audio import ClipAudio
+from varkit_varcmp.pool import FrozenPool
+from varkit_varcmp.text import ClipText
+from varkit_varcmp.video import ClipVideo
+
+from tests.alan.material import assert_same, make_clips, shake, take
+from varkit.blocks.unit import unit
+from varkit.errors import VarkitError
+from varkit.testing import check
+from varkit.testing.stand_ins import Linear
+from varkit.types import Representation
+
+DIM = 8
+WIDTHS = {"clip": DIM, "patches": 2 * DIM}
+SOUND = {"audio": DIM}
+
+
+def video(detector=None, widths=WIDTHS, dim=DIM, **options):
+    options = {"patches": "patches", "window": 4, "heads": 2} | options
+    return ClipVideo(dim, ("clip",), widths, detector, **options).double().eval()
+
+
+def text(**options):
+    return ClipText(DIM, ("clip",), SOUND, **options).double().eval()
+
+
+def audio(detector=None):
+    return ClipAudio(DIM, ("clip",), SOUND, detector, window=4, heads=2).double().eval()
+
+
+@pytest.mark.parametrize("component", [ClipVideo, ClipText, ClipAudio, FrozenPool])
+def test_keeps_the_promises_of_an_encoder(component):
+    check("encoder", component)
+
+
+@pytest.mark.parametrize("kind", ["text", "audio"])
+def test_at_first_the_scores_are_those_of_the_features_as_they_are(kind):
+    """Bit for bit, whatever the detector says."""
+    clips = make_clips(widths=WIDTHS, garbage=0.0)
+    asked = make_clips((6, 2, 17), SOUND, garbage=0.0)
+    levels = ("semantic", "fine", "spatial") + (("temporal",) if kind == "audio" else ())
+    alignment = Hierarchical(levels=levels).double()
+    encode = text() if kind == "text" else audio(Linear)
+    frames = unit(clips.streams["clip"])
+    patches = unit(clips.streams["patches"].view(4, 17, 2, DIM)).flatten(2)
+    plain = Representation(
+        vectors={"avg": masked_mean(frames, clips.mask)[:, None]},
+        tokens={"frames": frames, "patches": patches},
+        masks={"frames": clips.mask, "patches": clips.mask},
+    )
+    rows = unit(asked.streams["audio"])
+    if kind == "text":
+        words = asked.mask & (torch.arange(17) > 0)
+        right = Representation({"avg": rows[:, :1]}, {}, {"words": rows}, {"words": words})
+    else:
+        mean = masked_mean(rows, asked.mask)[:, None]
+        right = Representation({"avg": mean}, {}, {"sounds": rows}, {"sounds": asked.mask})
+    with torch.no_grad():
+        found = alignment.similarity(video(Linear)(clips), encode(asked))
+        assert torch.equal(found, alignment.similarity(plain, right))
+        pooled = FrozenPool(DIM, ("clip",), SOUND, rows="first" if kind == "text" else "mean")
+        zero_shot = FrozenPool(DIM, ("clip",), WIDTHS)(clips).vectors["avg"]
+        semantic = Hierarchical(levels=("semantic",)).double()
+        assert torch.equal(
+            semantic.similarity(video(Linear)(clips), encode(asked)),
+            unit(zero_shot[:, 0]) @ unit(pooled(asked).vectors["avg"][:, 0]).T,
+        )
+
+
+def test_what_is_trained_changes_the_scores():
+    clips = make_clips(widths=WIDTHS)
+    before, after = video()(clips), shake(video())(clips)
+    for name in ("frames", "patches"):
+        assert not torch.allclose(before.tokens[name], after.tokens[name])
+
+
+@pytest.mark.parametrize("shift", [0, 1, 3])
+def test_attention_stays_within_its_window(shift):
+    """By hand: every window of every item alone, cut out where it lies."""
+    torch.manual_seed(0)
+    layer = shake(WindowedAttention(DIM, heads=2, window=4, shift=shift)).double()
+    clips = make_clips(widths={"clip": DIM}, garbage=0.0)
+    x = clips.streams["clip"]
+    found = layer(x, clips.mask)
+    for b, length in enumerate(clips.mask.sum(1).tolist()):
+        for t in range(length):
+            start = (t + shift) // 4 * 4 - shift
+            inside = [s for s in range(start, start + 4) if 0 <= s < length]
+            h = layer.norm(x[b, inside]) + layer.position[[s - start for s in inside]]
+            seen, _ = layer.attention(h[None], h[None], h[None])
+            right = x[b, t] + layer.gate * seen[0, inside.index(t)]
+            torch.testing.assert_close(found[b, t], right, rtol=0, atol=1e-12)
+
+
+def test_the_bottleneck_is_what_it_says():
+    layer = shake(Bottleneck(DIM, 4)).double()
+    x = torch.randn(3, DIM, dtype=torch.float64, generator=torch.Generator().manual_seed(0))
+    hidden = x @ layer.down.weight.T + layer.down.bias
+    hidden = hidden * 0.5 * (1 + torch.erf(hidden / math.sqrt(2)))
+    torch.testing.assert_close(layer(x), x + hidden @ layer.up.weight.T + layer.up.bias)
+    assert layer.down.out_features == 2
+    assert Bottleneck(2, 4).down.out_features == 1
+
+
+@pytest.mark.parametrize("layers", [0, 1, 3])
+def test_clips_see_one_another_across_windows_through_shifted_layers(layers):
+    torch.manual_seed(0)
+    adapter = shake(TemporalAdapter(DIM, layers=layers, heads=2, window=4, reduction=4)).double()
+    x = torch.randn(1, 12, DIM, dtype=torch.float64, requires_grad=True)
+    adapter(x, torch.ones(1, 12, dtype=torch.bool))[0, 4].sum().backward()
+    reached = x.grad[0].any(dim=1).nonzero().flatten().tolist()
+    assert reached == {0: [4], 1: [4, 5, 6, 7], 3: [0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11]}[layers]
+
+
+@pytest.mark.parametrize("build", [video, audio, text], ids=["video", "audio", "text"])
+def test_padding_and_batch_change_nothing(build):
+    widths = WIDTHS if build is video else SOUND
+    model = shake(build())
+    together = model(make_clips(widths=widths, garbage=0.0))
+    for name in together.tokens:
+        assert not together.tokens[name][~make_clips(widths=widths).mask].any()
+    for garbage in (7.0, math.nan):
+        padded = model(make_clips(widths=widths, extra=5, garbage=garbage))
+        for name, tokens in padded.tokens.items():
+            torch.testing.assert_close(tokens[:, :17], together.tokens[name], rtol=0, atol=1e-12)
+            assert not tokens[:, 17:].any()
+        torch.testing.assert_close(padded.vectors["avg"], together.vectors["avg"])
+    alone = model(take(make_clips(widths=widths), [1]))
+    torch.testing.assert_close(alone.vectors["avg"][0], together.vectors["avg"][1])
+
+
+def test_the_first_row_of_a_caption_is_the_whole_unless_it_is_alone():
+    clips = make_clips((4, 1), SOUND)
+    found = text(vectors=("cls", "avg"))(clips)
+    assert found.masks["words"].tolist() == [[False, True, True, True], [True, False, False, False]]
+    rows = unit(clips.streams["audio"])
+    for name in ("cls", "avg"):
+        torch.testing.assert_close(found.vectors[name][:, 0], rows[:, 0])
+        assert found.weights[name].tolist() == [[1.0], [1.0]]
+
+
+def test_a_detector_reads_the_features_as_they_come():
+    clips = make_clips(widths=WIDTHS)
+    model = video(Linear)
+    torch.testing.assert_close(
+        model(clips).scores, model.detector(clips.streams["clip"], clips.mask)
+    )
+    assert video()(clips).scores is None
+
+
+def test_the_mean_of_frames_by_hand():
+    clips = make_clips(widths={"clip": DIM})
+    found = FrozenPool(DIM, ("clip",), {"clip": DIM})(clips)
+    for b, length in enumerate(clips.mask.sum(1).tolist()):
+        rows = clips.streams["clip"][b, :length]
+        right = sum(row / row.norm() for row in rows) / length
+        torch.testing.assert_close(found.vectors["avg"][b, 0], right)
+    assert_same(FrozenPool(DIM, ("clip",), {"clip": DIM})(take(clips, [3, 0])), found, [3, 0])
+
+
+@pytest.mark.parametrize(
+    ("build", "said"),
+    [
+        (lambda: video(dim=6), r"'clip' is 8 wide; it must be model.dim = 6"),
+        (lambda: video(widths={"clips": 8}), r"no stream 'clip'.*Did you mean 'clips'"),
+        (lambda: video(widths={"clip": 8, "patches": 12}), r"a multiple of model.dim = 8"),
+        (lambda: video(heads=3), r"heads=3 does not divide model.dim=8"),
+        (lambda: ClipText(8, ("a", "b"), SOUND), r"one expert; the recipe has a, b"),
+        (lambda: ClipText(8, ("clip",), {}), r"exactly one stream; these have 0: none"),
+        (lambda: ClipAudio(4, ("clip",), SOUND, None), r"'audio' is 8 wide"),
+        (lambda: FrozenPool(4, ("clip",), {"clip": 8}), r"'clip' is 8 wide"),
+        (lambda: FrozenPool(4, ("clip",), {"a": 8, "b": 8}), r"exactly one stream"),
+    ],
+)
+def test_what_does_not_fit_is_named(build, said):
+    with pytest.raises(VarkitError, match=said):
+        build()

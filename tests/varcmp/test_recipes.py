@@ -1,0 +1,84 @@
+"""The recipes over features of CLIP, on tiny simulated ones: they fit together, and they learn."""
+
+from pathlib import Path
+
+import pytest
+import torch
+
+from varkit.build import build_dataset, build_model
+from varkit.data import query_batches, training_batches, video_batches
+from varkit.optimisation import make_optimizer
+from varkit.recipe import load_recipe
+
+RECIPES = Path(__file__).parents[2] / "recipes"
+SMALL = ("size=small", "videos=24", "median_clips=12", "longest=30", "width=16", "root=sim")
+
+
+@pytest.fixture
+def build(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+
+    def build(name):
+        overrides = [*(f"data.{option}" for option in SMALL), "model.dim=16"]
+        recipe, plugins = load_recipe(RECIPES / f"{name}.yaml", overrides)
+        dataset = build_dataset(recipe, plugins)
+        torch.manual_seed(0)
+        return recipe, dataset, build_model(recipe, plugins, dataset)
+
+    return build
+
+
+def scores(model, dataset):
+    """Return the test split's (V, Q) similarity."""
+    items = dataset.split("test")
+    names = {"seed": 0, "max_clips": 64, "clips_per_batch": 10_000}
+    ((v, clips),) = video_batches(dataset, [i.video for i in items], **names)
+    ((q, asked),) = query_batches(dataset, [i.queries[0] for i in items], tokenize=None, **names)
+    model.eval()
+    with torch.no_grad():
+        found = model.similarity(model.video(clips), model.query(asked))
+    model.train()
+    return found[torch.tensor(v).argsort()][:, torch.tensor(q).argsort()]
+
+
+@pytest.mark.parametrize("task", ["ucf", "xd"])
+@pytest.mark.parametrize("name", ["varcmp", "alan_clip", "zero_shot_clip"])
+def test_a_recipe_learns_and_zero_shot_stays_as_it_is(build, name, task):
+    recipe, dataset, model = build(f"{name}_{task}")
+    optimizer = make_optimizer(model, recipe.train)
+    before, losses = scores(model, dataset), []
+    for epoch in range(8):
+        for batch in training_batches(
+            dataset,
+            dataset.split("train"),
+            tokenize=None,
+            batch_size=64,
+            max_clips=48,
+            seed=0,
+            epoch=epoch,
+        ):
+            loss = model(batch, epoch)
+            optimizer.zero_grad()
+            loss["total"].backward()
+            optimizer.step()
+            losses.append(float(loss["total"].detach()))
+    assert losses[-1] < losses[0]
+    assert torch.equal(scores(model, dataset), before) == (name == "zero_shot_clip")
+    names = {name for name, p in model.named_parameters() if p.requires_grad}
+    if name == "zero_shot_clip":
+        assert names == {"objective.log_scale"}
+    if name == "varcmp":
+        without = [n for n, p in model.named_parameters() if p.grad is None]
+        assert without == []
+
+
+@pytest.mark.parametrize("task", ["ucf", "xd"])
+def test_before_training_the_detector_does_not_matter(build, task):
+    _, dataset, model = build(f"varcmp_{task}")
+    before = scores(model, dataset)
+    with torch.no_grad():
+        for parameter in model.video.detector.parameters():
+            parameter.add_(1)
+        assert torch.equal(scores(model, dataset), before)
+        model.alignments["all"].beta.fill_(2.0)
+    assert not torch.equal(scores(model, dataset), before)

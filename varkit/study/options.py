@@ -1,0 +1,98 @@
+"""What a study file says: the keys of its top level, of a row, and of what a paper published."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Annotated, Any
+
+from annotated_types import Ge, Le, MaxLen, MinLen
+
+MOST_ROWS = 26
+"""A comparison holds no more."""
+
+Percent = Annotated[float, Ge(0), Le(100)]
+Recalls = Annotated[tuple[Percent | None, ...], MinLen(3), MaxLen(3)]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Published:
+    """Figures that a paper printed.
+
+    Attributes:
+        T2V: text to video, R@1, R@5 and R@10; null where a cell is not known.
+        V2T: video to text.
+        A2V: sound to video.
+        V2A: video to sound.
+        SumR: the six added; not needed where all six are given.
+        source: where they are printed; by default the study's ``table``.
+    """
+
+    T2V: Recalls | None = None
+    V2T: Recalls | None = None
+    A2V: Recalls | None = None
+    V2A: Recalls | None = None
+    SumR: Annotated[float, Ge(0), Le(600)] | None = None
+    source: str = ""
+
+    def cells(self) -> tuple[float | None, ...]:
+        """Return R@1, R@5, R@10 from query to video, the same back, and SumR."""
+        forth = self.T2V or self.A2V or (None, None, None)
+        back = self.V2T or self.V2A or (None, None, None)
+        return (*forth, *back, self.SumR)
+
+
+@dataclass(frozen=True, kw_only=True)
+class RowOptions:
+    """A row, as the file has it.
+
+    Attributes:
+        label: how tables name it.
+        recipe: what it trains, if not the study's recipe.
+        overrides: dotted key, or section, -> value; null removes a named component.
+        of: the row whose model it measures again; it trains nothing then.
+        measure: what that measuring changes, in ``data``, ``samplers``, ``alignments``, ``eval``.
+        embedded: further changes where the recipe's embedded block was taken.
+        x: the number that a sweep draws it at.
+        series: which line of the sweep it belongs to.
+        published: what the paper printed.
+        runs: whether anything is run for it; false = exhibits look at its recipe's data alone.
+    """
+
+    label: str
+    recipe: str | None = None
+    overrides: Mapping[str, Any] = field(default_factory=dict)
+    of: str | None = None
+    measure: Mapping[str, Any] = field(default_factory=dict)
+    embedded: Mapping[str, Any] = field(default_factory=dict)
+    x: float | None = None
+    series: str = ""
+    published: Mapping[str, Any] | None = None
+    runs: bool = True
+
+
+@dataclass(frozen=True, kw_only=True)
+class StudyOptions:
+    """A study file's top level.
+
+    Attributes:
+        version: of the format.
+        title: heads the page and the tables.
+        table: which table or figure of which paper it redoes.
+        recipe: what rows train: a file beside the study, or the name of a shipped recipe.
+        overrides: of all rows.
+        embedded: further overrides of all rows where the recipe's embedded block is taken.
+        rows: name -> row.
+        reference: the row that the others are held against; by default the first.
+        show: exhibits, each a name or a block such as ``{use: sweep, axis: alpha}``.
+    """
+
+    version: int
+    title: str
+    table: str = ""
+    recipe: str | None = None
+    overrides: Mapping[str, Any] = field(default_factory=dict)
+    embedded: Mapping[str, Any] = field(default_factory=dict)
+    rows: Annotated[Mapping[str, Any], MinLen(1), MaxLen(MOST_ROWS)]
+    reference: str | None = None
+    show: tuple[Any, ...] = ("table",)
