@@ -77,11 +77,13 @@ def reduced(study: Mapping[str, Any]) -> dict[str, Any]:
     """Return what the page needs of a study's ``study.json``.
 
     Raises:
-        ValueError: rows of simulated and of real data, or of different data, stand in it.
+        ValueError: it has no measured row, or rows of different data.
     """
     rows = study["rows"]
     data = {(row["simulated"], row["dataset"], row["fingerprint"]) for row in rows.values()}
-    if len(data) != 1:
+    if not data:
+        raise ValueError(f"{study['study']}: no row was measured")
+    if len(data) > 1:
         raise ValueError(f"{study['study']}: rows of different data cannot share a table: {data}")
     ((simulated, dataset, fingerprint),) = data
     # The place of a run on one machine says nothing on another.

@@ -2,8 +2,10 @@
 
 import json
 import re
+import shutil
 
 import numpy as np
+import openpyxl
 import pytest
 import torch
 
@@ -48,8 +50,15 @@ rows:
     of: text
     measure: {samplers.anomaly: {use: oracle, count: 4}}
   films: {label: films alone, recipe: audio.yaml, runs: false}
+  crime:
+    label: as the benchmark
+    recipe: text.yaml
+    runs: false
+    overrides: {data: {use: ucfcrime_ar, root: WORLD}}
+  both: {label: both, recipe: text.yaml, runs: false,
+    overrides: {data: {use: ucfcrime_ar, root: CHINESE, name: Both}}}
 show:
-  - {use: statistics, languages: [en]}
+  - {use: statistics, languages: [en, zh]}
   - examples
   - {use: coarse_queries, k: [2, 5], queries: {a <i>blast</i>: [Explosion], nothing: [Dancing],
      man: [Robbery, Shooting], walk: [Normal]}}
@@ -73,7 +82,17 @@ def place(tmp_path_factory):
         (folder / f"{task}.yaml").write_text(text)
         result = call("run", folder / f"{task}.yaml", "--out", folder / "runs", "--threads", 1)
         assert result.exit_code == 0, result.output
-    (folder / "mini.yaml").write_text(STUDY)
+    (world,) = (folder / "world").glob("text-*")
+    shutil.copytree(world, folder / "chinese")
+    for file in (folder / "chinese").glob("*.xlsx"):
+        book = openpyxl.load_workbook(file)
+        header, *rows = book.active.iter_rows()
+        column = [cell.value for cell in header].index("Chinese Text")
+        for row in rows:
+            row[column].value = "一名男子。"
+        book.save(file)
+    text = STUDY.replace("WORLD", str(world)).replace("CHINESE", str(folder / "chinese"))
+    (folder / "mini.yaml").write_text(text)
     result = study(folder / "mini.yaml")
     assert result.exit_code == 0, result.output
     return folder
@@ -146,8 +165,9 @@ def test_every_exhibit_is_made_and_says_that_data_are_simulated(place, done):
 
 def test_statistics_count_each_data_set_once(place, done):
     _, text, _ = load_model(run_of(place, "text"))
-    found = done["exhibits"]["statistics"]["figures"]
+    found = [o for o in done["exhibits"]["statistics"]["figures"] if o["kind"] == "counted"]
     counted = {(one["dataset"], one["figure"]): one["value"] for one in found}
+    assert {name for name, _ in counted} == {"simulated-ucf", "simulated-xd", "UCFCrime-AR", "Both"}
     assert counted["simulated-ucf", "videos"] == 60
     words = [
         len(text.query(query).split())
@@ -157,6 +177,24 @@ def test_statistics_count_each_data_set_once(place, done):
     ]
     assert counted["simulated-ucf", "words.mean"] == pytest.approx(sum(words) / len(words))
     assert len(counted) == len(found)
+    for name in ("UCFCrime-AR", "Both"):
+        assert counted[name, "words.mean"] == counted["simulated-ucf", "words.mean"]
+    assert counted["Both", "characters.mean"] == 4  # the final stop does not count
+    assert ("UCFCrime-AR", "characters.mean") not in counted
+    text = (place / "runs/studies/mini/statistics.md").read_text()
+    assert len(re.findall("Captions in 'zh' are not counted", text)) == 1
+
+
+def test_published_figures_stand_beside_ours(place, done):
+    found = [o for o in done["exhibits"]["statistics"]["figures"] if o["kind"] == "published"]
+    assert {one["dataset"] for one in found} == {"UCFCrime-AR", "Both"}
+    told = {one["figure"]: one for one in found}
+    assert told["videos"]["value"] == 1900
+    assert not any(one["equal"] for one in found)
+    text = (place / "runs/studies/mini/statistics.md").read_text()
+    table, _ = (part for part in text.split("\n## ") if ", published, and " in part)
+    assert table.startswith("UCFCrime-AR, published, and UCFCrime-AR (simulated data)")
+    assert "| videos | 1,900 | 60 | DIFFERS by -1.84e+03 |" in table
 
 
 def test_examples_are_those_of_the_training(place, done):

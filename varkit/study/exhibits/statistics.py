@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from varkit.comparison.tables import Table
+from varkit.errors import DataError
 from varkit.examining.statistics import Published, Statistics, statistics
 from varkit.interfaces import Dataset
 from varkit.recipe import Recipe, own_data
@@ -55,17 +56,21 @@ class DataStatistics:
 
     def __call__(self, study: FinishedStudy, folder: Path) -> Exhibit:
         """Count, and draw the lengths of captions and videos."""
-        found: dict[str, tuple[Recipe, Dataset]] = {}
+        found: dict[tuple[str, str], tuple[Recipe, Dataset]] = {}
         for recipe, dataset in study.datasets.values():
-            found.setdefault(dataset.fingerprint(), (recipe, dataset))
+            found.setdefault((dataset.name, dataset.fingerprint()), (recipe, dataset))
         title = f"Data sets{study.mark()}"
+        notes: list[str] = []
         tables: list[Table] = []
         pictures: list[Picture] = []
         records: list[dict[str, Any]] = []
         for number, (recipe, dataset) in enumerate(found.values()):
             own = statistics(dataset)
             for language in self.languages:
-                own.figures.update(_captions(recipe, dataset, language))
+                try:
+                    own.figures.update(_captions(recipe, dataset, language))
+                except DataError as error:
+                    notes.append(f"Captions in {language!r} are not counted: {error.what}.")
             name, published = _published(recipe, dataset)
             beside = own.beside(published)
             tables.append(_counts(own, title))
@@ -75,6 +80,7 @@ class DataStatistics:
             records += _records(own, name, beside)
         return Exhibit(
             title=title,
+            notes=tuple(notes),
             tables=tuple(tables),
             pictures=tuple(pictures),
             records=tuple(records),
