@@ -168,6 +168,15 @@ def check_parts(folder: str) -> None:
     torch.testing.assert_close(norm.running_var, plain.running_var)
     torch.testing.assert_close(norm.running_mean, plain.running_mean)
 
+    # Half precision, as under autocast: sums and statistics are fp32, as torch's own.
+    norm, plain = distributed.GlobalBatchNorm1d(3), nn.BatchNorm1d(3)
+    half = (rows + 3).bfloat16()
+    out, expected = norm(half[share]), plain(half)
+    assert out.dtype == expected.dtype == torch.bfloat16
+    torch.testing.assert_close(out, expected[share], rtol=2**-7, atol=2**-7)
+    torch.testing.assert_close(norm.running_mean, plain.running_mean)
+    torch.testing.assert_close(norm.running_var, plain.running_var)
+
     valid = torch.tensor([True, False, True, False, False])
     values = torch.arange(5.0)
     values[3] = float("nan")

@@ -156,12 +156,14 @@ class GlobalBatchNorm1d(nn.BatchNorm1d):
         """Normalise (B_rank, D) or (B_rank, D, T) by the statistics of all ranks in training."""
         if not self.training or world_size() == 1:
             return super().forward(input)
-        others = [0, *range(2, input.ndim)]  # all but the channels
-        channels = (1, -1) + (1,) * (input.ndim - 2)
-        size = input.new_tensor(input.numel() / input.shape[1])
+        # Under autocast the input is half precision; like torch's own, sums and statistics are not.
+        x = input.to(torch.promote_types(input.dtype, torch.float32))
+        others = [0, *range(2, x.ndim)]  # all but the channels
+        channels = (1, -1) + (1,) * (x.ndim - 2)
+        size = x.new_tensor(x.numel() / x.shape[1])
         count = _add(size)
-        mean = _add(input.sum(others)) / count
-        deviation = input - mean.view(channels)
+        mean = _add(x.sum(others)) / count
+        deviation = x - mean.view(channels)
         variance = _add(deviation.square().sum(others)) / count
         if self.running_mean is not None and self.running_var is not None:
             with torch.no_grad():
@@ -173,9 +175,9 @@ class GlobalBatchNorm1d(nn.BatchNorm1d):
                 self.running_mean.lerp_(mean, momentum)
                 self.running_var.lerp_(variance * count / (count - 1).clamp(min=1), momentum)
         normal: Tensor = deviation * (variance + self.eps).rsqrt().view(channels)
-        if not self.affine:
-            return normal
-        return normal * self.weight.view(channels) + self.bias.view(channels)
+        if self.affine:
+            normal = normal * self.weight.view(channels) + self.bias.view(channels)
+        return normal.to(input.dtype)
 
 
 def globalise_batch_norm(module: nn.Module) -> None:

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from varkit.blocks.sampling import draw, gather
+from varkit.blocks.streams import expect_samplers, expect_streams
 from varkit.blocks.transformer import (
     CrossEncoder,
     Position,
@@ -18,7 +19,6 @@ from varkit.blocks.transformer import (
     readout,
 )
 from varkit.blocks.unit import unit
-from varkit.errors import VarkitError, did_you_mean
 from varkit.interfaces import Detector, Sampler
 from varkit.types import Clips, Count, Natural, Rate, Representation
 
@@ -106,18 +106,8 @@ class TwoStream(nn.Module):
         dropout: Rate = 0.1,
     ) -> None:
         super().__init__()
-        for expert in experts:
-            if expert not in widths:
-                raise VarkitError(
-                    f"two_stream: expert {expert!r} has no stream of that name; the data has "
-                    f"{', '.join(widths) or 'none'}.{did_you_mean(expert, widths)}",
-                    hint="let model.experts name the data's streams",
-                )
-        if not samplers:
-            raise VarkitError(
-                "two_stream: the recipe has no sampler to choose clips",
-                hint="add to the recipe: samplers: {fixed: {use: fixed_frame, count: 50}}",
-            )
+        expect_streams("two_stream", experts, widths)
+        expect_samplers("two_stream", samplers)
         self.experts = tuple(experts)
         self.samplers = dict(samplers)
         self.project_first = detector_input == "projected"

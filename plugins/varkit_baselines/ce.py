@@ -8,7 +8,10 @@ from typing import Any, ClassVar, Literal
 import torch
 from torch import Tensor, nn
 
+from varkit.blocks.batch_statistics import expect_batch
 from varkit.blocks.gated_embedding import GateNorm
+from varkit.blocks.pooling import masked_mean
+from varkit.blocks.streams import expect_streams
 from varkit.blocks.unit import unit
 from varkit.errors import VarkitError
 from varkit.types import Clips, Count, Natural, Representation
@@ -17,7 +20,6 @@ from varkit_baselines.mixture import (
     MixtureOfExperts,
     availability,
     even_weights,
-    expect_streams,
     part,
 )
 from varkit_baselines.netvlad import NetVlad
@@ -124,14 +126,9 @@ class CollaborativeExperts(nn.Module):
         Raises:
             VarkitError: a batch of one is to be trained on.
         """
-        if self.training and len(clips) == 1:
-            raise VarkitError(
-                "ce: batch normalisation cannot train on a batch of 1",
-                hint="set train.batch_size to at least 2",
-            )
-        padding = ~clips.mask.unsqueeze(-1)
-        length = clips.mask.sum(dim=1, keepdim=True)
-        means = [clips.streams[e].masked_fill(padding, 0).sum(dim=1) / length for e in self.experts]
+        if self.training:
+            expect_batch("ce", len(clips))
+        means = [masked_mean(clips.streams[e], clips.mask) for e in self.experts]
         available = availability(clips, self.experts)
         x = [unit(project(mean)) for project, mean in zip(self.project, means, strict=True)]
         vectors = torch.stack(self._collaborate(x, available), dim=1)

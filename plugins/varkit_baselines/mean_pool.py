@@ -8,7 +8,8 @@ from typing import Any, ClassVar, Literal
 import torch
 from torch import nn
 
-from varkit.errors import VarkitError, did_you_mean
+from varkit.blocks.pooling import masked_mean
+from varkit.blocks.streams import expect_streams
 from varkit.types import Clips, Representation
 
 
@@ -45,13 +46,7 @@ class MeanPool(nn.Module):
         super().__init__()
         # The stream that each expert reads.
         self.sources = tuple(experts) if len(widths) != 1 else tuple(widths) * len(experts)
-        for source in self.sources:
-            if source not in widths:
-                raise VarkitError(
-                    f"mean_pool: expert {source!r} has no stream of that name; the data has "
-                    f"{', '.join(widths) or 'none'}.{did_you_mean(source, widths)}",
-                    hint="let model.experts name the data's streams",
-                )
+        expect_streams("mean_pool", self.sources, widths)
         self.vectors = vectors
         self.project = nn.ModuleList(nn.Linear(widths[source], dim) for source in self.sources)
 
@@ -61,12 +56,8 @@ class MeanPool(nn.Module):
         Returns:
             Vectors ``(B, E, D)`` and weights ``(B, E)``, the same under every name.
         """
-        padding = ~clips.mask.unsqueeze(-1)
-        length = clips.mask.sum(dim=1, keepdim=True)
-        means = {
-            name: clips.streams[name].masked_fill(padding, 0).sum(dim=1) / length
-            for name in dict.fromkeys(self.sources)
-        }
+        names = dict.fromkeys(self.sources)
+        means = {name: masked_mean(clips.streams[name], clips.mask) for name in names}
         projected = [
             linear(means[source]) for linear, source in zip(self.project, self.sources, strict=True)
         ]

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from varkit.blocks.gated_embedding import GatedEmbedding, GateNorm
 from varkit.blocks.unit import unit
-from varkit.errors import VarkitError, did_you_mean
+from varkit.errors import VarkitError
 from varkit.types import Clips, Representation
 
 Missing = Literal["renormalise", "keep", "equal"]
@@ -142,14 +142,3 @@ def even_weights(available: Tensor, like: Tensor) -> Tensor:
     """
     counted = (available | ~available.any(dim=1, keepdim=True)).to(like.dtype)
     return counted / counted.sum(dim=1, keepdim=True)
-
-
-def expect_streams(method: str, experts: Sequence[str], widths: Mapping[str, int]) -> None:
-    """Raise :class:`VarkitError` unless every expert has a stream."""
-    for expert in experts:
-        if expert not in widths:
-            raise VarkitError(
-                f"{method}: expert {expert!r} has no stream of that name; the data has "
-                f"{', '.join(widths) or 'none'}.{did_you_mean(expert, widths)}",
-                hint="let model.experts name the data's streams",
-            )

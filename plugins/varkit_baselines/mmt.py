@@ -12,9 +12,9 @@ from torch.nn import functional as F
 
 from varkit.blocks.gated_embedding import GateNorm
 from varkit.blocks.sampling import draw, gather
+from varkit.blocks.streams import expect_samplers, expect_streams
 from varkit.blocks.transformer import check_heads
 from varkit.blocks.unit import unit
-from varkit.errors import VarkitError
 from varkit.interfaces import Sampler
 from varkit.types import Clips, Count, Positive, Rate, Representation
 from varkit_baselines.mixture import (
@@ -22,7 +22,6 @@ from varkit_baselines.mixture import (
     MixtureOfExperts,
     availability,
     even_weights,
-    expect_streams,
     part,
 )
 
@@ -134,11 +133,7 @@ class MultiModalTransformer(nn.Module):
     ) -> None:
         super().__init__()
         expect_streams("mmt", experts, widths)
-        if not samplers:
-            raise VarkitError(
-                "mmt: the recipe has no sampler to choose clips",
-                hint="add to the recipe: samplers: {fixed: {use: fixed_frame, count: 30}}",
-            )
+        expect_samplers("mmt", samplers, count=30)
         check_heads(dim, heads)
         self.experts = tuple(experts)
         self.samplers = dict(samplers)

@@ -5,8 +5,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
+from varkit.blocks.batch_statistics import expect_batch
 from varkit.blocks.unit import unit
-from varkit.errors import VarkitError
 
 
 class NetVlad(nn.Module):
@@ -64,11 +64,8 @@ def soft_assign(x: Tensor, mask: Tensor, assignment: Tensor, norm: nn.BatchNorm1
         VarkitError: there is a single vector to train the batch statistics on.
     """
     rows = x[mask]
-    if norm.training and len(rows) == 1:
-        raise VarkitError(
-            "netvlad: batch normalisation cannot train on a single vector",
-            hint="set train.batch_size to at least 2",
-        )
+    if norm.training:
+        expect_batch("netvlad", len(rows))
     share: Tensor = norm(rows @ assignment).softmax(dim=-1)
     return share.new_zeros(*mask.shape, share.shape[-1]).masked_scatter(mask.unsqueeze(-1), share)
 

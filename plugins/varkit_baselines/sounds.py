@@ -10,6 +10,7 @@ import torch
 from torch import nn
 
 from varkit.blocks.sampling import draw, gather
+from varkit.blocks.streams import expect_samplers
 from varkit.blocks.transformer import (
     Position,
     PositionTable,
@@ -72,11 +73,7 @@ class Sounds(nn.Module):
                 f"{', '.join(widths) or 'none'}",
                 hint="set query.use=words for queries that are captions",
             )
-        if not samplers:
-            raise VarkitError(
-                "sounds: the recipe has no sampler to choose clips",
-                hint="add to the recipe: samplers: {fixed: {use: fixed_frame, count: 50}}",
-            )
+        expect_samplers("sounds", samplers)
         (self.stream, width), *_ = widths.items()
         self.samplers = dict(samplers)
         self.project = nn.Linear(width, dim)

@@ -10,9 +10,9 @@ from torch import Tensor, nn
 
 from varkit.blocks.gated_embedding import GatedEmbedding, GateNorm
 from varkit.blocks.sampling import draw, gather
+from varkit.blocks.streams import expect_samplers, expect_streams
 from varkit.blocks.transformer import check_heads
 from varkit.blocks.unit import unit
-from varkit.errors import VarkitError
 from varkit.interfaces import Sampler
 from varkit.types import Clips, Count, Fraction, Natural, Representation
 from varkit_baselines.mixture import (
@@ -20,7 +20,6 @@ from varkit_baselines.mixture import (
     MixtureOfExperts,
     availability,
     even_weights,
-    expect_streams,
     part,
 )
 from varkit_baselines.netvlad import NetVlad, pool, soft_assign
@@ -72,11 +71,7 @@ class T2VladVideo(nn.Module):
     ) -> None:
         super().__init__()
         expect_streams("t2vlad", experts, widths)
-        if not samplers:
-            raise VarkitError(
-                "t2vlad: the recipe has no sampler to choose clips",
-                hint="add to the recipe: samplers: {fixed: {use: fixed_frame, count: 50}}",
-            )
+        expect_samplers("t2vlad", samplers)
         check_heads(dim, heads)
         self.experts = tuple(experts)
         self.samplers = dict(samplers)
@@ -185,7 +180,9 @@ class T2Vlad(MixtureOfExperts):
         return u
 
     def factors(self, representation: Representation, side: Literal["video", "query"]) -> Tensor:
-        """Return ``(B, K D + E D)``: local and global side by side, on the query side weighted.
+        """Return local and global factors side by side, on the query side weighted.
+
+        They are ``(B, K D + E D)``, and with ``missing=renormalise`` ``(B, K D + (2^E - 1) E D)``.
 
         Raises:
             VarkitError: the encoder did not give what this side needs.

@@ -10,12 +10,12 @@ from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
 from varkit.blocks.sampling import draw, gather
+from varkit.blocks.streams import expect_samplers, expect_streams
 from varkit.blocks.transformer import check_heads
 from varkit.blocks.unit import unit
 from varkit.errors import VarkitError
 from varkit.interfaces import Sampler
 from varkit.types import Clips, Count, Positive, Representation
-from varkit_baselines.mixture import expect_streams
 
 PIECE = 2**20
 """Most word-frame similarities held at a time, unless one query has more: 4 MiB in fp32."""
@@ -69,12 +69,7 @@ class XClipVideo(nn.Module):
     ) -> None:
         super().__init__()
         expect_streams("x_clip", experts, widths)
-        if not samplers:
-            raise VarkitError(
-                "x_clip: the recipe has no sampler to choose clips",
-                hint=f"add to the recipe: samplers: {{fixed: {{use: fixed_frame, "
-                f"count: {max_frames}}}}}",
-            )
+        expect_samplers("x_clip", samplers, count=max_frames)
         check_heads(dim, heads)
         self.samplers = dict(samplers)
         self.project = nn.ModuleDict({name: nn.Linear(widths[name], dim) for name in experts})

@@ -9,9 +9,10 @@ import torch
 from torch import Tensor, nn
 
 from varkit.blocks.sampling import draw, gather
+from varkit.blocks.streams import expect_samplers, expect_streams
 from varkit.blocks.transformer import check_heads
 from varkit.blocks.unit import unit
-from varkit.errors import VarkitError, did_you_mean
+from varkit.errors import VarkitError
 from varkit.interfaces import Sampler
 from varkit.types import Clips, Count, Rate, Representation
 
@@ -60,18 +61,8 @@ class XmlVideo(nn.Module):
         dropout: Rate = 0.1,
     ) -> None:
         super().__init__()
-        for expert in experts:
-            if expert not in widths:
-                raise VarkitError(
-                    f"xml: expert {expert!r} has no stream of that name; the data has "
-                    f"{', '.join(widths) or 'none'}.{did_you_mean(expert, widths)}",
-                    hint="let model.experts name the data's streams",
-                )
-        if not samplers:
-            raise VarkitError(
-                "xml: the recipe has no sampler to choose clips",
-                hint="add to the recipe: samplers: {fixed: {use: fixed_frame, count: 50}}",
-            )
+        expect_streams("xml", experts, widths)
+        expect_samplers("xml", samplers)
         self.experts = tuple(experts)
         self.samplers = dict(samplers)
         self.normalize = normalize
@@ -159,6 +150,8 @@ class XmlAlignment(nn.Module):
     def queries(self, query: Representation) -> Tensor:
         """Return one unit vector an expert, ``(Q, E, D)``: the modular queries."""
         words, mask = _tokens(query, "words", "query")
+        # The similarity is computed without autocast, the words may come from within.
+        words = words.to(torch.promote_types(words.dtype, torch.float32))
         words = words.masked_fill(~mask.unsqueeze(-1), 0)
         states = self.attend(
             self.position(self.project(unit(words) if self.normalize else words)), mask

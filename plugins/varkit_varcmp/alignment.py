@@ -128,6 +128,9 @@ class Hierarchical(nn.Module):
         Raises:
             VarkitError: an encoder gave nothing for one of the levels.
         """
+        # The parameter itself, as CLIP's scale: once below 0, a clamp of the value alone would have
+        # no gradient, and beta could not come back.
+        self.beta.data.clamp_(min=0)
         videos, queries = self._videos(video), self._queries(query)
         size = max(1, self.tile // self._cosines(videos, queries))
         parts = []
@@ -152,7 +155,7 @@ class Hierarchical(nn.Module):
         return torch.stack([gamma[k] * found[level] for k, level in enumerate(self.levels)]).sum(0)
 
     def _fine_levels(self, videos: _Videos, queries: _Queries) -> dict[str, Tensor]:
-        length, beta = videos.frames.shape[1], self.beta.clamp(min=0)
+        length, beta = videos.frames.shape[1], self.beta
         relevance = torch.einsum("vtd,qd->vtq", videos.frames, queries.whole)
         prior = videos.prior.unsqueeze(-1).expand_as(relevance)
         counts = videos.mask.unsqueeze(-1).expand_as(relevance)

@@ -9,10 +9,11 @@ from typing import Any, ClassVar, Literal
 import torch
 from torch import nn
 
+from varkit.blocks.pooling import masked_mean
 from varkit.blocks.unit import unit
 from varkit.interfaces import Detector
 from varkit.types import Clips, Count, Natural, Representation
-from varkit_varcmp.adapters import TemporalAdapter, masked_mean
+from varkit_varcmp.adapters import TemporalAdapter
 from varkit_varcmp.streams import only_expert, only_stream
 
 

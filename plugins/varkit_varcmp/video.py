@@ -8,10 +8,11 @@ from typing import Any, ClassVar, Literal
 
 from torch import Tensor, nn
 
+from varkit.blocks.pooling import masked_mean
 from varkit.blocks.unit import unit
 from varkit.interfaces import Detector
 from varkit.types import Clips, Count, Natural, Representation
-from varkit_varcmp.adapters import Bottleneck, TemporalAdapter, masked_mean
+from varkit_varcmp.adapters import Bottleneck, TemporalAdapter
 from varkit_varcmp.streams import check_width, only_expert
 
 
@@ -30,7 +31,8 @@ class ClipVideo(nn.Module):
         widths: of the streams, by name.
         detector: makes a detector that reads the frames as they come; None for no prior.
         patches: the stream of ``(T, p D)`` patches; null = there are none.
-        layers: of windowed attention; 0 = none. Not known; VadCLIP has one and a graph network.
+        layers: of windowed attention; 0 = none. Not known; VadCLIP has 2 for UCF-Crime, 1 for
+            XD-Violence, and a graph network.
         heads: of the attention. Not known.
         window: clips that see one another; 8 as in VadCLIP for UCF-Crime (64 for XD-Violence).
         reduction: of the bottlenecks, D to D / reduction. Not known.

@@ -238,6 +238,17 @@ def test_beta_never_counts_below_zero():
     assert torch.equal(score(alignment, video, query), score(build("fine"), video, query))
 
 
+def test_beta_comes_back_from_below_zero():
+    """An optimiser's step may take it there; it must go on learning."""
+    video, query = make()
+    alignment = build("fine")
+    with torch.no_grad():
+        alignment.beta.fill_(-0.1)
+    alignment.similarity(video, query).sum().backward()
+    assert alignment.beta == 0
+    assert alignment.beta.grad != 0
+
+
 def test_there_are_no_factors():
     video, query = make()
     assert build("fine").factors(video, "video") is None

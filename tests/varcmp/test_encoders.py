@@ -4,7 +4,7 @@ import math
 
 import pytest
 import torch
-from varkit_varcmp.adapters import Bottleneck, TemporalAdapter, WindowedAttention, masked_mean
+from varkit_varcmp.adapters import Bottleneck, TemporalAdapter, WindowedAttention
 from varkit_varcmp.alignment import Hierarchical
 from varkit_varcmp.audio import ClipAudio
 from varkit_varcmp.pool import FrozenPool
@@ -12,6 +12,7 @@ from varkit_varcmp.text import ClipText
 from varkit_varcmp.video import ClipVideo
 
 from tests.alan.material import assert_same, make_clips, shake, take
+from varkit.blocks.pooling import masked_mean
 from varkit.blocks.unit import unit
 from varkit.errors import VarkitError
 from varkit.testing import check

@@ -7,10 +7,16 @@ from typing import Literal
 import torch
 from torch import Tensor, nn
 
+from varkit.blocks.batch_statistics import expect_batch
 from varkit.blocks.unit import unit
-from varkit.errors import VarkitError
 
 GateNorm = Literal["batch", "layer"]
+
+LAYER = (
+    "gate_norm=layer where the method has its units: query.gate_norm=layer, "
+    "video.gate_norm=layer or alignments.NAME.gate_norm=layer"
+)
+"""How to do without batch statistics; a unit does not know whose part it is."""
 
 
 class GatedEmbedding(nn.Module):
@@ -39,10 +45,7 @@ class GatedEmbedding(nn.Module):
         Raises:
             VarkitError: batch normalisation was asked to train on a batch of one.
         """
-        if self.training and len(x) == 1 and isinstance(self.norm, nn.BatchNorm1d):
-            raise VarkitError(
-                "gated embedding: batch normalisation cannot train on a batch of 1",
-                hint="set query.gate_norm=layer, or train.batch_size to at least 2",
-            )
+        if self.training and isinstance(self.norm, nn.BatchNorm1d):
+            expect_batch("gated embedding", len(x), instead=LAYER)
         z = self.project(x)
         return unit(z * torch.sigmoid(self.norm(self.gate(z))))
