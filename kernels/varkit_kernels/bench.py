@@ -25,8 +25,9 @@ from varkit_kernels.similarity_ranking.backends import BACKENDS, refusals
 from varkit_kernels.similarity_ranking.compiled import similarity as one_product
 from varkit_kernels.similarity_ranking.sides import check_group, make_sides
 
-BASELINES = ("eager", "one_product")
-"""``eager`` goes expert by expert, as most people write it; ``one_product`` multiplies once."""
+BASELINES = ("eager", "one_product", "keep_index")
+"""``eager`` goes expert by expert, as most people write it; ``one_product`` multiplies once;
+``keep_index`` is expert by expert with the loss as MMT and CE run it (:func:`keep_index_loss`)."""
 
 TOLERANCE = {torch.float64: 1e-10, torch.float32: 1e-5, torch.float16: 2e-2, torch.bfloat16: 3e-2}
 """The error, relative in norm, above which a backend counts as wrong."""
@@ -74,7 +75,7 @@ def make_inputs(
 
 def loss_of(name: str, dtype: torch.dtype, margin: float) -> Callable[[Inputs], Tensor]:
     """Return the loss as a backend or a baseline computes it."""
-    if name != "one_product":
+    if name not in ("one_product", "keep_index"):
         return lambda x: ranking_loss(
             x.video,
             x.query,
@@ -87,11 +88,30 @@ def loss_of(name: str, dtype: torch.dtype, margin: float) -> Callable[[Inputs], 
 
     def loss(x: Inputs) -> Tensor:
         left, right = make_sides(x.video, x.query, x.weights, (0.5, 0.5), paired=True)
+        if name == "keep_index":
+            return keep_index_loss(eager.similarity(left, right, dtype), margin)
         group = check_group(None, len(left), x.video[0].device)
         similarity = one_product(left, right, dtype)
         return eager.ranking_loss(similarity, margin=margin, group=group, reduction="paper")
 
     return loss
+
+
+def keep_index_loss(similarity: Tensor, margin: float) -> Tensor:
+    """Return the () loss, over B, in the way of MMT's and CE's training code.
+
+    Scores of both directions become one long column, a list of those off the diagonal is made on
+    the CPU at every step, and what it names is copied out before the hinge.
+    """
+    count = len(similarity)
+    positive = similarity.diagonal().unsqueeze(1).expand(count, count).reshape(-1, 1)
+    positives = torch.cat([positive, positive])
+    scores = torch.cat([similarity.reshape(-1, 1), similarity.T.reshape(-1, 1)])
+    off_diagonal = (torch.ones(count, count) - torch.eye(count)).reshape(-1, 1)
+    kept = torch.cat([off_diagonal, off_diagonal]).flatten().nonzero().flatten()
+    kept = kept.to(similarity.device)
+    hinges = (margin - positives.index_select(0, kept) + scores.index_select(0, kept)).relu()
+    return hinges.sum() / max(count, 1)
 
 
 def bench(
@@ -261,7 +281,7 @@ def main() -> None:
     """Measure what the options say and print it."""
     parser = argparse.ArgumentParser(prog="python -m varkit_kernels.bench", description=__doc__)
     parser.add_argument("--pairs", type=int, nargs="+", default=[64, 1024, 4096])
-    parser.add_argument("--backends", nargs="+", choices=[*BACKENDS, "one_product"])
+    parser.add_argument("--backends", nargs="+", choices=sorted({*BACKENDS, *BASELINES}))
     names = {_name(dtype): dtype for dtype in TOLERANCE}
     parser.add_argument("--dtype", choices=list(names), default="float32")
     parser.add_argument("--experts", type=int, default=2)

@@ -46,7 +46,7 @@ def matrix_product_ceiling(dtype: torch.dtype, device: torch.device, seconds: fl
 
 def figures(times: list[float], operations: int, ceiling: float) -> dict[str, float]:
     """Return median and spread in ms, and the share of a ceiling in TFLOP/s."""
-    p20, p80 = (statistics.quantiles(times, n=5)[k] for k in (0, 3))
+    p20, p80 = (statistics.quantiles(times, n=5, method="inclusive")[k] for k in (0, 3))
     median = statistics.median(times)
     tflops = operations / median / 1e12
     return {

@@ -99,6 +99,20 @@ MUTANTS = [
         CPU,
     ),
     Mutant(
+        "only rows are counted, in a small batch",
+        "cpu_small.py",
+        "count = rows.sum(1) + columns.sum(0)",
+        "count = rows.sum(1)",
+        CPU,
+    ),
+    Mutant(
+        "the projection is missing, in a small batch",
+        "cpu_small.py",
+        "along.mul_(inverse[a]).mul_(scale), value=-1)",
+        "along.mul_(inverse[a]).mul_(scale), value=0)",
+        CPU,
+    ),
+    Mutant(
         "groups are not looked at",
         "cpu.py",
         "to_video.clamp_(min=0).masked_fill_(same, 0)",

@@ -8,17 +8,16 @@ import pytest
 import torch
 from varkit_kernels import bench
 
+NAMES = ("eager", "one_product", "keep_index", "cpu")
 PHASES = ("forward", "backward", "both")
 
 
 def test_a_result_holds_together():
     seen = []
-    found = bench.bench(
-        [3, 20], backends=["eager", "one_product", "cpu"], width=8, seconds=0.0, report=seen.append
-    )
+    found = bench.bench([3, 20], backends=NAMES, width=8, seconds=0.0, report=seen.append)
     assert found["results"] == seen
     assert [(r["pairs"], r["backend"]) for r in seen] == [
-        (count, name) for count in (3, 20) for name in ("eager", "one_product", "cpu")
+        (count, name) for count in (3, 20) for name in NAMES
     ]
     assert found["settings"]["dtype"] == "float32"
     assert "triton" in found["refused"]

@@ -222,6 +222,22 @@ def test_half_precision_vectors_are_multiplied_in_fp32(backend, dtype):
         expect_close(found, expected, tolerance)
 
 
+@pytest.mark.parametrize("backend", BACKENDS[1:])
+@pytest.mark.parametrize("dtypes", [("float64", "float32"), ("float32", "float64")])
+def test_products_in_another_dtype_if_asked(backend, dtypes):
+    given, asked = (getattr(torch, name) for name in dtypes)
+    sample = pairs(30, dtype=given)
+    exact = sample.to(torch.float64)
+    loss = run(sample, backend, dtype=asked)
+    expected = dense_loss(exact, margin=0.1)
+    assert loss.dtype == asked
+    expect_close(loss, expected, 1e-6)
+    found, right = gradients(loss, sample.leaves), gradients(expected, exact.leaves)
+    for g, e in zip(found, right, strict=True):
+        assert g.dtype == given
+        expect_close(g, e, 1e-6)
+
+
 @pytest.mark.parametrize("ask", ["dtype", "autocast"])
 @pytest.mark.parametrize("pieces", [False, True])
 def test_products_in_bf16_if_asked(ask, pieces, monkeypatch):

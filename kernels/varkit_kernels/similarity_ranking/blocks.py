@@ -7,7 +7,7 @@ matrix itself never exists.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -91,9 +91,8 @@ def video_gradient(
         (M, K).
     """
     whole: Tensor | None = None
-    for rows, mask in zip(operations.pieces(len(count), len(query)), masks, strict=True):
+    for rows, mask, at in _walk(operations, masks, len(query), own, len(count)):
         opened = operations.open(mask, len(query), query.dtype)
-        at = None if own is None else own + rows.start
         found = operations.video_gradient(opened, query, at, count[rows], scale)
         if len(masks) == 1:
             return found
@@ -129,10 +128,18 @@ def query_gradient(
     Returns:
         (N, K).
     """
-    for rows, mask in zip(operations.pieces(len(count), columns), masks, strict=True):
+    for rows, mask, at in _walk(operations, masks, columns, own, len(count)):
         left = video(rows)
         opened = operations.open(mask, columns, left.dtype)
-        at = None if own is None else own + rows.start
         into = operations.query_gradient(opened, left, at, count[rows], scale, into, columns)
     assert into is not None  # there is at least one piece
     return into
+
+
+def _walk(
+    operations: Operations, masks: Sequence[Mask], columns: int, own: int | None, count: int
+) -> Iterator[tuple[slice, Mask, int | None]]:
+    """Yield each piece's rows, its mask, and the column of its first row's own pair."""
+    for rows, mask in zip(operations.pieces(count, columns), masks, strict=True):
+        at = None if own is None else own + rows.start
+        yield rows, mask, at

@@ -29,9 +29,6 @@ PIECE = 1 << 21
 COLUMNS = 1024
 """Rows of the queries' gradient that a product is added to at a time."""
 
-BYTES = 1 << 18
-"""Pairs up to which a mask has a byte a pair: calls cost more than memory there."""
-
 
 class CpuOperations:
     """:class:`varkit_kernels.similarity_ranking.operations.Operations` by torch's CPU kernels."""
@@ -71,15 +68,15 @@ class CpuOperations:
         """
         if side.is_factors:
             return [gradient.to(side.vectors[0].dtype)]
-        inverse = _lengths(side)
-        along, scale, spans = torch.empty_like(inverse), _scale(side), side.spans()
+        inverse, scale = (x.to(gradient.dtype) for x in (_lengths(side), _scale(side)))
+        along, spans = torch.empty_like(inverse), side.spans()
         vectors = [
             gradient[:, columns].view(x.shape)
             for x, (_, columns) in zip(side.vectors, spans, strict=True)
         ]
         for rows in self.pieces(len(side), len(side)):
             for x, dx, (experts, _) in zip(side.vectors, vectors, spans, strict=True):
-                part, dp = _wide(x[rows]), dx[rows]
+                part, dp = x[rows].to(dx.dtype), dx[rows]
                 found = torch.linalg.vecdot(part, dp).mul_(inverse[rows, experts])
                 along[rows, experts] = found
                 factor = scale[rows, experts]
@@ -116,17 +113,11 @@ class CpuOperations:
         row, column = (to_query != 0).view(torch.uint8), (to_video != 0).view(torch.uint8)
         rows = row.sum(1, dtype=torch.int32)
         columns = column.sum(0, dtype=torch.int32)
-        mask = ()
-        if save:
-            codes = row + column
-            mask = (codes if codes.numel() <= BYTES else _two_bits(codes),)
-        return Hinges(loss, rows, columns, mask)
+        return Hinges(loss, rows, columns, (_two_bits(row + column),) if save else ())
 
     def open(self, mask: Mask, columns: int, dtype: torch.dtype) -> Tensor:
         """Return (M, N) of 0, 1 and 2 in ``dtype``."""
         (bits,) = mask
-        if bits.shape[1] == columns:
-            return bits.to(dtype)
         quarter = bits.shape[1]
         opened = torch.empty(len(bits), 4 * quarter, dtype=dtype)
         for k in range(4):
@@ -155,7 +146,7 @@ class CpuOperations:
     ) -> Tensor:
         """Return (N, K): into + scale * (mask.T @ video - count * own video)."""
         factor, wide = float(scale), torch.promote_types(video.dtype, torch.float32)
-        if into is None and mask.numel() <= BYTES:
+        if into is None and columns <= COLUMNS:
             into = _wide(product(mask.T, video)).mul_(factor)
         else:
             if into is None:

@@ -1,9 +1,9 @@
 """The ranking loss of a small batch on the CPU: as few calls as possible.
 
-The arithmetic is that of ``hinge.py`` over ``cpu.py`` in another form. Where the matrix fits the
-cache, what counts beside its three products is calls and fresh memory. So the gradient of the
-matrix is kept as it is, with the counts on its diagonal, which float32 holds exactly, and every
-alignment has a product of its own, whose result becomes the gradient of its vectors in place.
+The arithmetic is that of ``hinge.py`` over ``cpu.py`` in another form. What counts here beside the
+three products is calls and fresh memory. So the gradient of the matrix is kept as it is, with the
+counts on its diagonal, which float32 holds exactly; factors are made again where they are needed;
+and every alignment has products of its own, which become the gradients of its vectors in place.
 """
 
 from __future__ import annotations
@@ -42,7 +42,9 @@ class SmallRankingLoss(torch.autograd.Function):
             inverse = [_inverse(side, task.dtype) for side in sides]
             s = torch.zeros(len(task.group), len(task.group), dtype=task.dtype)
             for a in range(len(sides[0].vectors)):
-                v, q = (_pack(side, a, i, task.dtype) for side, i in zip(sides, inverse, strict=True))
+                v, q = (
+                    _pack(side, a, i, task.dtype) for side, i in zip(sides, inverse, strict=True)
+                )
                 s += product(v, q.T)
             own = s.diagonal() - margin
             s.masked_fill_(task.group.unsqueeze(1) == task.group, -torch.inf)
@@ -79,15 +81,15 @@ def _inverse(side: Side, dtype: torch.dtype) -> list[Tensor]:
     """Return each alignment's (B, E, 1) 1 / length, 0 for zero vectors; nothing for factors."""
     if side.is_factors:
         return []
-    lengths = [torch.linalg.vector_norm(x, dim=-1, keepdim=True, dtype=dtype) for x in side.vectors]
+    lengths = [torch.linalg.vector_norm(x.to(dtype), dim=-1, keepdim=True) for x in side.vectors]
     return [x.reciprocal_().nan_to_num_(nan=torch.nan, posinf=0) for x in lengths]
 
 
 def _pack(side: Side, a: int, inverse: Sequence[Tensor], dtype: torch.dtype) -> Tensor:
     """Return an alignment's (B, E D) factors: f u for u = x / |x| and f = alpha w."""
-    x = side.vectors[a]
+    x = side.vectors[a].to(dtype)
     if side.is_factors:
-        return x.to(dtype)
+        return x
     return (x * _scale(side, a, inverse)).flatten(1)
 
 
@@ -97,7 +99,7 @@ def _scale(side: Side, a: int, inverse: Sequence[Tensor]) -> Tensor:
         return inverse[a]
     if not side.weights:
         return inverse[a] * side.alpha[a]
-    return inverse[a] * side.alpha[a] * side.weights[a].unsqueeze(-1)
+    return inverse[a] * side.alpha[a] * side.weights[a].to(inverse[a].dtype).unsqueeze(-1)
 
 
 def _unpack(
@@ -120,11 +122,12 @@ def _unpack(
             continue
         dp = product(matrix, _pack(other, a, other_inverse, matrix.dtype)).view(x.shape)
         if not side.is_factors:
-            along = (x * dp).sum(-1, keepdim=True).mul_(inverse[a])
+            wide = x.to(dp.dtype)
+            along = (wide * dp).sum(-1, keepdim=True).mul_(inverse[a])
             if need_weight:
                 dweight = along.squeeze(-1) * side.alpha[a]
                 found[weight] = dweight.to(side.weights[a].dtype)
             scale = _scale(side, a, inverse)
-            dp.mul_(scale).addcmul_(x, along.mul_(inverse[a]).mul_(scale), value=-1)
+            dp.mul_(scale).addcmul_(wide, along.mul_(inverse[a]).mul_(scale), value=-1)
         found[a] = dp.to(x.dtype) if needed[a] else None
     return found
