@@ -532,10 +532,22 @@ class SquareRoot(Softmax):
         return super().dense(similarity, pairs) + similarity.abs().sqrt().sum()
 
 
+class HalfOverRanks(Softmax):
+    def over_ranks(self, video, query, pairs):
+        return self.factored(video, query, pairs) / 2
+
+
+class OneSideOverRanks(Softmax):
+    def over_ranks(self, video, query, pairs):
+        return self.factored(video, query.detach() + 0 * query, pairs)
+
+
 @pytest.mark.filterwarnings("ignore:std")
 @pytest.mark.parametrize(
     ("fault", "check_name"),
     [
+        (HalfOverRanks, "over_ranks_equals_factored"),
+        (OneSideOverRanks, "over_ranks_equals_factored"),
         (HalfFactored, "factored_equals_dense"),
         (NanAlone, "one_pair_is_enough"),
         (Positional, "order_changes_nothing"),

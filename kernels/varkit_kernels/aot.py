@@ -22,6 +22,7 @@ from triton.backends.compiler import GPUTarget
 from triton.compiler import ASTSource
 
 from varkit_kernels.similarity_ranking import (
+    triton_gather,
     triton_hinge,
     triton_mask_product,
     triton_pack,
@@ -94,6 +95,7 @@ def kernels(dtype: torch.dtype, architecture: int, *, tf32: bool = True) -> Iter
         size = triton_sizes.sizes(pairs, pairs, WIDTH, dtype, shared, precision)
         yield from _over_the_matrix(dtype, size, precision)
     yield from _packing(TYPES[dtype])
+    yield _gather(TYPES[dtype])
 
 
 def _over_the_matrix(
@@ -171,6 +173,15 @@ def _packing(kind: str) -> Iterator[Kernel]:
     signature |= strides | {"alpha": "fp32"}
     constants |= {"NEED_X": True, "NEED_WEIGHT": True}
     yield Kernel(f"unpack {kind} d768", triton_pack.unpack_kernel, signature, constants)
+
+
+def _gather(kind: str) -> Kernel:
+    signature = {"starts": "*i64", "other": "*i32", "times": "*u8", "factors": f"*{kind}"}
+    signature |= {"own": f"*{kind}", "count": "*i32", "scale": "*fp32"}
+    signature |= {"out": "*fp32" if kind == "fp16" else f"*{kind}"}
+    signature |= {"K": "i32", "OWN": "i32", "own_shift": "i32"}
+    constants = triton_sizes.gather_blocks(WIDTH) | {"HAS_OWN": True}
+    return Kernel(f"gather {kind}", triton_gather.gather_kernel, signature, constants)
 
 
 def build(kernel: Kernel, architecture: int) -> Build:

@@ -14,6 +14,7 @@ from typing import Any
 
 import torch
 from varkit_kernels import bench
+from varkit_kernels.similarity_ranking import in_forward
 from varkit_kernels.similarity_ranking.backends import BACKENDS, why_not
 
 from varkit import __version__
@@ -24,7 +25,7 @@ SCHEMA = 1
 """The version of the JSON; a figure that is renamed or means something else raises it."""
 DIRECTIONS = ("forward", "backward", "both")
 NAMES = tuple(dict.fromkeys((*bench.BASELINES, *BACKENDS)))
-DENSE = ("eager", "one_product", "compiled")
+DENSE = ("eager", "one_product", "keep_index", "compiled")
 """Those that keep the whole matrix, and some five copies of it at the least."""
 DTYPES = {str(dtype).removeprefix("torch."): dtype for dtype in bench.TOLERANCE}
 
@@ -105,16 +106,18 @@ class Sweep:
     def too_large(self, size: int, backend: str) -> str | None:
         """Say why a batch surely does not fit the memory; None if it may.
 
-        Counted are the vectors with their gradients, and the matrix of those that build it.
+        Counted are the vectors with their gradients, and the matrix of those that build it; of the
+        others the mask, which is not kept beyond a size.
         """
         free = free_memory(self.device)
         number = 8 if self.dtype == torch.float64 else 4
         a_pair = 2 * 4 * self.experts * self.width * min(number, self.dtype.itemsize)
-        squared = 5 * number if backend in DENSE else 0.25
-        needed = size * a_pair + size**2 * squared
+        squared, kept = (5 * number, math.inf) if backend in DENSE else (0.25, in_forward.MASK)
+        needed = size * a_pair + min(size**2 * squared, kept)
         if free is None or needed <= free:
             return None
-        largest = int((math.sqrt(a_pair**2 + 4 * squared * free) - a_pair) / (2 * squared))
+        root = (math.sqrt(a_pair**2 + 4 * squared * free) - a_pair) / (2 * squared)
+        largest = int(max(root, (free - kept) / a_pair))
         return (
             f"needs at least {needed / 2**30:,.1f} GiB, and {free / 2**30:,.1f} GiB of memory are "
             f"free; B = {largest} is the most that can fit"

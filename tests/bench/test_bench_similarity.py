@@ -199,6 +199,23 @@ def test_a_batch_without_room_costs_its_own_row(monkeypatch):
         assert (room is None) == (backend not in sweep.DENSE)
 
 
+@pytest.mark.parametrize("free", [10**9, 10**10])
+def test_room_for_batches_that_keep_no_mask(free, monkeypatch):
+    """The mask of 65,536 pairs has 1 GiB, and larger ones are not kept."""
+    monkeypatch.setattr(sweep, "free_memory", lambda device: free)
+    chosen = sweep.Sweep.checked((2,), ("cpu",), "float32", "cpu", 1, 64, 0.0)
+    room = chosen.too_large(10**8, "cpu")
+    largest = int(room.split("B = ")[1].split()[0])
+    assert chosen.too_large(largest, "cpu") is None
+    assert chosen.too_large(largest + 2, "cpu") is not None
+    assert (largest > 65_536) == (free == 10**10)
+
+
+def test_all_that_build_the_matrix_are_known():
+    """``eager`` and ``compiled`` of the backends, and every baseline."""
+    assert set(varkit_kernels.bench.BASELINES) <= set(sweep.DENSE)
+
+
 def test_memory_that_runs_out_is_a_row(monkeypatch):
     real = varkit_kernels.bench.bench
     faults = {

@@ -85,6 +85,29 @@ def dense_info_nce(given, scale, group=None):
     return eager.info_nce(dense_similarity(given), scale=scale, group=ids)
 
 
+RATES = ["none", "one", 0.001, 0.5, "all"]
+"""Shares of the hinges that violate; ``one`` is a single one of them."""
+
+
+def margin_of(given, rate, group=None):
+    """Return a margin at which a share of the hinges violates, half way between two of them."""
+    s = dense_similarity(given).detach()
+    ids = check_group(group, len(s), s.device)
+    off, own = ids.unsqueeze(1) != ids, s.diagonal()
+    beyond = torch.cat([(s - own.unsqueeze(1))[off], (s - own)[off]]).sort(descending=True).values
+    number = {"none": 0, "one": 1, "all": len(beyond)}.get(rate)
+    number = round(rate * len(beyond)) if number is None else number
+    beyond = torch.cat([beyond[:1] + 1, beyond, beyond[-1:] - 1])
+    return -beyond[number : number + 2].mean().item()
+
+
+def whole_numbers(count, dtype=torch.float64):
+    """Return factors that many scores of are exactly their pair's own, whatever computes them."""
+    generator = torch.Generator().manual_seed(0)
+    x = torch.randint(-1, 2, (2, count, 6), generator=generator).to(dtype)
+    return [side.requires_grad_() for side in x.unbind()]
+
+
 def gradients(loss, leaves):
     """Return the gradients of a loss, 0 where a leaf has none."""
     found = torch.autograd.grad(loss, leaves, allow_unused=True)

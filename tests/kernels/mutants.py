@@ -17,7 +17,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
 PACKAGE = ROOT / "kernels" / "varkit_kernels"
-INTERPRETED, CPU = "triton_suite.py", "test_ranking_loss.py"
+INTERPRETED, CPU, GRADIENTS = "triton_suite.py", "test_ranking_loss.py", "test_gradients.py"
 
 
 @dataclass(frozen=True)
@@ -139,6 +139,62 @@ MUTANTS = [
         "nan_to_num_(nan=torch.nan, posinf=0)",
         "nan_to_num_(nan=torch.nan, posinf=1e12)",
         CPU,
+    ),
+    Mutant(
+        "gathered rows count once, whether one hinge violates or both",
+        "triton_gather.py",
+        "often[:, None] * some",
+        "tl.minimum(often, 1.0)[:, None] * some",
+        INTERPRETED,
+    ),
+    Mutant(
+        "the last of a row's violations is not gathered",
+        "triton_gather.py",
+        "end = tl.load(starts + row + 1)",
+        "end = tl.load(starts + row + 1) - 1",
+        INTERPRETED,
+    ),
+    Mutant(
+        "the list of a piece starts at row 0",
+        "violations.py",
+        "torch.where(real, row + piece.start, rows)",
+        "torch.where(real, row, rows)",
+        GRADIENTS,
+    ),
+    Mutant(
+        "what fills up the list stands in row 0",
+        "violations.py",
+        "codes.masked_fill_((byte < 0).unsqueeze(1), 0)",
+        "codes.masked_fill_((byte < 0).unsqueeze(1), 1)",
+        GRADIENTS,
+    ),
+    Mutant(
+        "rows are gathered however many pairs violate",
+        "violations.py",
+        "sum(numbers) > operations.gather_below * pairs",
+        "sum(numbers) < 0",
+        GRADIENTS,
+    ),
+    Mutant(
+        "in forward a pair's violations lack those of its column in later pieces",
+        "in_forward.py",
+        "violations += found.columns",
+        "violations[: rows.stop] += found.columns[: rows.stop]",
+        GRADIENTS,
+    ),
+    Mutant(
+        "in forward the queries' gradient is that of the last piece",
+        "in_forward.py",
+        "add_product(of_query, codes.T, left)",
+        "add_product(of_query.zero_(), codes.T, left)",
+        INTERPRETED,
+    ),
+    Mutant(
+        "in forward the incoming gradient is left out",
+        "in_forward.py",
+        "scale = len(video.tensors), incoming / ctx.divisor",
+        "scale = len(video.tensors), 1 / ctx.divisor",
+        GRADIENTS,
     ),
 ]
 

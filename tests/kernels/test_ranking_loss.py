@@ -6,7 +6,7 @@ import varkit_kernels as vk
 from torch._subclasses.fake_tensor import FakeTensorMode
 from torch.utils._python_dispatch import TorchDispatchMode
 from varkit_alan.margin_ranking import MarginRanking
-from varkit_kernels.similarity_ranking import cpu, cpu_product, cpu_small, reference
+from varkit_kernels.similarity_ranking import cpu, cpu_small, library, reference
 from varkit_kernels.similarity_ranking.backends import choose
 from varkit_kernels.similarity_ranking.sides import check_group, make_sides
 
@@ -358,11 +358,11 @@ def test_products_by_either_library(shape, monkeypatch):
     left, right = (torch.randn(*s, generator=generator) for s in ((m, k), (k, n)))
     for plain in (False, True):
         if plain:
-            monkeypatch.setattr(cpu_product, "_onednn", lambda: None)
+            monkeypatch.setattr(library, "_onednn", lambda: None)
         for a in (left, left.T.contiguous().T, left.repeat_interleave(2, 1)[:, ::2]):
             for b in (right, right.T.contiguous().T, right.repeat_interleave(2, 1)[:, ::2]):
-                expect_close(cpu_product.product(a, b), left.double() @ right.double(), 1e-6)
-    assert cpu_product.product(left.double(), right.double()).dtype == torch.float64
+                expect_close(library.product(a, b), left.double() @ right.double(), 1e-6)
+    assert library.product(left.double(), right.double()).dtype == torch.float64
 
 
 @pytest.mark.filterwarnings("ignore")  # torch's compiler warns of itself

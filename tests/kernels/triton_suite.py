@@ -11,6 +11,7 @@ from varkit_kernels.similarity_ranking import triton_operations, triton_sizes
 from varkit_kernels.similarity_ranking.operations import Labels
 
 from tests.kernels.material import (
+    RATES,
     Pairs,
     dense_info_nce,
     dense_loss,
@@ -19,8 +20,10 @@ from tests.kernels.material import (
     expect_same_loss,
     gradients,
     groups,
+    margin_of,
     pairs,
     poison,  # noqa: F401  # a fixture
+    whole_numbers,
 )
 
 pytestmark = pytest.mark.usefixtures("poison")
@@ -289,3 +292,67 @@ def test_ranks_of_unequal_sides():
     assert torch.equal(found.video_above.cpu(), ((s > best[:, None]) & ~own).sum(1))
     assert not found.query_equal.any()
     assert not found.video_equal.any()
+
+
+@pytest.mark.parametrize("gradient", ["dense", "gather", "forward"])
+@pytest.mark.parametrize("rate", RATES)
+@pytest.mark.parametrize("grouped", [False, True])
+def test_every_gradient_agrees_at_every_rate(gradient, rate, grouped, monkeypatch):
+    monkeypatch.setattr(triton_operations, "DENSE", 1500)
+    given, exact = here(pairs(53, [(2, 20), (1, 27)]))
+    group = groups(53) if grouped else None
+    margin = margin_of(exact, rate, group)
+    expected = dense_loss(exact, margin=margin, group=group)
+    if group is not None:
+        group = group.to(DEVICE)
+    expect_same_loss(
+        lambda g: run(g, margin, group=group, gradient=gradient),
+        given,
+        expected,
+        exact.leaves,
+        1e-5,
+    )
+
+
+@pytest.mark.parametrize("gradient", ["gather", "forward"])
+@pytest.mark.parametrize("margin", [0.0, 1.0])
+def test_a_tie_has_no_gradient_in_any_form(gradient, margin, monkeypatch):
+    monkeypatch.setattr(triton_operations, "DENSE", 700)
+    leaves = whole_numbers(41)
+    expected = torch.autograd.grad(vk.ranking_loss(*leaves, margin=margin, backend="eager"), leaves)
+    leaves = [x.detach().to(DEVICE, torch.float32).requires_grad_() for x in leaves]
+    loss = vk.ranking_loss(*leaves, margin=margin, backend="triton", gradient=gradient)
+    for g, e in zip(torch.autograd.grad(loss, leaves), expected, strict=True):
+        expect_close(g, e, 1e-6)
+
+
+@pytest.mark.parametrize("gradient", ["gather", "forward"])
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16])
+def test_every_gradient_in_half_precision(gradient, dtype):
+    given, exact = here(pairs(37), dtype)
+    expected = dense_loss(exact, margin=0.1)
+    expect_same_loss(
+        lambda g: run(g, gradient=gradient), given, expected, exact.leaves, 2 * TOLERANCE[dtype]
+    )
+
+
+@pytest.mark.parametrize("gradient", ["gather", "forward"])
+def test_every_gradient_repeats_bit_for_bit(gradient):
+    given, _ = here(pairs(40, [(2, 24)]))
+    expected = gradients(run(given, gradient=gradient), given.leaves)
+    for g, e in zip(gradients(run(given, gradient=gradient), given.leaves), expected, strict=True):
+        assert torch.equal(g, e)
+
+
+@pytest.mark.parametrize("least", [1, 1 << 24])
+def test_few_violations_are_gathered_in_large_batches(least, monkeypatch):
+    monkeypatch.setattr(triton_operations.TritonOperations, "gather_from", least)
+    made, gather = [], triton_operations._gather
+    monkeypatch.setattr(
+        triton_operations, "_gather", lambda *given: made.append(0) or gather(*given)
+    )
+    given, exact = here(pairs(53))
+    for rate, launches in ((0.001, 2), (0.01, 0)):
+        made.clear()
+        run(given, margin_of(exact, rate)).backward()
+        assert len(made) == launches * (least == 1)

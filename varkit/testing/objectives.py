@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 
 import torch
+import torch.distributed as dist
 from torch import Tensor
 from torch.nn import functional as F
 
+from varkit import distributed
 from varkit.interfaces import Objective
 from varkit.testing.checks import Result, expect, run
 from varkit.testing.probes import (
@@ -66,6 +70,22 @@ def factored_equals_dense(case: _Case) -> None:
     factored = case.objective.factored(case.video, case.query, case.pairs)
     dense = case.objective.dense(case.video @ case.query.T, case.pairs)
     expect_same({"loss": dense}, {"loss": factored}, "from factors")
+
+
+def over_ranks_equals_factored(case: _Case) -> None:
+    """Over ranks, of which there is one, the loss and its gradients are those of one process."""
+    over_ranks = getattr(case.objective, "over_ranks", None)
+    if over_ranks is None or not dist.is_available() or distributed.world_size() > 1:
+        return
+
+    def compute(loss_of: Callable[[Tensor, Tensor, Pairs], Tensor]) -> Row:
+        video, query = (side.clone().requires_grad_() for side in (case.video, case.query))
+        loss = loss_of(video, query, case.pairs)
+        of_video, of_query = torch.autograd.grad(loss, (video, query))
+        return {"loss": loss, "gradient of video": of_video, "gradient of query": of_query}
+
+    with _one_rank():
+        expect_same(compute(case.objective.factored), compute(over_ranks), "over one rank")
 
 
 def one_pair_is_enough(case: _Case) -> None:
@@ -137,6 +157,20 @@ def state_is_complete(case: _Case) -> None:
     expect_serialisable(case.objective, case.fresh, compute)
 
 
+@contextmanager
+def _one_rank() -> Iterator[None]:
+    """Be a process group of one, as under ``torchrun --nproc-per-node 1``."""
+    if dist.is_initialized():
+        yield
+        return
+    store = dist.HashStore()  # type: ignore[attr-defined]  # torch does not list it
+    dist.init_process_group("gloo", store=store, rank=0, world_size=1)
+    try:
+        yield
+    finally:
+        dist.destroy_process_group()
+
+
 def _some(pairs: Pairs, chosen: list[int]) -> Pairs:
     return Pairs(group=pairs.group[chosen], uniform=pairs.uniform[chosen], epoch=pairs.epoch)
 
@@ -144,6 +178,7 @@ def _some(pairs: Pairs, chosen: list[int]) -> Pairs:
 _CHECKS = (
     loss_is_a_number,
     factored_equals_dense,
+    over_ranks_equals_factored,
     one_pair_is_enough,
     diagonal_is_positive,
     order_changes_nothing,

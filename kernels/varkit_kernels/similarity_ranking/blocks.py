@@ -14,16 +14,43 @@ import torch
 from torch import Tensor
 
 from varkit_kernels.similarity_ranking.operations import Labels, Mask, Operations
+from varkit_kernels.similarity_ranking.violations import Violations
 
 
 @dataclass(frozen=True)
 class Block:
-    """The hinges of a whole block, and the masks of its pieces."""
+    """The hinges of a whole block, and the masks of its pieces.
+
+    The last tensor of every mask is () int64, how many violations there are in its piece.
+    """
 
     loss: Tensor
     rows: Tensor
     columns: Tensor
     masks: list[Mask]
+
+
+def positives(
+    operations: Operations,
+    video: Callable[[slice], Tensor],
+    query: Tensor,
+    pieces: Sequence[slice],
+) -> Tensor | None:
+    """Return (B,) s_ii, None where :meth:`Operations.hinge` takes them from the diagonal.
+
+    Args:
+        operations: the backend.
+        video: gives (m, K) packed rows.
+        query: (B, K) packed.
+        pieces: the rows that are worked on together.
+    """
+    if len(pieces) == 1 and operations.own_diagonal:
+        return None
+    wide = torch.promote_types(query.dtype, torch.float32)
+    found = torch.empty(len(query), dtype=wide, device=query.device)
+    for rows in pieces:
+        found[rows] = operations.positives(video(rows), query[rows], len(query))
+    return found
 
 
 def forward(
@@ -65,13 +92,13 @@ def forward(
             for whole, part in zip(room, mask, strict=True):
                 whole[rows] = part
             mask = tuple(whole[rows] for whole in room)
-        masks.append(mask)
+        masks.append((*mask, found.rows.sum() + found.columns.sum()) if save else mask)
     return Block(loss, counts, columns, masks)
 
 
 def video_gradient(
     operations: Operations,
-    masks: Sequence[Mask],
+    masks: Sequence[Mask] | Violations,
     query: Tensor,
     own: int | None,
     count: Tensor,
@@ -81,7 +108,7 @@ def video_gradient(
 
     Args:
         operations: the backend.
-        masks: from :class:`Block`.
+        masks: from :class:`Block`, or the list that was made of them.
         query: (N, K) packed.
         own: the column of row 0's own pair; None = they are in another block.
         count: (M,) int32, all violations of each row's pair.
@@ -90,6 +117,8 @@ def video_gradient(
     Returns:
         (M, K).
     """
+    if isinstance(masks, Violations):
+        return operations.video_gradient(masks.rows, query, own, count, scale)
     whole: Tensor | None = None
     for rows, mask, at in _walk(operations, masks, len(query), own, len(count)):
         opened = operations.open(mask, len(query), query.dtype)
@@ -105,7 +134,7 @@ def video_gradient(
 
 def query_gradient(
     operations: Operations,
-    masks: Sequence[Mask],
+    masks: Sequence[Mask] | Violations,
     video: Callable[[slice], Tensor],
     columns: int,
     own: int | None,
@@ -117,7 +146,7 @@ def query_gradient(
 
     Args:
         operations: the backend.
-        masks: from :class:`Block`.
+        masks: as in :func:`video_gradient`.
         video: gives (m, K) packed rows.
         columns: N.
         own: as in :func:`video_gradient`.
@@ -128,6 +157,9 @@ def query_gradient(
     Returns:
         (N, K).
     """
+    if isinstance(masks, Violations):
+        left = video(slice(0, len(count)))
+        return operations.query_gradient(masks.columns, left, own, count, scale, into, columns)
     for rows, mask, at in _walk(operations, masks, columns, own, len(count)):
         left = video(rows)
         opened = operations.open(mask, columns, left.dtype)

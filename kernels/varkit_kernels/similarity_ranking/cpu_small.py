@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 
 from varkit_kernels.device import on_device
-from varkit_kernels.similarity_ranking.cpu_product import product
+from varkit_kernels.similarity_ranking.library import product
 from varkit_kernels.similarity_ranking.once import differentiable_once
 from varkit_kernels.similarity_ranking.sides import Side
 from varkit_kernels.similarity_ranking.task import Task

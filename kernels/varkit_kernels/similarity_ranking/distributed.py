@@ -23,6 +23,7 @@ from varkit_kernels.similarity_ranking.once import differentiable_once
 from varkit_kernels.similarity_ranking.operations import Labels
 from varkit_kernels.similarity_ranking.sides import Side, check_group, make_sides
 from varkit_kernels.similarity_ranking.task import Task, regroup
+from varkit_kernels.similarity_ranking.violations import listed
 
 Ranks = dist.ProcessGroup | None
 
@@ -128,7 +129,9 @@ class _Gathered(torch.autograd.Function):
         task, ranks = ctx.task, ctx.ranks
         world, start = dist.get_world_size(ranks), ctx.start
         with on_device(v.device):
-            scale, saved = incoming * world / ctx.divisor, regroup(masks, ctx.pieces)
+            scale = incoming * world / ctx.divisor
+            masks = regroup(masks, ctx.pieces)
+            saved = listed(task.operations, masks, len(v), len(queries))
             dvideo = blocks.video_gradient(task.operations, saved, queries, start, counts, scale)
             dqueries = blocks.query_gradient(
                 task.operations, saved, lambda r: v[r], len(queries), start, counts, scale
@@ -189,7 +192,12 @@ class _Ring(torch.autograd.Function):
         with on_device(v.device):
             scale = incoming * world / ctx.divisor
             for step in range(world):
-                some = masks[step * ctx.pieces : (step + 1) * ctx.pieces]
+                some = listed(
+                    task.operations,
+                    masks[step * ctx.pieces : (step + 1) * ctx.pieces],
+                    len(v),
+                    len(q),
+                )
                 own = 0 if step == 0 else None
                 dvideo += blocks.video_gradient(task.operations, some, passing, own, counts, scale)
                 dpassing = blocks.query_gradient(

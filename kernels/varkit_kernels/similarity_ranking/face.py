@@ -11,7 +11,7 @@ from torch import Tensor
 
 from varkit_kernels.device import on_device
 from varkit_kernels.errors import InputError
-from varkit_kernels.similarity_ranking import backends, compiled, cpu_small, eager
+from varkit_kernels.similarity_ranking import backends, compiled, cpu_small, eager, in_forward
 from varkit_kernels.similarity_ranking.backends import Choice, choose
 from varkit_kernels.similarity_ranking.hinge import RankingLoss, terms
 from varkit_kernels.similarity_ranking.sides import Side, Vectors, check_group, make_sides
@@ -19,6 +19,8 @@ from varkit_kernels.similarity_ranking.softmax import InfoNCE
 from varkit_kernels.similarity_ranking.task import Task
 
 REDUCTIONS = ("paper", "mean")
+
+GRADIENTS = ("auto", "dense", "gather", "forward")
 
 
 def ranking_loss(
@@ -32,6 +34,7 @@ def ranking_loss(
     reduction: str = "paper",
     dtype: torch.dtype | None = None,
     backend: str = "auto",
+    gradient: str = "auto",
 ) -> Tensor:
     """Return ALAN's ranking loss over all negatives of a batch, in both directions (Eq. 6).
 
@@ -52,6 +55,11 @@ def ranking_loss(
         dtype: in which products are computed. None = autocast's where it is on, else the vectors'
             own, on the CPU at least fp32. The rest, and the loss, are in at least fp32.
         backend: ``auto``, ``eager``, ``compiled``, ``cpu`` or ``triton``; see :func:`explain`.
+        gradient: how a fused backend makes it. ``dense`` keeps 2 bits a pair and multiplies with
+            them; ``gather`` makes a list of the pairs that violate of these bits and adds up rows;
+            ``forward`` makes it in the forward pass and keeps no bits. ``auto`` gathers where few
+            pairs violate, and takes ``forward`` where B^2 / 4 bytes are more than
+            :data:`in_forward.MASK`.
 
     Returns:
         () the loss, 0 for B < 2. It can be differentiated once.
@@ -66,18 +74,21 @@ def ranking_loss(
     """
     if reduction not in REDUCTIONS:
         raise InputError(f"reduction is {reduction!r}; there are {' and '.join(REDUCTIONS)}")
+    if gradient not in GRADIENTS:
+        raise InputError(f"gradient is {gradient!r}; there are {', '.join(GRADIENTS)}")
     left, right = make_sides(video, query, weights, alpha, paired=True)
     ids = check_group(group, len(left), left.vectors[0].device)
     choice = choose(left, backend, dtype)
+    if gradient != "auto" and choice.backend not in ("cpu", "triton"):
+        raise InputError(f"gradient={gradient!r} is for cpu and triton, not for {choice.backend}")
     if choice.backend == "eager":
         similarity = eager.similarity(left, right, choice.dtype)
         return eager.ranking_loss(similarity, margin=margin, group=ids, reduction=reduction)
     if choice.backend == "compiled":
         delta = torch.tensor(margin, dtype=_wide(choice.dtype), device=ids.device)
         return compiled.ranking_loss()(left, right, delta, ids, reduction, choice.dtype)
-    small = choice.backend == "cpu" and cpu_small.fits(left, choice.dtype)
-    function = cpu_small.SmallRankingLoss if small else RankingLoss
-    return _fused(function, left, right, ids, choice, margin, terms(ids, reduction))
+    function, options = _form(left, choice, gradient)
+    return _fused(function, left, right, ids, choice, margin, terms(ids, reduction), *options)
 
 
 def ranking_loss_from_factors(
@@ -89,6 +100,7 @@ def ranking_loss_from_factors(
     reduction: str = "paper",
     dtype: torch.dtype | None = None,
     backend: str = "auto",
+    gradient: str = "auto",
 ) -> Tensor:
     """Return the ranking loss of (B, K) factor vectors, whose inner products are the similarity.
 
@@ -102,6 +114,7 @@ def ranking_loss_from_factors(
         reduction=reduction,
         dtype=dtype,
         backend=backend,
+        gradient=gradient,
     )
 
 
@@ -193,6 +206,20 @@ def explain(video: Vectors, *, backend: str = "auto", dtype: torch.dtype | None 
     return replace(choice, refused=backends.refusals(side, choice.dtype))
 
 
+def _form(
+    side: Side, choice: Choice, gradient: str
+) -> tuple[type[torch.autograd.Function], tuple[str, ...]]:
+    """Return the function of a fused backend, and the options that it takes of its own."""
+    if gradient == "forward":
+        return in_forward.RankingLossInForward, ()
+    if gradient == "auto":
+        if choice.backend == "cpu" and cpu_small.fits(side, choice.dtype):
+            return cpu_small.SmallRankingLoss, ()
+        if torch.is_grad_enabled() and in_forward.pays(len(side)):
+            return in_forward.RankingLossInForward, ()
+    return RankingLoss, (gradient,)
+
+
 def _fused(
     function: type[torch.autograd.Function],
     video: Side,
@@ -203,7 +230,10 @@ def _fused(
 ) -> Tensor:
     """Apply an autograd function of a fused backend."""
     task = Task(backends.operations(choice.backend), video, query, group, choice.dtype)
-    loss: Tensor = function.apply(task, *options, *video.tensors, *query.tensors)  # type: ignore[no-untyped-call]  # torch leaves it untyped
+    tensors = (*video.tensors, *query.tensors)
+    if not torch.is_grad_enabled():  # else a mask would be written that nobody asks for
+        tensors = tuple(x.detach() for x in tensors)
+    loss: Tensor = function.apply(task, *options, *tensors)  # type: ignore[no-untyped-call]  # torch leaves it untyped
     return loss
 
 

@@ -13,6 +13,7 @@ from varkit_kernels.similarity_ranking import blocks
 from varkit_kernels.similarity_ranking.once import differentiable_once
 from varkit_kernels.similarity_ranking.operations import Labels
 from varkit_kernels.similarity_ranking.task import Task, packed_rows, regroup, unpacked
+from varkit_kernels.similarity_ranking.violations import listed
 
 
 class RankingLoss(torch.autograd.Function):
@@ -20,7 +21,12 @@ class RankingLoss(torch.autograd.Function):
 
     @staticmethod
     def forward(
-        ctx: Any, task: Task, margin: float, divisor: Tensor | int, *tensors: Tensor
+        ctx: Any,
+        task: Task,
+        margin: float,
+        divisor: Tensor | int,
+        gradient: str,
+        *tensors: Tensor,
     ) -> Tensor:
         """Return the () loss of the tensors of both sides, in at least fp32.
 
@@ -29,6 +35,7 @@ class RankingLoss(torch.autograd.Function):
             task: what they are.
             margin: Delta.
             divisor: what the sum of the hinges is divided by (:func:`terms`).
+            gradient: ``auto``, ``dense`` or ``gather``, see :func:`violations.listed`.
             tensors: of the videos, then of the queries.
         """
         operations = task.operations
@@ -38,16 +45,11 @@ class RankingLoss(torch.autograd.Function):
             packed = operations.pack(query, task.dtype)
             kept = operations.pack(video, task.dtype) if len(pieces) == 1 else None
             pack = packed_rows(operations, video, task.dtype, kept)
-            positive = None
-            if len(pieces) > 1 or not operations.own_diagonal:
-                wide = torch.promote_types(task.dtype, torch.float32)
-                positive = torch.empty(len(video), dtype=wide, device=packed.device)
-                for rows in pieces:
-                    positive[rows] = operations.positives(pack(rows), packed[rows], len(query))
+            positive = blocks.positives(operations, pack, packed, pieces)
             labels = Labels(task.group, task.group, positive, positive)
             save = any(ctx.needs_input_grad)
             block = blocks.forward(operations, pack, packed, labels, margin, save=save)
-        ctx.task, ctx.divisor, ctx.pieces = task, divisor, len(pieces)
+        ctx.task, ctx.divisor, ctx.gradient, ctx.pieces = task, divisor, gradient, len(pieces)
         ctx.save_for_backward(
             kept,
             None if kept is None else packed,
@@ -65,26 +67,27 @@ class RankingLoss(torch.autograd.Function):
         """Return the gradients of the tensors that need one."""
         task, operations = ctx.task, ctx.task.operations
         kept, packed, *inverse, counts = ctx.saved_tensors[:5]
-        split = len(ctx.needs_input_grad) - 3
+        split = len(ctx.needs_input_grad) - 4
         video, query = task.sides(ctx.saved_tensors[5 : 5 + split], inverse)
         masks = regroup(ctx.saved_tensors[5 + split :], ctx.pieces)
-        split = 3 + len(video.tensors)
-        need_video, need_query = ctx.needs_input_grad[3:split], ctx.needs_input_grad[split:]
+        split = 4 + len(video.tensors)
+        need_video, need_query = ctx.needs_input_grad[4:split], ctx.needs_input_grad[split:]
         scale = incoming / ctx.divisor
         of_video = of_query = None
         with on_device(incoming.device):
+            found = listed(operations, masks, len(video), len(query), ctx.gradient)
             if any(need_video):
                 if packed is None:
                     packed = operations.pack(query, task.dtype)
-                of_video = blocks.video_gradient(operations, masks, packed, 0, counts, scale)
+                of_video = blocks.video_gradient(operations, found, packed, 0, counts, scale)
             del packed  # of a large batch it need not live beside both gradients
             if any(need_query):
                 pack = packed_rows(operations, video, task.dtype, kept)
                 of_query = blocks.query_gradient(
-                    operations, masks, pack, len(query), 0, counts, scale
+                    operations, found, pack, len(query), 0, counts, scale
                 )
         return (
-            *(None, None, None),
+            *(None, None, None, None),
             *unpacked(operations, video, of_video, need_video),
             *unpacked(operations, query, of_query, need_query),
         )

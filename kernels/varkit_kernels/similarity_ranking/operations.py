@@ -50,13 +50,29 @@ class Hinges:
         rows: (M,) int32, how many s_ij violate the margin of row i's pair.
         columns: (N,) int32, how many s_ij violate the margin of column j's pair.
         mask: the number of violations of every pair, 0, 1 or 2, in as many tensors as the backend
-            needs; none where no gradient is.
+            needs, the bits first; none where no gradient is.
     """
 
     loss: Tensor
     rows: Tensor
     columns: Tensor
     mask: Mask
+
+
+@dataclass(frozen=True)
+class Segments:
+    """Which rows of the other side are summed to a row of the gradient, and how often each.
+
+    Attributes:
+        starts: (R + 1,) int64, where each row's segment begins in the list; the last is where the
+            list ends: what comes after it is not read.
+        other: (n,) int32 rows of the other side.
+        times: (n,) uint8, 1 or 2.
+    """
+
+    starts: Tensor
+    other: Tensor
+    times: Tensor
 
 
 @dataclass(frozen=True)
@@ -94,6 +110,12 @@ class Operations(Protocol):
 
     own_diagonal: bool
     """Whether :meth:`hinge` can take the positives from the diagonal of a block in one piece."""
+
+    gather_below: float
+    """Violations a pair below which the backward pass gathers rows instead of multiplying."""
+
+    gather_from: int
+    """Pairs from which it is worth looking whether violations are so few."""
 
     def pieces(self, rows: int, columns: int, *, dense: bool = False) -> list[slice]:
         """Return the row ranges in which a (rows, columns) matrix is worked on, at least one.
@@ -142,13 +164,19 @@ class Operations(Protocol):
     def open(self, mask: Mask, columns: int, dtype: torch.dtype) -> Any:
         """Return a saved mask in the form that the two gradients take."""
 
+    def codes(self, mask: Mask, rows: int, columns: int, dtype: torch.dtype) -> Tensor:
+        """Return a mask as (M, N) of 0, 1 and 2 in ``dtype``."""
+
+    def strides(self, mask: Mask) -> tuple[int, int]:
+        """Return how many columns lie between two bytes of ``mask[0]``, and two codes of a byte."""
+
     def video_gradient(
         self, mask: Any, query: Tensor, own: int | None, count: Tensor, scale: Tensor
     ) -> Tensor:
         """Return (M, K): scale * (mask @ query - count * query[own : own + M]).
 
         Args:
-            mask: from :meth:`open`.
+            mask: from :meth:`open`, or the :class:`Segments` of the rows.
             query: (N, K).
             own: the column of row 0's own pair; None = these rows' pairs are in another block.
             count: (M,) int32, all violations of each row's pair.
@@ -167,7 +195,8 @@ class Operations(Protocol):
     ) -> Tensor:
         """Return (N, K): ``into`` + scale * (mask.T @ video - own pairs' count * video).
 
-        Arguments as above; ``into`` may be overwritten, None = 0.
+        Arguments as above, with the :class:`Segments` of the columns; ``into`` may be overwritten,
+        None = 0.
         """
 
     def log_sums(

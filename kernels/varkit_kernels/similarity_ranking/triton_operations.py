@@ -15,15 +15,18 @@ from varkit_kernels.similarity_ranking.operations import (
     Labels,
     LogSums,
     Mask,
+    Segments,
     SoftmaxGradient,
 )
 from varkit_kernels.similarity_ranking.sides import Side
+from varkit_kernels.similarity_ranking.triton_gather import gather_kernel
 from varkit_kernels.similarity_ranking.triton_hinge import hinge_kernel, positives_kernel
 from varkit_kernels.similarity_ranking.triton_mask_product import mask_product_kernel
 from varkit_kernels.similarity_ranking.triton_pack import pack_kernel, unpack_kernel
 from varkit_kernels.similarity_ranking.triton_ranks import rank_counts_kernel
 from varkit_kernels.similarity_ranking.triton_sizes import (
     GROUP,
+    gather_blocks,
     pack_blocks,
     precision_of,
     product_blocks,
@@ -42,18 +45,33 @@ DTYPES = (torch.float32, torch.bfloat16, torch.float16)
 PADDING = 64
 """What K is a multiple of."""
 
-DENSE = 1 << 26
-"""Pairs of InfoNCE's gradient that exist at one time."""
+DENSE = 1 << 28
+"""Pairs whose gradient exists at one time where the matrix is written: 512 MiB in bfloat16. Every
+piece adds to all of the queries' gradient, so there should be few."""
+
+GATHER_BELOW = 0.005
+"""Violations a pair below which rows are gathered. Computed, not measured: 788 TFLOP/s of products
+in bfloat16 against 4.3 TB/s of rows."""
+
+GATHER_FROM = 1 << 24
+"""Pairs from which the host reads how many violate: 4,096 x 4,096. Computed, not measured: below,
+both products take less than making the list does."""
 
 
 class TritonOperations:
     """:class:`varkit_kernels.similarity_ranking.operations.Operations` by Triton kernels."""
 
     own_diagonal = False
+    gather_below = GATHER_BELOW
+    gather_from = GATHER_FROM
 
     def pieces(self, rows: int, columns: int, *, dense: bool = False) -> list[slice]:
-        """Return all rows as one piece, unless the matrix is written."""
-        step = max(1, DENSE // max(columns, 1) if dense else rows)
+        """Return all rows as one piece, unless the matrix is written; then pieces much alike.
+
+        Their sizes decide the tiles, and scores of other tiles would not tie exactly.
+        """
+        number = triton.cdiv(rows * columns, DENSE) if dense else 1
+        step = max(1, triton.cdiv(rows, max(number, 1)))
         return [slice(begin, min(begin + step, rows)) for begin in range(0, max(rows, 1), step)]
 
     def prepare(self, side: Side) -> Side:
@@ -188,15 +206,29 @@ class TritonOperations:
         """
         return mask
 
+    def codes(self, mask: Mask, rows: int, columns: int, dtype: torch.dtype) -> Tensor:
+        """Return (M, N) of 0, 1 and 2 in ``dtype``."""
+        bits = mask[0][:rows]
+        opened = torch.empty(*bits.shape, 4, dtype=dtype, device=bits.device)
+        for k in range(4):
+            opened[:, :, k] = bits >> (2 * k) & 3
+        return opened.flatten(1)[:, :columns]
+
+    def strides(self, mask: Mask) -> tuple[int, int]:
+        """Return 4 and 1: a byte holds four columns side by side."""
+        return 4, 1
+
     def video_gradient(
-        self, mask: Mask, query: Tensor, own: int | None, count: Tensor, scale: Tensor
+        self, mask: Mask | Segments, query: Tensor, own: int | None, count: Tensor, scale: Tensor
     ) -> Tensor:
         """Return (M, K): scale * (mask @ query - count * own query)."""
+        if isinstance(mask, Segments):
+            return _gather(mask, query, own, count, scale)
         return _mask_product(mask, False, query, query, own, count, scale)
 
     def query_gradient(
         self,
-        mask: Mask,
+        mask: Mask | Segments,
         video: Tensor,
         own: int | None,
         count: Tensor,
@@ -208,7 +240,10 @@ class TritonOperations:
         if own is not None:  # counts of the columns, which may be more than the rows
             count = F.pad(count, (own, columns - own - len(count)))
             own = -own
-        found = _mask_product(mask, True, video, video, own, count, scale, rows=columns)
+        if isinstance(mask, Segments):
+            found = _gather(mask, video, own, count, scale)
+        else:
+            found = _mask_product(mask, True, video, video, own, count, scale, rows=columns)
         return found if into is None else into + found
 
     def log_sums(
@@ -326,9 +361,7 @@ def _mask_product(
 ) -> Tensor:
     bits, tiles, number = mask[0], *(mask[3:5] if transposed else mask[1:3])
     rows, (others, width) = len(count) if rows is None else rows, factors.shape
-    # float16 would lose gradients below 6e-8, and they shrink with B.
-    dtype = torch.float32 if factors.dtype == torch.float16 else factors.dtype
-    out = torch.empty(rows, width, dtype=dtype, device=factors.device)
+    out = _gradient(rows, factors)
     # The tile of the forward pass, even if torch's matmul precision was changed since.
     size = replace(sizes_of(rows, others, factors), tile=len(bits) // max(len(mask[2]), 1))
     blocks = product_blocks(size, width, factors.dtype)
@@ -359,6 +392,37 @@ def _mask_product(
             num_stages=size.stages,
         )
     return out
+
+
+def _gather(
+    segments: Segments, factors: Tensor, own_shift: int | None, count: Tensor, scale: Tensor
+) -> Tensor:
+    rows, width = len(segments.starts) - 1, factors.shape[1]
+    out, blocks = _gradient(rows, factors), gather_blocks(width)
+    if rows:
+        gather_kernel[(rows, width // blocks["BLOCK_K"])](
+            segments.starts,
+            segments.other,
+            segments.times,
+            factors,
+            factors,
+            count,
+            scale.to(torch.float32),
+            out,
+            width,
+            len(factors),
+            0 if own_shift is None else own_shift,
+            HAS_OWN=own_shift is not None,
+            **blocks,
+            num_warps=4,
+        )
+    return out
+
+
+def _gradient(rows: int, factors: Tensor) -> Tensor:
+    """Return room for a gradient: float16 would lose what is below 6e-8, and it shrinks with B."""
+    dtype = torch.float32 if factors.dtype == torch.float16 else factors.dtype
+    return torch.empty(rows, factors.shape[1], dtype=dtype, device=factors.device)
 
 
 def _tiles_with_hits(hit: Tensor) -> tuple[Tensor, Tensor]:

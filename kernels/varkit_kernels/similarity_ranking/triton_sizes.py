@@ -72,6 +72,12 @@ def product_blocks(size: Sizes, width: int, dtype: torch.dtype) -> dict[str, int
     }
 
 
+def gather_blocks(width: int) -> dict[str, int]:
+    """Return what a step of a gathered sum reads: BLOCK_N rows of BLOCK_K columns."""
+    rows = 64 if INTERPRETED else 16
+    return {"BLOCK_N": rows, "BLOCK_K": min(256, width & -width)}  # a power of 2 that divides width
+
+
 def pack_blocks(width: int) -> tuple[int, int]:
     """Return how many rows and columns a program of the packing kernels holds."""
     block = min(max(64, triton.next_power_of_2(width)), 2048)
