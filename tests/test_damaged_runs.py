@@ -144,7 +144,20 @@ def test_results_that_are_damaged_can_be_made_again(cut, finished):
 @pytest.mark.parametrize("name", ["run.json", "recipe.yaml"])
 def test_a_run_without_one_of_its_files(cut, name):
     (cut / name).unlink()
-    assert f"is no run: it has no {name}" in failed(call("resume", cut))
+    said = failed(call("resume", cut))
+    assert f"is no run: it has no {name}" in said
+    assert f"mean '{cut}'" not in said
+
+
+def test_a_selected_model_that_is_gone_is_not_replaced_by_the_last(finished, tmp_path):
+    run = tmp_path / "run"
+    shutil.copytree(finished, run)
+    selected = run / "seed-0" / "models" / "best.safetensors"
+    assert call("eval", run).exit_code == 0
+    selected.unlink()
+    for command in (("eval", run), ("embeddings", "export", run, tmp_path / "a.npz")):
+        assert str(selected) in failed(call(*command))
+    assert call("eval", run, "--checkpoint", "last").exit_code == 0
 
 
 @pytest.mark.parametrize("content", ["{", "[]", '{"schema": 2}'])

@@ -154,7 +154,7 @@ def test_what_is_no_archive_is_refused(tmp_path):
     }
     for name, content in texts.items():
         (tmp_path / name).write_bytes(content)
-        with pytest.raises(DataError, match=name):
+        with pytest.raises(DataError, match=f"{name} is no .npz file"):
             read_embeddings(tmp_path / name)
     assert not mark.exists()
     np.save(tmp_path / "one.npy", np.ones(3))

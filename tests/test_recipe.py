@@ -167,6 +167,11 @@ def test_an_override_that_names_use_replaces_the_component(folder):
         ("version=1", "command line: version: is not for the command line"),
         ("embedded.train.epochs=1", "command line: embedded.train.epochs: is not for the"),
         ("samplers.fixed.count=0", "command line: samplers.fixed.count: must be a whole number"),
+        (
+            "samplers.fxed.count=2",
+            "command line: samplers.fxed.use: is required; samplers: every, first. "
+            "Did you mean 'fixed'?",
+        ),
     ],
 )
 def test_bad_overrides_name_the_command_line(folder, override: str, said: str):

@@ -47,6 +47,18 @@ class Run:
         """Return the folder of one of its trainings."""
         return self.folder / f"seed-{seed}"
 
+    def reported(self, seed: int) -> Literal["best", "last"]:
+        """Return which model of a training counts: of the selected epoch, if one was selected.
+
+        Weights that are lost were selected all the same: whoever loads them says so.
+        """
+        folder = self.seed_folder(seed)
+        if (folder / "models" / "best.safetensors").is_file():
+            return "best"
+        results = folder / "results.json"
+        selected = results.is_file() and read_json(results)["best"] is not None
+        return "best" if selected else "last"
+
 
 def create_run(
     recipe: Recipe,
@@ -123,6 +135,7 @@ def open_run(folder: Path) -> Run:
     for name in ("run.json", "recipe.yaml"):
         if not (folder / name).exists():
             siblings = [str(p.parent) for p in folder.parent.glob("*/run.json")]
+            siblings = [sibling for sibling in siblings if sibling != str(folder)]
             raise RunError(
                 f"{folder} is no run: it has no {name}.{did_you_mean(str(folder), siblings)}",
                 hint="name a folder runs/<recipe>/<time>-<id>",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -184,13 +184,19 @@ class _Checker:
             if not key.isidentifier():
                 self.problem((name, key), "a name is made of letters, digits and _")
                 continue
-            component = self.component((name, key), section.kind, section.options, entry)
+            others = [other for other in entries if other != key]
+            component = self.component((name, key), section.kind, section.options, entry, others)
             if component is not None:
                 found[key] = component
         return found
 
     def component(
-        self, path: KeyPath, kind: Kind, settings_class: type[Any], value: Any
+        self,
+        path: KeyPath,
+        kind: Kind,
+        settings_class: type[Any],
+        value: Any,
+        others: Sequence[str] = (),
     ) -> Component | None:
         if not isinstance(value, dict):
             self.problem(path, f"must be {self.example(kind)}; not {value!r}")
@@ -199,7 +205,8 @@ class _Checker:
         if not isinstance(use, str):
             names = ", ".join(self.plugins.registry.names(kind)) or "none"
             said = "is required" if use is None else f"must be text; not {use!r}"
-            self.problem((*path, "use"), f"{said}; {kind}s: {names}")
+            meant = did_you_mean(str(path[-1]), others) if use is None else ""
+            self.problem((*path, "use"), f"{said}; {kind}s: {names}{meant and '.'}{meant}")
             return None
         try:
             cls = self.plugins.get(kind, use).load()

@@ -201,10 +201,13 @@ def test_what_is_written_says_everything_and_escapes_names(done):
     markdown = (folder / "table.md").read_text()
     assert r"=\<script\>alert(1)\</script\>\|" in markdown
     fingerprint = told["rows"]["both"]["fingerprint"]
+    results = Path(told["rows"]["both"]["run"]) / "results.json"
+    chance = json.loads(results.read_text())["chance"]
     for text in (page, markdown, (folder / "table.tex").read_text()):
         for said in (fingerprint, "published", "held out of training", "average rank", "torch"):
             assert said in text
         assert "364.4" in text
+        assert f"Chance: SumR {chance['SumR']:.1f}." in text
         assert "SIMULATED" not in text
     assert (folder / "comparison/comparison.html").is_file()
     assert json.loads((folder / "study.json").read_text()) == told

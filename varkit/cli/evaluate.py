@@ -69,8 +69,7 @@ def evaluate(
     opened = open_run(run)
     training = opened.recipe.train
     seed = training.seeds[0] if seed is None else seed
-    selected = opened.seed_folder(seed) / "models" / "best.safetensors"
-    which = checkpoint or ("best" if selected.is_file() else "last")
+    which = checkpoint or opened.reported(seed)
     model, dataset, recipe = load_model(run, seed, which)
     found, report = measure(
         model.to(chosen),

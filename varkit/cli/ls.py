@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import re
+from itertools import takewhile
 from pathlib import Path
 from typing import Any
 
@@ -64,9 +66,8 @@ def _describe(name: str, path: Path) -> dict[str, Any]:
 
 
 def _summary(path: Path) -> str:
-    """Return the first comment line that is no command."""
-    for line in path.read_text(encoding="utf-8").splitlines():
-        text = line.lstrip("# ")
-        if text and not text.startswith("varkit "):
-            return text if line.startswith("#") else ""
-    return ""
+    """Return the first sentence of the comment on top, behind the commands."""
+    lines = path.read_text(encoding="utf-8").splitlines()
+    comment = [line.lstrip("# ") for line in takewhile(lambda line: line.startswith("#"), lines)]
+    text = " ".join(line for line in comment if not line.startswith("varkit ")).strip()
+    return re.split(r"(?<=\.)\s", text, maxsplit=1)[0]

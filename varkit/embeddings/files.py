@@ -131,21 +131,21 @@ def _arrays(path: Path) -> Mapping[str, Any]:
     try:
         # Opened here, since numpy leaves a file open that it finds to be none of its own.
         with path.open("rb") as file:
+            if file.peek(2)[:2] != b"PK":  # numpy would take it for a pickle
+                raise DataError(f"{path} is no .npz file", hint="write it with numpy.savez")
             archive = np.load(file, allow_pickle=False)
-            if isinstance(archive, np.lib.npyio.NpzFile):
-                return {name: archive[name] for name in archive.files}
+            return {name: archive[name] for name in archive.files}
     except OSError as error:
         raise DataError(f"{path} cannot be read: {error.strerror or error}") from error
     except MemoryError as error:
         raise DataError(f"{path} does not fit into memory") from error
     except _DAMAGE as error:
-        if "pickle" in str(error) or "Object arrays" in str(error):
+        if "Object arrays" in str(error):
             raise DataError(
                 f"{path} holds Python objects, which are never read",
                 hint="write identifiers with numpy.array(names), whose type is <U",
             ) from error
         raise DataError(f"{path} is no .npz file, or damaged: {error}") from error
-    raise DataError(f"{path} is no .npz file", hint="write it with numpy.savez")
 
 
 def _flag(name: str, array: Any) -> bool:

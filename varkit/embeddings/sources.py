@@ -144,7 +144,7 @@ def encode_run(
     run = open_run(folder)
     seed = run.recipe.train.seeds[0] if seed is None else seed
     models = run.seed_folder(seed) / "models"
-    which = which or ("best" if (models / "best.safetensors").is_file() else "last")
+    which = which or run.reported(seed)
     model, dataset, recipe = load_model(folder, seed, which)
     # Every query by itself, and one seed: fusing and ranking come later.
     options = replace(recipe.eval, repeats=1, positives="own")

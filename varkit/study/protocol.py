@@ -35,7 +35,8 @@ def protocol(study: FinishedStudy) -> Iterator[str]:
     if not rows:
         return
     for found in study.comparisons:
-        yield _measured(found)
+        chance = study.rows[next(iter(found.runs))].results["chance"]
+        yield f"{_measured(found)} Chance: SumR {chance['SumR']:.1f}."
     for rule in dict.fromkeys(row.ranked.selection for row in rows):
         yield f"Selection: {SELECTION.get(rule, rule)}."
     seeds = dict.fromkeys(", ".join(map(str, row.seeds)) for row in rows)

@@ -71,8 +71,7 @@ def remeasure(
             "last": None,
         }
         for which in MODELS:
-            path = run.seed_folder(seed) / "models" / f"{which}.safetensors"
-            if which == "best" and not path.is_file():
+            if which == "best" and run.reported(seed) != "best":
                 continue
             model, epoch = load_for(run, recipe, dataset, seed, which)
             _, report = measure(

@@ -89,7 +89,7 @@ def hinge_kernel(
         # The mask is allocated in whole tiles: nothing to leave out, and every byte is written.
         at = mask + rows.to(tl.int64)[:, None] * mask_row + byte[None, :]
         tl.store(at, tl.sum(codes, 2).to(tl.uint8))
-        # A sum of violations is 0 only where there is none; a NaN is not equal to 0.
+        # Whether the tile has any violation; a NaN is one, as it is counted as such above.
         tl.store(hit + down * across + right, (tl.max(by_row + by_column) > 0).to(tl.uint8))
         # Integers: the order of atomic additions does not show.
         tl.atomic_add(row_count + rows, tl.sum(by_row, 1), mask=row_inside, sem="relaxed")
