@@ -10,6 +10,8 @@ Under one process every function is the identity or a plain mean.
 
 from __future__ import annotations
 
+import gc
+import importlib
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -36,11 +38,17 @@ def process_group(device: torch.device) -> Iterator[None]:
     if "WORLD_SIZE" not in os.environ or dist.is_initialized():
         yield
         return
+    # DistributedDataParallel imports this, and its functions keep the group of that moment as a
+    # default argument: imported before there is a group, none outlives the line that leaves it.
+    importlib.import_module("torch.distributed.nn.functional")
     dist.init_process_group("nccl" if device.type == "cuda" else "gloo")
     try:
         yield
     finally:
         dist.destroy_process_group()
+        # The group ends, and joins gloo's threads, with its last reference. A thread that frees a
+        # tensor while the interpreter shuts down aborts the process.
+        gc.collect()
 
 
 class _Gather(torch.autograd.Function):
