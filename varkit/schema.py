@@ -143,7 +143,7 @@ def check_options(
             problems.append(((name,), f"is required: {describe(option.annotation)}"))
             continue
         try:
-            value = values[name] if name in values else option.plain_default()
+            value = _kept(option, values[name]) if name in values else option.plain_default()
             complete[name] = option.adapter().validate_json(json.dumps(value))
         except ValidationError as error:
             if name not in values:
@@ -186,6 +186,16 @@ def construct(cls: type[Any], options: Mapping[str, Any], supplies: Mapping[str,
         raise PluginError(
             f"{_name(cls)} cannot be built: {type(error).__name__}: {error}"
         ) from error
+
+
+def _kept(option: Option, value: Any) -> Any:
+    """Return a block of keys without those that a later layer removed by null."""
+    arguments = typing.get_args(option.annotation)
+    if not isinstance(value, dict) or typing.get_origin(option.annotation) is not Mapping:
+        return value
+    if type(None) in typing.get_args(arguments[1]):  # here null is a value
+        return value
+    return {key: item for key, item in value.items() if item is not None}
 
 
 def _wrong(option: Option, value: Any, error: ValidationError) -> list[tuple[KeyPath, str]]:
