@@ -124,7 +124,7 @@ class HlNet(nn.Module):
             vectors={"avg": torch.cat([share @ part for part in tokens.values()], dim=1)},
             tokens=tokens,
             masks=dict.fromkeys(tokens, mask),
-            scores=spread(scores, clips.mask, self.segments),
+            scores=spread(scores, clips.mask),
         )
 
 

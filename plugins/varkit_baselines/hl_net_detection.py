@@ -74,7 +74,6 @@ class OfflineHead(nn.Module):
         experts: the E experts, the names of the video's tokens.
         distillation: beta (5).
         clips_per_pick: one clip in so many, and one more, stands for the video (16).
-        segments: as in ``video: {use: hl_net}``.
     """
 
     def __init__(
@@ -84,14 +83,12 @@ class OfflineHead(nn.Module):
         *,
         distillation: NonNegative = 5.0,
         clips_per_pick: Count = 16,
-        segments: Count = 200,
     ) -> None:
         super().__init__()
         self.experts = tuple(experts)
         self.classify = nn.Linear(dim * len(experts), 1)
         self.distillation = distillation
         self.clips_per_pick = clips_per_pick
-        self.segments = segments
 
     def forward(self, video: Representation, query: Representation, batch: Batch) -> Tensor:
         """Return the () loss of B pairs; without an online head there is nothing to distil."""
@@ -104,7 +101,7 @@ class OfflineHead(nn.Module):
         if video.scores is None:
             return loss
         real = batch.video.mask
-        target = spread(confidence.detach(), real, self.segments)
+        target = spread(confidence.detach(), real)
         # The padding has target 0 and log 1e-6, so it adds 0.
         each = -(target * video.scores.clamp(min=SMALLEST).log()).sum(dim=1) / real.sum(dim=1)
         known = torch.ones_like(each, dtype=torch.bool)

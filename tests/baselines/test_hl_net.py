@@ -147,7 +147,7 @@ def test_segments_are_those_of_one_item_alone_and_spread_puts_them_back(count):
     found, mask = segment_means(clips.streams["raw"], clips.mask, count)
     assert found.shape == (4, min(17, count), 3)
     numbers = torch.arange(found.shape[1]).expand(4, -1).double()
-    back = spread(numbers, clips.mask, count)
+    back = spread(numbers, clips.mask)
     for b, length in enumerate(lengths):
         raw = clips.streams["raw"][b, :length].float().numpy()
         own = means_of_one(Sequences({"raw": raw}, np.zeros((length, 2), np.float32)), count)
@@ -209,7 +209,7 @@ def test_the_offline_head_follows_the_definition_and_teaches_the_online_one():
     scores, mask = confidences()
     scores.requires_grad_()
     torch.manual_seed(0)
-    head = OfflineHead(4, ("a", "b"), distillation=3.0, segments=8).double()
+    head = OfflineHead(4, ("a", "b"), distillation=3.0).double()
     generator = torch.Generator().manual_seed(5)
     size = mask.sum(1).clamp(max=8)
     short = torch.arange(8) < size[:, None]
@@ -266,18 +266,9 @@ def golden_outputs(model):
     return {"vectors": found.vectors["avg"], "scores": found.scores}
 
 
-def write_golden():
-    """`python -m tests.baselines.test_hl_net` keeps what is computed now."""
-    model = small()
-    golden.write("hl_net", model, golden_outputs(model))
-
-
 def test_values_stay():
-    model = small()
-    kept = golden.read("hl_net", model)
-    for name, found in golden_outputs(model).items():
-        torch.testing.assert_close(found, kept[name], rtol=1e-9, atol=1e-11)
+    golden.check("hl_net", small(), golden_outputs)
 
 
-if __name__ == "__main__":
-    write_golden()
+if __name__ == "__main__":  # `python -m tests.baselines.test_hl_net` keeps what is computed now
+    golden.keep("hl_net", small(), golden_outputs)

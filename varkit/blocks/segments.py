@@ -36,19 +36,18 @@ def segment_means(x: Tensor, mask: Tensor, count: int) -> tuple[Tensor, Tensor]:
     return sums / (last - first + 1).unsqueeze(-1), real
 
 
-def spread(values: Tensor, mask: Tensor, count: int) -> Tensor:
+def spread(values: Tensor, mask: Tensor) -> Tensor:
     """Give every clip the value of its segment; the inverse of :func:`segment_means`' cut.
 
     Args:
-        values: ``(B, S)``.
+        values: ``(B, S)``, S as :func:`segment_means` made it.
         mask: ``(B, T)`` bool, True = a real clip.
-        count: as in :func:`segment_means`.
 
     Returns:
         ``(B, T)``, 0 in the padding.
     """
     total = mask.sum(dim=1, keepdim=True)
     clip = torch.arange(mask.shape[1], device=mask.device)
-    segment = ((clip + 1) * total.clamp(max=count) - 1) // total
+    segment = ((clip + 1) * total.clamp(max=values.shape[1]) - 1) // total
     chosen = segment.masked_fill(~mask, 0)
     return values.gather(1, chosen).masked_fill(~mask, 0)
