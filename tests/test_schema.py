@@ -195,13 +195,18 @@ def test_all_problems_at_once_and_the_rest_complete():
 def test_null_takes_a_key_out_of_a_block_unless_null_is_a_value_there():
     class Blocks:
         def __init__(
-            self, *, plain: Mapping[str, float], nullable: Mapping[str, float | None]
+            self,
+            *,
+            plain: Mapping[str, float],
+            nullable: Mapping[str, float | None],
+            anything: Mapping[str, Any],
         ) -> None: ...
 
     values = {"a": 1.0, "b": None}
-    complete, problems = check_options(Blocks, {"plain": values, "nullable": values})
+    given = dict.fromkeys(("plain", "nullable", "anything"), values)
+    complete, problems = check_options(Blocks, given)
     assert not problems
-    assert complete == {"plain": {"a": 1.0}, "nullable": values}
+    assert complete == {"plain": {"a": 1.0}, "nullable": values, "anything": values}
 
 
 def test_defaults_are_checked_and_converted_like_values():

@@ -190,12 +190,12 @@ def construct(cls: type[Any], options: Mapping[str, Any], supplies: Mapping[str,
 
 def _kept(option: Option, value: Any) -> Any:
     """Return a block of keys without those that a later layer removed by null."""
-    arguments = typing.get_args(option.annotation)
     if not isinstance(value, dict) or typing.get_origin(option.annotation) is not Mapping:
         return value
-    if type(None) in typing.get_args(arguments[1]):  # here null is a value
+    _, item = typing.get_args(option.annotation)
+    if item is Any or type(None) in typing.get_args(item):  # here null is a value
         return value
-    return {key: item for key, item in value.items() if item is not None}
+    return {key: kept for key, kept in value.items() if kept is not None}
 
 
 def _wrong(option: Option, value: Any, error: ValidationError) -> list[tuple[KeyPath, str]]:
