@@ -255,6 +255,24 @@ def test_export_takes_any_split_and_checkpoint(world, tmp_path):
     assert "does not fit the test split of data: 5 of 5 video identifiers" in failed(result)
 
 
+def test_export_overwrites_nothing_unless_asked(world, tmp_path):
+    file = tmp_path / "mine.npz"
+    file.write_bytes(b"precious")
+    result = call("embeddings", "export", world["plain"], file)
+    assert failed(result) == f"error: {file} exists"
+    assert hint(result) == "choose another name, or give --force"
+    assert file.read_bytes() == b"precious"
+    assert call("embeddings", "export", world["plain"], file, "--force").exit_code == 0
+    assert np.load(file)["video_ids"].tolist() == list(VIDEOS)
+    # A refused model leaves the older file as it was, asked or not.
+    kept = file.read_bytes()
+    assert "no inner product" in failed(
+        call("embeddings", "export", world["blunt"], file, "--force")
+    )
+    assert file.read_bytes() == kept
+    assert list(tmp_path.iterdir()) == [file]
+
+
 def z_scored(matrix):
     values = [float(x) for row in matrix for x in row]
     mean = sum(values) / len(values)

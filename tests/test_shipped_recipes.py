@@ -1,4 +1,4 @@
-"""Every recipe that ships with varkit trains, stops, resumes, is measured and loads again."""
+"""Every recipe that ships with varkit trains, stops, resumes, is measured, loads and exports."""
 
 from __future__ import annotations
 
@@ -6,13 +6,16 @@ import math
 from datetime import UTC, datetime
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 
+from tests.tiny_runs import call, failed, hint
 from varkit import checkpoint
 from varkit.build import build_dataset
 from varkit.errors import StoppedError
 from varkit.experiment import run_experiment
+from varkit.measuring.rankings import read_ranks
 from varkit.recipe import load_recipe
 from varkit.runs import create_run, load_model, open_run
 from varkit.signals import StopRequest
@@ -21,6 +24,8 @@ ROOT = Path(__file__).resolve().parent.parent
 RECIPES = sorted(path for path in (ROOT / "recipes").glob("*.yaml"))
 # One that reads a folder of one's own has no embedded block: tests/test_msrvtt.py runs it.
 EMBEDDED = [path for path in RECIPES if "\nembedded:" in path.read_text(encoding="utf-8")]
+DENSE = ("varcmp_ucf", "varcmp_xd", "x_clip_ucf", "x_clip_xd", "xml_ucf", "xml_xd")
+"""Their similarity is no inner product, so they have no embeddings to export."""
 TINY = (
     "data.size=small",
     "data.width=24",
@@ -66,12 +71,33 @@ def weights(run):
     return checkpoint.load(run.seed_folder(0) / "models" / "last.safetensors", hint="")[0]
 
 
+def ranks_of(found, items):
+    """Rank by the inner products of a file, one query and one video after another."""
+    scores = (found["videos"].astype("f8") @ found["queries"].astype("f8").T).astype("f4")
+    videos, queries = found["video_ids"].tolist(), found["query_ids"].tolist()
+    assert videos == [item.video for item in items]
+    assert queries == [query for item in items for query in item.queries]
+    ranks = {}
+    for v, item in enumerate(items):
+        right = [queries.index(query) for query in item.queries]
+        for q in right:
+            ranks["query_to_video", queries[q]] = expected_place(scores[:, q], scores[v, q])
+        ranks["video_to_query", item.video] = expected_place(scores[v], scores[v, right].max())
+    return ranks
+
+
+def expected_place(scores, own):
+    above = sum(score > own for score in scores.tolist())
+    ties = sum(score == own for score in scores.tolist()) - 1
+    return 1 + above + ties / 2
+
+
 def test_most_recipes_run_without_the_benchmarks():
     assert len(EMBEDDED) >= len(RECIPES) - 1 > 3
 
 
 @pytest.mark.parametrize("recipe", EMBEDDED, ids=lambda path: path.stem)
-def test_it_trains_resumes_is_measured_and_loads(recipe, tmp_path, home, monkeypatch):
+def test_it_trains_resumes_is_measured_loads_and_exports(recipe, tmp_path, home, monkeypatch):
     monkeypatch.chdir(home)
     cpu = torch.device("cpu")
     whole, dataset = start(recipe, tmp_path / "whole")
@@ -91,3 +117,16 @@ def test_it_trains_resumes_is_measured_and_loads(recipe, tmp_path, home, monkeyp
     model, _, loaded = load_model(stopped.folder, which="last")
     assert loaded.name == recipe.stem
     assert not model.pretexts
+
+    file = tmp_path / "export.npz"
+    threads = ("--device", "cpu", "--threads", torch.get_num_threads())
+    result = call("embeddings", "export", stopped.folder, file, "--which", "last", *threads)
+    if recipe.stem in DENSE:
+        assert "is no inner product" in failed(result)
+        assert "take the run itself" in hint(result)
+        assert not file.exists()
+        return
+    assert "(simulated data)" in result.stdout
+    rows = read_ranks(stopped.seed_folder(0) / "ranks" / "last.jsonl")
+    own = {(row.direction, row.id): row.rank for row in rows}
+    assert ranks_of(np.load(file), dataset.split("test")) == own

@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 import time
+from html import escape
 from pathlib import Path
 
 import numpy as np
@@ -25,14 +26,6 @@ from varkit.study.rows import resolve_rows
 from varkit.study.study import load_study
 
 ROWS = ["fixed", "both", "cls", "same"]
-
-
-@pytest.fixture(scope="module")
-def done(tmp_path_factory):
-    file = make_study(tmp_path_factory.mktemp("study"))
-    result = study(file, "--jobs", 2, "--json")
-    assert result.exit_code == 0, result.output
-    return file, json.loads(result.stdout), result.stderr
 
 
 def folder_of(file):
@@ -157,8 +150,15 @@ def test_the_plan_says_what_is_there_and_what_the_rest_costs(done, tmp_path):
     assert {row["state"] for row in nowhere.values()} == {"missing"}
     assert {row["seconds"] for row in nowhere.values()} == {None}
     assert not (tmp_path / "elsewhere").exists()
-    shown = study(file, "--plan").stdout
-    assert all(word in shown for word in ("fixed", "cached", "same as", "measures"))
+    shown = study(file, "--plan").stdout.splitlines()
+    assert max(map(len, shown)) <= 80
+    place = Path(told["rows"]["both"]["run"]).relative_to(file.parent / "runs")
+    rows = [" ".join(line.split()) for line in shown]
+    assert f"both cached, {place} FS + AS" in rows
+    assert "cls cached, measures both =<script>alert(1)</script>|" in rows
+    assert "same cached, same as both same" in rows
+    assert "missing, about" in study(file, "--plan", "train.epochs=3").stdout
+    assert "Simulated" not in study(file, "--plan").stdout
 
 
 def started(file):
@@ -193,6 +193,7 @@ def test_what_is_written_says_everything_and_escapes_names(done):
     folder = folder_of(file)
     page = (folder / "study.html").read_text()
     assert "<script" not in page
+    assert '<td class="words">' in page
     assert "&lt;script&gt;alert(1)&lt;/script&gt;" in page
     assert "A &lt;b&gt;tiny&lt;/b&gt; study" in page
     assert not re.findall(r'(?:src|href)="(?!data:image/png;base64,)', page)
@@ -228,6 +229,42 @@ def test_the_spreadsheet_has_every_figure_in_full_and_no_formula(done):
     published = {x["figure"]: float(x["value"]) for x in lines if x["kind"] == "published"}
     assert len(published) == 7
     assert published["SumR"] == pytest.approx(364.4)
+
+
+def test_the_page_has_its_tables_first_and_each_rows_differences_folded(done):
+    file, told, _ = done
+    page = (folder_of(file) / "study.html").read_text()
+    places = [
+        page.index(f"<h2>{title}")
+        for title in ("A &lt;b&gt;tiny&lt;/b&gt; study", "SumR against", "How it", "Where", "Runs")
+    ]
+    assert places == sorted(places)
+    assert page.index("<table>") < page.index("fingerprint") < page.index("<details>")
+    pairs = re.findall(r"<details>\n<summary>(.*?)</summary>(.*?)</details>", page, re.DOTALL)
+    for name, (heading, tables) in zip(("fixed", "cls"), pairs, strict=True):
+        difference = told["rows"][name]["differences"]["SumR"]["value"]
+        label = escape(told["rows"][name]["label"])
+        said = f"{difference:+.1f}".replace("-", "−")
+        assert heading == f"{label} against FS + AS: SumR {said}"
+        assert set(re.findall(r">(\w+) − (\w+)<", tables)) == {(name, "both")}
+        assert "Answers that flipped" in tables
+    assert "Answers that flipped" not in re.sub("<details>.*?</details>", "", page, flags=re.DOTALL)
+
+
+def test_a_line_is_printed_whenever_a_row_starts_or_ends(done):
+    file, _, said = done
+    lines = said.splitlines()
+    for row, verb in (("fixed", "run"), ("both", "run"), ("cls", "remeasure")):
+        started = [i for i, line in enumerate(lines) if line.startswith(f"{row}: varkit {verb} ")]
+        ended = [
+            i
+            for i, line in enumerate(lines)
+            if re.fullmatch(rf"{row}: finished in \d+\.\d min; [1-4] of 4 rows are done", line)
+        ]
+        assert len(started) == len(ended) == 1
+        assert started < ended
+    assert lines[-1].startswith(f"wrote {folder_of(file) / 'study.html'}; beside it table.md")
+    assert len(lines) == 7
 
 
 def test_a_sweep_draws_the_rows_that_have_a_number(done):
@@ -280,7 +317,7 @@ SLOW = """\
 version: 1
 title: slow
 recipe: data/tiny.yaml
-overrides: {train.epochs: 100}
+overrides: {train.epochs: 40}
 rows:
   slow: {label: slow}
 """
@@ -296,7 +333,7 @@ def test_killed_and_interrupted_studies_go_on_where_they_were(tmp_path):
     out = tmp_path / "runs"
 
     process = start(file)
-    run = wait_for(lambda: newest(out, beyond=2)).parents[2]
+    run = wait_for(process, lambda: newest(out, beyond=2)).parents[2]
     os.kill(int((run / ".lock").read_text()), signal.SIGKILL)
     code, said = ended(process)
     assert code == 1, said
@@ -305,7 +342,7 @@ def test_killed_and_interrupted_studies_go_on_where_they_were(tmp_path):
 
     reached = int(newest(out).name[:9])
     process = start(file)
-    wait_for(lambda: newest(out, beyond=reached))
+    wait_for(process, lambda: newest(out, beyond=reached))
     process.send_signal(signal.SIGINT)
     code, said = ended(process)
     assert code == 130, said
@@ -349,14 +386,13 @@ def start(file):
 
 
 def ended(process):
-    said = process.communicate(timeout=60)[0]
+    said = process.communicate()[0]
     return process.returncode, said
 
 
-def wait_for(found):
-    end = time.monotonic() + 60
-    while time.monotonic() < end:
+def wait_for(process, found):
+    while process.poll() is None:
         if value := found():
             return value
         time.sleep(0.01)
-    raise AssertionError("it never came")
+    raise AssertionError(f"it never came: {ended(process)}")

@@ -98,13 +98,17 @@ def measure(file: Path, target: str, changes: tuple[str, ...], **rest: Any) -> N
 @click.argument("out", type=PLACE)
 @_split
 @_model
-def export(run: Path, out: Path, split: str, **rest: Any) -> None:
+@click.option("--force", is_flag=True, help="Overwrite OUT.")
+def export(run: Path, out: Path, split: str, force: bool, **rest: Any) -> None:
     """Write the embeddings of a split by a trained model of RUN to OUT, an .npz file."""
     from varkit.embeddings.files import write_embeddings
     from varkit.embeddings.sources import embeddings_of, encode_run
+    from varkit.errors import VarkitError
 
     if out.suffix != ".npz":
         raise click.UsageError(f"{out}: name a file that ends in .npz")
+    if out.exists() and not force:  # before the work, not after it
+        raise VarkitError(f"{out} exists", hint="choose another name, or give --force")
     source, ground = encode_run(run, split, **_chosen(rest))
     found = embeddings_of(source, ground)
     write_embeddings(out, found)

@@ -11,13 +11,19 @@ import click
 if TYPE_CHECKING:
     from varkit.study.execution import Settings
     from varkit.study.finished import FinishedStudy
-    from varkit.study.plan import Planned, Planner
+    from varkit.study.plan import Planner
+    from varkit.study.study import Study
 
 
 @click.command()
 @click.argument("study")
 @click.argument("overrides", nargs=-1, metavar="[KEY=VALUE]...")
 @click.option("--plan", "plan_only", is_flag=True, help="Show what would run, and train nothing.")
+@click.option(
+    "--rows",
+    metavar="NAME,...",
+    help="Run these rows alone, with those that they measure and the reference.",
+)
 @click.option("--strict", is_flag=True, help="Refuse instead of taking an embedded: block.")
 @click.option(
     "--out",
@@ -43,6 +49,7 @@ def study(
     study: str,
     overrides: tuple[str, ...],
     plan_only: bool,
+    rows: str | None,
     strict: bool,
     out: Path,
     jobs: int | None,
@@ -61,10 +68,12 @@ def study(
     Examples:
       varkit study sampling_ucf --plan
       varkit study sampling_ucf --jobs 4
+      varkit study sampling_ucf --rows fixed,anomaly
       varkit study sampling_ucf train.epochs=1 'train.seeds=[0]' --out trial
     """
     import json
 
+    from varkit.cli.study_display import show_files, show_plan, show_results
     from varkit.comparison.writers import check_extra
     from varkit.files import read_json
     from varkit.study.execution import Settings
@@ -75,25 +84,38 @@ def study(
 
     check_extra()
     found = load_study(study)
+    if rows is not None:
+        found = _chosen(found, rows.split(","))
     planner = Planner(found, resolve_rows(found, overrides, strict=strict), out)
-    plan = planner.plan()
     if plan_only:
         if as_json:
-            rows = [planned.as_json() for planned in plan.values()]
-            click.echo(json.dumps({"schema": 1, "study": found.name, "rows": rows}, indent=2))
+            told = {"schema": 1, "study": found.name, "left_out": list(found.left_out)}
+            planned = [planned.as_json() for planned in planner.plan().values()]
+            click.echo(json.dumps({**told, "rows": planned}, indent=2))
         else:
-            _show_plan(found.name, plan)
+            show_plan(planner)
         return
     settings = Settings(jobs or _jobs(device, threads), device, threads, strict)
     finished = _run(planner, settings, overrides, resamples)
-    paths, failed = write_study(finished, planner.folder)
+    paths, failed = write_study(finished, planner.results)
     if as_json:
-        click.echo(json.dumps(read_json(planner.folder / "study.json")))
+        click.echo(json.dumps(read_json(planner.results / "study.json")))
     else:
-        _show(finished)
-    for path in paths:
-        click.echo(f"wrote {path}", err=True)
+        show_results(finished)
+    show_files(paths)
     _end(finished, failed)
+
+
+def _chosen(study: Study, names: list[str]) -> Study:
+    """Return a study of the rows that were asked for, and say which come along."""
+    from varkit.study.partial import choose_rows
+
+    names = [name.strip() for name in names]
+    found = choose_rows(study, names)
+    added = ", ".join(name for name in found.rows if name not in names)
+    if added:
+        click.echo(f"also: {added}, which the rows are measured from or held against", err=True)
+    return found
 
 
 def _jobs(device: str, threads: int) -> int:
@@ -109,16 +131,15 @@ def _jobs(device: str, threads: int) -> int:
 def _run(
     planner: Planner, settings: Settings, overrides: tuple[str, ...], resamples: int
 ) -> FinishedStudy:
+    from varkit.cli.study_display import Progress
     from varkit.runs import locked
     from varkit.signals import stop_request
     from varkit.study.execution import execute
     from varkit.study.finished import open_study
 
     planner.folder.mkdir(parents=True, exist_ok=True)
-    with locked(planner.folder), stop_request() as stop:
-        unfinished = execute(
-            planner, settings, stop=stop, tell=lambda line: click.echo(line, err=True)
-        )
+    with locked(planner.folder), stop_request() as stop, Progress() as shown:
+        unfinished = execute(planner, settings, stop=stop, tell=shown.tell, watch=shown.watch)
     return open_study(
         planner.study, planner.plan(), unfinished, overrides=overrides, resamples=resamples
     )
@@ -135,62 +156,3 @@ def _end(finished: FinishedStudy, failed: Mapping[str, str]) -> None:
             f"{finished.study.name} is not complete: {'; '.join(lines)}",
             hint="mend what the logs say, and give the same command again",
         )
-
-
-def _show_plan(name: str, plan: Mapping[str, Planned]) -> None:
-    from rich.console import Console
-    from rich.table import Table
-    from rich.text import Text
-
-    table = Table(title=f"Plan of {name}", title_justify="left")
-    for column in ("row", "", "state", "training left", "run"):
-        table.add_column(column, overflow="fold")
-    for planned in plan.values():
-        marks = ["simulated data"] * planned.dataset.simulated
-        marks += ["embedded"] * planned.resolved.recipe.embedded
-        row = planned.resolved.row
-        state = planned.state if row.trains else f"{planned.state}, measures {row.base}"
-        if not row.options.runs:
-            state = "data alone"
-        if planned.same_as:
-            state = f"{planned.state}, same as {planned.same_as}"
-        folder = "" if planned.folder is None else str(planned.folder)
-        cells = (planned.name, f"{row.label}{_brackets(marks)}", state, _time(planned), folder)
-        table.add_row(*map(Text, cells))
-    Console().print(table)
-
-
-def _brackets(marks: list[str]) -> str:
-    return f" ({', '.join(marks)})" if marks else ""
-
-
-def _time(planned: Planned) -> str:
-    if planned.state == "cached" or planned.same_as:
-        return ""
-    if planned.seconds is None:
-        return "unknown"
-    return f"about {planned.seconds / 60:.1f} min, by {planned.estimated_from}"
-
-
-def _show(finished: FinishedStudy) -> None:
-    from rich.console import Console
-    from rich.table import Table
-    from rich.text import Text
-
-    from varkit.comparison.tables import plain
-    from varkit.study.exhibits.table import ResultsTable
-    from varkit.study.protocol import protocol
-
-    console = Console()
-    shown_rows = ResultsTable()(finished, finished.study.folder).tables if finished.rows else ()
-    for shown in shown_rows:
-        table = Table()
-        for i, column in enumerate(shown.columns):
-            table.add_column(column, justify="left" if i < shown.words else "right")
-        for row in shown.rows:
-            table.add_row(*(Text(plain(cell)) for cell in row))
-        console.print(Text(f"\n{plain(shown.title)}", style="bold"))
-        Console(width=max(console.width, 150)).print(table)
-        console.print(Text(plain(shown.caption)))
-    for note in protocol(finished):
-        console.print(Text(plain(note)))

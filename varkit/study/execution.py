@@ -17,8 +17,8 @@ from varkit.study.plan import Planned, Planner
 
 PAUSE = 0.1
 """Seconds between two looks at the children."""
-HEARTBEAT = 30.0
-"""Seconds between lines that say how far the children are."""
+GLANCE = 1.0
+"""Seconds between two looks at how far they are."""
 
 
 @dataclass(frozen=True)
@@ -43,6 +43,7 @@ class _Child:
     row: str
     process: subprocess.Popen[bytes]
     log: Path
+    started: float
 
 
 def execute(
@@ -51,6 +52,7 @@ def execute(
     *,
     stop: StopRequest,
     tell: Callable[[str], None],
+    watch: Callable[[str], None],
 ) -> dict[str, str]:
     """Run every row that is not finished; those that measure wait for what they measure.
 
@@ -58,7 +60,8 @@ def execute(
         planner: of the study.
         settings: how children run.
         stop: when asked, children are asked to stop, and save what they have.
-        tell: is handed a line now and then.
+        tell: is handed a line when a row starts, and when it ends.
+        watch: is handed every second how far the rows are that run.
 
     Returns:
         Row -> why it is not finished, for every row that is not.
@@ -69,7 +72,7 @@ def execute(
     children: list[_Child] = []
     failed: dict[str, str] = {}
     started: set[str] = set()
-    plan, spoken = planner.plan(), time.monotonic()
+    plan, looked = planner.plan(), 0.0
     try:
         while not stop:
             for planned in _ready(plan, started)[: settings.jobs - len(children)]:
@@ -79,14 +82,14 @@ def execute(
                 break
             time.sleep(PAUSE)
             ended = [child for child in children if child.process.poll() is not None]
-            for child in ended:
-                children.remove(child)
-                _ended(child, failed, tell)
             if ended:
                 plan = planner.plan()
-            if children and time.monotonic() - spoken >= HEARTBEAT:
-                spoken = time.monotonic()
-                tell("; ".join(f"{child.row}: {_last_line(child.log)}" for child in children))
+            for child in ended:
+                children.remove(child)
+                _ended(child, plan, failed, tell)
+            if time.monotonic() - looked >= GLANCE:
+                looked = time.monotonic()
+                watch("; ".join(f"{child.row}: {_progress(child.log)}" for child in children))
     finally:
         _end(children)
     if stop:
@@ -161,13 +164,20 @@ def _start(
             stderr=subprocess.STDOUT,
             start_new_session=True,
         )
-    return _Child(planned.name, process, log)
+    return _Child(planned.name, process, log, time.monotonic())
 
 
-def _ended(child: _Child, failed: dict[str, str], tell: Callable[[str], None]) -> None:
+def _ended(
+    child: _Child,
+    plan: dict[str, Planned],
+    failed: dict[str, str],
+    tell: Callable[[str], None],
+) -> None:
     code = child.process.returncode
     if code == 0:
-        tell(f"{child.row}: finished")
+        minutes = (time.monotonic() - child.started) / 60
+        done = sum(planned.state == "cached" for planned in plan.values())
+        tell(f"{child.row}: finished in {minutes:.1f} min; {done} of {len(plan)} rows are done")
         return
     how = f"signal {-code}" if code < 0 else f"exit code {code}"
     errors = [line for line in _lines(child.log) if line.startswith("error: ")]
@@ -187,6 +197,11 @@ def _end(children: Sequence[_Child]) -> None:
         for child in children:
             child.process.kill()
         raise
+
+
+def _progress(log: Path) -> str:
+    """Return the last line of a log that says how far a training is."""
+    return next((line for line in reversed(_lines(log)) if line.startswith("seed ")), "started")
 
 
 def _last_line(log: Path) -> str:

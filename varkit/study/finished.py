@@ -135,8 +135,10 @@ class FinishedStudy:
         )
 
     def mark(self) -> str:
-        """Return what every title ends with where data are simulated or recipes embedded."""
+        """Return what every title ends with: simulated data, embedded recipes, rows left out."""
         marks = ["simulated data"] * self.simulated + ["embedded variant"] * self.embedded
+        rows, left_out = len(self.study.rows), len(self.study.left_out)
+        marks += [f"partial: {rows} of {rows + left_out} rows"] if left_out else []
         return f" ({', '.join(marks)})" if marks else ""
 
     @property

@@ -139,6 +139,8 @@ class Planner:
         self.rows = rows
         self.out = out
         self.folder = out / "studies" / study.name
+        # The tables of some rows must not replace those of all.
+        self.results = self.folder / "partial" if study.left_out else self.folder
         self.datasets: dict[str, Dataset] = {}
         self.identities: dict[str, Identity] = {}
         problems = []

@@ -10,8 +10,8 @@ from varkit.report.tables import POSITIVES, SELECTION
 from varkit.study.finished import FinishedRow, FinishedStudy
 
 
-def protocol(study: FinishedStudy) -> Iterator[str]:
-    """Yield the sentences; those that warn come first."""
+def warnings(study: FinishedStudy) -> Iterator[str]:
+    """Yield what must be known before a figure is looked at."""
     rows = list(study.rows.values())
     if study.simulated:
         yield "SIMULATED data: not comparable with figures of any benchmark."
@@ -20,8 +20,19 @@ def protocol(study: FinishedStudy) -> Iterator[str]:
         lacking += [line for one in study.data.values() for line in one.recipe.missing]
         missing = dict.fromkeys(lacking)
         yield f"EMBEDDED variant of the recipes, since missing here: {'; '.join(missing)}."
+    chosen, left_out = study.study.rows, study.study.left_out
+    if left_out:
+        yield (
+            f"PARTIAL: rows {', '.join(chosen)} of {len(chosen) + len(left_out)}; "
+            f"left out: {', '.join(left_out)}."
+        )
     for name, why in study.unfinished.items():
         yield f"Row {name} is missing: {why}."
+
+
+def protocol(study: FinishedStudy) -> Iterator[str]:
+    """Yield how it was measured, and of what."""
+    rows = list(study.rows.values())
     if study.study.options.table:
         yield f"Redoes {study.study.options.table}."
     if study.overrides:

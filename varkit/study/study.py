@@ -63,6 +63,7 @@ class Study:
         rows: by name, in the file's order.
         reference: the row that the others are held against.
         show: the exhibits and their options.
+        left_out: rows of the file that were not asked for; a study with any is partial.
     """
 
     name: str
@@ -71,6 +72,7 @@ class Study:
     rows: Mapping[str, Row]
     reference: str
     show: tuple[Shown, ...]
+    left_out: tuple[str, ...] = ()
 
     @property
     def folder(self) -> Path:

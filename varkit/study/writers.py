@@ -8,12 +8,13 @@ from __future__ import annotations
 import base64
 import csv
 import io
-from collections.abc import Mapping, Sequence
-from dataclasses import asdict
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
-from varkit.comparison.tables import group_tables, plain, query_tables
+from varkit.comparison.compare import Comparison
+from varkit.comparison.tables import Table, group_tables, plain, query_tables, signed
 from varkit.comparison.writers import (
     check_extra,
     latex_table,
@@ -26,7 +27,7 @@ from varkit.errors import VarkitError
 from varkit.files import write_json, write_text
 from varkit.study.exhibits import Exhibit
 from varkit.study.finished import FinishedRow, FinishedStudy
-from varkit.study.protocol import protocol
+from varkit.study.protocol import protocol, warnings
 
 QUERIES = 10
 """Of each pair of rows, so many queries are shown that moved most."""
@@ -37,7 +38,7 @@ def write_study(study: FinishedStudy, folder: Path) -> tuple[list[Path], dict[st
 
     Args:
         study: finished, at least in part.
-        folder: ``runs/studies/<name>``.
+        folder: ``runs/studies/<name>``, or of a partial study ``partial`` in it.
 
     Returns:
         The files for people, and exhibit -> why it could not be made.
@@ -58,8 +59,10 @@ def write_study(study: FinishedStudy, folder: Path) -> tuple[list[Path], dict[st
             made[name] = shown.make(study, place)
         except VarkitError as error:
             failed[name] = error.what
-    notes = [plain(line) for line in protocol(study)]
-    notes += [plain(f"Exhibit {name} could not be made: {why}.") for name, why in failed.items()]
+    warned = [plain(line) for line in warnings(study)]
+    warned += [plain(f"Exhibit {name} could not be made: {why}.") for name, why in failed.items()]
+    rules = [plain(line) for line in protocol(study)]
+    notes = [*warned, *rules]
     paths = [folder / "study.html"]
     for name, exhibit in made.items():
         texts = {
@@ -76,7 +79,7 @@ def write_study(study: FinishedStudy, folder: Path) -> tuple[list[Path], dict[st
             place = folder / ("comparison" if number == 0 else f"comparison-{number + 1}")
             write_comparison(comparison, place, queries=QUERIES)
     write_json(folder / "study.json", _json(study, made, failed, notes))
-    write_text(folder / "study.html", _page(study, made, notes))
+    write_text(folder / "study.html", _page(study, made, warned, rules))
     return paths, failed
 
 
@@ -139,6 +142,7 @@ def _json(
         "reference": study.study.reference,
         "protocol": list(notes),
         "order": list(study.study.rows),
+        "left_out": list(study.study.left_out),
         "rows": {name: _row(study, study.rows[name]) for name in study.rows},
         "published": {
             name: asdict(row.published)
@@ -168,7 +172,9 @@ def _row(study: FinishedStudy, row: FinishedRow) -> dict[str, Any]:
     }
 
 
-def _page(study: FinishedStudy, made: Mapping[str, Exhibit], notes: Sequence[str]) -> str:
+def _page(
+    study: FinishedStudy, made: Mapping[str, Exhibit], warned: Sequence[str], rules: Sequence[str]
+) -> str:
     from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
     here = Path(__file__).parent
@@ -181,13 +187,39 @@ def _page(study: FinishedStudy, made: Mapping[str, Exhibit], notes: Sequence[str
     )
     environment.filters["plain"] = plain
     environment.filters["data_uri"] = _data_uri
-    more = [
-        table
-        for found in study.comparisons
-        for table in (*query_tables(found, QUERIES), *group_tables(found))
-    ]
     return environment.get_template("study.html.j2").render(
-        study=study, mark=study.mark(), notes=notes, exhibits=made.values(), more=more
+        study=study,
+        mark=study.mark(),
+        warned=warned,
+        rules=rules,
+        exhibits=made.values(),
+        pairs=list(_pairs(study)),
+    )
+
+
+def _pairs(study: FinishedStudy) -> Iterator[tuple[str, list[Table]]]:
+    """Yield for each row and what it is held against a heading, and in what they differ."""
+    rows = study.study.rows
+    for found in study.comparisons:
+        for total in (one for one in found.differences if one.figure == "SumR"):
+            of_pair = _of_pair(found, total.run, total.against)
+            against = rows[total.against].label
+            heading = f"{rows[total.run].label} against {against}: SumR {signed(total.value)}"
+            yield heading, [*query_tables(of_pair, QUERIES), *group_tables(of_pair)]
+
+
+def _of_pair(found: Comparison, run: str, against: str) -> Comparison:
+    """Return what a comparison says of one pair."""
+
+    def own(lines: Sequence[Any]) -> tuple[Any, ...]:
+        return tuple(line for line in lines if (line.run, line.against) == (run, against))
+
+    return replace(
+        found,
+        differences=own(found.differences),
+        groups=own(found.groups),
+        flips=own(found.flips),
+        moves=own(found.moves),
     )
 
 
