@@ -77,8 +77,10 @@ def reduced(study: Mapping[str, Any]) -> dict[str, Any]:
     """Return what the page needs of a study's ``study.json``.
 
     Raises:
-        ValueError: it has no measured row, or rows of different data.
+        ValueError: it has no measured row, not all its rows, or rows of different data.
     """
+    if study.get("left_out"):
+        raise ValueError(f"{study['study']}: rows left out by --rows: {study['left_out']}")
     rows = study["rows"]
     data = {(row["simulated"], row["dataset"], row["fingerprint"]) for row in rows.values()}
     if not data:

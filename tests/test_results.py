@@ -94,6 +94,11 @@ def test_a_study_without_measured_rows_is_refused():
         results.reduced(study())
 
 
+def test_some_rows_of_a_study_are_no_table():
+    with pytest.raises(ValueError, match=r"left out by --rows: \['words'\]"):
+        results.reduced(study({}) | {"left_out": ["words"]})
+
+
 def test_adding_a_study_writes_its_file_and_the_page(tmp_path, monkeypatch):
     (tmp_path / "results").mkdir()
     published = results.HERE / "results/published.yaml"
