@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import importlib
+import sys
 from dataclasses import replace
 from typing import ClassVar
 
@@ -10,6 +12,8 @@ import pytest
 import torch
 from torch import nn
 
+from tests.test_distributed import expect_no_thread_of_gloo
+from varkit.blocks.pooling import masked_mean
 from varkit.errors import DataError
 from varkit.interfaces import Item, Sequences
 from varkit.testing import (
@@ -24,7 +28,7 @@ from varkit.testing import (
     check_pretext,
     check_sampler,
 )
-from varkit.testing.stand_ins import DIM, EXPERTS, WIDTHS, Drawn, Linear, Spread, Words
+from varkit.testing.stand_ins import DIM, EXPERTS, WIDTHS, Drawn, Linear, Means, Spread, Words
 from varkit.types import Representation
 
 
@@ -559,6 +563,19 @@ def test_objective_faults(fault, check_name):
     assert check_name in broken(check_objective, fault())
 
 
+class Gathers(Softmax):
+    def over_ranks(self, video, query, pairs):
+        importlib.import_module("torch.distributed.nn.functional")
+        return super().factored(video, query, pairs)
+
+
+def test_an_objective_that_gathers_by_torchs_own_functions_leaves_no_thread(monkeypatch):
+    """They keep the group of the moment at which their module is imported."""
+    monkeypatch.delitem(sys.modules, "torch.distributed.nn.functional", raising=False)
+    assert check_objective(Gathers())
+    expect_no_thread_of_gloo()
+
+
 class Weighted(Agree):
     def forward(self, video, query, batch):
         return super().forward(video, query, batch) * query.tokens["words"].shape[1]
@@ -577,6 +594,37 @@ class NoGradient(Agree):
 class FirstCounts(Agree):
     def forward(self, video, query, batch):
         return super().forward(video, query, batch) + video.vectors["avg"][0].sum()
+
+
+class Supplied:
+    """An honest pretext task that encodes both sides again with what the build supplies."""
+
+    def __init__(self, video_encoder, query_encoder, alignments):
+        self.video, self.query, self.alignments = video_encoder, query_encoder, alignments
+
+    def __call__(self, video, query, batch):
+        again = self.video(batch.video), self.query(batch.query)
+        given = (again[0], query), (video, again[1])
+        scores = [a.similarity(*sides) for a in self.alignments.values() for sides in given]
+        return torch.stack(scores).square().mean()
+
+
+def test_a_pretext_task_is_supplied_with_encoders_and_alignments():
+    assert check("pretext", Supplied)
+
+
+def test_a_pretext_task_is_checked_on_sounds_where_the_queries_are_no_captions():
+    def heard(video, query, batch):
+        sound = masked_mean(batch.query.streams["audio"], batch.query.mask).sum(1)
+        return (query.vectors["avg"].sum((1, 2)) - sound).square().mean()
+
+    def heard_with_padding(video, query, batch):
+        return heard(video, query, batch) + batch.query.streams["audio"].mean()
+
+    sounds = Means(DIM, ("audio",), {"audio": 16})
+    assert check_pretext(heard, query_encoder=sounds)
+    faults = broken(check_pretext, heard_with_padding, query_encoder=sounds)
+    assert faults == {"padding_changes_nothing"}
 
 
 @pytest.mark.parametrize(

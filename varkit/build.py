@@ -83,12 +83,12 @@ def build_model(recipe: Recipe, plugins: Plugins, dataset: Dataset) -> Retrieval
         _check_members(plugins.get("encoder", recipe.query.use), query, TextEncoder)
     _check_consumes("video", recipe.video, video, "clips", dataset)
     _check_consumes("query", recipe.query, query, dataset.query_kind, dataset)
-    shared["query_encoder"] = query
+    shared |= {"video_encoder": video, "query_encoder": query}
 
-    def weighted(component: Component) -> Weighted:
+    def weighted(component: Component, supplies: Mapping[str, Any]) -> Weighted:
         settings = component.settings
         assert isinstance(settings, AlignmentSettings | PretextSettings)
-        return Weighted(_build(component, plugins, shared), settings.weight)
+        return Weighted(_build(component, plugins, supplies), settings.weight)
 
     settings = recipe.detector.settings if recipe.detector is not None else None
     assert settings is None or isinstance(settings, DetectorSettings)
@@ -97,14 +97,15 @@ def build_model(recipe: Recipe, plugins: Plugins, dataset: Dataset) -> Retrieval
             ["detector.freeze: would keep a detector that was never trained"],
             hint="set detector.pretrain_epochs to at least 1",
         )
-    alignments = {name: weighted(c) for name, c in recipe.alignments.items()}
+    alignments = {name: weighted(c, shared) for name, c in recipe.alignments.items()}
     if not any(alignment.weight for alignment in alignments.values()):
         raise RecipeError(["alignments: every weight is 0, so nothing would be compared"])
+    compared = {"alignments": {name: part.component for name, part in alignments.items()}}
     return RetrievalModel(
         video=video,
         query=query,
         alignments=alignments,
-        pretexts={name: weighted(c) for name, c in recipe.pretexts.items()},
+        pretexts={name: weighted(c, shared | compared) for name, c in recipe.pretexts.items()},
         objective=_build(recipe.objective, plugins, shared),
         detector=settings,
     )

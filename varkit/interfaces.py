@@ -37,7 +37,10 @@ SUPPLIED: Mapping[str, str] = {
     "samplers": "dict[str, Sampler]: the recipe's samplers, by the names given there",
     "detector": "Callable[[int], Detector] | None: makes a detector that reads so many channels",
     "width": "int: C, how many channels a detector reads; detectors only",
+    "video_encoder": "Encoder: the video encoder, already built",
     "query_encoder": "Encoder: the query encoder, already built",
+    "alignments": "dict[str, Alignment]: the recipe's alignments, already built, by the names "
+    "given there; pretext tasks only",
     "truth": "Callable[[str], NDArray[bool] | None]: the (T,) ground truth of the video, or of the "
     "sound, that draws call so; samplers only",
 }

@@ -41,3 +41,18 @@ def register_alignments(register: Register) -> None:
         "varkit_varcmp.alignment:Hierarchical",
         summary="semantic, fine, temporal and spatial, anomaly-biased (VarCMP-style)",
     )
+
+
+@hookimpl
+def register_pretexts(register: Register) -> None:
+    """Register further losses of the hierarchy."""
+    register(
+        "level_losses",
+        "varkit_varcmp.level_losses:LevelLosses",
+        summary="InfoNCE of each level of the hierarchy by itself (VarCMP-style)",
+    )
+    register(
+        "distillation",
+        "varkit_varcmp.distillation:Distillation",
+        summary="keep the adapted scores near zero-shot ones (VarCMP-style)",
+    )

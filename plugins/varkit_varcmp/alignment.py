@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -13,6 +13,7 @@ from torch.utils.checkpoint import checkpoint
 
 from varkit.blocks.unit import unit
 from varkit.errors import VarkitError
+from varkit.interfaces import Alignment
 from varkit.types import Count, Natural, NonNegative, Positive, Representation
 from varkit_varcmp.levels import (
     best_sounds,
@@ -21,47 +22,10 @@ from varkit_varcmp.levels import (
     words_of_frames,
     words_of_patches,
 )
+from varkit_varcmp.sides import Queries, Videos
 from varkit_varcmp.weighting import biased_weights, kept
 
 Level = Literal["semantic", "fine", "temporal", "spatial"]
-
-
-@dataclass(frozen=True)
-class _Videos:
-    """V videos: unit vectors, a mask and a prior."""
-
-    whole: Tensor  # (V, D)
-    frames: Tensor  # (V, T, D)
-    patches: Tensor | None  # (V, T, p, D)
-    mask: Tensor  # (V, T)
-    prior: Tensor  # (V, T), 0 without a detector
-
-
-@dataclass(frozen=True)
-class _Queries:
-    """Q queries: unit vectors and masks; of words and sounds, what there is."""
-
-    whole: Tensor  # (Q, D)
-    words: Tensor | None  # (Q, W, D)
-    word_mask: Tensor | None
-    sounds: Tensor | None  # (Q, S, D)
-    sound_mask: Tensor | None
-    prior: Tensor | None  # (Q, S)
-
-    def some(self, rows: slice) -> _Queries:
-        """Return some of them."""
-
-        def take(x: Tensor | None) -> Tensor | None:
-            return None if x is None else x[rows]
-
-        return _Queries(
-            self.whole[rows],
-            take(self.words),
-            take(self.word_mask),
-            take(self.sounds),
-            take(self.sound_mask),
-            take(self.prior),
-        )
 
 
 class Hierarchical(nn.Module):
@@ -128,6 +92,22 @@ class Hierarchical(nn.Module):
         Raises:
             VarkitError: an encoder gave nothing for one of the levels.
         """
+        return self._tiled(self._mixed, video, query)
+
+    def by_level(self, video: Representation, query: Representation) -> dict[Level, Tensor]:
+        """Return the (V, Q) similarity of each level by itself, likewise."""
+        return dict(zip(self.levels, self._tiled(self._stacked, video, query), strict=True))
+
+    def factors(self, representation: Representation, side: Literal["video", "query"]) -> None:
+        """Return None: the weights depend on the pair, so the similarity is no inner product."""
+
+    def _tiled(
+        self,
+        compare: Callable[[Videos, Queries], Tensor],
+        video: Representation,
+        query: Representation,
+    ) -> Tensor:
+        """Return what ``compare`` gives ``(..., V, Q)``, a tile of queries at a time."""
         # The parameter itself, as CLIP's scale: once below 0, a clamp of the value alone would have
         # no gradient, and beta could not come back.
         self.beta.data.clamp_(min=0)
@@ -137,24 +117,25 @@ class Hierarchical(nn.Module):
         for start in range(0, len(queries.whole), size):
             some = queries.some(slice(start, start + size))
             if torch.is_grad_enabled():  # what a tile holds is computed again, not kept
-                part = checkpoint(self._tile, videos, some, use_reentrant=False)
+                part = checkpoint(compare, videos, some, use_reentrant=False)
             else:
-                part = self._tile(videos, some)
+                part = compare(videos, some)
             parts.append(part)
-        return torch.cat(parts, dim=1)
+        return torch.cat(parts, dim=-1)
 
-    def factors(self, representation: Representation, side: Literal["video", "query"]) -> None:
-        """Return None: the weights depend on the pair, so the similarity is no inner product."""
+    def _mixed(self, videos: Videos, queries: Queries) -> Tensor:
+        """Return the (V, Q) sum of the levels by gamma."""
+        gamma = self.gamma.softmax(dim=0).view(-1, 1, 1)
+        return (gamma * self._stacked(videos, queries)).sum(dim=0)
 
-    def _tile(self, videos: _Videos, queries: _Queries) -> Tensor:
-        """Return (V, Q) for a few queries."""
+    def _stacked(self, videos: Videos, queries: Queries) -> Tensor:
+        """Return (K, V, Q), the K levels in the order of :attr:`levels`."""
         found = {"semantic": videos.whole @ queries.whole.T}
         if set(self.levels) - {"semantic"}:
             found |= self._fine_levels(videos, queries)
-        gamma = self.gamma.softmax(dim=0)
-        return torch.stack([gamma[k] * found[level] for k, level in enumerate(self.levels)]).sum(0)
+        return torch.stack([found[level] for level in self.levels])
 
-    def _fine_levels(self, videos: _Videos, queries: _Queries) -> dict[str, Tensor]:
+    def _fine_levels(self, videos: Videos, queries: Queries) -> dict[str, Tensor]:
         length, beta = videos.frames.shape[1], self.beta
         relevance = torch.einsum("vtd,qd->vtq", videos.frames, queries.whole)
         prior = videos.prior.unsqueeze(-1).expand_as(relevance)
@@ -196,14 +177,14 @@ class Hierarchical(nn.Module):
             found["spatial"] = weighted(places)
         return found
 
-    def _cosines(self, videos: _Videos, queries: _Queries) -> int:
+    def _cosines(self, videos: Videos, queries: Queries) -> int:
         """Return how many cosines one query needs at a time."""
         frames = videos.mask.numel()
         words = 1 if queries.words is None else queries.words.shape[1]
         places = videos.patches.shape[2] if videos.patches is not None else 1
         return max(1, frames * words * places)
 
-    def _videos(self, video: Representation) -> _Videos:
+    def _videos(self, video: Representation) -> Videos:
         self._expect(video, "video", "frames", {*self.levels})
         self._expect(video, "video", "patches", {*self.levels} & {"spatial"})
         mask = video.masks["frames"]
@@ -213,14 +194,14 @@ class Hierarchical(nn.Module):
         if "spatial" in self.levels:
             side_by_side = video.tokens["patches"]
             patches = unit(side_by_side.view(*mask.shape, -1, frames.shape[-1]))
-        return _Videos(_whole(video, "video"), frames, patches, mask, self._prior(prior))
+        return Videos(_whole(video, "video"), frames, patches, mask, self._prior(prior))
 
-    def _queries(self, query: Representation) -> _Queries:
+    def _queries(self, query: Representation) -> Queries:
         self._expect(query, "query", "sounds", {*self.levels} & {"temporal"})
         sounds, words = query.tokens.get("sounds"), query.tokens.get("words")
         if "spatial" in self.levels and sounds is None:
             self._expect(query, "query", "words", {"spatial"})
-        return _Queries(
+        return Queries(
             _whole(query, "query"),
             None if words is None else unit(words),
             query.masks.get("words"),
@@ -250,3 +231,18 @@ def _whole(given: Representation, side: str) -> Tensor:
             f"hierarchical: the {side} encoder must give one vector 'avg'; it gave {found}"
         )
     return unit(vectors[:, 0])
+
+
+def hierarchies(asks: str, alignments: Mapping[str, Alignment]) -> list[Hierarchical]:
+    """Return the alignments of a recipe that have levels.
+
+    Raises:
+        VarkitError: there is none.
+    """
+    found = [a for a in alignments.values() if isinstance(a, Hierarchical)]
+    if not found:
+        raise VarkitError(
+            f"{asks}: no alignment is hierarchical; the recipe has {', '.join(alignments)}",
+            hint=f"take {asks} out of the recipe, or use hierarchical",
+        )
+    return found

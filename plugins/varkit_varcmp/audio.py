@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any, ClassVar, Literal
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from varkit.blocks.pooling import masked_mean
 from varkit.blocks.unit import unit
@@ -76,12 +76,21 @@ class ClipAudio(nn.Module):
             ``(B, T, D)``; scores ``(B, T)`` where there is a detector.
         """
         raw = clips.streams[self.stream]
-        sounds = self.adapter(unit(raw), clips.mask)
-        mean = masked_mean(sounds, clips.mask).unsqueeze(1)
-        return Representation(
-            vectors={"avg": mean},
-            weights={"avg": torch.ones_like(mean[..., 0])},
-            tokens={"sounds": sounds},
-            masks={"sounds": clips.mask},
-            scores=None if self.detector is None else self.detector(raw, clips.mask),
-        )
+        scores = None if self.detector is None else self.detector(raw, clips.mask)
+        return _represent(self.adapter(unit(raw), clips.mask), clips.mask, scores)
+
+    def zero_shot(self, clips: Clips) -> Representation:
+        """Return what :meth:`forward` does before the first step, without scores."""
+        sounds = unit(clips.streams[self.stream]).masked_fill(~clips.mask.unsqueeze(-1), 0)
+        return _represent(sounds, clips.mask, None)
+
+
+def _represent(sounds: Tensor, mask: Tensor, scores: Tensor | None) -> Representation:
+    mean = masked_mean(sounds, mask).unsqueeze(1)
+    return Representation(
+        vectors={"avg": mean},
+        weights={"avg": torch.ones_like(mean[..., 0])},
+        tokens={"sounds": sounds},
+        masks={"sounds": mask},
+        scores=scores,
+    )

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any, ClassVar, Literal
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from varkit.blocks.unit import unit
 from varkit.types import Clips, Count, Representation
@@ -64,14 +64,22 @@ class ClipText(nn.Module):
             Vectors ``(B, 1, D)`` and their weights, 1; tokens ``words`` ``(B, L, D)``, of which
             the first row is masked out, since it is the caption, unless it is alone.
         """
-        rows = unit(clips.streams[self.stream].masked_fill(~clips.mask.unsqueeze(-1), 0))
-        adapted = self.adapter(rows)
-        words = clips.mask.clone()
-        words[:, 0] = clips.mask.sum(dim=1) == 1
-        sentence = adapted[:, :1]
+        return self._represent(self.adapter(self._rows(clips)), clips.mask)
+
+    def zero_shot(self, clips: Clips) -> Representation:
+        """Return what :meth:`forward` does before the first step."""
+        return self._represent(self._rows(clips), clips.mask)
+
+    def _rows(self, clips: Clips) -> Tensor:
+        return unit(clips.streams[self.stream].masked_fill(~clips.mask.unsqueeze(-1), 0))
+
+    def _represent(self, rows: Tensor, mask: Tensor) -> Representation:
+        words = mask.clone()
+        words[:, 0] = mask.sum(dim=1) == 1
+        sentence = rows[:, :1]
         return Representation(
             vectors=dict.fromkeys(self.vectors, sentence),
             weights=dict.fromkeys(self.vectors, torch.ones_like(sentence[..., 0])),
-            tokens={"words": adapted.masked_fill(~clips.mask.unsqueeze(-1), 0)},
+            tokens={"words": rows.masked_fill(~mask.unsqueeze(-1), 0)},
             masks={"words": words},
         )

@@ -89,18 +89,33 @@ class ClipVideo(nn.Module):
         """
         raw = clips.streams[self.frames]
         frames = self.adapter(unit(raw), clips.mask)
-        tokens = {"frames": frames}
-        if self.patches is not None:
-            tokens["patches"] = self._adapt_patches(clips.streams[self.patches], clips.mask)
-        return Representation(
-            vectors={"avg": masked_mean(frames, clips.mask).unsqueeze(1)},
-            tokens=tokens,
-            masks=dict.fromkeys(tokens, clips.mask),
-            scores=None if self.detector is None else self.detector(raw, clips.mask),
-        )
+        patches = self._patches(clips)
+        if patches is not None:
+            patches = self.patch_adapter(patches)
+        scores = None if self.detector is None else self.detector(raw, clips.mask)
+        return _represent(frames, patches, clips.mask, scores)
 
-    def _adapt_patches(self, raw: Tensor, mask: Tensor) -> Tensor:
-        """Map ``(B, T, p D)`` to ``(B, T, p D)``."""
-        apart = raw.view(*raw.shape[:2], -1, self.dim)
-        adapted: Tensor = self.patch_adapter(unit(apart)).flatten(2)
-        return adapted.masked_fill(~mask.unsqueeze(-1), 0)
+    def zero_shot(self, clips: Clips) -> Representation:
+        """Return what :meth:`forward` does before the first step, without scores."""
+        frames = unit(clips.streams[self.frames])
+        return _represent(frames, self._patches(clips), clips.mask, None)
+
+    def _patches(self, clips: Clips) -> Tensor | None:
+        """Return ``(B, T, p, D)`` unit vectors."""
+        if self.patches is None:
+            return None
+        side_by_side = clips.streams[self.patches]
+        return unit(side_by_side.view(*side_by_side.shape[:2], -1, self.dim))
+
+
+def _represent(
+    frames: Tensor, patches: Tensor | None, mask: Tensor, scores: Tensor | None
+) -> Representation:
+    found = {"frames": frames} | ({} if patches is None else {"patches": patches.flatten(2)})
+    tokens = {name: x.masked_fill(~mask.unsqueeze(-1), 0) for name, x in found.items()}
+    return Representation(
+        vectors={"avg": masked_mean(tokens["frames"], mask).unsqueeze(1)},
+        tokens=tokens,
+        masks=dict.fromkeys(tokens, mask),
+        scores=scores,
+    )

@@ -18,8 +18,8 @@ SMALL = ("size=small", "videos=24", "median_clips=12", "longest=30", "width=16",
 def build(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
 
-    def build(name):
-        overrides = [*(f"data.{option}" for option in SMALL), "model.dim=16"]
+    def build(name, *more):
+        overrides = [*(f"data.{option}" for option in SMALL), "model.dim=16", *more]
         recipe, plugins = load_recipe(RECIPES / f"{name}.yaml", overrides)
         dataset = build_dataset(recipe, plugins)
         torch.manual_seed(0)
@@ -82,3 +82,37 @@ def test_before_training_the_detector_does_not_matter(build, task):
         assert torch.equal(scores(model, dataset), before)
         model.alignments["all"].beta.fill_(2.0)
     assert not torch.equal(scores(model, dataset), before)
+
+
+@pytest.mark.parametrize("task", ["ucf", "xd"])
+def test_further_losses_change_neither_the_first_scores_nor_what_a_search_needs(build, task):
+    _, dataset, plain = build(f"varcmp_{task}")
+    recipe, _, model = build(
+        f"varcmp_{task}",
+        "pretexts.levels={use: level_losses, weight: 0.25}",
+        "pretexts.zero_shot={use: distillation, weight: 0.1}",
+    )
+    assert torch.equal(scores(model, dataset), scores(plain, dataset))
+    assert plain.state_dict().keys() == model.state_dict().keys()
+    optimizer, found = make_optimizer(model, recipe.train), []
+    for epoch in range(8):
+        (batch,) = training_batches(
+            dataset,
+            dataset.split("train"),
+            tokenize=None,
+            batch_size=64,
+            max_clips=48,
+            seed=0,
+            epoch=epoch,
+        )
+        loss = model(batch, epoch)
+        parts = {"detector": 0.1, "align": 1.0, "levels": 0.25, "zero_shot": 0.1}
+        assert loss.keys() == {*parts, "total"}
+        torch.testing.assert_close(loss["total"], sum(w * loss[n] for n, w in parts.items()))
+        optimizer.zero_grad()
+        loss["total"].backward()
+        optimizer.step()
+        found.append({name: float(x.detach()) for name, x in loss.items()})
+    assert abs(found[0]["zero_shot"]) < 1e-5
+    assert found[-1]["zero_shot"] > 1e-4
+    assert found[-1]["levels"] < found[0]["levels"]

@@ -25,22 +25,25 @@ from varkit.testing.stand_ins import (
     EXPERTS,
     SOUND_WIDTHS,
     WIDTHS,
+    Cosine,
     Drawn,
     Linear,
+    Means,
     Spread,
     Words,
     truth,
 )
 
 _MODEL = ("dim", "experts", "samplers", "detector")
+_ENCODERS = ("video_encoder", "query_encoder")
 _GIVEN: Mapping[Kind, tuple[str, ...]] = {
     "dataset": (),
     "sampler": ("truth",),
     "detector": ("width",),
     "encoder": (*_MODEL, "widths"),
-    "alignment": (*_MODEL, "query_encoder"),
-    "pretext": (*_MODEL, "query_encoder"),
-    "objective": (*_MODEL, "query_encoder"),
+    "alignment": (*_MODEL, *_ENCODERS),
+    "pretext": (*_MODEL, *_ENCODERS, "alignments"),
+    "objective": (*_MODEL, *_ENCODERS),
 }
 """What the build of a recipe supplies to each kind."""
 
@@ -147,6 +150,8 @@ def _stand_ins() -> dict[str, Any]:
         "width": sum(WIDTHS.values()),
         "samplers": {"fixed": Spread(), "anomaly": Drawn()},
         "detector": Linear,
+        "video_encoder": Means(DIM, EXPERTS, WIDTHS),
         "query_encoder": Words(DIM, EXPERTS),
+        "alignments": {"avg": Cosine()},
         "truth": truth,
     }

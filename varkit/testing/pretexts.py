@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from varkit.draws import Draws
-from varkit.interfaces import PretextTask, TextEncoder
+from varkit.interfaces import Encoder, PretextTask, TextEncoder
 from varkit.testing.checks import Result, expect, run
 from varkit.testing.probes import (
     Row,
@@ -23,7 +23,7 @@ from varkit.testing.probes import (
     expect_unchanged,
     mode,
     named_tensors,
-    pad_captions,
+    pad,
     pad_clips,
     pad_tokens,
     seeded,
@@ -33,11 +33,15 @@ from varkit.testing.stand_ins import (
     DIM,
     EXPERTS,
     TEXTS,
+    WIDTHS,
     Words,
     make_clips,
     make_representation,
 )
-from varkit.types import Batch, Captions, Representation
+from varkit.types import Batch, Representation
+
+FEATURES = 16
+"""Width of the streams of sounds, and of experts that the stand-ins do not know."""
 
 
 @dataclass(frozen=True)
@@ -60,17 +64,18 @@ class _Case:
 def check_pretext(
     pretext: PretextTask,
     *,
-    query_encoder: TextEncoder | None = None,
+    query_encoder: Encoder | None = None,
     dim: int = DIM,
     experts: Sequence[str] = EXPERTS,
     fresh: PretextTask | None = None,
     subject: str = "pretext",
 ) -> tuple[Result, ...]:
-    """Check a pretext task on 4 pairs of made-up videos and captions.
+    """Check a pretext task on 4 pairs of made-up videos and captions, or sounds.
 
     Args:
         pretext: the component.
-        query_encoder: encodes the captions; by default a plain stand-in.
+        query_encoder: encodes the queries: captions; or, where it cannot cut these into tokens,
+            sounds of one stream ``audio``. By default a plain stand-in for captions.
         dim: D.
         experts: the names of the E experts; the videos' tokens are named like them.
         fresh: another instance of the same options, to load the first one's state into.
@@ -80,13 +85,17 @@ def check_pretext(
         ConformanceError: it breaks a promise.
     """
     encoder = Words(dim, experts) if query_encoder is None else query_encoder
-    captions = encoder.tokenize(TEXTS)
+    asked = (
+        encoder.tokenize(TEXTS)
+        if isinstance(encoder, TextEncoder)
+        else make_clips({"audio": FEATURES})
+    )
     with evaluation(encoder):
-        query = encoder(captions)
+        query = encoder(asked)
     size = len(TEXTS)
     batch = Batch(
-        video=make_clips(dict.fromkeys(experts, 16)),
-        query=captions,
+        video=make_clips({name: WIDTHS.get(name, FEATURES) for name in experts}),
+        query=asked,
         label=torch.tensor([1.0, 0.0, torch.nan, 1.0]),
         group=torch.arange(size),
         draws=Draws(3, tuple(f"video-{b}|query-{b}" for b in range(size))),
@@ -102,10 +111,8 @@ def loss_is_a_number(case: _Case) -> None:
 
 
 def padding_changes_nothing(case: _Case) -> None:
-    """Further padding of clips, captions and tokens, whatever it holds, changes nothing."""
-    captions = case.batch.query
-    assert isinstance(captions, Captions)  # check_pretext made them
-    query = pad_captions(captions, 3)
+    """Further padding of clips, queries and tokens, whatever it holds, changes nothing."""
+    query = pad(case.batch.query, 3)
     batch = replace(case.batch, video=pad_clips(case.batch.video, 5), query=query)
     padded = replace(
         case, video=pad_tokens(case.video, 4), query=pad_tokens(case.query, 3), batch=batch

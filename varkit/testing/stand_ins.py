@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from varkit.blocks.pooling import masked_mean
 from varkit.draws import Draws
 from varkit.types import Captions, Clips, Representation
 
@@ -142,6 +143,37 @@ class Linear(nn.Module):
         if not known.any():
             return mean.sum() * 0
         return F.binary_cross_entropy(mean[known].clamp(1e-6, 1 - 1e-6), label[known])
+
+
+class Means(nn.Module):
+    """A video encoder: the mean of every expert's projected clips."""
+
+    consumes: ClassVar[Literal["clips", "captions"]] = "clips"
+    detector: None = None
+
+    def __init__(self, dim: int, experts: Sequence[str], widths: Mapping[str, int]) -> None:
+        super().__init__()
+        self.project = nn.ModuleDict({name: nn.Linear(widths[name], dim) for name in experts})
+
+    def forward(self, inputs: Clips) -> Representation:
+        """Encode B videos."""
+        means = [
+            masked_mean(layer(inputs.streams[name]), inputs.mask)
+            for name, layer in self.project.items()
+        ]
+        return Representation(vectors={"avg": torch.stack(means, dim=1)})
+
+
+class Cosine:
+    """An alignment: the cosine of the experts' vectors side by side."""
+
+    def factors(self, representation: Representation, side: Literal["video", "query"]) -> Tensor:
+        """Return (B, K) unit vectors."""
+        return F.normalize(representation.vectors["avg"].flatten(1), dim=1)
+
+    def similarity(self, video: Representation, query: Representation) -> Tensor:
+        """Return (V, Q) cosines."""
+        return self.factors(video, "video") @ self.factors(query, "query").T
 
 
 class Words(nn.Module):
