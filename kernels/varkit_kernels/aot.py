@@ -113,17 +113,16 @@ def _over_the_matrix(
     yield _kernel(triton_hinge.positives_kernel, positives, tile, kind, size)
 
     hinge = matrix | {"video_positive": "*fp32", "query_positive": "*fp32"} | groups
-    hinge |= {"loss": "*fp32", "row_count": "*i32", "column_count": "*i32"}
+    hinge |= {"loss": "*fp32", "row_counts": "*i32", "column_counts": "*i32"}
     hinge |= {"mask": "*u8", "hit": "*u8"} | shape | {"mask_row": "i32", "margin": "fp32"}
     for save in (False, True):
         constants, name = grid | {"SAVE": save}, " with mask" if save else ""
         yield _kernel(triton_hinge.hinge_kernel, hinge, constants, kind, size, name)
 
-    product = {"mask": "*u8", "factors": f"*{kind}", "own": f"*{kind}", "count": "*i32"}
+    product = {"mask": "*u8", "factors": f"*{kind}", "counts": "*i32"}
     product |= {"tiles": "*i32", "number": "*i32", "scale": "*fp32"}
     product |= {"out": "*fp32" if dtype == torch.float16 else f"*{kind}"}
-    product |= {"R": "i32", "C": "i32", "K": "i32", "OWN": "i32", "own_shift": "i32"}
-    product |= {"mask_row": "i32"}
+    product |= {"R": "i32", "C": "i32", "K": "i32", "own_shift": "i32", "mask_row": "i32"}
     blocks = triton_sizes.product_blocks(size, WIDTH, dtype)
     for transposed in (False, True):
         constants = grid | blocks | {"TRANSPOSED": transposed, "HAS_OWN": True}
@@ -137,12 +136,12 @@ def _over_the_matrix(
     yield _kernel(triton_ranks.rank_counts_kernel, ranks | shape, grid, kind, size)
 
     sums = matrix | groups | {"scale": "*fp32", "row_sum": "*fp32", "column_sum": "*fp32"}
-    start = shape | {"start": "i32"}
-    signature = sums | {"positive": "*fp32"} | start
+    place = shape | {"own_column": "i32"}
+    signature = sums | {"positive": "*fp32"} | place
     yield _kernel(triton_softmax.log_sums_kernel, signature, grid, kind, size)
 
     size = triton_sizes.softmax_sizes(size)
-    signature = sums | {"matrix": f"*{kind}", "diagonal": "*fp32", "of_scale": "*fp32"} | start
+    signature = sums | {"matrix": f"*{kind}", "diagonal": "*fp32", "of_scale": "*fp32"} | place
     constants = grid | {"TILE": size.tile}
     yield _kernel(triton_softmax.softmax_gradient_kernel, signature, constants, kind, size)
 
@@ -177,9 +176,9 @@ def _packing(kind: str) -> Iterator[Kernel]:
 
 def _gather(kind: str) -> Kernel:
     signature = {"starts": "*i64", "other": "*i32", "times": "*u8", "factors": f"*{kind}"}
-    signature |= {"own": f"*{kind}", "count": "*i32", "scale": "*fp32"}
+    signature |= {"counts": "*i32", "scale": "*fp32"}
     signature |= {"out": "*fp32" if kind == "fp16" else f"*{kind}"}
-    signature |= {"K": "i32", "OWN": "i32", "own_shift": "i32"}
+    signature |= {"C": "i32", "K": "i32", "own_shift": "i32"}
     constants = triton_sizes.gather_blocks(WIDTH) | {"HAS_OWN": True}
     return Kernel(f"gather {kind}", triton_gather.gather_kernel, signature, constants)
 
@@ -201,7 +200,7 @@ def build(kernel: Kernel, architecture: int) -> Build:
     constants = {(names.index(name),): value for name, value in kernel.constants.items()}
     # As at run time: pointers and lengths are multiples of 16, save what counts or shifts.
     aligned = [["tt.divisibility", 16]]
-    exact = {"B", "E", "M", "N", "R", "C", "OWN", "own_shift", "start"}
+    exact = {"B", "E", "M", "N", "R", "C", "own_shift", "own_column"}
     attributes = {
         (names.index(name),): aligned
         for name, kind in kernel.signature.items()

@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+import torch
 from safetensors.torch import load_file, save_file
 
 FOLDER = Path(__file__).parent / "golden"
@@ -21,3 +22,15 @@ def read(name, module):
     state = {key.removeprefix("state."): kept.pop(key) for key in list(kept) if "state." in key}
     module.load_state_dict(state)
     return kept
+
+
+def keep(name, module, outputs):
+    """Write what ``outputs`` computes with a module now."""
+    write(name, module, outputs(module))
+
+
+def check(name, module, outputs):
+    """With the state that was kept, ``outputs`` computes what it computed then."""
+    kept = read(name, module)
+    for key, found in outputs(module).items():
+        torch.testing.assert_close(found, kept[key], rtol=1e-9, atol=1e-11)

@@ -1,12 +1,16 @@
 import math
-from dataclasses import replace
 
 import pytest
 import torch
 from varkit_baselines.ce import CeSimilarity, CollaborativeExperts
 
-from tests.alan.material import LENGTHS, WIDTHS, assert_same, make_clips, shake, take
+from tests.alan.material import LENGTHS, WIDTHS, make_clips, take
 from tests.baselines import golden
+from tests.baselines.material import (
+    expect_padding_and_batch_to_change_nothing,
+    trained,
+    with_missing,
+)
 from tests.reference import expert_mixtures as reference
 from tests.reference.alan_video import numpy_state
 from varkit.errors import VarkitError
@@ -16,28 +20,9 @@ EXPERTS = ("object", "motion")
 THREE = {"object": 5, "motion": 3, "third": 4}
 
 
-def trained(module):
-    """Away from initial values, running statistics too."""
-    shake(module).double()
-    with torch.no_grad():
-        for name, buffer in module.named_buffers():
-            if "running_" in name:
-                buffer += torch.linspace(0, 0.5, len(buffer))
-    return module.eval()
-
-
 def small(experts=EXPERTS, widths=WIDTHS, **options):
     torch.manual_seed(0)
     return trained(CollaborativeExperts(6, experts, widths, **options))
-
-
-def with_missing(clips):
-    """The third video has no stream `object`, the last none at all."""
-    streams = {name: x.clone() for name, x in clips.streams.items()}
-    streams["object"][2, :17] = 0
-    for x in streams.values():
-        x[3, :9] = 0
-    return replace(clips, streams=streams)
 
 
 @pytest.mark.parametrize("training", [False, True])
@@ -91,11 +76,7 @@ def test_order_of_the_experts_matters_only_in_sequence():
 
 
 def test_padding_and_batch_change_nothing():
-    model = small()
-    together = model(make_clips(garbage=0.0))
-    assert_same(model(make_clips(extra=5, garbage=math.nan)), together)
-    for rows in ([1], [3, 0]):
-        assert_same(model(take(make_clips(), rows)), together, rows)
+    expect_padding_and_batch_to_change_nothing(small())
 
 
 def test_what_cannot_be_built_or_trained_is_said():
@@ -152,7 +133,8 @@ def test_padded_words_change_nothing(training):
     torch.testing.assert_close(padded, plain, rtol=1e-9, atol=1e-12)
 
 
-def golden_outputs(model, similarity):
+def golden_outputs(parts):
+    model, similarity = parts
     video = model(with_missing(make_clips()))
     return {"vectors": video.vectors["avg"], "similarity": similarity.similarity(video, captions())}
 
@@ -161,18 +143,9 @@ def both():
     return torch.nn.ModuleList([small(), small_similarity()])
 
 
-def write_golden():
-    """`python -m tests.baselines.test_ce` keeps what is computed now."""
-    parts = both()
-    golden.write("ce", parts, golden_outputs(*parts))
-
-
 def test_values_stay():
-    parts = both()
-    kept = golden.read("ce", parts)
-    for name, found in golden_outputs(*parts).items():
-        torch.testing.assert_close(found, kept[name], rtol=1e-9, atol=1e-11)
+    golden.check("ce", both(), golden_outputs)
 
 
-if __name__ == "__main__":
-    write_golden()
+if __name__ == "__main__":  # `python -m tests.baselines.test_ce` keeps what is computed now
+    golden.keep("ce", both(), golden_outputs)

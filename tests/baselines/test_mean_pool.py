@@ -1,11 +1,10 @@
-import math
-
 import numpy as np
 import pytest
 import torch
 from varkit_baselines.mean_pool import MeanPool
 
-from tests.alan.material import LENGTHS, WIDTHS, assert_same, make_clips, take
+from tests.alan.material import LENGTHS, WIDTHS, make_clips
+from tests.baselines.material import expect_padding_and_batch_to_change_nothing
 from varkit.errors import VarkitError
 
 EXPERTS = ("motion", "object")
@@ -48,11 +47,7 @@ def test_a_sound_is_projected_for_every_expert():
 
 
 def test_padding_and_batch_change_nothing():
-    model = small()
-    together = model(make_clips(garbage=0.0))
-    assert_same(model(make_clips(extra=5, garbage=math.nan)), together)
-    for rows in ([1], [3, 0]):
-        assert_same(model(take(make_clips(), rows)), together, rows)
+    expect_padding_and_batch_to_change_nothing(small())
 
 
 def test_a_missing_stream_is_named():

@@ -7,6 +7,7 @@ from varkit_baselines.mixture import availability, even_weights
 from varkit_baselines.mmt import MmtSimilarity
 
 from tests.alan.material import make_clips, shake
+from tests.baselines.material import random
 from tests.reference import expert_mixtures as reference
 from tests.reference.alan_video import numpy_state
 from varkit.errors import VarkitError
@@ -16,20 +17,15 @@ EXPERTS = ("object", "motion", "third")
 MODES = ("renormalise", "keep", "equal")
 
 
-def rows(*shape, seed):
-    generator = torch.Generator().manual_seed(seed)
-    return torch.randn(*shape, generator=generator, dtype=torch.float64)
-
-
 def video(owned=None, size=5):
     """Vectors of `size` videos; `owned` says which experts each has."""
-    vectors = rows(size, 3, 6, seed=1)
+    vectors = random(size, 3, 6, seed=1)
     weights = {} if owned is None else {"cls": even_weights(owned, vectors)}
     return Representation(vectors={"cls": vectors}, weights=weights)
 
 
 def queries(size=4):
-    whole = rows(size, 1, 6, seed=2)
+    whole = random(size, 1, 6, seed=2)
     return Representation(
         tokens={"sentence": whole}, masks={"sentence": torch.ones(size, 1, dtype=torch.bool)}
     )
@@ -109,6 +105,6 @@ def test_even_weights():
 
 def test_a_part_that_is_not_there_is_named():
     with pytest.raises(VarkitError, match=r"tokens of the query named 'sentence'.*gave words"):
-        small().factors(Representation(tokens={"words": rows(2, 3, 6, seed=3)}), "query")
+        small().factors(Representation(tokens={"words": random(2, 3, 6, seed=3)}), "query")
     with pytest.raises(VarkitError, match=r"vectors of the video named 'avg'.*gave cls"):
         CeSimilarity(6, EXPERTS, clusters=2).factors(video(), "video")

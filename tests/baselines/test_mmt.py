@@ -6,8 +6,13 @@ import pytest
 import torch
 from varkit_baselines.mmt import MmtSimilarity, MultiModalTransformer
 
-from tests.alan.material import LENGTHS, WIDTHS, assert_same, make_clips, shake, take
+from tests.alan.material import LENGTHS, WIDTHS, make_clips, shake
 from tests.baselines import golden
+from tests.baselines.material import (
+    expect_padding_and_batch_to_change_nothing,
+    random,
+    with_missing,
+)
 from tests.reference import expert_mixtures as reference
 from tests.reference.alan_video import numpy_state
 from varkit.errors import VarkitError
@@ -30,15 +35,6 @@ def timed(clips, seconds=4.0):
     starts = seconds * torch.arange(clips.mask.shape[1], dtype=torch.float32)
     times = torch.stack([starts, starts + seconds], dim=-1).expand(len(clips), -1, -1)
     return replace(clips, times=times * clips.mask.unsqueeze(-1))
-
-
-def with_missing(clips):
-    """The third video has no stream `object`, the last none at all."""
-    streams = {name: x.clone() for name, x in clips.streams.items()}
-    streams["object"][2, :17] = 0
-    for x in streams.values():
-        x[3, :9] = 0
-    return replace(clips, streams=streams)
 
 
 def expected(model, clips, picks, window, heads=2, layers=2):
@@ -147,10 +143,9 @@ def test_nobody_looks_at_a_missing_expert():
 
 def test_padding_and_batch_change_nothing():
     model = small(window="duration", samplers={"fixed": Spread(count=7), "drawn": Drawn(count=4)})
-    together = model(timed(make_clips(garbage=0.0)))
-    assert_same(model(timed(make_clips(extra=5, garbage=math.nan))), together)
-    for rows in ([1], [3, 0]):
-        assert_same(model(take(timed(make_clips()), rows)), together, rows)
+    expect_padding_and_batch_to_change_nothing(
+        model, lambda **options: timed(make_clips(**options))
+    )
 
 
 def test_weights_start_as_in_bert():
@@ -182,10 +177,9 @@ def similarity():
 
 
 def sentences():
-    generator = torch.Generator().manual_seed(4)
-    whole = torch.randn(3, 1, 6, generator=generator, dtype=torch.float64)
     return Representation(
-        tokens={"sentence": whole}, masks={"sentence": torch.ones(3, 1, dtype=torch.bool)}
+        tokens={"sentence": random(3, 1, 6, seed=4)},
+        masks={"sentence": torch.ones(3, 1, dtype=torch.bool)},
     )
 
 
@@ -202,7 +196,8 @@ def test_dropout_of_the_whole_query_touches_the_weights_alone():
     torch.testing.assert_close(unit(moved, dim=2), unit(still, dim=2))
 
 
-def golden_outputs(model, align):
+def golden_outputs(parts):
+    model, align = parts
     video = model(with_missing(timed(make_clips())))
     return {"vectors": video.vectors["cls"], "similarity": align.similarity(video, sentences())}
 
@@ -211,18 +206,9 @@ def both():
     return torch.nn.ModuleList([small(), similarity()])
 
 
-def write_golden():
-    """`python -m tests.baselines.test_mmt` keeps what is computed now."""
-    parts = both()
-    golden.write("mmt", parts, golden_outputs(*parts))
-
-
 def test_values_stay():
-    parts = both()
-    kept = golden.read("mmt", parts)
-    for name, found in golden_outputs(*parts).items():
-        torch.testing.assert_close(found, kept[name], rtol=1e-9, atol=1e-11)
+    golden.check("mmt", both(), golden_outputs)
 
 
-if __name__ == "__main__":
-    write_golden()
+if __name__ == "__main__":  # `python -m tests.baselines.test_mmt` keeps what is computed now
+    golden.keep("mmt", both(), golden_outputs)

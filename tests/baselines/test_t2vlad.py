@@ -4,11 +4,16 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
-from torch.nn import functional as F
 from varkit_baselines.t2vlad import T2Vlad, T2VladVideo
 
-from tests.alan.material import LENGTHS, WIDTHS, assert_same, make_clips, shake, take
+from tests.alan.material import LENGTHS, WIDTHS, make_clips
 from tests.baselines import golden
+from tests.baselines.material import (
+    expect_padding_and_batch_to_change_nothing,
+    masked,
+    random,
+    trained,
+)
 from tests.reference import fine_grained as reference
 from tests.reference.alan_video import numpy_state
 from varkit.errors import VarkitError
@@ -20,20 +25,11 @@ WORDS = (3, 1, 5)
 CLIPS = (4, 2, 4, 1)
 
 
-def trained(module):
-    """As if it had been trained: batch statistics are not what they are at the start."""
-    generator = torch.Generator().manual_seed(2)
-    for name, x in module.named_buffers():
-        if name.endswith(("running_mean", "running_var")):
-            x += torch.rand(x.shape, generator=generator)
-    return module
-
-
 def encoder(experts=EXPERTS, widths=WIDTHS, samplers=None, **options):
     torch.manual_seed(0)
     samplers = {"fixed": Spread(count=7)} if samplers is None else samplers
     options = {"heads": 2, "feedforward": 5, **options}
-    return trained(shake(T2VladVideo(6, experts, widths, samplers, **options))).double().eval()
+    return trained(T2VladVideo(6, experts, widths, samplers, **options))
 
 
 @pytest.mark.parametrize("training", [False, True])
@@ -63,10 +59,7 @@ def test_videos_equal_the_reference(options, training):
 
 def test_padding_and_batch_change_nothing():
     model = encoder(samplers={"fixed": Spread(count=7), "drawn": Drawn(count=4)})
-    together = model(make_clips(garbage=0.0))
-    assert_same(model(make_clips(extra=5, garbage=math.nan)), together)
-    for rows in ([1], [3, 0]):
-        assert_same(model(take(make_clips(), rows)), together, rows)
+    expect_padding_and_batch_to_change_nothing(model)
 
 
 def test_a_missing_expert_has_no_weight():
@@ -90,18 +83,7 @@ def test_what_cannot_be_built_is_said():
 
 def alignment(**options):
     torch.manual_seed(0)
-    return trained(shake(T2Vlad(4, EXPERTS, **{"clusters": 3, **options}))).double().eval()
-
-
-def random(*shape, seed):
-    generator = torch.Generator().manual_seed(seed)
-    return torch.randn(*shape, generator=generator, dtype=torch.float64)
-
-
-def masked(lengths, extra, garbage, seed):
-    x = F.pad(random(len(lengths), max(lengths), 4, seed=seed), (0, 0, 0, extra))
-    mask = torch.arange(x.shape[1]) < torch.tensor(lengths)[:, None]
-    return x.masked_fill(~mask.unsqueeze(-1), garbage), mask
+    return trained(T2Vlad(4, EXPERTS, **{"clusters": 3, **options}))
 
 
 def videos(extra=0, garbage=0.0):
@@ -206,7 +188,8 @@ def both():
     return torch.nn.ModuleList([encoder(), alignment()])
 
 
-def golden_outputs(model, align):
+def golden_outputs(parts):
+    model, align = parts
     found = model(make_clips())
     return {
         "vectors": found.vectors["cls"],
@@ -215,18 +198,9 @@ def golden_outputs(model, align):
     }
 
 
-def write_golden():
-    """`python -m tests.baselines.test_t2vlad` keeps what is computed now."""
-    parts = both()
-    golden.write("t2vlad", parts, golden_outputs(*parts))
-
-
 def test_values_stay():
-    parts = both()
-    kept = golden.read("t2vlad", parts)
-    for name, found in golden_outputs(*parts).items():
-        torch.testing.assert_close(found, kept[name], rtol=1e-9, atol=1e-11)
+    golden.check("t2vlad", both(), golden_outputs)
 
 
-if __name__ == "__main__":
-    write_golden()
+if __name__ == "__main__":  # `python -m tests.baselines.test_t2vlad` keeps what is computed now
+    golden.keep("t2vlad", both(), golden_outputs)

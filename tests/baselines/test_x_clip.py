@@ -9,8 +9,9 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from varkit_baselines import x_clip
 from varkit_baselines.x_clip import XClip, XClipVideo
 
-from tests.alan.material import LENGTHS, WIDTHS, assert_same, make_clips, shake, take
+from tests.alan.material import LENGTHS, WIDTHS, make_clips, shake
 from tests.baselines import golden
+from tests.baselines.material import expect_padding_and_batch_to_change_nothing, masked, random
 from tests.reference import fine_grained as reference
 from tests.reference.alan_video import numpy_state
 from varkit.errors import VarkitError
@@ -60,10 +61,7 @@ def test_the_transformer_leaves_the_frames_alone():
 
 def test_padding_and_batch_change_nothing():
     model = encoder(samplers={"fixed": Spread(count=7), "drawn": Drawn(count=4)})
-    together = model(make_clips(garbage=0.0))
-    assert_same(model(make_clips(extra=5, garbage=math.nan)), together)
-    for rows in ([1], [3, 0]):
-        assert_same(model(take(make_clips(), rows)), together, rows)
+    expect_padding_and_batch_to_change_nothing(model)
 
 
 def test_what_cannot_be_built_is_said():
@@ -81,18 +79,6 @@ def alignment(**options):
     torch.manual_seed(0)
     options = {"max_words": 6, "max_frames": 5, **options}
     return shake(XClip(4, EXPERTS, **options)).double()
-
-
-def random(*shape, seed):
-    generator = torch.Generator().manual_seed(seed)
-    return torch.randn(*shape, generator=generator, dtype=torch.float64)
-
-
-def masked(lengths, extra, garbage, seed):
-    longest = max(lengths)
-    x = F.pad(random(len(lengths), longest, 4, seed=seed), (0, 0, 0, extra))
-    mask = torch.arange(longest + extra) < torch.tensor(lengths)[:, None]
-    return x.masked_fill(~mask.unsqueeze(-1), garbage), mask
 
 
 def videos(extra=0, garbage=0.0):
@@ -258,23 +244,15 @@ def both():
     return torch.nn.ModuleList([encoder(), alignment()])
 
 
-def golden_outputs(model, align):
+def golden_outputs(parts):
+    model, align = parts
     found = model(make_clips())
     return {"vectors": found.vectors["cls"], "similarity": align.similarity(videos(), queries())}
 
 
-def write_golden():
-    """`python -m tests.baselines.test_x_clip` keeps what is computed now."""
-    parts = both()
-    golden.write("x_clip", parts, golden_outputs(*parts))
-
-
 def test_values_stay():
-    parts = both()
-    kept = golden.read("x_clip", parts)
-    for name, found in golden_outputs(*parts).items():
-        torch.testing.assert_close(found, kept[name], rtol=1e-9, atol=1e-11)
+    golden.check("x_clip", both(), golden_outputs)
 
 
-if __name__ == "__main__":
-    write_golden()
+if __name__ == "__main__":  # `python -m tests.baselines.test_x_clip` keeps what is computed now
+    golden.keep("x_clip", both(), golden_outputs)

@@ -7,8 +7,9 @@ import pytest
 import torch
 from varkit_baselines.xml import XmlAlignment, XmlVideo
 
-from tests.alan.material import LENGTHS, WIDTHS, assert_same, make_clips, shake, take
+from tests.alan.material import LENGTHS, WIDTHS, make_clips, shake
 from tests.baselines import golden
+from tests.baselines.material import expect_padding_and_batch_to_change_nothing
 from tests.reference import xml_hl_net as reference
 from tests.reference.alan_video import numpy_state
 from varkit.errors import VarkitError
@@ -103,13 +104,11 @@ def test_one_stream_has_one_modular_query():
 
 def test_padded_clips_words_and_the_batch_change_nothing():
     model, align = encoder(), alignment()
-    together = model(make_clips(garbage=0.0))
-    assert_same(model(make_clips(extra=5, garbage=float("nan"))), together)
-    for rows in ([1], [3, 0]):
-        assert_same(model(take(make_clips(), rows)), together, rows)
-    right = align.similarity(together, words())
+    expect_padding_and_batch_to_change_nothing(model)
+    found = model(make_clips())
+    right = align.similarity(found, words())
     nan = words(extra=4, garbage=float("nan"))
-    torch.testing.assert_close(align.similarity(together, nan), right)
+    torch.testing.assert_close(align.similarity(found, nan), right)
 
 
 def test_a_padded_clip_is_never_the_best():
@@ -165,7 +164,8 @@ def test_options_keep_the_promises():
     assert check("alignment", XmlAlignment, {"normalize": False, "positions": 2})
 
 
-def golden_outputs(model, align):
+def golden_outputs(parts):
+    model, align = parts
     video = model(make_clips())
     return {"clips": video.tokens["object"], "similarity": align.similarity(video, words())}
 
@@ -174,18 +174,9 @@ def both():
     return torch.nn.ModuleList([encoder(), alignment()])
 
 
-def write_golden():
-    """`python -m tests.baselines.test_xml` keeps what is computed now."""
-    parts = both()
-    golden.write("xml", parts, golden_outputs(*parts))
-
-
 def test_values_stay():
-    parts = both()
-    kept = golden.read("xml", parts)
-    for name, found in golden_outputs(*parts).items():
-        torch.testing.assert_close(found, kept[name], rtol=1e-9, atol=1e-11)
+    golden.check("xml", both(), golden_outputs)
 
 
-if __name__ == "__main__":
-    write_golden()
+if __name__ == "__main__":  # `python -m tests.baselines.test_xml` keeps what is computed now
+    golden.keep("xml", both(), golden_outputs)

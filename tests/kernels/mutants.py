@@ -80,8 +80,8 @@ MUTANTS = [
     Mutant(
         "the positive's share of the gradient is missing",
         "triton_mask_product.py",
-        "total -= violations[:, None] * positive",
-        "total -= 0.0 * violations[:, None] * positive",
+        "total -= violations[:, None] * partner",
+        "total -= 0.0 * violations[:, None] * partner",
         INTERPRETED,
     ),
     Mutant(
@@ -94,15 +94,15 @@ MUTANTS = [
     Mutant(
         "only rows are counted",
         "hinge.py",
-        "block.rows + block.columns,",
-        "block.rows,",
+        "block.row_counts + block.column_counts,",
+        "block.row_counts,",
         CPU,
     ),
     Mutant(
         "only rows are counted, in a small batch",
         "cpu_small.py",
-        "count = rows.sum(1) + columns.sum(0)",
-        "count = rows.sum(1)",
+        "counts = row_hit.sum(1) + column_hit.sum(0)",
+        "counts = row_hit.sum(1)",
         CPU,
     ),
     Mutant(
@@ -122,8 +122,8 @@ MUTANTS = [
     Mutant(
         "each piece takes the first rows' own pairs",
         "blocks.py",
-        "at = None if own is None else own + rows.start",
-        "at = own",
+        "None if own_column is None else own_column + rows.start",
+        "own_column",
         CPU,
     ),
     Mutant(
@@ -178,15 +178,15 @@ MUTANTS = [
     Mutant(
         "in forward a pair's violations lack those of its column in later pieces",
         "in_forward.py",
-        "violations += found.columns",
-        "violations[: rows.stop] += found.columns[: rows.stop]",
+        "counts += found.column_counts",
+        "counts[: rows.stop] += found.column_counts[: rows.stop]",
         GRADIENTS,
     ),
     Mutant(
         "in forward the queries' gradient is that of the last piece",
         "in_forward.py",
-        "add_product(of_query, codes.T, left)",
-        "add_product(of_query.zero_(), codes.T, left)",
+        "add_product(of_query, codes.T, factors)",
+        "add_product(of_query.zero_(), codes.T, factors)",
         INTERPRETED,
     ),
     Mutant(

@@ -148,7 +148,7 @@ def test_the_mask_decides_what_is_made_in_forward(monkeypatch):
     assert type(run(given, "auto").grad_fn).__name__ == "RankingLossBackward"
     monkeypatch.setattr(in_forward, "MASK", 20**2 // 4 - 1)
     assert type(run(given, "auto").grad_fn).__name__ == "RankingLossInForwardBackward"
-    monkeypatch.setattr(cpu, "_two_bits", None)  # what packs a mask
+    monkeypatch.setattr(cpu, "pack_codes", None)  # what packs a mask
     with torch.no_grad():
         run(given, "auto")
 

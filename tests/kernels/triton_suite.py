@@ -242,9 +242,9 @@ def test_rows_against_other_columns():
     row = (s - all_positives[own : own + 20, None] + 5) * off
     column = (s - all_positives + 5) * off
     expect_close(found.loss, row.relu().sum() + column.relu().sum(), 1e-6)
-    assert torch.equal(found.rows, (row > 0).sum(1).int())
-    assert torch.equal(found.columns, (column > 0).sum(0).int())
-    code, count = ((row > 0).int() + (column > 0).int()).double(), found.rows
+    assert torch.equal(found.row_counts, (row > 0).sum(1).int())
+    assert torch.equal(found.column_counts, (column > 0).sum(0).int())
+    code, count = ((row > 0).int() + (column > 0).int()).double(), found.row_counts
     scale = torch.tensor(0.5, device=DEVICE)
     expected = 0.5 * (code @ query.double() - count[:, None] * query[own : own + 20])
     expect_close(operations.video_gradient(found.mask, query, own, count, scale), expected, 1e-6)

@@ -2,7 +2,8 @@
 
 The B x B matrix is cut into pieces of rows. The forward pass turns a piece into sums, counts and a
 mask of 2 bits a pair; the backward pass turns the masks into gradients by two more products. The
-matrix itself never exists.
+matrix itself never exists. On a GPU there is one piece, which the kernels cut into tiles; on the
+CPU a piece is what stays in cache. Letters are those of ``operations.py``; m are a piece's rows.
 """
 
 from __future__ import annotations
@@ -19,14 +20,18 @@ from varkit_kernels.similarity_ranking.violations import Violations
 
 @dataclass(frozen=True)
 class Block:
-    """The hinges of a whole block, and the masks of its pieces.
+    """The hinges of a whole block.
 
-    The last tensor of every mask is () int64, how many violations there are in its piece.
+    Attributes:
+        loss: () float64, their sum.
+        row_counts: (M,) int32, see :class:`Hinges`.
+        column_counts: (N,) int32, likewise.
+        masks: one a piece; empty tuples where no gradient is needed.
     """
 
     loss: Tensor
-    rows: Tensor
-    columns: Tensor
+    row_counts: Tensor
+    column_counts: Tensor
     masks: list[Mask]
 
 
@@ -36,7 +41,9 @@ def positives(
     query: Tensor,
     pieces: Sequence[slice],
 ) -> Tensor | None:
-    """Return (B,) s_ii, None where :meth:`Operations.hinge` takes them from the diagonal.
+    """Return (B,) s_ii in at least fp32, or None.
+
+    With None, :meth:`Operations.hinge` takes them from the diagonal of what it multiplies anyway.
 
     Args:
         operations: the backend.
@@ -72,61 +79,65 @@ def forward(
         margin: Delta.
         save: whether there will be a backward pass.
     """
-    device = query.device
-    loss = torch.zeros((), dtype=torch.float64, device=device)
-    columns = torch.zeros(len(query), dtype=torch.int32, device=device)
-    pieces = operations.pieces(len(labels.video_group), len(query))
+    device, count = query.device, len(labels.video_group)
+    pieces = operations.pieces(count, len(query))
     # Long-lived numbers come first: small ones between large buffers leave holes in the heap.
-    counts = torch.empty(len(labels.video_group), dtype=torch.int32, device=device)
+    loss = torch.zeros((), dtype=torch.float64, device=device)
+    column_counts = torch.zeros(len(query), dtype=torch.int32, device=device)
+    row_counts = torch.empty(count, dtype=torch.int32, device=device)
     masks: list[Mask] = []
-    room: Mask | None = None
+    whole: Mask | None = None  # of several pieces: one memory for all their masks
     for rows in pieces:
         found = operations.hinge(video(rows), query, labels.rows(rows), margin, save=save)
         loss += found.loss
-        columns += found.columns
-        counts[rows] = found.rows
+        row_counts[rows] = found.row_counts
+        column_counts += found.column_counts
         mask = found.mask
         if len(pieces) > 1:
-            if room is None:
-                room = tuple(x.new_empty(len(labels.video_group), *x.shape[1:]) for x in mask)
-            for whole, part in zip(room, mask, strict=True):
-                whole[rows] = part
-            mask = tuple(whole[rows] for whole in room)
-        masks.append((*mask, found.rows.sum() + found.columns.sum()) if save else mask)
-    return Block(loss, counts, columns, masks)
+            if whole is None:
+                whole = tuple(x.new_empty(count, *x.shape[1:]) for x in mask)
+            for all_rows, part in zip(whole, mask, strict=True):
+                all_rows[rows] = part
+            mask = tuple(all_rows[rows] for all_rows in whole)
+        if save:
+            mask = (*mask, found.row_counts.sum() + found.column_counts.sum())
+        masks.append(mask)
+    return Block(loss, row_counts, column_counts, masks)
 
 
 def video_gradient(
     operations: Operations,
     masks: Sequence[Mask] | Violations,
     query: Tensor,
-    own: int | None,
-    count: Tensor,
+    *,
+    own_column: int | None,
+    counts: Tensor,
     scale: Tensor,
 ) -> Tensor:
-    """Walk over a block again, with the masks of its forward pass.
+    """Walk over a block again, with its masks: scale * (sum_j m_ij Q_j - n_i Q_i).
 
     Args:
         operations: the backend.
         masks: from :class:`Block`, or the list that was made of them.
         query: (N, K) packed.
-        own: the column of row 0's own pair; None = they are in another block.
-        count: (M,) int32, all violations of each row's pair.
-        scale: (), what the sum of the hinges is multiplied by, times the incoming gradient.
+        own_column: the column of row 0's own pair, row i's is i columns on; None = these rows' own
+            pairs are in another block, which subtracts them.
+        counts: (M,) int32, n_i, all violations of each row's pair.
+        scale: (), the incoming gradient / what the sum of the hinges is divided by.
 
     Returns:
         (M, K).
     """
     if isinstance(masks, Violations):
-        return operations.video_gradient(masks.rows, query, own, count, scale)
+        return operations.video_gradient(masks.rows, query, own_column, counts, scale)
     whole: Tensor | None = None
-    for rows, mask, at in _walk(operations, masks, len(query), own, len(count)):
+    for rows, mask, own in _walk(operations, masks, len(query), own_column, len(counts)):
         opened = operations.open(mask, len(query), query.dtype)
-        found = operations.video_gradient(opened, query, at, count[rows], scale)
+        found = operations.video_gradient(opened, query, own, counts[rows], scale)
         if len(masks) == 1:
             return found
         if whole is None:
-            whole = found.new_empty(len(count), found.shape[1])
+            whole = found.new_empty(len(counts), found.shape[1])
         whole[rows] = found
     assert whole is not None  # there is at least one piece
     return whole
@@ -136,21 +147,22 @@ def query_gradient(
     operations: Operations,
     masks: Sequence[Mask] | Violations,
     video: Callable[[slice], Tensor],
+    *,
     columns: int,
-    own: int | None,
-    count: Tensor,
+    own_column: int | None,
+    counts: Tensor,
     scale: Tensor,
     into: Tensor | None = None,
 ) -> Tensor:
-    """Walk over a block again, along its other side; it needs no queries.
+    """Walk over a block again, for its other side: scale * (sum_i m_ij V_i - n_j V_j).
 
     Args:
         operations: the backend.
         masks: as in :func:`video_gradient`.
         video: gives (m, K) packed rows.
         columns: N.
-        own: as in :func:`video_gradient`.
-        count: likewise.
+        own_column: as in :func:`video_gradient`.
+        counts: likewise.
         scale: likewise.
         into: (N, K), what the gradient is added to; None = 0.
 
@@ -158,20 +170,25 @@ def query_gradient(
         (N, K).
     """
     if isinstance(masks, Violations):
-        left = video(slice(0, len(count)))
-        return operations.query_gradient(masks.columns, left, own, count, scale, into, columns)
-    for rows, mask, at in _walk(operations, masks, columns, own, len(count)):
-        left = video(rows)
-        opened = operations.open(mask, columns, left.dtype)
-        into = operations.query_gradient(opened, left, at, count[rows], scale, into, columns)
+        factors = video(slice(0, len(counts)))
+        return operations.query_gradient(
+            masks.columns, factors, own_column, counts, scale, into, columns
+        )
+    for rows, mask, own in _walk(operations, masks, columns, own_column, len(counts)):
+        factors = video(rows)
+        opened = operations.open(mask, columns, factors.dtype)
+        into = operations.query_gradient(opened, factors, own, counts[rows], scale, into, columns)
     assert into is not None  # there is at least one piece
     return into
 
 
 def _walk(
-    operations: Operations, masks: Sequence[Mask], columns: int, own: int | None, count: int
+    operations: Operations,
+    masks: Sequence[Mask],
+    columns: int,
+    own_column: int | None,
+    count: int,
 ) -> Iterator[tuple[slice, Mask, int | None]]:
     """Yield each piece's rows, its mask, and the column of its first row's own pair."""
     for rows, mask in zip(operations.pieces(count, columns), masks, strict=True):
-        at = None if own is None else own + rows.start
-        yield rows, mask, at
+        yield rows, mask, None if own_column is None else own_column + rows.start

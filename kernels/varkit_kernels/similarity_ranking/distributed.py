@@ -27,6 +27,9 @@ from varkit_kernels.similarity_ranking.violations import listed
 
 Ranks = dist.ProcessGroup | None
 
+BEFORE_TENSORS = 6
+"""Arguments of each ``forward`` before the two tensors; none of them gets a gradient."""
+
 FUSED = ("cpu", "triton")
 """The backends that there are over ranks."""
 
@@ -106,20 +109,20 @@ class _Gathered(torch.autograd.Function):
         """Return the () loss of all ranks."""
         operations, start = task.operations, sum(sizes[: dist.get_rank(ranks)])
         with on_device(video.device):
-            v, q, own = _pack(task, video, query, sum(sizes))
-            queries, owns = _gather(q, sizes, ranks), _gather(own, sizes, ranks)
-            labels = Labels(task.group, all_ids, own, owns)
+            v, q, positive = _pack(task, video, query, sum(sizes))
+            queries, all_positives = _gather(q, sizes, ranks), _gather(positive, sizes, ranks)
+            labels = Labels(task.group, all_ids, positive, all_positives)
             save = any(ctx.needs_input_grad)
             block = blocks.forward(
                 operations, lambda rows: v[rows], queries, labels, margin, save=save
             )
             _add(block.loss, ranks)
-            _add(block.columns, ranks)
-        count = block.rows + block.columns[start : start + len(v)]
-        ctx.save_for_backward(v, queries, count, *chain.from_iterable(block.masks))
+            _add(block.column_counts, ranks)
+        counts = block.row_counts + block.column_counts[start : start + len(v)]
+        ctx.save_for_backward(v, queries, counts, *chain.from_iterable(block.masks))
         ctx.task, ctx.ranks, ctx.divisor, ctx.pieces = task, ranks, divisor, len(block.masks)
         ctx.start = start
-        return (block.loss / divisor).to(own.dtype)
+        return (block.loss / divisor).to(positive.dtype)
 
     @staticmethod
     @differentiable_once
@@ -132,12 +135,21 @@ class _Gathered(torch.autograd.Function):
             scale = incoming * world / ctx.divisor
             masks = regroup(masks, ctx.pieces)
             saved = listed(task.operations, masks, len(v), len(queries))
-            dvideo = blocks.video_gradient(task.operations, saved, queries, start, counts, scale)
+            dvideo = blocks.video_gradient(
+                task.operations, saved, queries, own_column=start, counts=counts, scale=scale
+            )
             dqueries = blocks.query_gradient(
-                task.operations, saved, lambda r: v[r], len(queries), start, counts, scale
+                task.operations,
+                saved,
+                lambda rows: v[rows],
+                columns=len(queries),
+                own_column=start,
+                counts=counts,
+                scale=scale,
             ).to(incoming.dtype)
             _add(dqueries, ranks)
-        return (None,) * 6 + _like(task, dvideo, dqueries[start : start + len(v)])
+        dquery = dqueries[start : start + len(v)]
+        return *(None,) * BEFORE_TENSORS, *_like(task, dvideo, dquery)
 
 
 class _Ring(torch.autograd.Function):
@@ -158,27 +170,32 @@ class _Ring(torch.autograd.Function):
         """Return the () loss of all ranks."""
         operations, world, rank = task.operations, dist.get_world_size(ranks), dist.get_rank(ranks)
         with on_device(video.device):
-            v, q, own = _pack(task, video, query, len(video))
+            v, q, positive = _pack(task, video, query, len(video))
             save = any(ctx.needs_input_grad)
             loss = torch.zeros((), dtype=torch.float64, device=v.device)
-            rows = torch.zeros(len(v), dtype=torch.int32, device=v.device)
-            columns, passing, their_own, masks = rows.clone(), q, own, []
+            row_counts = torch.zeros(len(v), dtype=torch.int32, device=v.device)
+            # What goes round: factors of queries, their positives, and their columns' counts.
+            passing, their_positive, column_counts = q, positive, row_counts.clone()
+            masks = []
             for step in range(world):
                 home = (rank - step) % world  # whose queries are here
                 ids = all_ids[home * len(v) : (home + 1) * len(v)]
-                labels = Labels(task.group, ids, own, their_own)
+                labels = Labels(task.group, ids, positive, their_positive)
                 block = blocks.forward(
-                    operations, lambda r: v[r], passing, labels, margin, save=save
+                    operations, lambda rows: v[rows], passing, labels, margin, save=save
                 )
                 loss += block.loss
-                rows += block.rows
-                columns += block.columns
+                row_counts += block.row_counts
+                column_counts += block.column_counts
                 masks += block.masks
-                passing, their_own, columns = _pass_on([passing, their_own, columns], ranks)
+                passing, their_positive, column_counts = _pass_on(
+                    [passing, their_positive, column_counts], ranks
+                )
             _add(loss, ranks)
-        ctx.save_for_backward(v, q, rows + columns, *chain.from_iterable(masks))
+        # After a whole round the columns are this rank's own again.
+        ctx.save_for_backward(v, q, row_counts + column_counts, *chain.from_iterable(masks))
         ctx.task, ctx.ranks, ctx.divisor, ctx.pieces = task, ranks, divisor, len(block.masks)
-        return (loss / divisor).to(own.dtype)
+        return (loss / divisor).to(positive.dtype)
 
     @staticmethod
     @differentiable_once
@@ -198,13 +215,28 @@ class _Ring(torch.autograd.Function):
                     len(v),
                     len(q),
                 )
-                own = 0 if step == 0 else None
-                dvideo += blocks.video_gradient(task.operations, some, passing, own, counts, scale)
+                # Pairs of this rank alone have their own queries here, in the first step.
+                own_column = 0 if step == 0 else None
+                dvideo += blocks.video_gradient(
+                    task.operations,
+                    some,
+                    passing,
+                    own_column=own_column,
+                    counts=counts,
+                    scale=scale,
+                )
                 dpassing = blocks.query_gradient(
-                    task.operations, some, lambda r: v[r], len(q), own, counts, scale, dpassing
+                    task.operations,
+                    some,
+                    lambda rows: v[rows],
+                    columns=len(q),
+                    own_column=own_column,
+                    counts=counts,
+                    scale=scale,
+                    into=dpassing,
                 )
                 passing, dpassing = _pass_on([passing, dpassing], ranks)
-        return (None,) * 6 + _like(task, dvideo, dpassing)
+        return *(None,) * BEFORE_TENSORS, *_like(task, dvideo, dpassing)
 
 
 def _pack(task: Task, video: Tensor, query: Tensor, columns: int) -> tuple[Tensor, Tensor, Tensor]:

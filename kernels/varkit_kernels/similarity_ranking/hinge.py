@@ -1,4 +1,8 @@
-"""The ranking loss as one autograd function over any fused backend."""
+"""The ranking loss as one autograd function over any fused backend.
+
+The walk over the matrix is in ``blocks.py``; what a step of it computes is the backend's,
+``cpu.py`` or ``triton_operations.py``. ``docs/kernels.md`` derives what is computed.
+"""
 
 from __future__ import annotations
 
@@ -14,6 +18,9 @@ from varkit_kernels.similarity_ranking.once import differentiable_once
 from varkit_kernels.similarity_ranking.operations import Labels
 from varkit_kernels.similarity_ranking.task import Task, packed_rows, regroup, unpacked
 from varkit_kernels.similarity_ranking.violations import listed
+
+BEFORE_TENSORS = 4
+"""Arguments of ``forward`` before the tensors; none of them gets a gradient."""
 
 
 class RankingLoss(torch.autograd.Function):
@@ -42,20 +49,22 @@ class RankingLoss(torch.autograd.Function):
         with on_device(task.group.device):
             video, query = map(operations.prepare, task.sides(tensors))
             pieces = operations.pieces(len(video), len(query))
-            packed = operations.pack(query, task.dtype)
-            kept = operations.pack(video, task.dtype) if len(pieces) == 1 else None
-            pack = packed_rows(operations, video, task.dtype, kept)
-            positive = blocks.positives(operations, pack, packed, pieces)
+            query_factors = operations.pack(query, task.dtype)
+            # Where there are several pieces, factors are large: they are made again when needed.
+            keep = len(pieces) == 1
+            video_factors = operations.pack(video, task.dtype) if keep else None
+            video_rows = packed_rows(operations, video, task.dtype, video_factors)
+            positive = blocks.positives(operations, video_rows, query_factors, pieces)
             labels = Labels(task.group, task.group, positive, positive)
             save = any(ctx.needs_input_grad)
-            block = blocks.forward(operations, pack, packed, labels, margin, save=save)
+            block = blocks.forward(operations, video_rows, query_factors, labels, margin, save=save)
         ctx.task, ctx.divisor, ctx.gradient, ctx.pieces = task, divisor, gradient, len(pieces)
         ctx.save_for_backward(
-            kept,
-            None if kept is None else packed,
+            video_factors,
+            query_factors if keep else None,
             video.inverse,
             query.inverse,
-            block.rows + block.columns,
+            block.row_counts + block.column_counts,
             *tensors,
             *chain.from_iterable(block.masks),
         )
@@ -66,28 +75,42 @@ class RankingLoss(torch.autograd.Function):
     def backward(ctx: Any, incoming: Tensor) -> tuple[Tensor | None, ...]:
         """Return the gradients of the tensors that need one."""
         task, operations = ctx.task, ctx.task.operations
-        kept, packed, *inverse, counts = ctx.saved_tensors[:5]
-        split = len(ctx.needs_input_grad) - 4
-        video, query = task.sides(ctx.saved_tensors[5 : 5 + split], inverse)
-        masks = regroup(ctx.saved_tensors[5 + split :], ctx.pieces)
-        split = 4 + len(video.tensors)
-        need_video, need_query = ctx.needs_input_grad[4:split], ctx.needs_input_grad[split:]
+        video_factors, query_factors, video_inverse, query_inverse, counts, *saved = (
+            ctx.saved_tensors
+        )
+        needed = ctx.needs_input_grad[BEFORE_TENSORS:]
+        tensors, masks = saved[: len(needed)], regroup(saved[len(needed) :], ctx.pieces)
+        video, query = task.sides(tensors, (video_inverse, query_inverse))
+        need_video, need_query = needed[: len(video.tensors)], needed[len(video.tensors) :]
         scale = incoming / ctx.divisor
+        own_column = 0  # rows and columns are the same pairs, so row 0's own pair is column 0
         of_video = of_query = None
         with on_device(incoming.device):
             found = listed(operations, masks, len(video), len(query), ctx.gradient)
             if any(need_video):
-                if packed is None:
-                    packed = operations.pack(query, task.dtype)
-                of_video = blocks.video_gradient(operations, found, packed, 0, counts, scale)
-            del packed  # of a large batch it need not live beside both gradients
+                if query_factors is None:
+                    query_factors = operations.pack(query, task.dtype)
+                of_video = blocks.video_gradient(
+                    operations,
+                    found,
+                    query_factors,
+                    own_column=own_column,
+                    counts=counts,
+                    scale=scale,
+                )
+            del query_factors  # of a large batch they need not live beside both gradients
             if any(need_query):
-                pack = packed_rows(operations, video, task.dtype, kept)
                 of_query = blocks.query_gradient(
-                    operations, found, pack, len(query), 0, counts, scale
+                    operations,
+                    found,
+                    packed_rows(operations, video, task.dtype, video_factors),
+                    columns=len(query),
+                    own_column=own_column,
+                    counts=counts,
+                    scale=scale,
                 )
         return (
-            *(None, None, None, None),
+            *(None,) * BEFORE_TENSORS,
             *unpacked(operations, video, of_video, need_video),
             *unpacked(operations, query, of_query, need_query),
         )

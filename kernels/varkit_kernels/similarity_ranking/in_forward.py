@@ -30,6 +30,10 @@ def pays(pairs: int) -> bool:
     return pairs**2 // 4 > MASK
 
 
+BEFORE_TENSORS = 3
+"""Arguments of ``forward`` before the tensors; none of them gets a gradient."""
+
+
 class RankingLossInForward(torch.autograd.Function):
     """The function of :class:`varkit_kernels.similarity_ranking.hinge.RankingLoss`."""
 
@@ -42,29 +46,32 @@ class RankingLossInForward(torch.autograd.Function):
         wide = torch.promote_types(task.dtype, torch.float32)
         with on_device(task.group.device):
             video, query = map(operations.prepare, task.sides(tensors))
-            packed = operations.pack(query, task.dtype)
-            pack = packed_rows(operations, video, task.dtype, None)
+            query_factors = operations.pack(query, task.dtype)
+            video_rows = packed_rows(operations, video, task.dtype, None)
             pieces = operations.pieces(count, count, dense=True)
-            positive = blocks.positives(operations, pack, packed, pieces)
+            positive = blocks.positives(operations, video_rows, query_factors, pieces)
             labels = Labels(task.group, task.group, positive, positive)
-            loss = torch.zeros((), dtype=torch.float64, device=packed.device)
-            violations = torch.zeros(count, dtype=torch.int32, device=packed.device)
-            of_video = torch.empty(packed.shape, dtype=wide, device=packed.device)
+            device = query_factors.device
+            loss = torch.zeros((), dtype=torch.float64, device=device)
+            counts = torch.zeros(count, dtype=torch.int32, device=device)
+            of_video = torch.empty(query_factors.shape, dtype=wide, device=device)
             of_query = torch.zeros_like(of_video)
             for rows in pieces:
-                left = pack(rows)
-                found = operations.hinge(left, packed, labels.rows(rows), margin, save=True)
+                factors = video_rows(rows)
+                found = operations.hinge(
+                    factors, query_factors, labels.rows(rows), margin, save=True
+                )
                 loss += found.loss
-                violations += found.columns
-                violations[rows] += found.rows
-                codes = operations.codes(found.mask, len(left), count, task.dtype)
-                of_video[rows] = wide_product(codes, packed)
-                add_product(of_query, codes.T, left)
+                counts += found.column_counts
+                counts[rows] += found.row_counts
+                codes = operations.codes(found.mask, len(factors), count, task.dtype)
+                of_video[rows] = wide_product(codes, query_factors)
+                add_product(of_query, codes.T, factors)
             # Only now all violations of a pair are known: those of its column are in all pieces.
             for rows in pieces:
-                own = violations[rows].unsqueeze(1).to(wide)
-                of_video[rows] -= own * packed[rows]
-                of_query[rows] -= own * pack(rows)
+                own = counts[rows].unsqueeze(1).to(wide)
+                of_video[rows] -= own * query_factors[rows]
+                of_query[rows] -= own * video_rows(rows)
         ctx.task, ctx.divisor = task, divisor
         ctx.save_for_backward(of_video, of_query, video.inverse, query.inverse, *tensors)
         return (loss / divisor).to(wide)
@@ -73,15 +80,15 @@ class RankingLossInForward(torch.autograd.Function):
     @differentiable_once
     def backward(ctx: Any, incoming: Tensor) -> tuple[Tensor | None, ...]:
         """Return the gradients of the tensors that need one."""
-        task, needed = ctx.task, ctx.needs_input_grad[3:]
-        *gradients, video_inverse, query_inverse = ctx.saved_tensors[:4]
-        video, query = task.sides(ctx.saved_tensors[4:], (video_inverse, query_inverse))
+        operations, needed = ctx.task.operations, ctx.needs_input_grad[BEFORE_TENSORS:]
+        of_video, of_query, video_inverse, query_inverse, *tensors = ctx.saved_tensors
+        video, query = ctx.task.sides(tensors, (video_inverse, query_inverse))
         split, scale = len(video.tensors), incoming / ctx.divisor
         found: list[Tensor | None] = []
         for side, gradient, need in (
-            (video, gradients[0], needed[:split]),
-            (query, gradients[1], needed[split:]),
+            (video, of_video, needed[:split]),
+            (query, of_query, needed[split:]),
         ):
-            scaled = gradient * scale if any(need) else None
-            found += unpacked(task.operations, side, scaled, need)
-        return None, None, None, *found
+            # No name for the product: one side's is freed before the other's is made.
+            found += unpacked(operations, side, gradient * scale if any(need) else None, need)
+        return *(None,) * BEFORE_TENSORS, *found

@@ -1,4 +1,9 @@
-"""What a fused backend must do; two do it, ``cpu`` and ``triton``."""
+"""What a fused backend must do; two do it, ``cpu`` and ``triton``.
+
+Letters are those of ``docs/kernels.md``: a block of the B x B matrix has M rows, of videos, and N
+columns, of queries; K is the length of a factor vector. s_ij is the similarity; m_ij = 0, 1 or 2 is
+how many hinges of i and j violate the margin, n_i how many violated hinges have s_ii in them.
+"""
 
 from __future__ import annotations
 
@@ -12,7 +17,12 @@ from torch import Tensor
 from varkit_kernels.similarity_ranking.sides import Side
 
 Mask = tuple[Tensor, ...]
-"""How a backend stores 2 bits a pair; tensors, so that autograd keeps and frees them."""
+"""The m_ij of some rows, 2 bits each; tensors, so that autograd keeps and frees them.
+
+``mask[0]`` (rows, bytes) uint8 holds them, four codes a byte: code k is its bits 2k and 2k + 1.
+Which four columns share a byte is the backend's, see :meth:`Operations.column_steps`. Then comes
+what else the backend needs; ``blocks.forward`` appends () int64, the sum of the codes.
+"""
 
 
 @dataclass(frozen=True)
@@ -47,15 +57,15 @@ class Hinges:
 
     Attributes:
         loss: () their sum.
-        rows: (M,) int32, how many s_ij violate the margin of row i's pair.
-        columns: (N,) int32, how many s_ij violate the margin of column j's pair.
-        mask: the number of violations of every pair, 0, 1 or 2, in as many tensors as the backend
-            needs, the bits first; none where no gradient is.
+        row_counts: (M,) int32, sum_j r_ij: how many s_ij violate the margin of row i's pair; a
+            backend need not count where no mask is asked for.
+        column_counts: (N,) int32, sum_i c_ij: how many violate that of column j's pair; likewise.
+        mask: the m_ij = r_ij + c_ij; empty where none is asked for.
     """
 
     loss: Tensor
-    rows: Tensor
-    columns: Tensor
+    row_counts: Tensor
+    column_counts: Tensor
     mask: Mask
 
 
@@ -63,11 +73,13 @@ class Hinges:
 class Segments:
     """Which rows of the other side are summed to a row of the gradient, and how often each.
 
+    It is a sparse matrix of the m_ij in compressed rows (CSR), or in compressed columns.
+
     Attributes:
         starts: (R + 1,) int64, where each row's segment begins in the list; the last is where the
             list ends: what comes after it is not read.
         other: (n,) int32 rows of the other side.
-        times: (n,) uint8, 1 or 2.
+        times: (n,) uint8, m_ij: 1 or 2.
     """
 
     starts: Tensor
@@ -92,12 +104,12 @@ class LogSums:
 
 @dataclass(frozen=True)
 class SoftmaxGradient:
-    """The gradient of rows of InfoNCE's matrix, times 2B.
+    """The gradient of 2B times InfoNCE with respect to rows of its logits z = scale * s.
 
     Attributes:
         matrix: (M, N) off the diagonal, in the dtype of the factors; 0 on it.
         diagonal: (M,) on it, in at least fp32, since it does not shrink with B.
-        scale: () of the scale, summed over these rows.
+        scale: () with respect to the scale, summed over these rows.
     """
 
     matrix: Tensor
@@ -115,7 +127,7 @@ class Operations(Protocol):
     """Violations a pair below which the backward pass gathers rows instead of multiplying."""
 
     gather_from: int
-    """Pairs from which it is worth looking whether violations are so few."""
+    """Pairs, M x N, from which it is worth looking whether violations are so few."""
 
     def pieces(self, rows: int, columns: int, *, dense: bool = False) -> list[slice]:
         """Return the row ranges in which a (rows, columns) matrix is worked on, at least one.
@@ -123,7 +135,7 @@ class Operations(Protocol):
         Args:
             rows: M.
             columns: N.
-            dense: whether a piece's own numbers are written to memory.
+            dense: whether a number of every pair of a piece is written to memory.
         """
 
     def prepare(self, side: Side) -> Side:
@@ -148,12 +160,12 @@ class Operations(Protocol):
         """
 
     def positives(self, video: Tensor, query: Tensor, columns: int) -> Tensor:
-        """Return (M,) inner products of the rows of two (M, K).
+        """Return (M,) s_ii, the inner products of the rows of two (M, K).
 
         Args:
             video: (M, K).
             query: (M, K).
-            columns: N of the matrix to whose scores they will be compared.
+            columns: N of the matrix to whose scores they will be compared: it decides the tiles.
         """
 
     def hinge(
@@ -165,21 +177,25 @@ class Operations(Protocol):
         """Return a saved mask in the form that the two gradients take."""
 
     def codes(self, mask: Mask, rows: int, columns: int, dtype: torch.dtype) -> Tensor:
-        """Return a mask as (M, N) of 0, 1 and 2 in ``dtype``."""
+        """Return a mask's m_ij as (M, N) in ``dtype``, for products of torch's libraries."""
 
-    def strides(self, mask: Mask) -> tuple[int, int]:
-        """Return how many columns lie between two bytes of ``mask[0]``, and two codes of a byte."""
+    def column_steps(self, mask: Mask) -> tuple[int, int]:
+        """Return how the columns of ``mask[0]`` are laid out: (a byte's step, a code's step).
+
+        Code k of a row's byte b is that of column ``b * byte_step + k * code_step``.
+        """
 
     def video_gradient(
-        self, mask: Any, query: Tensor, own: int | None, count: Tensor, scale: Tensor
+        self, mask: Any, query: Tensor, own_column: int | None, counts: Tensor, scale: Tensor
     ) -> Tensor:
-        """Return (M, K): scale * (mask @ query - count * query[own : own + M]).
+        """Return (M, K), scale * (mask @ query - counts * each row's own query).
 
         Args:
             mask: from :meth:`open`, or the :class:`Segments` of the rows.
             query: (N, K).
-            own: the column of row 0's own pair; None = these rows' pairs are in another block.
-            count: (M,) int32, all violations of each row's pair.
+            own_column: the column of row 0's own pair, row i's is i columns on; None = these rows'
+                own pairs are in another block, which subtracts them.
+            counts: (M,) int32, n_i.
             scale: ().
         """
 
@@ -187,20 +203,26 @@ class Operations(Protocol):
         self,
         mask: Any,
         video: Tensor,
-        own: int | None,
-        count: Tensor,
+        own_column: int | None,
+        counts: Tensor,
         scale: Tensor,
         into: Tensor | None,
         columns: int,
     ) -> Tensor:
-        """Return (N, K): ``into`` + scale * (mask.T @ video - own pairs' count * video).
+        """Return (N, K), ``into`` + scale * (mask.T @ video - counts * each column's own video).
 
-        Arguments as above, with the :class:`Segments` of the columns; ``into`` may be overwritten,
-        None = 0.
+        Args:
+            mask: from :meth:`open`, or the :class:`Segments` of the columns.
+            video: (M, K).
+            own_column: as in :meth:`video_gradient`; columns whose own pair is no row have none.
+            counts: (M,) int32, n_i of the rows.
+            scale: ().
+            into: (N, K), which may be overwritten; None = 0.
+            columns: N.
         """
 
     def log_sums(
-        self, video: Tensor, query: Tensor, labels: Labels, scale: Tensor, start: int
+        self, video: Tensor, query: Tensor, labels: Labels, scale: Tensor, own_column: int
     ) -> LogSums:
         """Return the log-sum-exps of scale * (M, N) similarities.
 
@@ -208,8 +230,8 @@ class Operations(Protocol):
             video: (M, K).
             query: (N, K).
             labels: the groups; pairs of one group are left out, but for a row's own.
-            scale: ().
-            start: the column of row 0's own pair.
+            scale: (), 1 / temperature.
+            own_column: the column of row 0's own pair.
         """
 
     def softmax_gradient(
@@ -218,8 +240,11 @@ class Operations(Protocol):
         query: Tensor,
         labels: Labels,
         scale: Tensor,
-        start: int,
-        rows: Tensor,
-        columns: Tensor,
+        own_column: int,
+        row_sums: Tensor,
+        column_sums: Tensor,
     ) -> SoftmaxGradient:
-        """Return the gradient, given the log-sum-exps of the rows, (M,), and of all columns."""
+        """Return the gradient of these rows.
+
+        Arguments as above, and the log-sum-exps: (M,) of the rows, and (N,) of whole columns.
+        """

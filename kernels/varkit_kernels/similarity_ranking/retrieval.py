@@ -15,7 +15,10 @@ from varkit_kernels.similarity_ranking.backends import Choice, choose
 from varkit_kernels.similarity_ranking.sides import Side, Vectors, make_sides
 
 PIECE = 1 << 24
-"""Similarities that exist at one time."""
+"""Similarities that exist at one time, where the matrix does not."""
+
+LARGEST = 2**31 - 1
+"""Of 32 bits with a sign."""
 
 
 @dataclass(frozen=True)
@@ -83,6 +86,7 @@ def ranks(
         best = torch.full((len(left),), -torch.inf, device=device, dtype=right_scores.dtype)
         best.scatter_reduce_(0, own, right_scores, "amax")
         found = count(right_scores, best)
+    # A video's own queries are not counted; those that tie with its best are, but for one.
     ties = torch.zeros_like(found.video_equal)
     ties.scatter_add_(0, own, (right_scores == best[own]).long())
     return replace(found, video_equal=found.video_equal + (ties - 1).clamp(min=0))
@@ -129,9 +133,10 @@ def topk(
         position = torch.arange(len(left), device=device)
         for rows in _pieces(len(right), len(left)):
             found = (eager.pack(right.rows(rows)).to(chosen) @ packed.T).float()
-            # One integer orders by score, then by position: torch.topk leaves ties open.
-            keys = _ordered(found) << 32 | (2**31 - 1 - position)
-            positions[rows] = 2**31 - 1 - (keys.topk(k).values & (2**31 - 1))
+            # One integer orders by score in its upper half, then by position, the first highest, in
+            # its lower: torch.topk leaves ties open.
+            keys = _ordered(found) << 32 | (LARGEST - position)
+            positions[rows] = LARGEST - (keys.topk(k).values & LARGEST)
             scores[rows] = found.gather(1, positions[rows])
     return scores, positions
 
@@ -173,6 +178,7 @@ def _counter(left: Side, right: Side, own: Tensor, choice: Choice) -> tuple[Tens
 def _counter_triton(
     left: Side, right: Side, own: Tensor, dtype: torch.dtype
 ) -> tuple[Tensor, Counter]:
+    """Return the same by ``triton_ranks.py``."""
     from varkit_kernels.similarity_ranking.triton_operations import TritonOperations
 
     operations = TritonOperations()
@@ -185,15 +191,20 @@ def _counter_triton(
 
 
 def _pieces(rows: int, columns: int) -> list[slice]:
+    """Return ranges of rows of at most :data:`PIECE` scores, at least one."""
     step = max(1, PIECE // max(columns, 1))
     return [slice(begin, min(begin + step, rows)) for begin in range(0, max(rows, 1), step)]
 
 
 def _ordered(scores: Tensor) -> Tensor:
-    """Return int64 in the order of float32 scores: NaN highest, -0 equal to 0."""
-    bits = (scores + 0.0).view(torch.int32).long()
-    bits = torch.where(scores.isnan(), 2**31 - 1, bits)
-    return torch.where(bits >= 0, bits, bits ^ (2**31 - 1))
+    """Return int64 in the order of float32 scores: NaN highest, -0 equal to 0.
+
+    The bits of floats from 0 on are in order as integers; those below 0 are in reverse, but for
+    the sign, so all their other bits are turned over.
+    """
+    bits = (scores + 0.0).view(torch.int32).long()  # -0 + 0 is 0
+    bits = torch.where(scores.isnan(), LARGEST, bits)
+    return torch.where(bits >= 0, bits, bits ^ LARGEST)
 
 
 def _check_owner(owner: Tensor | None, videos: int, queries: int, device: torch.device) -> Tensor:

@@ -1,4 +1,8 @@
-"""The fused operators on a GPU: what launches the kernels, and with which sizes."""
+"""The fused operators on a GPU: what launches the kernels, and with which sizes.
+
+``operations.py`` says what each method is given and returns, with all shapes; ``cpu.py`` has the
+same methods in torch. Each kernel's file says what its arguments are.
+"""
 
 from __future__ import annotations
 
@@ -43,15 +47,16 @@ from varkit_kernels.similarity_ranking.triton_softmax import (
 DTYPES = (torch.float32, torch.bfloat16, torch.float16)
 
 PADDING = 64
-"""What K is a multiple of."""
+"""What K is a multiple of, so that every step of every product is a whole one."""
 
 DENSE = 1 << 28
 """Pairs whose gradient exists at one time where the matrix is written: 512 MiB in bfloat16. Every
 piece adds to all of the queries' gradient, so there should be few."""
 
 GATHER_BELOW = 0.005
-"""Violations a pair below which rows are gathered. Computed, not measured: 788 TFLOP/s of products
-in bfloat16 against 4.3 TB/s of rows."""
+"""Violations a pair below which rows are gathered. Computed, not measured, for bfloat16: a product
+takes 2 K FLOPs a pair at 788 TFLOP/s, a list 2 K bytes a violation at 4.3 TB/s, which is as long at
+4.3 / 788 = 0.0055 violations a pair."""
 
 GATHER_FROM = 1 << 24
 """Pairs from which the host reads how many violate: 4,096 x 4,096. Computed, not measured: below,
@@ -79,7 +84,7 @@ class TritonOperations:
         return side
 
     def pack(self, side: Side, dtype: torch.dtype, into: Tensor | None = None) -> Tensor:
-        """Return (B, K) factor vectors in ``dtype``, K padded with zeros to a multiple of 64."""
+        """Return (B, K) factor vectors in ``dtype``, padded with zeros to a multiple of PADDING."""
         rows, width = len(side), side.width
         padding = -width % PADDING
         if side.is_factors:
@@ -145,7 +150,7 @@ class TritonOperations:
         return into
 
     def positives(self, video: Tensor, query: Tensor, columns: int) -> Tensor:
-        """Return (M,) inner products of the rows of two (M, K), by the tile of the matrix."""
+        """Return (M,) s_ii, the inner products of the rows of two (M, K), by the matrix's tile."""
         rows, width = video.shape
         found = torch.empty(rows, dtype=torch.float32, device=video.device)
         if rows:
@@ -158,13 +163,18 @@ class TritonOperations:
     def hinge(
         self, video: Tensor, query: Tensor, labels: Labels, margin: float, *, save: bool
     ) -> Hinges:
-        """Return the hinges of (M, K) videos against (N, K) queries."""
+        """Return the hinges of (M, K) videos against (N, K) queries, and their mask if asked.
+
+        A mask here is five tensors: (tiles down * tile, tiles across * tile / 4) uint8 bits, four
+        neighbouring columns a byte; for every row of tiles, which have a violation and how many
+        these are, see :func:`_tiles_with_hits`; and for every column of tiles the same.
+        """
         (m, k), n, device = video.shape, len(query), video.device
         size = sizes_of(m, n, video)
         down, across = triton.cdiv(m, size.tile), triton.cdiv(n, size.tile)
         loss = torch.empty(down * across, dtype=torch.float32, device=device)
-        rows = torch.zeros(m, dtype=torch.int32, device=device)
-        columns = torch.zeros(n, dtype=torch.int32, device=device)
+        row_counts = torch.zeros(m, dtype=torch.int32, device=device)
+        column_counts = torch.zeros(n, dtype=torch.int32, device=device)
         bits = hit = None
         if save:
             bits = torch.empty(
@@ -180,8 +190,8 @@ class TritonOperations:
                 labels.video_group,
                 labels.query_group,
                 loss,
-                rows,
-                columns,
+                row_counts,
+                column_counts,
                 bits,
                 hit,
                 m,
@@ -196,65 +206,68 @@ class TritonOperations:
         mask: Mask = ()
         if bits is not None and hit is not None:
             mask = (bits, *_tiles_with_hits(hit), *_tiles_with_hits(hit.T))
-        return Hinges(loss.sum(dtype=torch.float64), rows, columns, mask)
+        return Hinges(loss.sum(dtype=torch.float64), row_counts, column_counts, mask)
 
     def open(self, mask: Mask, columns: int, dtype: torch.dtype) -> Mask:
-        """Return the mask as it is: the product reads the bits.
-
-        They are (tiles down * tile, tiles across * tile / 4) uint8; then, for the rows and for the
-        columns of tiles, which tiles have a violation, and how many these are.
-        """
+        """Return the mask as it is: the product reads the bits."""
         return mask
 
     def codes(self, mask: Mask, rows: int, columns: int, dtype: torch.dtype) -> Tensor:
         """Return (M, N) of 0, 1 and 2 in ``dtype``."""
-        bits = mask[0][:rows]
-        opened = torch.empty(*bits.shape, 4, dtype=dtype, device=bits.device)
+        bits = mask[0][:rows]  # without what fills up the last row of tiles
+        codes = torch.empty(*bits.shape, 4, dtype=dtype, device=bits.device)
         for k in range(4):
-            opened[:, :, k] = bits >> (2 * k) & 3
-        return opened.flatten(1)[:, :columns]
+            codes[:, :, k] = bits >> (2 * k) & 3
+        return codes.flatten(1)[:, :columns]
 
-    def strides(self, mask: Mask) -> tuple[int, int]:
-        """Return 4 and 1: a byte holds four columns side by side."""
+    def column_steps(self, mask: Mask) -> tuple[int, int]:
+        """Return 4 and 1: byte b holds columns 4b to 4b + 3."""
         return 4, 1
 
     def video_gradient(
-        self, mask: Mask | Segments, query: Tensor, own: int | None, count: Tensor, scale: Tensor
+        self,
+        mask: Mask | Segments,
+        query: Tensor,
+        own_column: int | None,
+        counts: Tensor,
+        scale: Tensor,
     ) -> Tensor:
-        """Return (M, K): scale * (mask @ query - count * own query)."""
+        """Return (M, K), scale * (mask @ query - counts * each row's own query)."""
         if isinstance(mask, Segments):
-            return _gather(mask, query, own, count, scale)
-        return _mask_product(mask, False, query, query, own, count, scale)
+            return _gather(mask, query, own_column, counts, scale)
+        return _mask_product(mask, False, query, own_column, counts, scale)
 
     def query_gradient(
         self,
         mask: Mask | Segments,
         video: Tensor,
-        own: int | None,
-        count: Tensor,
+        own_column: int | None,
+        counts: Tensor,
         scale: Tensor,
         into: Tensor | None,
         columns: int,
     ) -> Tensor:
-        """Return (N, K): into + scale * (mask.T @ video - count * own video)."""
-        if own is not None:  # counts of the columns, which may be more than the rows
-            count = F.pad(count, (own, columns - own - len(count)))
-            own = -own
+        """Return (N, K), into + scale * (mask.T @ video - counts * each column's own video)."""
+        shift = None
+        if own_column is not None:
+            # The kernel wants a count a column, and column j's own row is j - own_column.
+            counts = F.pad(counts, (own_column, columns - own_column - len(counts)))
+            shift = -own_column
         if isinstance(mask, Segments):
-            found = _gather(mask, video, own, count, scale)
+            found = _gather(mask, video, shift, counts, scale)
         else:
-            found = _mask_product(mask, True, video, video, own, count, scale, rows=columns)
+            found = _mask_product(mask, True, video, shift, counts, scale, rows=columns)
         return found if into is None else into + found
 
     def log_sums(
-        self, video: Tensor, query: Tensor, labels: Labels, scale: Tensor, start: int
+        self, video: Tensor, query: Tensor, labels: Labels, scale: Tensor, own_column: int
     ) -> LogSums:
         """Return the log-sum-exps of scale * (M, N) similarities."""
         (m, k), n, device = video.shape, len(query), video.device
         size = sizes_of(m, n, video)
         down, across = triton.cdiv(m, size.tile), triton.cdiv(n, size.tile)
-        rows = torch.empty(across, m, dtype=torch.float32, device=device)
-        columns = torch.empty(down, n, dtype=torch.float32, device=device)
+        row_sums = torch.empty(across, m, dtype=torch.float32, device=device)  # of each tile's part
+        column_sums = torch.empty(down, n, dtype=torch.float32, device=device)
         positive = torch.empty(m, dtype=torch.float32, device=device)
         if down * across:
             log_sums_kernel[(down * across,)](
@@ -263,17 +276,17 @@ class TritonOperations:
                 labels.video_group,
                 labels.query_group,
                 scale,
-                rows,
-                columns,
+                row_sums,
+                column_sums,
                 positive,
                 m,
                 n,
                 k,
-                start,
+                own_column,
                 GROUP=GROUP,
                 **tile_options(video, size),
             )
-        return LogSums(rows.logsumexp(0), columns.logsumexp(0), positive)
+        return LogSums(row_sums.logsumexp(0), column_sums.logsumexp(0), positive)
 
     def softmax_gradient(
         self,
@@ -281,11 +294,11 @@ class TritonOperations:
         query: Tensor,
         labels: Labels,
         scale: Tensor,
-        start: int,
-        rows: Tensor,
-        columns: Tensor,
+        own_column: int,
+        row_sums: Tensor,
+        column_sums: Tensor,
     ) -> SoftmaxGradient:
-        """Return the gradient, given the log-sum-exps of the rows, (M,), and of all columns."""
+        """Return the gradient of these rows, given the log-sum-exps."""
         (m, k), n, device = video.shape, len(query), video.device
         size = softmax_sizes(sizes_of(m, n, video))
         down, across = triton.cdiv(m, size.tile), triton.cdiv(n, size.tile)
@@ -299,15 +312,15 @@ class TritonOperations:
                 labels.video_group,
                 labels.query_group,
                 scale,
-                rows,
-                columns,
+                row_sums,
+                column_sums,
                 matrix,
                 diagonal,
                 of_scale,
                 m,
                 n,
                 k,
-                start,
+                own_column,
                 GROUP=GROUP,
                 **tile_options(video, size),
             )
@@ -353,24 +366,35 @@ def _mask_product(
     mask: Mask,
     transposed: bool,
     factors: Tensor,
-    own: Tensor,
     own_shift: int | None,
-    count: Tensor,
+    counts: Tensor,
     scale: Tensor,
     rows: int | None = None,
 ) -> Tensor:
-    bits, tiles, number = mask[0], *(mask[3:5] if transposed else mask[1:3])
-    rows, (others, width) = len(count) if rows is None else rows, factors.shape
+    """Return the gradient of one side by two bits a pair, see ``triton_mask_product.py``.
+
+    Args:
+        mask: from :meth:`TritonOperations.hinge`.
+        transposed: whether rows of the gradient are columns of the mask, that is queries.
+        factors: (C, K) the other side's.
+        own_shift: row r's own pair is row r + own_shift of the factors; None = it is not there.
+        counts: (R,) int32, n_i of the rows.
+        scale: ().
+        rows: R; None = as many as there are counts.
+    """
+    bits, row_tiles, row_numbers, column_tiles, column_numbers = mask[:5]
+    tiles, number = (column_tiles, column_numbers) if transposed else (row_tiles, row_numbers)
+    rows, (others, width) = len(counts) if rows is None else rows, factors.shape
     out = _gradient(rows, factors)
     # The tile of the forward pass, even if torch's matmul precision was changed since.
-    size = replace(sizes_of(rows, others, factors), tile=len(bits) // max(len(mask[2]), 1))
+    tile = len(bits) // max(len(row_numbers), 1)
+    size = replace(sizes_of(rows, others, factors), tile=tile)
     blocks = product_blocks(size, width, factors.dtype)
     if rows:
         mask_product_kernel[(triton.cdiv(rows, size.tile) * (width // blocks["BLOCK_K"]),)](
             bits,
             factors,
-            own,
-            count,
+            counts,
             tiles,
             number,
             scale.to(torch.float32),
@@ -378,7 +402,6 @@ def _mask_product(
             rows,
             others,
             width,
-            len(own),
             0 if own_shift is None else own_shift,
             bits.shape[1],
             TRANSPOSED=transposed,
@@ -395,8 +418,9 @@ def _mask_product(
 
 
 def _gather(
-    segments: Segments, factors: Tensor, own_shift: int | None, count: Tensor, scale: Tensor
+    segments: Segments, factors: Tensor, own_shift: int | None, counts: Tensor, scale: Tensor
 ) -> Tensor:
+    """Return the gradient of one side by a list of pairs; arguments as in :func:`_mask_product`."""
     rows, width = len(segments.starts) - 1, factors.shape[1]
     out, blocks = _gradient(rows, factors), gather_blocks(width)
     if rows:
@@ -405,12 +429,11 @@ def _gather(
             segments.other,
             segments.times,
             factors,
-            factors,
-            count,
+            counts,
             scale.to(torch.float32),
             out,
-            width,
             len(factors),
+            width,
             0 if own_shift is None else own_shift,
             HAS_OWN=own_shift is not None,
             **blocks,
@@ -426,7 +449,15 @@ def _gradient(rows: int, factors: Tensor) -> Tensor:
 
 
 def _tiles_with_hits(hit: Tensor) -> tuple[Tensor, Tensor]:
-    """Return each row's columns, those with a hit first, in order; and how many these are."""
+    """Return the list that ``triton_mask_product.py`` walks along.
+
+    Args:
+        hit: (tiles down, tiles across) uint8, 1 where any pair of a tile violates.
+
+    Returns:
+        (tiles down, tiles across) int32, in each row first the columns with a hit, in order; and
+        (tiles down,) int32, how many these are.
+    """
     hit = hit.contiguous()  # argsort keeps strides, and the kernel reads rows
     order = torch.argsort(hit, dim=1, descending=True, stable=True)
     return order.to(torch.int32), hit.sum(1, dtype=torch.int32)

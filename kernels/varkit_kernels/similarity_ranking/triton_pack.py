@@ -1,4 +1,10 @@
-"""From experts' vectors to factor vectors and back: one launch an alignment."""
+"""From experts' vectors to factor vectors and back: one launch an alignment.
+
+Letters: B rows, E experts, D the width of an expert, K the whole width of a factor vector, of which
+an alignment has E D columns. A program has ROWS rows of one expert and goes over its D columns
+twice, BLOCK_D at a time: for the length, then for what is divided by it. Where D <= BLOCK_D, which
+is up to 2,048, that is one step each, and the second read comes out of the cache.
+"""
 
 # Triton is a language of its own: parameters are pointers, numbers and compile-time constants.
 # ruff: noqa: ANN001, ANN201, N803
@@ -12,15 +18,15 @@ import triton.language as tl
 def pack_kernel(
     x,  # (B, E, D), last stride 1
     weight,  # (B, E), any strides; not read unless WEIGHTED
-    out,  # (B, K), contiguous; this alignment's first column
+    out,  # (B, K), contiguous, written; points to this alignment's first column
     B,
     D,
     K,
-    x_row,
+    x_row,  # strides, in elements, from row to row and from expert to expert
     x_expert,
-    weight_row,
+    weight_row,  # likewise
     weight_expert,
-    alpha,
+    alpha,  # the alignment's
     WEIGHTED: tl.constexpr,
     ROWS: tl.constexpr,
     BLOCK_D: tl.constexpr,
@@ -38,6 +44,7 @@ def pack_kernel(
         part = tl.load(source[:, None] + (begin + d)[None, :], mask=mask, other=0.0).to(tl.float32)
         squares += part * part
     length = tl.sqrt(tl.sum(squares, 1))
+    # Both sides of a where are computed: the inner one keeps the division by 0 out.
     scale = tl.where(length == 0.0, 0.0, alpha / tl.where(length == 0.0, 1.0, length))
     if WEIGHTED:
         factor = weight + rows * weight_row + expert * weight_expert
@@ -51,20 +58,20 @@ def pack_kernel(
 
 @triton.jit
 def unpack_kernel(
-    gradient,  # (B, K), contiguous; this alignment's first column
+    gradient,  # (B, K), contiguous: dp; points to this alignment's first column
     x,  # (B, E, D), last stride 1
     weight,  # (B, E), any strides; not read unless WEIGHTED
-    dx,  # (B, E, D), contiguous; not written unless NEED_X
-    dweight,  # (B, E), contiguous; not written unless NEED_WEIGHT
+    dx,  # (B, E, D), contiguous, written if NEED_X
+    dweight,  # (B, E), contiguous, written if NEED_WEIGHT
     B,
     E,
     D,
     K,
-    x_row,
+    x_row,  # strides, in elements, from row to row and from expert to expert
     x_expert,
-    weight_row,
+    weight_row,  # likewise
     weight_expert,
-    alpha,
+    alpha,  # the alignment's
     WEIGHTED: tl.constexpr,
     NEED_X: tl.constexpr,
     NEED_WEIGHT: tl.constexpr,
@@ -82,8 +89,8 @@ def unpack_kernel(
     inside = rows < B
     source = x + rows * x_row + expert * x_expert
     incoming = gradient + rows * K + expert * D
-    squares = tl.zeros((ROWS, BLOCK_D), dtype=tl.float32)
-    products = tl.zeros((ROWS, BLOCK_D), dtype=tl.float32)
+    squares = tl.zeros((ROWS, BLOCK_D), dtype=tl.float32)  # for |x|
+    products = tl.zeros((ROWS, BLOCK_D), dtype=tl.float32)  # for <x, dp>
     for begin in range(0, D, BLOCK_D):
         mask = inside[:, None] & (begin + d < D)[None, :]
         at = (begin + d)[None, :]
@@ -101,7 +108,7 @@ def unpack_kernel(
             mask=inside,
         )
     if NEED_X:
-        scale = inverse * alpha
+        scale = inverse * alpha  # f / |x|
         if WEIGHTED:
             factor = weight + rows * weight_row + expert * weight_expert
             scale *= tl.load(factor, mask=inside, other=0.0).to(tl.float32)

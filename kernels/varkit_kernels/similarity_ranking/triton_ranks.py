@@ -1,4 +1,7 @@
-"""Counting what ranks before the right answers: hinges at margin 0, counted, not summed."""
+"""Counting what ranks before the right answers: hinges at margin 0, counted, not summed.
+
+``retrieval.py`` launches it by ``TritonOperations.rank_counts``, and has the same in torch.
+"""
 
 # Triton is a language of its own: parameters are pointers, numbers and compile-time constants.
 # ruff: noqa: ANN001, ANN201, N803
@@ -39,12 +42,14 @@ def rank_counts_kernel(
     column_inside = columns < N
     own = tl.load(owner + columns, mask=column_inside, other=-1)
     wrong = row_inside[:, None] & column_inside[None, :] & (rows[:, None] != own[None, :])
-    target = tl.load(right_score + columns, mask=column_inside, other=0.0)[None, :]
-    best = tl.load(best_score + rows, mask=row_inside, other=0.0)[:, None]
-    above = (wrong & ~(s <= target)).to(tl.int32)  # a NaN counts as above
-    equal = (wrong & (s == target)).to(tl.int32)
+    # For each query, the videos that compete with its own.
+    right_answer = tl.load(right_score + columns, mask=column_inside, other=0.0)[None, :]
+    above = (wrong & ~(s <= right_answer)).to(tl.int32)  # a NaN counts as above
+    equal = (wrong & (s == right_answer)).to(tl.int32)
     tl.atomic_add(query_above + columns, tl.sum(above, 0), mask=column_inside, sem="relaxed")
     tl.atomic_add(query_equal + columns, tl.sum(equal, 0), mask=column_inside, sem="relaxed")
+    # For each video, the queries that compete with the best of its own.
+    best = tl.load(best_score + rows, mask=row_inside, other=0.0)[:, None]
     above = (wrong & ~(s <= best)).to(tl.int32)
     equal = (wrong & (s == best)).to(tl.int32)
     tl.atomic_add(video_above + rows, tl.sum(above, 1), mask=row_inside, sem="relaxed")

@@ -2,6 +2,7 @@
 
 Late in training few pairs violate the margin. A row of the gradient is then the sum of a few rows
 of the other side, and gathering these costs less than a product with a mask that is nearly all 0.
+A row is summed by ``_gather`` of ``cpu.py`` and of ``triton_operations.py``.
 """
 
 from __future__ import annotations
@@ -55,8 +56,9 @@ def listed(
         return masks
     found = []
     for piece, mask, number in zip(operations.pieces(rows, columns), masks, numbers, strict=True):
-        row, column, times = _pairs(mask[0], number, *operations.strides(mask))
-        # What fills up the list gets a row and a column beyond the end, so it stands last.
+        row, column, times = _pairs(mask[0], number, *operations.column_steps(mask))
+        # A pair whose two hinges violate is counted twice and listed once. What fills up the list
+        # gets a row and a column beyond the end, so it stands last, where it is not read.
         real = times > 0
         row = torch.where(real, row + piece.start, rows)
         found.append((row, torch.where(real, column, columns), times))
@@ -69,11 +71,14 @@ def listed(
 def _pairs(bits: Tensor, number: int, byte_step: int, code_step: int) -> tuple[Tensor, ...]:
     """Return (n,) rows, columns and codes of a mask, n = number, those beyond the last with code 0.
 
+    The bytes that are not 0 are found first, then among their codes those that are not 0: there are
+    at most ``number`` of either, and the sizes of all tensors follow from it without waiting.
+
     Args:
         bits: (M, bytes) uint8, four codes of 2 bits a byte.
         number: the sum of the codes.
-        byte_step: columns from one byte's first code to the next byte's.
-        code_step: columns from one code of a byte to its next.
+        byte_step: see :meth:`Operations.column_steps`.
+        code_step: likewise.
     """
     flat, shift = bits.flatten(), torch.arange(0, 8, 2, dtype=torch.uint8, device=bits.device)
     byte = torch.nonzero_static(flat, size=number, fill_value=-1).flatten()
@@ -83,12 +88,21 @@ def _pairs(bits: Tensor, number: int, byte_step: int, code_step: int) -> tuple[T
     pair = torch.nonzero_static(codes, size=number, fill_value=-1).flatten()
     times = codes[pair].masked_fill_(pair < 0, 0)
     byte, code = byte[pair // 4], pair % 4
-    width = max(bits.shape[1], 1)
+    width = max(bits.shape[1], 1)  # bytes in a row
     return byte // width, byte % width * byte_step + code * code_step, times
 
 
 def _segments(key: Tensor, other: Tensor, times: Tensor, length: int, others: int) -> Segments:
-    """Sort by key; the order among equal keys stays, so that sums repeat bit for bit."""
+    """Sort a list of pairs into the segments of one side.
+
+    Args:
+        key: (n,) rows of this side, ``length`` where there is no pair.
+        other: (n,) rows of the other side.
+        times: (n,) codes.
+        length: rows of this side.
+        others: rows of the other side.
+    """
+    # The order among equal keys stays, so that sums repeat bit for bit.
     key, order = torch.sort(key, stable=True)
     starts = torch.searchsorted(key, torch.arange(length + 1, device=key.device))
     return Segments(starts, other[order].clamp_(max=others - 1).to(torch.int32), times[order])
