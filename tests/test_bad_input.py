@@ -247,5 +247,5 @@ def test_videos_of_one_and_of_61_000_clips_in_bounded_memory(tmp_path, monkeypat
     before = process.memory_info().rss
     result = run(recipe, "train.epochs=1", "train.batch_size=2", "train.max_clips=64")
     assert result.exit_code == 0, result.output
-    # Four such videos are 6 MB; a (T, T) matrix of one would be 15 GB.
-    assert max(*seen, process.memory_info().rss) - before < 300e6
+    # Four such videos are 6 MB, and what is imported 250 MB; a (T, T) matrix of one is 15 GB.
+    assert max(*seen, process.memory_info().rss) - before < 1e9

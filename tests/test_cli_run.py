@@ -177,7 +177,7 @@ def test_killed_at_ten_moments_it_ends_with_the_same_weights(recipe, tmp_path):
         assert process.poll() is None, process.stderr.read()
     run = only_run(tmp_path / "cut")
     for kill in range(10):
-        wait_for_steps(run / "seed-0", process, 3 * (kill + 1))
+        wait_for_steps(run / "seed-0", process, 2 * (kill + 1))  # of 48 lines
         time.sleep(randomness.random() * 0.05)
         process.send_signal(signal.SIGKILL)
         process.communicate()
@@ -228,7 +228,6 @@ def test_two_processes_under_torchrun(recipe, tmp_path):
         capture_output=True,
         text=True,
         check=False,
-        timeout=120,
     )
     assert done.returncode == 0, done.stderr
     assert (only_run(tmp_path) / "results.json").exists()

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import resource
+import signal
 
 import numpy as np
 import pytest
@@ -138,6 +140,22 @@ def test_reading_processes_change_nothing_and_the_global_generator_neither():
     state = torch.get_rng_state()
     assert [rows_of(batch) for batch in epoch_of(toy, workers=2)] == alone
     assert torch.equal(torch.get_rng_state(), state)
+
+
+def test_a_stop_sent_while_reading_processes_start_does_not_end_them():
+    toy, starting = Toy(videos=12), [True]
+
+    def stop_the_child():
+        if starting:
+            os.kill(os.getpid(), signal.SIGTERM)
+
+    alone = [rows_of(batch) for batch in epoch_of(toy)]
+    os.register_at_fork(after_in_child=stop_the_child)
+    try:
+        assert [rows_of(batch) for batch in epoch_of(toy, workers=2)] == alone
+    finally:
+        starting.clear()
+    assert signal.pthread_sigmask(signal.SIG_BLOCK, []) == set(), "here nothing stays blocked"
 
 
 @pytest.mark.parametrize("workers", [0, 1])

@@ -45,7 +45,7 @@ def cosine(one, other, everything):
 captions = st.lists(st.sampled_from(WORDS), max_size=6).map(" ".join)
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(st.lists(captions, min_size=1, max_size=5), st.lists(captions, min_size=1, max_size=3))
 def test_the_nearest_is_that_of_a_slow_tf_idf(train, test):
     for caption, (place, similarity) in zip(test, nearest_captions(train, test), strict=True):

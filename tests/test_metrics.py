@@ -33,7 +33,7 @@ def galleries(draw):
     return video, query, torch.tensor(owner)
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(galleries(), st.sampled_from([1, 3, 1000]), st.sampled_from(list(reference.PLACE)))
 def test_ranks_are_those_of_an_explicit_sort(gallery, chunk, ties):
     video, query, owner = gallery
@@ -48,7 +48,7 @@ def test_ranks_are_those_of_an_explicit_sort(gallery, chunk, ties):
         assert found.video_to_query.rank.tolist() == of_videos.tolist()
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(galleries())
 def test_counted_ties_and_the_optimistic_sum_are_those_of_the_reference(gallery):
     video, query, owner = gallery
@@ -208,7 +208,7 @@ def test_more_or_fewer_vectors_than_right_answers_is_an_error(side):
 SAME = st.sampled_from(["a man falls", "A man falls.", " a  man\tfalls. ", "a man falls down", "!"])
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(
     st.lists(st.lists(SAME, min_size=1, max_size=2), min_size=1, max_size=5),
     st.sampled_from(["own", "duplicates", "unique"]),
@@ -284,7 +284,7 @@ def test_chance_of_the_benchmarks():
             assert expected[way]["MnR"] == pytest.approx(median)
 
 
-@settings(max_examples=80, deadline=None)
+@settings(max_examples=80)
 @given(st.lists(st.tuples(st.integers(0, 3), st.booleans()), min_size=1, max_size=12))
 def test_auc_and_average_precision_are_those_of_their_definitions(pairs):
     scores = np.array([score for score, _ in pairs], dtype=np.float32)
@@ -302,6 +302,6 @@ def test_ranking_800_pairs_takes_well_under_a_second():
     factors = torch.nn.functional.normalize(
         torch.randn(800, 3072, generator=torch.Generator().manual_seed(6))
     )
-    began = time.perf_counter()
+    began = time.process_time()
     ranks_from_factors(factors, factors, own(torch.arange(800)))
-    assert time.perf_counter() - began < 2.0  # the paper's whole retrieval takes 5.6 s
+    assert time.process_time() - began < 2.0  # the paper's whole retrieval takes 5.6 s

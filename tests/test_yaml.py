@@ -129,9 +129,9 @@ BOMB = b"a: &a [x, x]\n" + b"".join(
     ],
 )
 def test_traps_are_errors_with_a_place(data: bytes, place: str, said: str):
-    began = time.perf_counter()
+    began = time.process_time()
     (problem, *_) = problems(data)
-    assert time.perf_counter() - began < 1
+    assert time.process_time() - began < 1
     assert problem.startswith(f"r.yaml:{place}: ")
     assert said in problem
 
@@ -139,10 +139,10 @@ def test_traps_are_errors_with_a_place(data: bytes, place: str, said: str):
 def test_ten_megabytes_are_refused_unread(tmp_path):
     path = tmp_path / "big.yaml"
     path.write_bytes(b"a: 1 # " + b"x" * 10_000_000)
-    began = time.perf_counter()
+    began = time.process_time()
     with pytest.raises(RecipeError, match=r"big\.yaml: larger than 128 KiB"):
         yaml.load(path)
-    assert time.perf_counter() - began < 1
+    assert time.process_time() - began < 1
 
 
 def test_the_largest_file_is_read_within_a_second_or_refused_as_fast():
@@ -177,7 +177,7 @@ PIECES = (
 YAMLISH = st.lists(st.sampled_from([*PIECES.split("|"), "|"])).map(lambda p: "".join(p).encode())
 
 
-@settings(max_examples=500, deadline=None)
+@settings(max_examples=500)
 @given(st.one_of(st.binary(max_size=200), st.text(max_size=200).map(lambda t: t.encode()), YAMLISH))
 @example(b"%YAML 1." + b"1" * 5000)
 @example(b'"\\U00110000"')
@@ -209,7 +209,7 @@ VALUES = st.recursive(
 )
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(st.dictionaries(TEXTS, VALUES, min_size=1, max_size=4))
 def test_what_is_written_is_read_back(value: dict[str, Any]):
     assert yaml.parse(yaml.dump(value).encode(), "r.yaml").value == value

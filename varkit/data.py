@@ -11,6 +11,7 @@ import math
 import signal
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import torch
@@ -24,6 +25,7 @@ from varkit.measuring.positives import query_group
 from varkit.types import Batch, Captions, Clips
 
 Tokenize = Callable[[Sequence[str]], Captions]
+STOPS = (signal.SIGINT, signal.SIGTERM)
 
 
 def carve_validation(
@@ -123,13 +125,14 @@ def training_batches(
     # dropout would otherwise depend on how often an epoch was interrupted.
     epoch_seed = derive_seed(seed, "train", epoch)
     reader = _Reader(dataset, batches, max_clips, epoch_seed)
-    for read in DataLoader(
+    loader: DataLoader[Any] = DataLoader(
         reader,  # type: ignore[arg-type]  # its items and length are all that is used
         batch_size=None,
         num_workers=workers,
         generator=torch.Generator(),
         worker_init_fn=leave_signals,
-    ):
+    )
+    for read in start_readers(loader):
         if isinstance(read, VarkitError):
             raise read
         yield _assemble(read, tokenize, epoch_seed)
@@ -277,8 +280,21 @@ class _Reader:
 
 def leave_signals(_: int) -> None:
     """Ignore a stop that is sent to all processes: the training process ends its readers."""
-    for number in (signal.SIGINT, signal.SIGTERM):
+    for number in STOPS:
         signal.signal(number, signal.SIG_IGN)
+
+
+def start_readers(loader: DataLoader[Any]) -> Iterator[Any]:
+    """Return a loader's iterator, whose processes start with the signals of a stop blocked.
+
+    A stop that reached one before :func:`leave_signals` would end it, and the program with an
+    error.
+    """
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, STOPS)
+    try:
+        return iter(loader)
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 def _assemble(read: _Read, tokenize: Tokenize | None, seed: int) -> Batch:

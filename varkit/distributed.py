@@ -38,10 +38,22 @@ def process_group(device: torch.device) -> Iterator[None]:
     if "WORLD_SIZE" not in os.environ or dist.is_initialized():
         yield
         return
+    with joined("nccl" if device.type == "cuda" else "gloo"):
+        yield
+
+
+@contextmanager
+def joined(backend: str, **options: Any) -> Iterator[None]:
+    """Join a group, and leave it at the end such that none of its threads goes on.
+
+    Args:
+        backend: ``gloo`` or ``nccl``.
+        options: of ``torch.distributed.init_process_group``.
+    """
     # DistributedDataParallel imports this, and its functions keep the group of that moment as a
     # default argument: imported before there is a group, none outlives the line that leaves it.
     importlib.import_module("torch.distributed.nn.functional")
-    dist.init_process_group("nccl" if device.type == "cuda" else "gloo")
+    dist.init_process_group(backend, **options)
     try:
         yield
     finally:

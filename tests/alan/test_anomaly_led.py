@@ -66,7 +66,7 @@ def test_great_temperature_is_random_fixed_frame():
     assert distance < 0.043
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(
     st.lists(st.floats(0, 1), min_size=1, max_size=30),
     st.floats(0.05, 5),
@@ -80,7 +80,7 @@ def test_picks_are_those_of_algorithm_1(scores, temperature, seed):
     assert picks[0].tolist() == reference.roulette(scores, temperature, r)
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(st.lists(st.floats(0, 1), min_size=2, max_size=200))
 def test_no_clip_is_favoured_more_than_the_bound(scores):
     # Systematic draws are spaced by 1 / N, so a clip's share is its probability to within 1 / N.

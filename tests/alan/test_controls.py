@@ -54,7 +54,7 @@ def test_random_is_what_the_draws_say():
     assert picks.tolist() == expected
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(st.lists(st.sampled_from([0.0, 0.2, 0.5, 1.0]), min_size=1, max_size=12), st.integers(1, 9))
 def test_top_k_takes_the_highest_and_of_equal_ones_the_earlier(scores, count):
     mask = mask_of(len(scores), extra=3)
@@ -92,7 +92,7 @@ def over_by_loop(truth, length):
     return found
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @given(st.lists(st.booleans(), min_size=1, max_size=30), st.integers(1, 60))
 def test_truth_is_reduced_as_clips_are(truth, length):
     reduced = over(np.array(truth), length)

@@ -1,8 +1,5 @@
 """The loss over 1, 2 and 3 processes (gloo) is that of one process on the whole batch."""
 
-import os
-import socket
-
 import pytest
 import torch
 import torch.distributed as dist
@@ -14,12 +11,6 @@ from varkit_kernels.similarity_ranking.distributed import ranking_loss_over_rank
 from tests.kernels.material import Pairs, expect_close, groups, margin_of
 
 PAIRS = 19
-
-
-def free_port():
-    with socket.socket() as s:
-        s.bind(("127.0.0.1", 0))
-        return s.getsockname()[1]
 
 
 def compare(rank, world, ranks=None, exchanges=("gather", "ring"), more=0):
@@ -65,12 +56,12 @@ def refuse(rank, ranks):
         ranking_loss_over_ranks(x, x, exchange="tree", ranks=ranks)
 
 
-def work(rank, port):
+def work(rank, store):
     """Compare over three processes, and over two of them."""
-    os.environ.update(MASTER_ADDR="127.0.0.1", MASTER_PORT=str(port))
     torch.set_num_threads(1)
     cpu.PIECE = 1  # several pieces a block
-    dist.init_process_group("gloo", rank=rank, world_size=3)
+    # Ranks meet at a file: a port could be taken by others, and would end with rank 0, the first.
+    dist.init_process_group("gloo", init_method=store, rank=rank, world_size=3)
     try:
         compare(rank, 3)
         compare(rank, 3, exchanges=["gather"], more=2)
@@ -83,8 +74,8 @@ def work(rank, port):
 
 
 @pytest.mark.slow
-def test_two_and_three_ranks_give_what_one_process_gives():
-    mp.spawn(work, (free_port(),), nprocs=3)
+def test_two_and_three_ranks_give_what_one_process_gives(tmp_path):
+    mp.spawn(work, (f"file://{tmp_path}/store",), nprocs=3)
 
 
 def test_one_rank_gives_what_one_process_gives(monkeypatch, tmp_path):

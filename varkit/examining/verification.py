@@ -10,7 +10,7 @@ from typing import Any
 import torch
 from torch.utils.data import DataLoader
 
-from varkit.data import leave_signals
+from varkit.data import leave_signals, start_readers
 from varkit.errors import DataError
 from varkit.examining.census import Census
 from varkit.examining.examination import Examination, Extent, Finding, examine
@@ -112,13 +112,14 @@ def verify(
     examined: list[Examination] = []
     extents: dict[str, Extent] = {}
     reader = _Reader(dataset, items, quick)
-    for one in DataLoader(
+    loader: DataLoader[Any] = DataLoader(
         reader,  # type: ignore[arg-type]  # its items and length are all that is used
         batch_size=None,
         num_workers=workers,
         generator=torch.Generator(),  # it takes a number from it, and shall not from torch's own
         worker_init_fn=leave_signals,
-    ):
+    )
+    for one in start_readers(loader):
         examined.append(one)
         for stream, extent in one.extents.items():
             extents[stream] = extents[stream].add(extent) if stream in extents else extent

@@ -164,11 +164,8 @@ def _one_rank() -> Iterator[None]:
         yield
         return
     store = dist.HashStore()  # type: ignore[attr-defined]  # torch does not list it
-    dist.init_process_group("gloo", store=store, rank=0, world_size=1)
-    try:
+    with distributed.joined("gloo", store=store, rank=0, world_size=1):
         yield
-    finally:
-        dist.destroy_process_group()
 
 
 def _some(pairs: Pairs, chosen: list[int]) -> Pairs:
