@@ -282,6 +282,34 @@ def test_the_same_seed_gives_the_same_bytes_and_another_another_draw(pair):
     assert first["differences"] != other["differences"]
 
 
+def test_what_is_said_of_runs_does_not_depend_on_which_others_are_compared(tmp_path):
+    folders = [
+        write_run(tmp_path / name, random_ranks(seed, seeds=3)) for seed, name in enumerate("abc")
+    ]
+    three, two = (compare(chosen, resamples=300) for chosen in (folders, folders[::2]))
+
+    def said(found, run, against):
+        values = [
+            (v.figure, v.interval, v.interval_trainings) for v in found.values if v.run == run
+        ]
+        change = [
+            (d.figure, d.interval, d.interval_trainings, d.p)
+            for d in found.differences
+            if (d.run, d.against) == (run, against)
+        ]
+        groups = [
+            (g.by, g.name, g.figure, g.interval)
+            for g in found.groups
+            if (g.run, g.against) == (run, against)
+        ]
+        assert values
+        assert change
+        assert groups
+        return values, change, groups
+
+    assert said(three, "C", "A") == said(two, "B", "A")
+
+
 def test_one_run_alone_has_intervals_and_nothing_to_differ_from(pair):
     found = compare(pair[:1], resamples=100)
     assert len(found.values) == 7

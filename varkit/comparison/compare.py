@@ -9,8 +9,6 @@ from pathlib import Path
 from string import ascii_uppercase
 from typing import Any
 
-import numpy as np
-
 from varkit.comparison.estimates import Difference, Value, estimate
 from varkit.comparison.groups import GroupDifference, group_differences
 from varkit.comparison.moves import Flips, Move, flips, moves
@@ -86,10 +84,9 @@ def compare(
             hint="measure them alike, or give --allow-mismatch, which every table then says",
         )
     pairs = [(a, b) for a, b in combinations(range(len(runs)), 2) if a == 0 or all_pairs]
-    random = np.random.default_rng(seed)
     ways = [row.direction for row in runs[0].rows]
     named = [(runs[a], runs[b], (names[a], names[b])) for a, b in pairs]
-    values, differences = estimate(runs, pairs, names, resamples=resamples, random=random)
+    values, differences = estimate(runs, pairs, names, resamples=resamples, seed=seed)
     return Comparison(
         simulated=any(run.facts["simulated"] for run in runs),
         mismatches=differ,
@@ -100,7 +97,7 @@ def compare(
         runs={name: _described(run) for name, run in zip(names, runs, strict=True)},
         values=values,
         differences=differences,
-        groups=tuple(group_differences(runs, pairs, names, resamples=resamples, random=random)),
+        groups=tuple(group_differences(runs, pairs, names, resamples=resamples, seed=seed)),
         flips=tuple(flip for pair in named for flip in flips(*pair)),
         moves=tuple(move for pair in named for move in moves(*pair)),
     )

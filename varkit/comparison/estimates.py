@@ -76,32 +76,45 @@ def estimate(
     names: Sequence[str],
     *,
     resamples: int,
-    random: np.random.Generator,
+    seed: int,
 ) -> tuple[tuple[Value, ...], tuple[Difference, ...]]:
     """Return every figure of every run, and of every pair (against, run) every difference.
+
+    Chance starts anew for each run and each pair, so what is said of them does not depend on what
+    else is compared; but for p-values corrected by Holm.
 
     Args:
         runs: with the same rows.
         pairs: positions of runs.
         names: of the runs.
         resamples: draws of every interval and test.
-        random: the source of chance.
+        seed: of those draws.
     """
     counts, hits = by_video(runs)
     exact = figures(counts.sum(axis=0), hits.sum(axis=1))
     seeds = [figures_of_seeds(run) for run in runs]
-    draws = bootstrap(counts, hits, resamples=resamples, random=random)
+
+    def draws_of(*chosen: int) -> Floats:
+        random = np.random.default_rng(seed)
+        return bootstrap(counts, hits[list(chosen)], resamples=resamples, random=random)
+
     p = np.array(
         [
-            randomisation_test(counts, hits[b] - hits[a], resamples=resamples, random=random)
+            randomisation_test(
+                counts,
+                hits[b] - hits[a],
+                resamples=resamples,
+                random=np.random.default_rng(seed),
+            )
             for a, b in pairs
         ]
     )
     corrected = holm(p.ravel()).reshape(p.shape)
     values: list[Value] = []
     for x, name in enumerate(names):
-        narrow = interval(draws[:, x])
-        wide = _wide(exact[x], draws[:, x], [seeds[x]], random)
+        draws = draws_of(x)[:, 0]
+        narrow = interval(draws)
+        wide = _wide(exact[x], draws, [seeds[x]], seed)
         values += (
             Value(
                 run=name,
@@ -116,8 +129,9 @@ def estimate(
     differences: list[Difference] = []
     for i, (a, b) in enumerate(pairs):
         change = exact[b] - exact[a]
-        narrow = interval(draws[:, b] - draws[:, a])
-        wide = _wide(change, draws[:, b] - draws[:, a], [seeds[a], seeds[b]], random)
+        first, second = draws_of(a, b).swapaxes(0, 1)
+        narrow = interval(second - first)
+        wide = _wide(change, second - first, [seeds[a], seeds[b]], seed)
         differences += (
             Difference(
                 run=names[b],
@@ -134,12 +148,10 @@ def estimate(
     return tuple(values), tuple(differences)
 
 
-def _wide(
-    value: Floats, draws: Floats, seeds: Sequence[Floats], random: np.random.Generator
-) -> Floats | None:
+def _wide(value: Floats, draws: Floats, seeds: Sequence[Floats], seed: int) -> Floats | None:
     if any(len(each) < 2 for each in seeds):
         return None
-    return interval_with_trainings(value, draws, seeds, random=random)
+    return interval_with_trainings(value, draws, seeds, random=np.random.default_rng(seed))
 
 
 def _limits(limits: Floats, figure: int) -> Limits:

@@ -54,7 +54,7 @@ def group_differences(
     names: Sequence[str],
     *,
     resamples: int,
-    random: np.random.Generator,
+    seed: int,
 ) -> Iterator[GroupDifference]:
     """Yield the differences of pairs of runs, (against, run), on abnormal, normal, each class."""
     counts, hits = by_video(runs)
@@ -65,9 +65,12 @@ def group_differences(
             continue
         values = figures(own.sum(axis=0), right.sum(axis=1))
         few = len(own) < FEW
-        draws = None if few else bootstrap(own, right, resamples=resamples, random=random)
         for a, b in pairs:
-            limits = None if draws is None else interval(draws[:, b] - draws[:, a])
+            limits = None
+            if not few:
+                random = np.random.default_rng(seed)
+                draws = bootstrap(own, right[[a, b]], resamples=resamples, random=random)
+                limits = interval(draws[:, 1] - draws[:, 0])
             for f, figure in enumerate(FIGURES):
                 yield GroupDifference(
                     by=by,
