@@ -58,7 +58,7 @@ def page(published: Mapping[str, Any], results: Sequence[Mapping[str, Any]]) -> 
         "",
         "## Published",
         "",
-        "Not measured here. An empty cell is unknown to us.",
+        "Not measured here. An empty cell is unknown to us; so is the sum of a row that has one.",
     ]
     for name, (title, letter) in BENCHMARKS.items():
         lines += _published(title, letter, published[name])
@@ -166,7 +166,9 @@ def _measured(result: Mapping[str, Any]) -> Table:
         rows.append((label, *shown, between(limits), seeds))
     return Table(
         title=f"{result['title']}, measured on {result['dataset']}{mark}",
-        caption="Means over trainings, ± their standard deviation; 95 % of SumR.",
+        caption="Means over trainings, ± their standard deviation. 95 %: of SumR, the interval "
+        "that allows for other trainings as well as for other videos; of a row with one training, "
+        "for other videos alone.",
         columns=("", *_columns(letter), "SumR", "95 %", "seeds"),
         rows=tuple(rows),
     )

@@ -46,10 +46,16 @@ def test_what_is_written_is_read(tmp_path, dtype):
     assert (again.video_ids, again.query_ids) == (found.video_ids, found.query_ids)
 
 
-def test_simulated_stays_marked(tmp_path):
-    found = read_embeddings(saved(tmp_path, simulated=np.array(True)))
+@pytest.mark.parametrize(
+    "marks", [{}, {"simulated": True}, {"embedded": True}, {"selection": "test"}]
+)
+def test_marks_stay(tmp_path, marks):
+    wanted = {"simulated": False, "embedded": False, "selection": "unknown"} | marks
+    found = read_embeddings(saved(tmp_path, **{k: np.array(mark) for k, mark in marks.items()}))
+    assert {name: getattr(found, name) for name in wanted} == wanted
     write_embeddings(tmp_path / "again.npz", found)
-    assert read_embeddings(tmp_path / "again.npz").simulated
+    again = read_embeddings(tmp_path / "again.npz")
+    assert {name: getattr(again, name) for name in wanted} == wanted
 
 
 def test_normalize_makes_the_inner_product_a_cosine(tmp_path):
@@ -74,7 +80,12 @@ def test_vectors_come_in_the_order_of_the_split(tmp_path):
     [
         (["a", "b é"], ["x", "y"], "1 video identifiers are not of the split: 'c#0'"),
         (["a", "b é", "c#0"], ["x", "y", "z", "q"], "2 of 4 query .* are missing: 'z', 'q'"),
-        (["a", "b é", "c#1"], ["x", "y"], "1 of 3 video .* missing: 'c#1'.*c#0"),
+        (
+            ["a", "b é", "c#1"],
+            ["x", "y"],
+            "1 of 3 video .* missing: 'c#1'. Did you mean 'c#0'. 1 video .* not of .*: 'c#0'$",
+        ),
+        (["a", "b é", "c#0"], ["x", "q9"], "missing: 'q9'. 1 query .* not of the split: 'y'$"),
         ([*"defghi"], ["x", "y"], "6 of 6 video .*: 'd', 'e', 'f', 'g', 'h', \\.\\.\\."),
     ],
 )
@@ -114,6 +125,12 @@ def with_row(row, value):
         ({"queries": np.ones((0, 4)), "query_ids": np.array([], "<U1")}, "nothing to rank"),
         ({"normalize": np.array([True, True, False])}, "normalize must be one boolean"),
         ({"normalize": np.array(1)}, "normalize must be one boolean"),
+        ({"embedded": np.array("yes")}, "embedded must be one boolean"),
+        ({"selection": np.array("tets")}, "'tets'. Did you mean 'test'. Allowed: val, last, test"),
+        ({"selection": np.array("")}, "selection is ''. Allowed: val"),
+        ({"selection": np.array(["test"])}, r"selection must be one text; .*\(1,\)"),
+        ({"selection": np.array(b"test")}, "selection must be one text"),
+        ({"selection": np.array(True)}, "selection must be one text; not bool"),
     ],
 )
 def test_what_is_wrong_is_named(tmp_path, changes, message):

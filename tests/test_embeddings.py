@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 
 import numpy as np
 import pytest
@@ -410,6 +411,51 @@ def test_simulated_stays_marked_and_so_does_a_selection_on_test(world, tmp_path)
     facts = json.loads((folder / "run.json").read_text())
     assert (facts["selection"], facts["simulated"]) == ("test", True)
     assert "ON THE TEST SET" in (folder / "report.html").read_text()
+
+
+def test_an_exported_run_keeps_its_marks(world, tmp_path):
+    """A run of an embedded variant, chosen on the test set, through a file and a fusion of it."""
+    recipe = world["data"] / "lacking.yaml"
+    absent = RECIPE.format(root=tmp_path / "absent", use="avg")
+    recipe.write_text(f"{absent}embedded: {{data: {{root: {world['data']}}}}}\n")
+    assert run(recipe, "train.select=test", out=tmp_path / "lacking").exit_code == 0
+    (trained,) = (path.parent for path in (tmp_path / "lacking").glob("*/*/run.json"))
+    file = tmp_path / "export.npz"
+    assert call("embeddings", "export", trained, file).exit_code == 0
+    other = write(tmp_path / "other.npz", *random_vectors(9))
+    made = [
+        measured("eval", file, world["plain recipe"], out=tmp_path / "eval"),
+        measured("fuse", other, file, "--on", world["plain recipe"], out=tmp_path / "fuse"),
+    ]
+    for folder, _ in made:
+        facts = json.loads((folder / "run.json").read_text())
+        assert (facts["selection"], facts["embedded"]) == ("test", True)
+        page = (folder / "report.html").read_text()
+        assert "ON THE TEST SET" in page
+        assert re.search(r"embedded</dt>\s*<dd>yes", page)
+
+
+def test_only_missing_data_are_announced(world, tmp_path):
+    """What else a recipe lacks counts where its embedded block then changes the data too."""
+    file = write(tmp_path / "one.npz", *random_vectors(10))
+    model = "query: {use: bert, model: nobody/nothing, revision: abc}"
+    plain = RECIPE.format(root=world["data"], use="avg").replace("query: {use: hashed}", model)
+    lost = plain.replace(f"root: {world['data']}", f"root: {tmp_path / 'absent'}")
+    block = "embedded: {query: {use: hashed}"
+    root = f", data: {{root: {world['data']}}}"
+    recipe = world["data"] / "bert.yaml"
+    cases = [
+        (f"{plain}{block}}}\n", set()),
+        (f"{plain}{block}{root}}}\n", {"query (bert)"}),
+        (f"{lost}{block}{root}}}\n", {"data (folder)"}),
+    ]
+    for text, named in cases:
+        recipe.write_text(text)
+        result = call("embeddings", "eval", file, recipe, "--out", tmp_path / "runs")
+        assert result.exit_code == 0, result.output
+        assert ("EMBEDDED" in result.stderr) == bool(named)
+        lines = re.findall(r"^  - (\S+ \(\w+\))", result.stderr, re.MULTILINE)
+        assert set(lines) == named
 
 
 def test_what_cannot_be_combined_is_said(world, tmp_path):

@@ -157,6 +157,68 @@ def test_an_override_that_names_use_replaces_the_component(folder):
 @pytest.mark.parametrize(
     ("override", "said"),
     [
+        (
+            "samplers.othr=null",
+            "command line: samplers.othr: there is no sampler of this name to take out. "
+            "Did you mean 'other'? Known: fixed, other.",
+        ),
+        (
+            "samplers={fixed: null, othr: null}",
+            "command line: samplers.othr: there is no sampler of this name to take out. "
+            "Did you mean 'other'? Known: other.",
+        ),
+        (
+            "alignments.al=null",
+            "command line: alignments.al: there is no alignment of this name to take out. "
+            "Did you mean 'all'? Known: all.",
+        ),
+        (
+            "pretexts.mpm=null",
+            "command line: pretexts.mpm: there is no pretext of this name to take out. "
+            "Known: none.",
+        ),
+        (
+            "train.lr_factors={query.langage: null}",
+            "command line: train.lr_factors.query.langage: there is no such key to take out. "
+            "Did you mean 'query.language'? Known: query.language.",
+        ),
+        (
+            "data.streams={objct: null}",
+            "command line: data.streams.objct: there is no such key to take out. "
+            "Did you mean 'object'? Known: object.",
+        ),
+    ],
+)
+def test_a_null_that_takes_nothing_out_is_refused(folder, override, said):
+    text = READY.replace("root: here", "root: here, streams: {object: rgb}")
+    assert problems(folder, text, override) == (said,)
+
+
+def test_a_null_in_the_file_or_its_embedded_block_takes_out_what_is_there(folder):
+    text = READY.replace("samplers:\n", "samplers:\n  othr: null\n")
+    (problem,) = problems(folder, text)
+    assert problem.startswith("toy.yaml:7:3: samplers.othr: there is no sampler of this name")
+    for block in ("samplers: {othr: null}", "pretexts: {othr: null}"):
+        for recipe in (READY, RECIPE):  # also where the block is not taken
+            (problem,) = problems(folder, f"{recipe}embedded:\n  {block}\n  data: {{use: made}}\n")
+            section = block.partition(":")[0]
+            assert problem.startswith(f"toy.yaml:20:14: {section}.othr: there is no {section[:-1]}")
+
+
+def test_what_an_earlier_layer_took_out_may_be_taken_out_again(folder):
+    again = ["samplers.other=null", "samplers.other=null", "samplers=null", "samplers.fixed=null"]
+    assert load(folder, READY, *again).samplers == {}
+    factors = ["train.lr_factors={query.language: null}"] * 2
+    assert load(folder, READY, *factors).train.lr_factors == {}
+    embedded = RECIPE + EMBEDDED + "    other: null\n"
+    recipe = load(folder, embedded, "samplers.other=null")
+    assert recipe.embedded
+    assert list(recipe.samplers) == ["fixed"]
+
+
+@pytest.mark.parametrize(
+    ("override", "said"),
+    [
         ("train.epoch=1", "command line: train.epoch: no such option. Did you mean 'epochs'?"),
         ("tran.epochs=1", "command line: tran: no such section. Did you mean 'train'?"),
         ("train.epochs=1.5", "command line: train.epochs: must be a whole number"),

@@ -28,6 +28,20 @@ def test_a_published_sum_is_that_of_its_recalls(row):
     if len(recalls) == 6 and None not in recalls:
         # Six recalls and their sum, each rounded to a tenth.
         assert abs(sum(recalls) - row["SumR"]) <= 7 * 0.05
+    else:
+        assert "SumR" not in row, "the page says that a row with an empty cell has no sum"
+
+
+@pytest.mark.parametrize(
+    ("with_trainings", "shown"), [(None, "[40.0, 60.0]"), ([30, 70], "[30.0, 70.0]")]
+)
+def test_the_interval_is_the_one_that_the_caption_names(with_trainings, shown):
+    given = study({})
+    for value in given["rows"]["row0"]["values"].values():
+        value["interval_trainings"] = with_trainings
+    page = results.page(PUBLISHED, [results.reduced(given)])
+    assert shown in page.replace("\\", "")
+    assert "with one training, for other videos alone" in page
 
 
 def study(*changes):

@@ -163,7 +163,7 @@ def test_good_values(key: str, value: Any, found: Any):
         ("point", {"x": 1, "z": 2}, ("z",), "must be a Point, or null"),
         ("point", {"x": 1.5}, ("x",), "must be a Point, or null"),
         ("odd", 2, (), "must be odd"),
-        ("names", [], (), "must be a list, each item text (at least one) and (at most 2); not []."),
+        ("names", [], (), "must be a list, each item text (1 to 2); not []."),
         ("name", "x" * 100, None, ""),
     ],
 )
@@ -286,6 +286,12 @@ def test_errors_of_constructors_name_the_component():
         (Literal[1, 2], "one of 1, 2"),
         (dict[str, list[int]], "a block of keys, each value a list, each item a whole number"),
         (Annotated[tuple[str, ...], MinLen(2)], "a list, each item text (at least 2)"),
+        (Annotated[tuple[str, ...], MinLen(1)], "a list, each item text (at least one)"),
+        (Annotated[tuple[str, ...], MaxLen(2)], "a list, each item text (at most 2)"),
+        (Annotated[tuple[str, ...], MinLen(3), MaxLen(3)], "a list, each item text (exactly 3)"),
+        (Annotated[Mapping[str, Any], MinLen(1), MaxLen(26)], "a block of keys (1 to 26)"),
+        (tuple[Any, ...], "a list"),
+        (Any, "any value"),
     ],
 )
 def test_describe(annotation: Any, words: str):

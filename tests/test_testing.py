@@ -507,6 +507,34 @@ def test_alignment_faults(fault, check_name):
     assert check_name in broken(check_alignment, fault())
 
 
+class Maxima(Cosine):
+    """Obeys, but for the name of its vectors."""
+
+    def __init__(self, vectors="max"):
+        self.vectors = vectors
+
+    def factors(self, representation, side):
+        return nn.functional.normalize(representation.vectors[self.vectors].flatten(1), dim=1)
+
+
+def test_a_name_that_the_kit_does_not_have_gets_those_that_it_has():
+    with pytest.raises(ConformanceError) as caught:
+        check_alignment(Maxima())
+    faults = {result.fault for result in caught.value.results if result.fault is not None}
+    assert faults == {
+        "raised KeyError: 'max'; the kit's videos have vectors cls, avg and tokens object, motion; "
+        "its queries vectors cls, avg and tokens words, sentence"
+    }
+    assert check_alignment(Maxima("avg"))
+    with pytest.raises(ConformanceError, match=r"raised KeyError: 'max'(?!;)"):
+        check_objective(NoSuchKey())
+
+
+class NoSuchKey(Softmax):
+    def dense(self, similarity, pairs):
+        return {}["max"]
+
+
 # ---------------------------------------------------------------- objectives and pretexts
 
 

@@ -8,6 +8,7 @@ import re
 import types
 import typing
 from collections import abc
+from collections.abc import Sequence
 from typing import Any, Literal
 
 import annotated_types as at
@@ -22,18 +23,21 @@ def describe(annotation: Any) -> str:
     origin, arguments = typing.get_origin(annotation), typing.get_args(annotation)
     if origin is typing.Annotated:
         limits = [text for limit in arguments[1:] for text in _limits(limit)]
-        return f"{describe(arguments[0])} {' and '.join(limits)}".rstrip()
+        said = f"{describe(arguments[0])} {' and '.join(limits)}".rstrip()
+        return f"{said} {_length(arguments[1:])}".rstrip()
     if origin is Literal:
         allowed = [json.dumps(value) for value in arguments]
         return allowed[0] if len(allowed) == 1 else f"one of {', '.join(allowed)}"
     if origin in (typing.Union, types.UnionType):
         return ", or ".join(describe(argument) for argument in arguments)
     if inspect.isclass(origin) and issubclass(origin, abc.Mapping):
-        return f"a block of keys, each value {describe(arguments[1])}"
+        return "a block of keys" + _each("value", arguments[1])
     if origin is tuple and arguments[1:] != (...,):
         return f"a list of {'; '.join(describe(argument) for argument in arguments)}"
     if inspect.isclass(origin) and issubclass(origin, abc.Collection):
-        return f"a list, each item {describe(arguments[0])}"
+        return "a list" + _each("item", arguments[0])
+    if annotation is Any:
+        return "any value"
     words = {bool: "true or false", int: "a whole number", float: "a number", str: "text"}
     if annotation in (None, type(None)):
         return "null"
@@ -50,13 +54,22 @@ def _limits(limit: Any) -> list[str]:
             return [f"of at most {bound}"]
         case at.Lt(lt=bound):
             return [f"below {bound}"]
-        case at.MinLen(min_length=1):
-            return ["(at least one)"]
-        case at.MinLen(min_length=bound):
-            return [f"(at least {bound})"]
-        case at.MaxLen(max_length=bound):
-            return [f"(at most {bound})"]
     return []
+
+
+def _each(what: str, annotation: Any) -> str:
+    return "" if annotation is Any else f", each {what} {describe(annotation)}"
+
+
+def _length(limits: Sequence[Any]) -> str:
+    """Say in brackets how many items or keys there may be."""
+    least = max((one.min_length for one in limits if isinstance(one, at.MinLen)), default=0)
+    most = min((one.max_length for one in limits if isinstance(one, at.MaxLen)), default=None)
+    if most is None:
+        return f"(at least {'one' if least == 1 else least})" if least else ""
+    if least == most:
+        return f"(exactly {most})"
+    return f"({least} to {most})" if least else f"(at most {most})"
 
 
 def documented(cls: type[Any]) -> dict[str, str]:

@@ -50,6 +50,7 @@ class Layers:
     Attributes:
         value: the nested values.
         places: who said each of them.
+        given: where any layer said a value other than null, also if a later one took it out.
     """
 
     def __init__(
@@ -67,6 +68,7 @@ class Layers:
         """
         self.document = document
         self.value: dict[str, Any] = {}
+        self.given: set[KeyPath] = set()
         self.places: dict[KeyPath, Place] = {(): self._in_file("file", ())}
         for key, value in document.value.items():
             if key != "embedded":
@@ -110,6 +112,8 @@ class Layers:
 
     def _mark(self, path: KeyPath, value: Any, place: Callable[[KeyPath], Place]) -> None:
         self.places[path] = place(path)
+        if value is not None:
+            self.given.add(path)
         if isinstance(value, dict):
             for key, item in value.items():
                 self._mark((*path, key), item, place)

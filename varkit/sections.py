@@ -169,6 +169,7 @@ class _Checker:
         complete, problems = check_options(section.options, value)
         for below, message in problems:
             self.problem((*path, *below), message)
+        self.dropped(path, value, complete)
         return None if problems else section.options(**complete)
 
     def named(self, name: str, section: Section, value: Any) -> dict[str, Component] | None:
@@ -177,6 +178,9 @@ class _Checker:
             self.problem((name,), f"must be a block of names, each with its {section.kind}")
             return None
         entries = {key: entry for key, entry in value.items() if entry is not None}
+        for key in value:
+            if key not in entries:
+                self.removed((name, key), f"{section.kind} of this name", entries)
         if section.required and not entries:
             self.problem((name,), f"needs at least one {section.kind}, under a name of your choice")
         found = {}
@@ -231,9 +235,26 @@ class _Checker:
                 self.problem((*path, key), self.unknown(path, key, kind, use, known))
         for below, message in problems + more:
             self.problem((*path, *below), message)
+        self.dropped(path, value, complete)
         if len(complete) < len(own) or len(settings) < len(beside):
             return None
         return Component(kind, use, complete, settings_class(**settings))
+
+    def dropped(self, path: KeyPath, values: dict[str, Any], complete: dict[str, Any]) -> None:
+        """Check the keys that null took out of the blocks among a component's options."""
+        for name, kept in complete.items():
+            block = values.get(name)
+            if isinstance(block, dict) and isinstance(kept, dict):
+                for key in block:
+                    if key not in kept:
+                        self.removed((*path, name, key), "such key", kept)
+
+    def removed(self, path: KeyPath, what: str, kept: Mapping[str, Any]) -> None:
+        """Refuse a null that takes out nothing: its name is misspelt."""
+        if path not in self.layers.given:
+            meant = did_you_mean(str(path[-1]), kept)
+            known = f"Known: {', '.join(kept) or 'none'}."
+            self.problem(path, f"there is no {what} to take out.{meant} {known}")
 
     def unknown(self, path: KeyPath, key: str, kind: Kind, use: str, known: list[str]) -> str:
         said = f"{kind} {use!r} has no such option.{did_you_mean(key, known)}"

@@ -55,6 +55,13 @@ def test_unknown_rows_are_named_at_once_with_the_nearest(tmp_path):
     assert not (tmp_path / "runs").exists()
 
 
+@pytest.mark.parametrize("nothing", ["", ",", " , ,"])
+def test_at_least_one_row_is_named(tmp_path, nothing):
+    said = failed(study(make_study(tmp_path), "--rows", nothing), 2)
+    assert "--rows: name at least one row. Known: fixed, both, cls, same." in said
+    assert "no row ''" not in said
+
+
 def test_what_is_wrong_with_other_rows_does_not_matter(tmp_path):
     file = make_study(tmp_path, STUDY.replace("{samplers: {anomaly: null}}", "{model.dmi: 3}"))
     assert "model.dmi" in failed(study(file, "--plan"), 2)

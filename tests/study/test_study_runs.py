@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 import time
+from dataclasses import replace
 from html import escape
 from pathlib import Path
 
@@ -24,6 +25,7 @@ from varkit.study.finished import open_study
 from varkit.study.plan import Planner
 from varkit.study.rows import resolve_rows
 from varkit.study.study import load_study
+from varkit.study.writers import write_study
 
 ROWS = ["fixed", "both", "cls", "same"]
 
@@ -186,6 +188,61 @@ def test_other_weights_data_or_plugin_files_are_not_taken_for_the_same(done, tmp
     assert {row["state"] for row in plan(file).values()} == {"missing"}
     np.save(clip, features)
     assert {row["state"] for row in plan(file).values()} == {"cached"}
+
+
+@pytest.mark.parametrize("damage", [lambda text: text[: len(text) // 2], lambda text: "[]"])
+def test_a_run_with_damaged_results_is_measured_again(done, damage):
+    file, told, _ = done
+    cls, fixed = (Path(told["rows"][name]["run"]) / "results.json" for name in ("cls", "fixed"))
+    kept = cls.read_text()
+    cls.write_text(damage(kept))
+    assert plan(file)["cls"]["state"] == "missing"
+    cls.write_text(kept)
+
+    kept = fixed.read_text()
+    fixed.write_text(damage(kept))
+    states = {name: row["state"] for name, row in plan(file).items()}
+    assert states == {"fixed": "partial", "both": "cached", "cls": "cached", "same": "cached"}
+    result = study(file, "--json")
+    assert result.exit_code == 0, result.output
+    assert json.loads(result.stdout) == told
+    assert f"fixed: varkit resume {fixed.parent}" in result.stderr
+    assert "varkit run" not in result.stderr
+    assert fixed.read_text() == kept
+
+
+def test_writing_again_removes_what_is_no_longer_in_the_study(done, tmp_path):
+    file, _, _ = done
+    loaded = load_study(file)
+    planner = Planner(loaded, resolve_rows(loaded), file.parent / "runs")
+    finished = open_study(loaded, planner.plan(), {}, resamples=1000)
+    folder = tmp_path / "mini"
+    twice = replace(loaded, show=(*loaded.show, *loaded.show))
+    write_study(replace(finished, study=twice), folder)
+    for name in (
+        "table-2.md",
+        "sweep.csv",
+        "exhibits/sweep-2/sweep.png",
+        "comparison/comparison.md",
+    ):
+        assert (folder / name).is_file(), name
+
+    own = ["notes.md", "logs/both.log", "measured/table.md", "comparison/mine.md", "table-a.md"]
+    outside = tmp_path / "outside/comparison.md"
+    for path in (*(folder / name for name in own), outside):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text("kept")
+    (folder / "comparison-2").symlink_to(outside.parent)
+    (folder / "sweep-3.md").symlink_to(outside)
+
+    alone = replace(loaded, rows={"both": loaded.rows["both"]}, show=loaded.show[:1])
+    rows = {"both": finished.rows["both"]}
+    paths, _ = write_study(replace(finished, study=alone, rows=rows), folder)
+    left = {path for path in folder.rglob("*") if path.is_file() and not path.is_symlink()}
+    assert left == {*paths, folder / "study.json", *(folder / name for name in own)}
+    assert not list((folder / "exhibits").glob("sweep*"))
+    assert (folder / "sweep-3.md").is_symlink()
+    assert outside.read_text() == "kept"
 
 
 def test_what_is_written_says_everything_and_escapes_names(done):

@@ -188,7 +188,10 @@ def _ground(words: Sequence[str], split: str) -> Ground:
     from varkit.embeddings.sources import Ground
 
     target = find_target(words[0], words[1:])
-    target.announce()
+    # Only the data count here: what else a recipe lacks matters where it moved the data as well.
+    lacking = tuple(line for line in target.missing if line.startswith("data "))
+    moved = any(origin.startswith("embedded") for origin in target.origins.values())
+    replace(target, missing=lacking or (target.missing if moved else ())).announce()
     return Ground(target.build(), split, target.evaluation)
 
 

@@ -22,7 +22,10 @@ from varkit.files import write_bytes
 from varkit.interfaces import Array
 
 REQUIRED = ("video_ids", "videos", "query_ids", "queries")
-FLAGS = ("normalize", "simulated")
+FLAGS = ("normalize", "simulated", "embedded")
+OPTIONAL = (*FLAGS, "selection")
+SELECTIONS = ("val", "last", "test", "unknown")
+"""How a model was chosen: a run's ``train.select``, or nobody knows."""
 SHOWN = 5
 """So many identifiers an error names."""
 _DAMAGE = (
@@ -42,10 +45,12 @@ class Embeddings:
         query_ids: as the data set calls them, length Q.
         queries: (Q, K) float32, likewise.
         simulated: whether they come of data that a program made.
+        embedded: whether they come of a recipe's embedded variant.
+        selection: how the model was chosen, one of ``SELECTIONS``.
 
     Raises:
-        DataError: an identifier occurs twice, a shape does not fit, or a vector is not finite or
-            all zero.
+        DataError: an identifier occurs twice, a shape does not fit, a vector is not finite or
+            all zero, or there is no such selection.
     """
 
     video_ids: tuple[str, ...]
@@ -53,6 +58,8 @@ class Embeddings:
     query_ids: tuple[str, ...]
     queries: Array
     simulated: bool = False
+    embedded: bool = False
+    selection: str = "unknown"
 
     def __post_init__(self) -> None:
         _check("video", self.video_ids, self.videos)
@@ -61,6 +68,11 @@ class Embeddings:
             raise DataError(
                 f"video vectors are {self.videos.shape[1]} wide and query vectors "
                 f"{self.queries.shape[1]}; an inner product needs the same width"
+            )
+        if self.selection not in SELECTIONS:
+            raise DataError(
+                f"selection is {self.selection!r}.{did_you_mean(self.selection, SELECTIONS)} "
+                f"Allowed: {', '.join(SELECTIONS)}"
             )
 
     def of(self, videos: Sequence[str], queries: Sequence[str]) -> tuple[Tensor, Tensor]:
@@ -78,20 +90,22 @@ class Embeddings:
 def read_embeddings(path: Path) -> Embeddings:
     """Read an ``.npz`` file of the arrays of :class:`Embeddings`; nothing in it is unpickled.
 
-    Beside them it may hold ``normalize``, a boolean that asks for vectors of length 1.
+    Beside them it may hold ``normalize``, a boolean that asks for vectors of length 1. Without
+    ``simulated`` or ``embedded`` it is taken for neither, without ``selection`` for unknown.
 
     Raises:
         DataError: it cannot be read, an array is missing, unknown or of another type, or the
             content is as :class:`Embeddings` refuses it.
     """
     arrays = _arrays(path)
-    unknown = [name for name in arrays if name not in (*REQUIRED, *FLAGS)]
+    unknown = [name for name in arrays if name not in (*REQUIRED, *OPTIONAL)]
     lacking = [name for name in REQUIRED if name not in arrays]
     if lacking or unknown:
         wrong = f"no array {', '.join(lacking)}" if lacking else f"an array {unknown[0]!r}"
-        near = did_you_mean(unknown[0], (*REQUIRED, *FLAGS)) if unknown else ""
+        near = did_you_mean(unknown[0], (*REQUIRED, *OPTIONAL)) if unknown else ""
         raise DataError(
-            f"{path} has {wrong}.{near} Needed: {', '.join(REQUIRED)}; allowed: {', '.join(FLAGS)}"
+            f"{path} has {wrong}.{near} Needed: {', '.join(REQUIRED)}; "
+            f"allowed: {', '.join(OPTIONAL)}"
         )
     try:
         flags = {name: _flag(name, arrays[name]) for name in FLAGS if name in arrays}
@@ -100,7 +114,9 @@ def read_embeddings(path: Path) -> Embeddings:
             _vectors("videos", arrays["videos"]),
             _identifiers("query_ids", arrays["query_ids"]),
             _vectors("queries", arrays["queries"]),
-            flags.get("simulated", False),
+            simulated=flags.get("simulated", False),
+            embedded=flags.get("embedded", False),
+            selection=_word("selection", arrays.get("selection", np.array("unknown"))),
         )
     except DataError as error:
         raise DataError(f"{path}: {error.what}") from None
@@ -123,6 +139,8 @@ def write_embeddings(path: Path, embeddings: Embeddings) -> None:
         query_ids=np.array(embeddings.query_ids),
         queries=embeddings.queries,
         simulated=np.array(embeddings.simulated),
+        embedded=np.array(embeddings.embedded),
+        selection=np.array(embeddings.selection),
     )
     write_bytes(path, buffer.getvalue())
 
@@ -152,6 +170,13 @@ def _flag(name: str, array: Any) -> bool:
     if array.shape != () or array.dtype != np.bool_:
         raise DataError(f"{name} must be one boolean; not {array.dtype} of shape {array.shape}")
     return bool(array)
+
+
+def _word(name: str, array: Any) -> str:
+    if array.shape != () or array.dtype.kind != "U":
+        raise DataError(f"{name} must be one text; not {array.dtype} of shape {array.shape}")
+    found: str = array.item()
+    return found
 
 
 def _identifiers(name: str, array: Any) -> tuple[str, ...]:
@@ -184,13 +209,16 @@ def _check(side: str, names: Sequence[str], vectors: Array) -> None:
     if not len(names) or not vectors.shape[1]:
         raise DataError(f"{side} vectors of shape {vectors.shape}: there is nothing to rank")
     twice = [name for name, count in Counter(names).items() if count > 1]
-    _refuse(twice, f"{side} identifiers occur more than once")
+    if twice:
+        raise DataError(_named(twice, f"{side} identifiers occur more than once"))
     faults = (
         ("not finite", ~np.isfinite(vectors).all(axis=1)),
         ("all zero", ~vectors.any(axis=1)),
     )
     for what, rows in faults:
-        _refuse([names[i] for i in np.flatnonzero(rows).tolist()], f"{side} vectors are {what}")
+        faulty = [names[i] for i in np.flatnonzero(rows).tolist()]
+        if faulty:
+            raise DataError(_named(faulty, f"{side} vectors are {what}"))
 
 
 def _in_order(side: str, names: Sequence[str], vectors: Array, wanted: Sequence[str]) -> Tensor:
@@ -198,13 +226,15 @@ def _in_order(side: str, names: Sequence[str], vectors: Array, wanted: Sequence[
     known = set(wanted)
     lacking = [name for name in wanted if name not in place]
     extra = [name for name in names if name not in known]
-    near = did_you_mean(lacking[0], extra) if lacking else ""
-    _refuse(lacking, f"of {len(wanted)} {side} identifiers of the split are missing", near)
-    _refuse(extra, f"{side} identifiers are not of the split")
+    missing = _named(lacking, f"of {len(wanted)} {side} identifiers of the split are missing")
+    foreign = _named(extra, f"{side} identifiers are not of the split")
+    if lacking and extra:
+        raise DataError(f"{missing}.{did_you_mean(lacking[0], extra)} {foreign}")
+    if lacking or extra:
+        raise DataError(missing if lacking else foreign)
     return torch.from_numpy(vectors[[place[name] for name in wanted]])
 
 
-def _refuse(names: Sequence[str], what: str, near: str = "") -> None:
-    if names:
-        listed = ", ".join(map(repr, names[:SHOWN])) + (", ..." if len(names) > SHOWN else "")
-        raise DataError(f"{len(names)} {what}: {listed}{near}")
+def _named(names: Sequence[str], what: str) -> str:
+    listed = ", ".join(map(repr, names[:SHOWN])) + (", ..." if len(names) > SHOWN else "")
+    return f"{len(names)} {what}: {listed}"

@@ -30,7 +30,8 @@ class Source:
         origin: where they come from, for ``run.json``.
         simulated: whether any data that they come of were made by a program.
         embedded: whether they come of a recipe's embedded variant.
-        selection: how the model was chosen: the run's ``train.select``, or ``unknown``.
+        selection: how the model was chosen: the run's ``train.select``, or what a file says,
+            which may be ``unknown``.
     """
 
     scores: Scores
@@ -121,8 +122,8 @@ def read_source(path: Path, ground: Ground) -> Source:
         Scores(video=video, query=query),
         {"file": str(path), "sha256": sha256(path)},
         simulated=found.simulated or ground.dataset.simulated,
-        embedded=False,
-        selection="unknown",
+        embedded=found.embedded,
+        selection=found.selection,
     )
 
 
@@ -178,7 +179,13 @@ def embeddings_of(source: Source, ground: Ground) -> Embeddings:
         )
     videos, queries = ground.names()
     return Embeddings(
-        tuple(videos), scores.video.numpy(), tuple(queries), scores.query.numpy(), source.simulated
+        tuple(videos),
+        scores.video.numpy(),
+        tuple(queries),
+        scores.query.numpy(),
+        simulated=source.simulated,
+        embedded=source.embedded,
+        selection=source.selection,
     )
 
 

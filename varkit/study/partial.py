@@ -21,9 +21,13 @@ def choose_rows(study: Study, names: Sequence[str]) -> Study:
         names: the rows.
 
     Raises:
-        RecipeError: there is no such row; with all that there are not.
+        RecipeError: none is named; there is no such row, with all that there are not.
     """
     known = study.rows
+    if not any(names):
+        raise RecipeError(
+            [f"command line: --rows: name at least one row. Known: {', '.join(known)}."]
+        )
     unknown = [name for name in names if name not in known]
     if unknown:
         raise RecipeError(

@@ -47,8 +47,12 @@ class FoundRun:
 
     @property
     def finished(self) -> bool:
-        """Whether it was trained and measured to its end."""
-        return (self.folder / "results.json").is_file()
+        """Whether it was trained and measured to its end, and its results can be read."""
+        try:
+            results = json.loads((self.folder / "results.json").read_text("utf-8"))
+        except (OSError, ValueError):
+            return False
+        return isinstance(results, dict) and "seeds" in results
 
     @property
     def identity(self) -> Identity:
@@ -78,7 +82,8 @@ class Planned:
         resolved: the row.
         dataset: what it is measured on.
         identity: what its run must be made of.
-        state: cached = finished; partial = can be resumed; missing = nothing there.
+        state: cached = finished; partial = can be resumed, also where only its results are
+            damaged; missing = nothing there.
         folder: the run; of a missing measuring row where it will be; else None.
         same_as: the earlier row whose run this one shares; None = it has its own.
         seconds: of training steps that are left, by an earlier run; None = unknown.
@@ -201,7 +206,8 @@ class Planner:
             except VarkitError:
                 weights = None  # its row says what is wrong with it
             seconds = source["seconds"]
-            if run.identity == self.identities[name] and source["weights"] == weights:
+            same = run.identity == self.identities[name] and source["weights"] == weights
+            if same and run.finished:
                 return self._planned(name, "cached", folder, 0.0)
         estimated = None if seconds is None else folder
         return self._planned(name, "missing", folder, seconds, estimated)

@@ -28,13 +28,14 @@ from varkit.files import write_json, write_text
 from varkit.study.exhibits import Exhibit
 from varkit.study.finished import FinishedRow, FinishedStudy
 from varkit.study.protocol import protocol, warnings
+from varkit.study.stale import remove_stale
 
 QUERIES = 10
 """Of each pair of rows, so many queries are shown that moved most."""
 
 
 def write_study(study: FinishedStudy, folder: Path) -> tuple[list[Path], dict[str, str]]:
-    """Write everything about a study.
+    """Write everything about a study, and remove what an earlier write left beside it.
 
     Args:
         study: finished, at least in part.
@@ -74,12 +75,15 @@ def write_study(study: FinishedStudy, folder: Path) -> tuple[list[Path], dict[st
             if text:
                 paths.append(folder / f"{name}.{ending}")
                 write_text(paths[-1], text)
+    compared: list[Path] = []
     for number, comparison in enumerate(study.comparisons):
         if comparison.differences:
             place = folder / ("comparison" if number == 0 else f"comparison-{number + 1}")
-            write_comparison(comparison, place, queries=QUERIES)
+            compared += write_comparison(comparison, place, queries=QUERIES)
     write_json(folder / "study.json", _json(study, made, failed, notes))
     write_text(folder / "study.html", _page(study, made, warned, rules))
+    drawn = [picture.file for exhibit in made.values() for picture in exhibit.pictures]
+    remove_stale(folder, {*paths, *compared, *drawn})
     return paths, failed
 
 

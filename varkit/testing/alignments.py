@@ -53,7 +53,8 @@ def check_alignment(
     """Check an alignment on made-up representations of 5 videos and 3 queries.
 
     Both have vectors named ``cls`` and ``avg``; the videos' tokens are named like the experts, the
-    queries' ``words`` and ``sentence``.
+    queries' ``words`` and ``sentence``. An alignment that reads other names by default needs an
+    ``example`` that chooses one of these.
 
     Args:
         alignment: the component.
@@ -67,7 +68,13 @@ def check_alignment(
     """
     video = make_representation("video", VIDEOS, dim=dim, experts=experts)
     query = make_representation("query", QUERIES, dim=dim, experts=experts)
-    return run(subject, _CHECKS, _Case(alignment, fresh, video, query))
+    names = f"the kit's videos have {_names(video)}; its queries {_names(query)}"
+    return run(subject, _CHECKS, _Case(alignment, fresh, video, query), names=names)
+
+
+def _names(representation: Representation) -> str:
+    vectors, tokens = map(", ".join, (representation.vectors, representation.tokens))
+    return f"vectors {vectors} and tokens {tokens}"
 
 
 def similarity_is_a_matrix(case: _Case) -> None:

@@ -68,19 +68,28 @@ def expect(holds: bool, came: str) -> None:
         raise BrokenPromiseError(came)
 
 
-def run(subject: str, checks: Iterable[Callable[[Case], None]], case: Case) -> tuple[Result, ...]:
+def run(
+    subject: str, checks: Iterable[Callable[[Case], None]], case: Case, *, names: str = ""
+) -> tuple[Result, ...]:
     """Run all checks on one case and return their results.
+
+    Args:
+        subject: kind and name of the component.
+        checks: of its kind.
+        case: what each is handed.
+        names: what the kit's inputs hold under which names, said where the component raises a
+            KeyError: it may have looked for another.
 
     Raises:
         ConformanceError: at least one promise is broken; the error lists all that are.
     """
-    results = tuple(_run_one(check, case) for check in checks)
+    results = tuple(_run_one(check, case, names) for check in checks)
     if any(result.fault is not None for result in results):
         raise ConformanceError(subject, results)
     return results
 
 
-def _run_one(check: Callable[[Case], None], case: Case) -> Result:
+def _run_one(check: Callable[[Case], None], case: Case, names: str) -> Result:
     name = check.__name__
     promise = (inspect.getdoc(check) or name).partition("\n")[0].rstrip(".")
     try:
@@ -89,5 +98,6 @@ def _run_one(check: Callable[[Case], None], case: Case) -> Result:
         return Result(name, promise, str(broken))
     except Exception as error:
         # Whatever a component raises is a finding about it, and the other checks still count.
-        return Result(name, promise, f"raised {type(error).__name__}: {error}")
+        held = f"; {names}" if names and isinstance(error, KeyError) else ""
+        return Result(name, promise, f"raised {type(error).__name__}: {error}{held}")
     return Result(name, promise)
