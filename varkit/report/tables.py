@@ -84,7 +84,7 @@ def results_table(results: Mapping[str, Any]) -> Table:
             add(kind, kind, "", ways, f"{report['SumR']:.1f}")
     return Table(
         title=f"Retrieval on {results['dataset']}, {results['split']} split{mark(results)}",
-        caption=". ".join(note[:1].upper() + note[1:] for note in _notes(results)) + ".",
+        caption=". ".join(_notes(results)) + ".",
         columns=("", "epoch", "", *KEYS, "ties", "SumR"),
         rows=tuple(rows),
         kinds=tuple(kinds),
