@@ -82,12 +82,12 @@ def reduced(study: Mapping[str, Any]) -> dict[str, Any]:
     if study.get("left_out"):
         raise ValueError(f"{study['study']}: rows left out by --rows: {study['left_out']}")
     rows = study["rows"]
-    data = {(row["simulated"], row["dataset"], row["fingerprint"]) for row in rows.values()}
+    data = {(row["simulated"], row["dataset"], row["questions"]) for row in rows.values()}
     if not data:
         raise ValueError(f"{study['study']}: no row was measured")
     if len(data) > 1:
         raise ValueError(f"{study['study']}: rows of different data cannot share a table: {data}")
-    ((simulated, dataset, fingerprint),) = data
+    ((simulated, dataset, _),) = data
     # The place of a run on one machine says nothing on another.
     protocol = [line for line in study["protocol"] if "it shares the run" not in line]
     return {
@@ -97,7 +97,7 @@ def reduced(study: Mapping[str, Any]) -> dict[str, Any]:
         "title": study["title"],
         "command": " ".join(["varkit study", study["study"], *study["overrides"]]),
         "dataset": dataset,
-        "fingerprint": fingerprint,
+        "fingerprints": sorted({row["fingerprint"] for row in rows.values()}),
         "embedded": study["embedded"],
         "text": study["text"],
         "protocol": protocol,

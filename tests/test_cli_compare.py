@@ -117,16 +117,16 @@ def test_every_output_says_simulated_where_it_is(tmp_path, simulated):
 
 
 def test_every_output_says_that_runs_were_not_measured_alike(tmp_path):
-    pair = [write_run(tmp_path / f, random_ranks(0), fingerprint=f) for f in ("f00d", "beef")]
+    pair = [write_run(tmp_path / q, random_ranks(0), questions=q) for q in ("f00d", "beef")]
     refused = call("compare", *pair)
-    assert "data fingerprint: A f00d, B beef" in failed(refused)
+    assert "questions: A f00d, B beef" in failed(refused)
     assert "--allow-mismatch" in hint(refused)
     files = write_all(pair, tmp_path / "out", "--allow-mismatch")
     shown = call("compare", *pair, *FEW, "--allow-mismatch").stdout
     for text in (files["md"], files["tex"], files["html"], shown):
         assert "not measured alike" in text
-        assert "data fingerprint: A f00d, B beef" in " ".join(text.split())
-    said = "data fingerprint: A f00d, B beef"
+        assert "questions: A f00d, B beef" in " ".join(text.split())
+    said = "questions: A f00d, B beef"
     assert json.loads(files["json"])["mismatches"] == [said]
     assert {row["mismatches"] for row in csv.DictReader(files["csv"].splitlines())} == {said}
 

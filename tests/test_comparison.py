@@ -25,6 +25,7 @@ from varkit.comparison.statistics import (
     interval_with_trainings,
     randomisation_test,
 )
+from varkit.comparison.tables import notes
 from varkit.errors import RunError
 from varkit.measuring.rankings import read_ranks, write_ranks
 
@@ -393,7 +394,8 @@ def test_groups_of_few_videos_have_no_interval_and_of_no_query_are_left_out(tmp_
 @pytest.mark.parametrize(
     ("change", "said"),
     [
-        ({"fingerprint": "beef"}, "data fingerprint: A f00d, B beef"),
+        ({"fingerprint": "beef"}, "questions: A f00d, B beef"),  # neither run says what it asks
+        ({"questions": "beef"}, "questions: A f00d, B beef"),
         ({"split": "val"}, "split: A test, B val"),
         ({"reports": {"positives": "unique"}}, "positives rule: A own, B unique"),
         ({"reports": {"tie_rule": "optimistic"}}, "tie rule: A average, B optimistic"),
@@ -412,12 +414,24 @@ def test_runs_that_were_not_measured_alike_are_refused(tmp_path, change, said):
     assert compare(folders, allow_mismatch=True, resamples=100).mismatches == (said,)
 
 
+def test_runs_on_other_features_answer_the_same_questions(tmp_path):
+    folders = [
+        write_run(tmp_path / name, random_ranks(seed), fingerprint=features, questions="asked")
+        for seed, (name, features) in enumerate([("a", "f00d"), ("b", "beef")])
+    ]
+    found = compare(folders, resamples=100)
+    assert found.mismatches == ()
+    said = "other features or after other trainings, fingerprints f00d (A), beef (B)."
+    assert any(line.endswith(said) for line in notes(found))
+    assert any(line.endswith("fingerprint f00d.") for line in notes(compare(folders[:1])))
+
+
 def test_every_difference_in_how_they_were_measured_is_named(tmp_path):
     folders = [
         write_run(tmp_path / "a", random_ranks(0)),
         write_run(tmp_path / "b", random_ranks(1), split="val", fingerprint="beef"),
     ]
-    with pytest.raises(RunError, match=r"data fingerprint: .*; split: "):
+    with pytest.raises(RunError, match=r"questions: .*; split: "):
         compare(folders)
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import re
+import shutil
 
 import numpy as np
 import pytest
@@ -413,6 +414,24 @@ def test_simulated_stays_marked_and_so_does_a_selection_on_test(world, tmp_path)
     assert "ON THE TEST SET" in (folder / "report.html").read_text()
 
 
+def test_models_on_other_features_of_the_same_videos_are_fused(world, tmp_path):
+    other = tmp_path / "other"
+    shutil.copytree(world["data"], other)
+    for file in other.glob("*.npy"):
+        np.save(file, np.load(file)[::-1])
+    recipe = other / "plain.yaml"
+    recipe.write_text(RECIPE.format(root=other, use="avg"))
+    assert run(recipe).exit_code == 0
+    trained = only_run(recipe)
+    folder, _ = measured("fuse", world["plain"], trained, out=tmp_path / "fused")
+    facts = [
+        json.loads((one / "run.json").read_text()) for one in (world["plain"], trained, folder)
+    ]
+    assert len({one["fingerprint"] for one in facts}) == 2
+    assert len({one["questions"] for one in facts}) == 1
+    assert call("compare", world["plain"], trained, "--resamples", "1000").exit_code == 0
+
+
 def test_an_exported_run_keeps_its_marks(world, tmp_path):
     """A run of an embedded variant, chosen on the test set, through a file and a fusion of it."""
     recipe = world["data"] / "lacking.yaml"
@@ -489,4 +508,4 @@ def test_runs_on_other_data_are_refused(world, tmp_path):
     (other / "plain.yaml").write_text(RECIPE.format(root=other, use="avg"))
     assert run(other / "plain.yaml").exit_code == 0
     result = call("embeddings", "fuse", world["plain"], only_run(other / "plain.yaml"))
-    assert "is a run on other data" in failed(result)
+    assert "asks other questions than the data of the others" in failed(result)

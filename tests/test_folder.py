@@ -425,6 +425,19 @@ def test_the_fingerprint_changes_with_manifest_options_and_features(tmp_path):
     assert opened(tmp_path).fingerprint() not in (first, second)
 
 
+def test_questions_are_the_test_videos_and_their_captions_alone(tmp_path):
+    rows = make(tmp_path)
+    rows[1]["split"] = "test"
+    write_csv(tmp_path, rows)
+    first = opened(tmp_path).questions()
+    np.save(tmp_path / "3.flow.npy", features(9, 3, seed=99))
+    write_csv(tmp_path, [rows[0] | {"caption": "another", "label": 1}, *reversed(rows[1:])])
+    assert opened(tmp_path, seconds_per_clip=0.4).questions() == first
+    for change in ({"caption": "another"}, {"video": "v9"}, {"split": "train"}):
+        write_csv(tmp_path, [rows[0], rows[1] | change, *rows[2:]])
+        assert opened(tmp_path).questions() != first
+
+
 def test_the_fingerprint_stays_where_the_folder_moves(tmp_path):
     (tmp_path / "a").mkdir()
     make(tmp_path / "a")

@@ -53,6 +53,7 @@ def study(*changes):
         "simulated": False,
         "embedded": False,
         "fingerprint": "f00d",
+        "questions": "asked",
         "weights_of": None,
         "seeds": [0, 1],
         "values": dict.fromkeys(FIGURES, value),
@@ -97,7 +98,7 @@ def test_each_kind_of_figures_has_a_section_of_its_own(changes, kind):
     assert sum(text.count("No result file yet") for text in parts.values()) == 2
 
 
-@pytest.mark.parametrize("change", [{"simulated": True}, {"fingerprint": "beef"}])
+@pytest.mark.parametrize("change", [{"simulated": True}, {"questions": "others"}])
 def test_rows_of_different_data_are_never_in_one_file(change):
     with pytest.raises(ValueError, match="different data"):
         results.reduced(study({}, change))

@@ -72,6 +72,16 @@ def test_it_is_deterministic_and_every_option_counts(tmp_path):
         assert content != first[1]
 
 
+def test_other_features_of_a_world_ask_the_same_and_another_world_does_not(tmp_path):
+    def questions(**options):
+        return Simulated(root=str(tmp_path), task="audio", **options).questions()
+
+    first = questions(**SMALL)
+    assert questions(**CLIP, patches=2) == questions(**SMALL, noise=0.1) == first
+    for options in ({"seed": 1}, {"others": 1}, {"median_clips": 9}):
+        assert questions(**(SMALL | options)) != first
+
+
 @pytest.mark.parametrize("task", ["text", "audio"])
 def test_a_folder_of_ones_own_reads_the_same_and_says_that_it_is_simulated(tmp_path, task):
     written = Simulated(root=str(tmp_path), task=task, patches=2, **CLIP)

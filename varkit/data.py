@@ -231,6 +231,16 @@ def query_batches(
         yield chosen, tokenize([texts[i] for i in chosen])
 
 
+def questions(dataset: Dataset) -> str:
+    """Return a hash of what the test split asks: two runs with the same one can be paired.
+
+    A data set's fingerprint also tells its features and its training videos, in which runs may
+    differ and be compared. One that has no ``questions`` of its own is compared with itself alone.
+    """
+    own = getattr(dataset, "questions", None)
+    return dataset.fingerprint() if own is None else str(own())
+
+
 @dataclass(frozen=True)
 class _Read:
     """A batch as a reading process hands it over: captions are not yet cut into tokens."""

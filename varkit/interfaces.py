@@ -214,6 +214,11 @@ class Dataset(Protocol):
     * ``pieces(video, stream, crop) -> Iterator[(t, D) float32]``: a stream's clips, one piece
       after another; what the file's header shows to be wrong is raised in the call.
 
+    And so that models on other features of the same videos can be compared with one another:
+
+    * ``questions() -> str``: a hash of what is asked of the test split, and of nothing else: its
+      videos and queries, whatever the features; see :func:`varkit.data.questions`.
+
     What its class may have, for ``varkit data``:
 
     * a static method ``survey(**options) -> varkit.examining.verification.Survey``: opens what can

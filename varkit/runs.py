@@ -17,6 +17,7 @@ from typing import Any, Literal
 
 from varkit import checkpoint
 from varkit.build import build_dataset, build_model
+from varkit.data import questions
 from varkit.errors import RunError, did_you_mean
 from varkit.files import read_json, sha256, write_json, write_text
 from varkit.interfaces import Dataset
@@ -112,6 +113,7 @@ def provenance(
         "embedded": recipe.embedded,
         "missing": list(recipe.missing),
         "fingerprint": dataset.fingerprint(),
+        "questions": questions(dataset),
         "seeds": list(recipe.train.seeds),
         "selection": recipe.train.select,
         "versions": versions(),

@@ -162,6 +162,8 @@ class Simulated(Stored):
             if task != "text" or videos is not None or test is not None:
                 raise DataError("captions decide the task, the videos and the test split")
             told = read_told(Path(captions), Path(annotations or captions))
+        known = None if told is None else [asdict(video) for video in told]
+        self._questions = _digest([VERSION, asdict(plan), known])
         self.folder = _generated(plan, knobs, joint, told, Path(root))
         name, layout = LAYOUTS[task]
         if joint is None:
@@ -182,6 +184,13 @@ class Simulated(Stored):
         """Return the options of a small world."""
         return {"size": "small", "videos": 8, "root": str(folder)}
 
+    def questions(self) -> str:
+        """Return a hash of what happens in the videos, which decides what is asked.
+
+        How features show it does not count: I3D and CLIP of one world are the same questions.
+        """
+        return self._questions
+
     def ground_truth(self) -> dict[str, dict[str, Any]]:
         """Return video -> what made it; see :mod:`varkit_benchmarks.simulator.ground_truth`."""
         return read_ground_truth(self.folder)
@@ -199,8 +208,7 @@ def _generated(
     world = [VERSION, asdict(plan), asdict(knobs), known]
     if joint is not None:
         world += [JOINT_VERSION, asdict(joint)]
-    digest = hashlib.sha256(json.dumps(world, sort_keys=True).encode()).hexdigest()[:16]
-    folder = root / f"{plan.task}-v{VERSION}-{digest}"
+    folder = root / f"{plan.task}-v{VERSION}-{_digest(world)[:16]}"
     if folder.is_dir():
         return folder
     part = root / f".{folder.name}.part"
@@ -216,6 +224,10 @@ def _generated(
         vectors = 2 * knobs.crops if joint is None else 2 + joint.patches
         raise write_error(error, folder, clips * vectors * knobs.width * 2) from error
     return folder
+
+
+def _digest(known: Any) -> str:
+    return hashlib.sha256(json.dumps(known, sort_keys=True).encode()).hexdigest()
 
 
 def _generate(

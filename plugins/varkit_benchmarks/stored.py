@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from functools import cached_property
@@ -223,6 +224,19 @@ class Stored:
         See :func:`varkit_benchmarks.fingerprint.fingerprint`.
         """
         return self._fingerprint
+
+    def questions(self) -> str:
+        """Return a hash of the test split's videos and what is asked of each.
+
+        That is captions to the letter, and of queries that are features their number: whose they
+        are, the video tells.
+        """
+        asked = sorted(
+            (name, [query if isinstance(query, str) else "features" for query in row.queries])
+            for name, row in self._videos.items()
+            if row.split == "test"
+        )
+        return hashlib.sha256(repr(asked).encode()).hexdigest()
 
     @cached_property
     def _fingerprint(self) -> str:

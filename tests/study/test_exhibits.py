@@ -92,7 +92,7 @@ def test_figures_and_corrected_tests_are_those_of_the_comparison(tmp_path):
 @pytest.mark.parametrize(
     ("change", "said"),
     [
-        ({"fingerprint": "beef"}, "data fingerprint"),
+        ({"questions": "beef"}, "questions"),
         ({"reports": {"tie_rule": "optimistic"}}, "tie rule"),
     ],
 )

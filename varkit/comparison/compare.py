@@ -123,7 +123,7 @@ def _legend(names: str, folders: Sequence[Path]) -> str:
 
 
 def _described(run: RankedRun) -> dict[str, Any]:
-    keys = ("recipe", "dataset", "simulated", "embedded", "started")
+    keys = ("recipe", "dataset", "fingerprint", "simulated", "embedded", "started")
     return {
         "folder": str(run.folder),
         **{key: run.facts.get(key) for key in keys},

@@ -74,7 +74,7 @@ def load_ranked_run(folder: Path, checkpoint: Checkpoint | None = None) -> Ranke
             )
         reports = [training[which] for training in trainings]
         protocol = {
-            "data fingerprint": str(facts["fingerprint"]),
+            "questions": str(facts.get("questions", facts["fingerprint"])),
             "simulated": "yes" if facts["simulated"] else "no",
             "split": str(results["split"]),
             "positives rule": str(reports[0].get("positives", "own")),

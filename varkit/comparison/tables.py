@@ -85,7 +85,7 @@ def notes(found: Comparison) -> list[str]:
     lines += [
         f"n = {found.queries} queries (Q), {found.videos} videos (V), {some['split']} split of "
         f"{'simulated' if found.simulated else 'real'} data, "
-        f"fingerprint {some['data_fingerprint']}.",
+        f"{fingerprints(found)}.",
         f"{POSITIVES.get(rule, rule)}. Ties count by {some['tie_rule']} rank.",
         "Figures are means over a run's trainings and sampler seeds, taken query by query.",
         f"Intervals: 95 %, bootstrap over test videos with their queries in both directions, "
@@ -108,6 +108,20 @@ def mark(found: Comparison) -> str:
     marks = ["simulated data"] if found.simulated else []
     marks += ["not measured alike"] if found.mismatches else []
     return f" ({', '.join(marks)})" if marks else ""
+
+
+def fingerprints(found: Comparison) -> str:
+    """Return the fingerprint of the runs' data, or whose is which where they differ.
+
+    They may: the same questions can be asked of models on other features.
+    """
+    runs: dict[str, list[str]] = {}
+    for name, run in found.runs.items():
+        runs.setdefault(run["fingerprint"], []).append(name)
+    if len(runs) == 1:
+        return f"fingerprint {next(iter(runs))}"
+    each = ", ".join(f"{value} ({', '.join(names)})" for value, names in runs.items())
+    return f"the same questions to other features or after other trainings, fingerprints {each}"
 
 
 def figure_label(figure: str) -> str:

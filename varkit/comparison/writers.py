@@ -41,7 +41,7 @@ COLUMNS = (
     "videos",
     "folder",
     "folder_against",
-    "data_fingerprint",
+    "fingerprint",
     "simulated",
     "mismatches",
 )
@@ -159,7 +159,7 @@ def comma_separated(found: Comparison) -> str:
         line |= limits | {
             "folder": run["folder"],
             "folder_against": found.runs[line["against"]]["folder"] if "against" in line else "",
-            "data_fingerprint": run["data_fingerprint"],
+            "fingerprint": run["fingerprint"],
             "simulated": "yes" if found.simulated else "no",
             "mismatches": "; ".join(found.mismatches),
         }

@@ -13,7 +13,7 @@ from typing import Any
 
 import torch
 
-from varkit.data import video_length
+from varkit.data import questions, video_length
 from varkit.embeddings.scores import Scores
 from varkit.embeddings.sources import Ground, Source
 from varkit.files import write_json
@@ -128,6 +128,7 @@ def write_measured(
         "embedded": any(source.embedded for source in sources),
         "missing": [],
         "fingerprint": dataset.fingerprint(),
+        "questions": questions(dataset),
         "seeds": [0],
         "selection": selection,
         "versions": versions(),

@@ -9,6 +9,7 @@ from typing import Any, Literal
 
 import torch
 
+from varkit.data import questions
 from varkit.embeddings.files import Embeddings, read_embeddings
 from varkit.embeddings.scores import Scores
 from varkit.errors import DataError, RunError, did_you_mean
@@ -96,9 +97,9 @@ def load_sources(
         )
     ground = ground or next(own for _, own in runs.values())
     for place, (_, own) in runs.items():
-        if own.dataset.fingerprint() != ground.dataset.fingerprint():
+        if questions(own.dataset) != questions(ground.dataset):
             raise DataError(
-                f"{place} is a run on other data: its {own.dataset.name} has another fingerprint "
+                f"{place} is a run on other data: its {own.dataset.name} asks other questions "
                 f"than the {ground.dataset.name} of the others"
             )
     return [

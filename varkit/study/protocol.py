@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from varkit.comparison.compare import Comparison
+from varkit.comparison.tables import fingerprints
 from varkit.recipe import Recipe
 from varkit.report.tables import POSITIVES, SELECTION
 from varkit.study.finished import FinishedRow, FinishedStudy
@@ -69,7 +70,7 @@ def _measured(found: Comparison) -> str:
     return (
         f"{', '.join(found.runs)}: n = {found.queries} queries, {found.videos} videos, "
         f"{some['split']} split of {some['dataset']}, {kind} data, "
-        f"fingerprint {some['data_fingerprint']}. {POSITIVES.get(rule, rule)}. "
+        f"{fingerprints(found)}. {POSITIVES.get(rule, rule)}. "
         f"Ties count by {some['tie_rule']} rank. "
         f"Intervals and tests: {found.resamples} resamples, seed {found.seed}."
     )

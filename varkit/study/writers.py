@@ -167,6 +167,7 @@ def _row(study: FinishedStudy, row: FinishedRow) -> dict[str, Any]:
         "weights_of": None if row.row.trains else str(row.trained),
         "measured_from": row.facts.get("measured_from"),
         **{key: row.facts.get(key) for key in (*keys, "selection", "versions", "machine")},
+        "questions": row.ranked.protocol["questions"],
         "seeds": list(row.seeds),
         "checkpoint": row.which,
         "summary": row.results["summary"],

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from varkit.data import questions
 from varkit.errors import DataError
 from varkit.interfaces import Dataset, Item, Sequences
 from varkit.testing.checks import Result, expect, run
@@ -147,6 +148,16 @@ def fingerprint_is_stable(case: _Case) -> None:
         expect(first == other, f"{first}, and {other} from another instance")
 
 
+def questions_are_stable(case: _Case) -> None:
+    """What is asked, where the data set tells it, is a text that is the same each time."""
+    first, second = questions(case.dataset), questions(case.dataset)
+    expect(bool(first), "empty")
+    expect(first == second, f"{first} at first, then {second}")
+    if case.fresh is not None:
+        other = questions(case.fresh)
+        expect(first == other, f"{first}, and {other} from another instance")
+
+
 def _expect_sequences(found: object, widths: Mapping[str, int], where: str) -> None:
     expect(isinstance(found, Sequences), f"{where}: {type(found).__name__}, no Sequences")
     assert isinstance(found, Sequences)  # as the line above made sure
@@ -175,4 +186,5 @@ _CHECKS = (
     truth_fits_the_clips,
     reading_twice_is_the_same,
     fingerprint_is_stable,
+    questions_are_stable,
 )

@@ -131,7 +131,7 @@ def _records(
             "p_holm": p_holm if figure == "SumR" else None,
             "seeds": " ".join(map(str, row.seeds)),
             "embedded": bool(row.facts["embedded"]),
-            "data_fingerprint": row.facts["fingerprint"],
+            "fingerprint": row.facts["fingerprint"],
             "folder": str(row.folder),
         }
 
