@@ -145,6 +145,17 @@ def test_validate(recipe):
     }
 
 
+def test_validate_builds_the_model_when_asked(tmp_path):
+    recipe = str(shipped_recipes()["mean_pool_ucf"])
+    small = ("data.size=small", f"data.root={tmp_path}", "model.dim=12")
+    result = varkit("validate", recipe, *small, "--build")
+    assert (result.exit_code, result.stderr) == (0, "")
+    assert ": valid, and its model can be built\n" in result.stdout
+    wrong = "model.experts=[objekt]"
+    assert varkit("validate", recipe, *small, wrong).exit_code == 0
+    assert "objekt" in varkit("validate", recipe, *small, wrong, "--build").stderr
+
+
 def test_validate_reports_all_problems(recipe):
     result = varkit("validate", recipe, "train.epoch=3", "model.dim=0")
     assert result.exit_code == 2

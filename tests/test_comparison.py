@@ -510,8 +510,9 @@ def test_trainings_with_other_queries_are_refused(pair):
 def test_damaged_ranks_are_named(pair, spoil):
     path = pair[1] / "seed-0" / "ranks" / "best.jsonl"
     path.write_text(spoil(path.read_text()))
-    with pytest.raises(RunError, match=r"best\.jsonl is damaged"):
+    with pytest.raises(RunError, match=r"best\.jsonl is damaged") as caught:
         compare(pair)
+    assert caught.value.hint == f"varkit eval {pair[1]} --seed 0 --out {pair[1] / 'seed-0'}"
 
 
 @pytest.mark.parametrize(

@@ -526,8 +526,15 @@ def test_a_name_that_the_kit_does_not_have_gets_those_that_it_has():
         "its queries vectors cls, avg and tokens words, sentence"
     }
     assert check_alignment(Maxima("avg"))
+    with pytest.raises(ConformanceError, match=r"raised KeyError: 'max'; the kit's videos have"):
+        check_pretext(NoSuchVectors())
     with pytest.raises(ConformanceError, match=r"raised KeyError: 'max'(?!;)"):
         check_objective(NoSuchKey())
+
+
+class NoSuchVectors(nn.Module):
+    def forward(self, video, query, batch):
+        return video.vectors["max"].sum()
 
 
 class NoSuchKey(Softmax):

@@ -180,12 +180,12 @@ def locked(folder: Path) -> Iterator[None]:
     with (folder / ".lock").open("a+") as file:
         try:
             fcntl.lockf(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError as error:
+        except OSError:
             file.seek(0)
             raise RunError(
                 f"{folder} is in use by process {file.read().strip() or 'unknown'}",
                 hint="wait for it, or stop it with Ctrl-C: it saves what it has",
-            ) from error
+            ) from None
         file.truncate(0)
         file.write(str(os.getpid()))
         file.flush()

@@ -194,7 +194,7 @@ def test_published_figures_stand_beside_ours(place, done):
     text = (place / "runs/studies/mini/statistics.md").read_text()
     table, _ = (part for part in text.split("\n## ") if ", published, and " in part)
     assert table.startswith("UCFCrime-AR, published, and UCFCrime-AR (simulated data)")
-    assert "| videos | 1,900 | 60 | DIFFERS by -1.84e+03 |" in table
+    assert "| videos | 1,900 | 60 | DIFFERS by -1,840 |" in table
 
 
 def test_examples_are_those_of_the_training(place, done):

@@ -95,6 +95,8 @@ def test_everything_wrong_comes_at_once(place):
     )
     found = problems(place, text)
     assert [line.split(": ")[1] for line in found] == ["rows.fixed", "rows.same"]
+    text = changed(("version: 1", "version: one"), ("x: 1\n", "x: one\n"))
+    assert len(problems(place, text)) == 2
 
 
 def test_rows_that_measure_one_another_in_a_circle_are_refused(place):

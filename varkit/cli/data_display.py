@@ -148,14 +148,8 @@ def _print_published(figures: Sequence[Published]) -> None:
         table.add_column(column, justify="right" if column in ("figure", "found") else "left")
     table.add_column("where")
     for figure in figures:
-        if figure.found is None:
-            verdict = "not in these data"
-        elif figure.equal:
-            verdict = "equal"
-        else:
-            verdict = f"DIFFERS by {figure.found - figure.published:+.3g}"
-        shown = (figure.key, f"{figure.published:,g}", _cell(figure.found), verdict, figure.source)
-        table.add_row(*map(Text, shown))
+        found, published = _cell(figure.found), f"{figure.published:,g}"
+        table.add_row(*map(Text, (figure.key, published, found, figure.verdict, figure.source)))
     click.echo()
     Console().print(table)
 

@@ -68,14 +68,20 @@ class Target:
             "missing": list(self.missing),
         }
 
-    def announce(self) -> None:
-        """Say on stderr what is looked at, and where each option came from."""
+    def announce(self, *, strict: bool = True) -> None:
+        """Say on stderr what is looked at, and where each option came from.
+
+        Args:
+            strict: whether the command has ``--strict``, which is then recalled.
+        """
         if self.missing:
             click.secho("EMBEDDED VARIANT: not the recipe's own data", fg="yellow", err=True)
             click.echo("A run would take the embedded: block, since this is missing:", err=True)
             for line in self.missing:
                 click.echo(f"  - {line}", err=True)
-            click.secho("--strict looks at the recipe's own data.\n", fg="yellow", err=True)
+            if strict:
+                click.secho("--strict looks at the recipe's own data.", fg="yellow", err=True)
+            click.echo(err=True)
         plain = to_jsonable_python(dict(self.options))
         comments: dict[KeyPath, str] = {
             tuple(key.split(".")): origin for key, origin in self.origins.items()

@@ -191,7 +191,7 @@ def _ground(words: Sequence[str], split: str) -> Ground:
     # Only the data count here: what else a recipe lacks matters where it moved the data as well.
     lacking = tuple(line for line in target.missing if line.startswith("data "))
     moved = any(origin.startswith("embedded") for origin in target.origins.values())
-    replace(target, missing=lacking or (target.missing if moved else ())).announce()
+    replace(target, missing=lacking or (target.missing if moved else ())).announce(strict=False)
     return Ground(target.build(), split, target.evaluation)
 
 

@@ -3,13 +3,19 @@
 from __future__ import annotations
 
 import json
+from typing import TYPE_CHECKING
 
 import click
+
+if TYPE_CHECKING:
+    from varkit.plugins import Plugins
+    from varkit.recipe import Recipe
 
 EXAMPLES = """\b
 Examples:
   varkit validate mine.yaml
   varkit validate alan_ucf train.epochs=3 --strict
+  varkit validate mine.yaml --build
 """
 
 
@@ -17,14 +23,22 @@ Examples:
 @click.argument("recipe")
 @click.argument("overrides", nargs=-1, metavar="[KEY=VALUE]...")
 @click.option("--strict", is_flag=True, help="Refuse to take the embedded: block.")
+@click.option("--build", is_flag=True, help="Also open its data and build its model.")
 @click.option("--json", "as_json", is_flag=True, help="Print the outcome as JSON on stdout.")
-def validate(recipe: str, overrides: tuple[str, ...], strict: bool, as_json: bool) -> None:
-    """Check a recipe: every name, key and value, and what this machine lacks to run it."""
+def validate(
+    recipe: str, overrides: tuple[str, ...], strict: bool, build: bool, as_json: bool
+) -> None:
+    """Check a recipe: every name, key and value, and what this machine lacks to run it.
+
+    What only shows when its parts meet, such as heads that do not divide a width, --build finds.
+    """
     from varkit.errors import RecipeError
     from varkit.recipe import load_recipe
 
     try:
-        found, _ = load_recipe(recipe, overrides, strict=strict)
+        found, plugins = load_recipe(recipe, overrides, strict=strict)
+        if build:
+            _build(found, plugins)
     except RecipeError as error:
         if as_json:
             click.echo(json.dumps({"valid": False, "problems": error.problems}, indent=2))
@@ -33,8 +47,14 @@ def validate(recipe: str, overrides: tuple[str, ...], strict: bool, as_json: boo
         outcome = {"valid": True, "embedded": found.embedded, "missing": found.missing}
         click.echo(json.dumps(outcome, indent=2))
         return
-    click.echo(f"{found.path}: valid")
+    click.echo(f"{found.path}: valid" + ", and its model can be built" * build)
     if found.embedded:
         click.echo("takes its embedded block, since this is missing here:")
         for line in found.missing:
             click.echo(f"  {line}")
+
+
+def _build(recipe: Recipe, plugins: Plugins) -> None:
+    from varkit.build import build_dataset, build_model
+
+    build_model(recipe, plugins, build_dataset(recipe, plugins))

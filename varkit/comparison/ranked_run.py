@@ -156,7 +156,11 @@ def _read(folder: Path, seed: int, file: Path) -> tuple[tuple[RankRow, ...], NDA
             f"{folder} has no ranks of seed {seed}: {file} is missing",
             hint=_measure_again(folder, seed),
         )
-    rows = sorted(read_ranks(file), key=lambda row: (row.repeat, row.direction, row.id))
+    try:
+        found = read_ranks(file)
+    except RunError as error:
+        raise RunError(error.what, hint=_measure_again(folder, seed)) from error
+    rows = sorted(found, key=lambda row: (row.repeat, row.direction, row.id))
     repeats = rows[-1].repeat + 1
     ranks = np.array([row.rank for row in rows], dtype=np.float64).reshape(repeats, -1)
     return tuple(rows[: ranks.shape[1]]), ranks

@@ -74,6 +74,15 @@ class Published:
         digits = -int(Decimal(f"{self.published:.12g}").as_tuple().exponent)
         return self.found is not None and round(self.found, digits) == self.published
 
+    @property
+    def verdict(self) -> str:
+        """How the two agree, in words."""
+        if self.found is None:
+            return "not in these data"
+        if self.equal:
+            return "equal"
+        return f"DIFFERS by {self.found - self.published:+,.2f}".removesuffix(".00")
+
 
 @dataclass(frozen=True)
 class Statistics:

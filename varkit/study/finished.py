@@ -251,7 +251,7 @@ def open_study(
             ranked = load_ranked_run(planned.folder)
             results = read_json(planned.folder / "results.json")
         except VarkitError as error:
-            missing[name] = error.what
+            missing[name] = error.what if error.hint is None else f"{error.what} ({error.hint})"
             continue
         rows[name] = FinishedRow(
             row=row,

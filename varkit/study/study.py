@@ -130,7 +130,10 @@ class _Reader:
 
     def study(self, name: str) -> Study:
         options = self.block(StudyOptions, self.document.value, ())
-        if options is None:  # without a top level there is nothing to hold the rows against
+        if options is None:  # rows are looked at all the same: every fault is told at once
+            given = self.document.value.get("rows")
+            for key, value in given.items() if isinstance(given, dict) else ():
+                self.row(key, value)
             raise RecipeError(self.problems)
         if options.version != VERSION:
             self.problem(("version",), f"must be {VERSION}; not {options.version}")

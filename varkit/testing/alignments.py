@@ -24,7 +24,7 @@ from varkit.testing.probes import (
     seeded,
     select,
 )
-from varkit.testing.stand_ins import DIM, EXPERTS, make_representation
+from varkit.testing.stand_ins import DIM, EXPERTS, make_representation, names_of
 from varkit.types import Representation
 
 VIDEOS, QUERIES = 5, 3
@@ -68,13 +68,8 @@ def check_alignment(
     """
     video = make_representation("video", VIDEOS, dim=dim, experts=experts)
     query = make_representation("query", QUERIES, dim=dim, experts=experts)
-    names = f"the kit's videos have {_names(video)}; its queries {_names(query)}"
+    names = names_of(video, query)
     return run(subject, _CHECKS, _Case(alignment, fresh, video, query), names=names)
-
-
-def _names(representation: Representation) -> str:
-    vectors, tokens = map(", ".join, (representation.vectors, representation.tokens))
-    return f"vectors {vectors} and tokens {tokens}"
 
 
 def similarity_is_a_matrix(case: _Case) -> None:

@@ -37,6 +37,7 @@ from varkit.testing.stand_ins import (
     Words,
     make_clips,
     make_representation,
+    names_of,
 )
 from varkit.types import Batch, Representation
 
@@ -101,7 +102,8 @@ def check_pretext(
         draws=Draws(3, tuple(f"video-{b}|query-{b}" for b in range(size))),
     )
     video = make_representation("video", size, dim=dim, experts=experts)
-    return run(subject, _CHECKS, _Case(pretext, fresh, video, query, batch))
+    names = names_of(video, query)
+    return run(subject, _CHECKS, _Case(pretext, fresh, video, query, batch), names=names)
 
 
 def loss_is_a_number(case: _Case) -> None:

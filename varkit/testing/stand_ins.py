@@ -82,6 +82,15 @@ def make_representation(
     return Representation(vectors=vectors, weights=weights, tokens=tokens, masks=masks)
 
 
+def names_of(video: Representation, query: Representation) -> str:
+    """Return what the kit's videos and queries hold under which names, for messages."""
+    held = []
+    for representation in (video, query):
+        vectors, tokens = map(", ".join, (representation.vectors, representation.tokens))
+        held.append(f"vectors {vectors} and tokens {tokens}")
+    return f"the kit's videos have {held[0]}; its queries {held[1]}"
+
+
 def truth(item: str) -> NDArray[np.bool_] | None:
     """Return where one of the kit's videos is anomalous: nowhere, somewhere, or nobody knows.
 

@@ -130,15 +130,9 @@ def _beside(found: Statistics, name: str, figures: Sequence[Published]) -> Table
     kind = "SIMULATED data" if found.simulated else "data"
     rows = []
     for figure in figures:
-        if figure.found is None:
-            verdict = "not in these data"
-        elif figure.equal:
-            verdict = "equal"
-        else:
-            verdict = f"DIFFERS by {figure.found - figure.published:+.3g}"
         label = FIGURES.get(figure.key, figure.key)
-        shown = (label, f"{figure.published:,g}", _cell(figure.found), verdict, figure.source)
-        rows.append(shown)
+        found_cell, published = _cell(figure.found), f"{figure.published:,g}"
+        rows.append((label, published, found_cell, figure.verdict, figure.source))
     return Table(
         title=f"{name}, published, and {found.name}" + " (simulated data)" * found.simulated,
         caption=f"Published figures are of {name}; found: in the {kind} {found.name}, rounded as "
