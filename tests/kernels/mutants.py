@@ -72,7 +72,7 @@ MUTANTS = [
     ),
     Mutant(
         "the list of tiles with violations keeps the strides of its transpose",
-        "triton_operations.py",
+        "triton_gradients.py",
         "hit = hit.contiguous()",
         "hit = hit",
         INTERPRETED,

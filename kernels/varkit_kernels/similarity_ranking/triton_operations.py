@@ -7,7 +7,6 @@ same methods in torch. Each kernel's file says what its arguments are.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
 
 import torch
 import triton
@@ -23,21 +22,16 @@ from varkit_kernels.similarity_ranking.operations import (
     SoftmaxGradient,
 )
 from varkit_kernels.similarity_ranking.sides import Side
-from varkit_kernels.similarity_ranking.triton_gather import gather_kernel
+from varkit_kernels.similarity_ranking.triton_gradients import gather, mask_product, tiles_with_hits
 from varkit_kernels.similarity_ranking.triton_hinge import hinge_kernel, positives_kernel
-from varkit_kernels.similarity_ranking.triton_mask_product import mask_product_kernel
 from varkit_kernels.similarity_ranking.triton_pack import pack_kernel, unpack_kernel
 from varkit_kernels.similarity_ranking.triton_ranks import rank_counts_kernel
 from varkit_kernels.similarity_ranking.triton_sizes import (
     GROUP,
-    gather_blocks,
     pack_blocks,
-    precision_of,
-    product_blocks,
     sizes_of,
     softmax_sizes,
     tile_options,
-    upcast,
 )
 from varkit_kernels.similarity_ranking.triton_softmax import (
     log_sums_kernel,
@@ -167,7 +161,7 @@ class TritonOperations:
 
         A mask here is five tensors: (tiles down * tile, tiles across * tile / 4) uint8 bits, four
         neighbouring columns a byte; for every row of tiles, which have a violation and how many
-        these are, see :func:`_tiles_with_hits`; and for every column of tiles the same.
+        these are, see :func:`tiles_with_hits`; and for every column of tiles the same.
         """
         (m, k), n, device = video.shape, len(query), video.device
         size = sizes_of(m, n, video)
@@ -205,7 +199,7 @@ class TritonOperations:
             )
         mask: Mask = ()
         if bits is not None and hit is not None:
-            mask = (bits, *_tiles_with_hits(hit), *_tiles_with_hits(hit.T))
+            mask = (bits, *tiles_with_hits(hit), *tiles_with_hits(hit.T))
         return Hinges(loss.sum(dtype=torch.float64), row_counts, column_counts, mask)
 
     def open(self, mask: Mask, columns: int, dtype: torch.dtype) -> Mask:
@@ -234,8 +228,8 @@ class TritonOperations:
     ) -> Tensor:
         """Return (M, K), scale * (mask @ query - counts * each row's own query)."""
         if isinstance(mask, Segments):
-            return _gather(mask, query, own_column, counts, scale)
-        return _mask_product(mask, False, query, own_column, counts, scale)
+            return gather(mask, query, own_column, counts, scale)
+        return mask_product(mask, False, query, own_column, counts, scale)
 
     def query_gradient(
         self,
@@ -254,9 +248,9 @@ class TritonOperations:
             counts = F.pad(counts, (own_column, columns - own_column - len(counts)))
             shift = -own_column
         if isinstance(mask, Segments):
-            found = _gather(mask, video, shift, counts, scale)
+            found = gather(mask, video, shift, counts, scale)
         else:
-            found = _mask_product(mask, True, video, shift, counts, scale, rows=columns)
+            found = mask_product(mask, True, video, shift, counts, scale, rows=columns)
         return found if into is None else into + found
 
     def log_sums(
@@ -360,107 +354,6 @@ class TritonOperations:
                 **tile_options(video, size),
             )
         return tuple(count.long() for count in counts)
-
-
-def _mask_product(
-    mask: Mask,
-    transposed: bool,
-    factors: Tensor,
-    own_shift: int | None,
-    counts: Tensor,
-    scale: Tensor,
-    rows: int | None = None,
-) -> Tensor:
-    """Return the gradient of one side by two bits a pair, see ``triton_mask_product.py``.
-
-    Args:
-        mask: from :meth:`TritonOperations.hinge`.
-        transposed: whether rows of the gradient are columns of the mask, that is queries.
-        factors: (C, K) the other side's.
-        own_shift: row r's own pair is row r + own_shift of the factors; None = it is not there.
-        counts: (R,) int32, n_i of the rows.
-        scale: ().
-        rows: R; None = as many as there are counts.
-    """
-    bits, row_tiles, row_numbers, column_tiles, column_numbers = mask[:5]
-    tiles, number = (column_tiles, column_numbers) if transposed else (row_tiles, row_numbers)
-    rows, (others, width) = len(counts) if rows is None else rows, factors.shape
-    out = _gradient(rows, factors)
-    # The tile of the forward pass, even if torch's matmul precision was changed since.
-    tile = len(bits) // max(len(row_numbers), 1)
-    size = replace(sizes_of(rows, others, factors), tile=tile)
-    blocks = product_blocks(size, width, factors.dtype)
-    if rows:
-        mask_product_kernel[(triton.cdiv(rows, size.tile) * (width // blocks["BLOCK_K"]),)](
-            bits,
-            factors,
-            counts,
-            tiles,
-            number,
-            scale.to(torch.float32),
-            out,
-            rows,
-            others,
-            width,
-            0 if own_shift is None else own_shift,
-            bits.shape[1],
-            TRANSPOSED=transposed,
-            HAS_OWN=own_shift is not None,
-            TILE=size.tile,
-            **blocks,
-            GROUP=GROUP,
-            PRECISION=precision_of(factors.dtype),
-            UPCAST=upcast(factors.dtype),
-            num_warps=size.warps,
-            num_stages=size.stages,
-        )
-    return out
-
-
-def _gather(
-    segments: Segments, factors: Tensor, own_shift: int | None, counts: Tensor, scale: Tensor
-) -> Tensor:
-    """Return the gradient of one side by a list of pairs; arguments as in :func:`_mask_product`."""
-    rows, width = len(segments.starts) - 1, factors.shape[1]
-    out, blocks = _gradient(rows, factors), gather_blocks(width)
-    if rows:
-        gather_kernel[(rows, width // blocks["BLOCK_K"])](
-            segments.starts,
-            segments.other,
-            segments.times,
-            factors,
-            counts,
-            scale.to(torch.float32),
-            out,
-            len(factors),
-            width,
-            0 if own_shift is None else own_shift,
-            HAS_OWN=own_shift is not None,
-            **blocks,
-            num_warps=4,
-        )
-    return out
-
-
-def _gradient(rows: int, factors: Tensor) -> Tensor:
-    """Return room for a gradient: float16 would lose what is below 6e-8, and it shrinks with B."""
-    dtype = torch.float32 if factors.dtype == torch.float16 else factors.dtype
-    return torch.empty(rows, factors.shape[1], dtype=dtype, device=factors.device)
-
-
-def _tiles_with_hits(hit: Tensor) -> tuple[Tensor, Tensor]:
-    """Return the list that ``triton_mask_product.py`` walks along.
-
-    Args:
-        hit: (tiles down, tiles across) uint8, 1 where any pair of a tile violates.
-
-    Returns:
-        (tiles down, tiles across) int32, in each row first the columns with a hit, in order; and
-        (tiles down,) int32, how many these are.
-    """
-    hit = hit.contiguous()  # argsort keeps strides, and the kernel reads rows
-    order = torch.argsort(hit, dim=1, descending=True, stable=True)
-    return order.to(torch.int32), hit.sum(1, dtype=torch.int32)
 
 
 def _last_contiguous(x: Tensor) -> Tensor:

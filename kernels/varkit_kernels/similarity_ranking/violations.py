@@ -2,7 +2,7 @@
 
 Late in training few pairs violate the margin. A row of the gradient is then the sum of a few rows
 of the other side, and gathering these costs less than a product with a mask that is nearly all 0.
-A row is summed by ``_gather`` of ``cpu.py`` and of ``triton_operations.py``.
+A row is summed by ``_gather`` of ``cpu.py`` and ``gather`` of ``triton_gradients.py``.
 """
 
 from __future__ import annotations
