@@ -79,6 +79,8 @@ def reduced(study: Mapping[str, Any]) -> dict[str, Any]:
     Raises:
         ValueError: it has no measured row, not all its rows, or rows of different data.
     """
+    if study["unfinished"]:
+        raise ValueError(f"{study['study']}: rows that are not finished: {study['unfinished']}")
     if study.get("left_out"):
         raise ValueError(f"{study['study']}: rows left out by --rows: {study['left_out']}")
     rows = study["rows"]

@@ -26,6 +26,7 @@ from varkit.comparison.statistics import (
     randomisation_test,
 )
 from varkit.comparison.tables import notes
+from varkit.comparison.videos import figures_of_seeds
 from varkit.errors import RunError
 from varkit.measuring.rankings import read_ranks, write_ranks
 
@@ -421,9 +422,43 @@ def test_runs_on_other_features_answer_the_same_questions(tmp_path):
     ]
     found = compare(folders, resamples=100)
     assert found.mismatches == ()
-    said = "other features or after other trainings, fingerprints f00d (A), beef (B)."
+    said = "other features, or other videos to train on: fingerprints f00d (A), beef (B)."
     assert any(line.endswith(said) for line in notes(found))
     assert any(line.endswith("fingerprint f00d.") for line in notes(compare(folders[:1])))
+
+
+def test_a_run_that_does_not_say_what_it_asks_is_told_by_its_fingerprint(tmp_path):
+    folders = [
+        write_run(tmp_path / "a", random_ranks(0)),
+        write_run(tmp_path / "b", random_ranks(1), questions="asked"),
+    ]
+    assert compare(folders, resamples=100).mismatches == ()
+
+
+def test_measurements_of_the_same_weights_are_paired_by_training(tmp_path):
+    """What a training adds to both does not blur their difference."""
+    ranks = random_ranks(0, seeds=3)
+    shifted = tuple(np.where(each % 2 == 0, each, each + 1) for each in ranks)
+    same = {"measured_from": {"run": str(tmp_path / "runs" / "a")}}
+    folders = [
+        write_run(tmp_path / "runs" / "a", ranks),
+        write_run(tmp_path / "b", shifted, **same),
+        write_run(tmp_path / "c", shifted),
+    ]
+    found = compare(folders, resamples=2000)
+    paired, apart = (
+        next(d for d in found.differences if (d.run, d.figure) == (name, "SumR")) for name in "BC"
+    )
+    assert (paired.value, paired.interval) == (apart.value, apart.interval)
+    width = [high - low for low, high in (paired.interval_trainings, apart.interval_trainings)]
+    runs = [figures_of_seeds(load_ranked_run(folder))[:, -1] for folder in folders]
+    change = runs[1] - runs[0]
+    draws = (paired.interval[1] - paired.interval[0]) / 2 / 1.96
+    total = draws**2 + change.var(ddof=1) / len(change)
+    freedom = total**2 / ((change.var(ddof=1) / len(change)) ** 2 / (len(change) - 1))
+    reach = scipy.stats.t.ppf(0.975, freedom) * np.sqrt(total)
+    assert width[0] == pytest.approx(2 * reach, rel=0.1)
+    assert width[0] < width[1]
 
 
 def test_every_difference_in_how_they_were_measured_is_named(tmp_path):

@@ -419,14 +419,23 @@ def test_models_on_other_features_of_the_same_videos_are_fused(world, tmp_path):
     shutil.copytree(world["data"], other)
     for file in other.glob("*.npy"):
         np.save(file, np.load(file)[::-1])
+    head, *lines = (other / "manifest.csv").read_text("utf-8").split("\n")
+    tested = [line for line in lines if line.startswith("test")]
+    turned = sorted(tested, key=lambda line: line.split(",")[0], reverse=True)
+    kept = [line for line in lines if line not in tested]
+    (other / "manifest.csv").write_text("\n".join([head, *kept, *turned]), "utf-8")
     recipe = other / "plain.yaml"
     recipe.write_text(RECIPE.format(root=other, use="avg"))
     assert run(recipe).exit_code == 0
     trained = only_run(recipe)
-    folder, _ = measured("fuse", world["plain"], trained, out=tmp_path / "fused")
+    folder, fused = measured("fuse", world["plain"], trained, out=tmp_path / "fused")
     facts = [
         json.loads((one / "run.json").read_text()) for one in (world["plain"], trained, folder)
     ]
+    named = tmp_path / "named.npz"
+    assert call("embeddings", "export", trained, named).exit_code == 0
+    _, ranks = measured("fuse", world["plain"], named, out=tmp_path / "again")
+    assert fused == ranks, "fused by name, though their videos are in another order"
     assert len({one["fingerprint"] for one in facts}) == 2
     assert len({one["questions"] for one in facts}) == 1
     assert call("compare", world["plain"], trained, "--resamples", "1000").exit_code == 0

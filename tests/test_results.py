@@ -65,6 +65,7 @@ def study(*changes):
         "text": True,
         "embedded": False,
         "overrides": ["a=1"],
+        "unfinished": {},
         "protocol": ["n = 290", "Row b changes nothing: it shares the run /srv/runs/x."],
         "order": ["unfinished", *rows],
         "rows": rows,
@@ -112,6 +113,11 @@ def test_a_study_without_measured_rows_is_refused():
 def test_some_rows_of_a_study_are_no_table():
     with pytest.raises(ValueError, match=r"left out by --rows: \['words'\]"):
         results.reduced(study({}) | {"left_out": ["words"]})
+
+
+def test_a_study_with_unfinished_rows_is_no_table():
+    with pytest.raises(ValueError, match=r"not finished: \{'b': 'stopped'\}"):
+        results.reduced(study({}) | {"unfinished": {"b": "stopped"}})
 
 
 def test_adding_a_study_writes_its_file_and_the_page(tmp_path, monkeypatch):

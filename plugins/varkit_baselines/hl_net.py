@@ -33,8 +33,8 @@ class HlNet(nn.Module):
     its clips is the video's vector, and the query's side is ALAN's.
 
     Differs from the code: padding is zero before every convolution and in every graph, where the
-    code has the stem's biases and an unmasked distance graph; a video longer than ``segments`` is
-    averaged over that many segments, in evaluation too.
+    code has the stem's biases and an unmasked distance graph (``mask_padding``); a video longer
+    than ``segments`` is averaged over that many segments, in evaluation too.
 
     Args:
         dim: D.
@@ -47,6 +47,8 @@ class HlNet(nn.Module):
         threshold: cosines up to this count as 0 in the first graph (0.7).
         sparse: leave such edges out. The code, and False, keep them with weight e^0.
         normalize_distance: divide the rows of the second graph by their sum. The code does not.
+        mask_padding: leave padding out of the convolutions and the second graph. The code does not,
+            so its figures depend on the longest video of a batch.
         pooling: ``mean`` over all clips, or ``score`` = weighted by the detector's scores.
         dropout: after every layer (0.6).
 
@@ -69,6 +71,7 @@ class HlNet(nn.Module):
         threshold: float = 0.7,
         sparse: bool = False,
         normalize_distance: bool = False,
+        mask_padding: bool = True,
         pooling: Literal["mean", "score"] = "mean",
         dropout: Rate = 0.6,
     ) -> None:
@@ -82,6 +85,7 @@ class HlNet(nn.Module):
         self.segments = segments
         self.threshold, self.sparse = threshold, sparse
         self.normalize_distance = normalize_distance
+        self.mask_padding = mask_padding
         self.pooling = pooling
         self.stem = nn.Sequential(
             nn.Linear(sum(widths.values()), stem[0]),
@@ -107,10 +111,11 @@ class HlNet(nn.Module):
         """
         joined = torch.cat([clips.streams[name] for name in self.streams], dim=-1)
         raw, mask = segment_means(joined, clips.mask, self.segments)
-        x = self.stem(raw).masked_fill(~mask.unsqueeze(-1), 0)
+        seen = mask if self.mask_padding else torch.ones_like(mask)
+        x = self.stem(raw).masked_fill(~seen.unsqueeze(-1), 0)
         scores = self.detector(x, mask)
         similar = similarity_graph(raw, mask, self.threshold, sparse=self.sparse)
-        near = distance_graph(mask, normalize=self.normalize_distance).to(x.dtype)
+        near = distance_graph(seen, normalize=self.normalize_distance).to(x.dtype)
         parts = [
             self.similar(x, similar),
             self.near(x, near),

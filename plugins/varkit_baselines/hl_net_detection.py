@@ -102,14 +102,15 @@ class OfflineHead(nn.Module):
             return loss
         real = batch.video.mask
         target = spread(confidence.detach(), real)
-        # The padding has target 0 and log 1e-6, so it adds 0.
+        # The padding has target 0 and a finite logarithm, so it adds 0.
         each = -(target * video.scores.clamp(min=SMALLEST).log()).sum(dim=1) / real.sum(dim=1)
         known = torch.ones_like(each, dtype=torch.bool)
         return loss + self.distillation * global_mean(each, known)
 
 
-SMALLEST = 1e-6
-"""A confidence keeps this far from 0 and 1 where its logarithm is taken."""
+SMALLEST = 1e-30
+"""A confidence counts as no less where its logarithm is taken. σ(-69) is, so that what is far from
+right still has a gradient."""
 
 
 def top_k_loss(scores: Tensor, mask: Tensor, label: Tensor, clips_per_pick: int) -> Tensor:
@@ -127,7 +128,8 @@ def top_k_loss(scores: Tensor, mask: Tensor, label: Tensor, clips_per_pick: int)
     length = mask.sum(dim=1, keepdim=True)
     k = (length // clips_per_pick + 1).minimum(length)
     # The padding scores 0, so it is never ahead of a real clip.
-    ranked = scores.sort(dim=1, descending=True).values.logit(eps=SMALLEST)
+    below_one = 1 - torch.finfo(scores.dtype).eps / 2
+    ranked = scores.clamp(SMALLEST, below_one).sort(dim=1, descending=True).values.logit()
     top = torch.arange(mask.shape[1], device=mask.device) < k
     z = ranked.masked_fill(~top, 0).sum(dim=1) / k.squeeze(1)
     known = ~label.isnan()

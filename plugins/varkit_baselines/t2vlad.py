@@ -37,7 +37,8 @@ class T2VladVideo(nn.Module):
 
     Differs from the code: a video has sampled clips of the same moments in all streams, and no
     padding, where the code pads each expert and lets the padding be attended to. The maximum is
-    over all clips, as there.
+    over all clips, as there. As there, too, a stream that a video lacks has no weight in the global
+    half, while its clips, zeros and a bias, are attended to and pooled in the local one.
 
     Args:
         dim: D.

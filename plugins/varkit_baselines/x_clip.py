@@ -38,6 +38,7 @@ class XClipVideo(nn.Module):
       sharp attention even a sentence, see only one of them.
     * The Transformer starts at random, not from CLIP's text layers.
     * A video shorter than the sampler's count repeats clips; no frame is padding.
+    * CLIP's images are always there; a stream that a video lacks is averaged in as zeros.
 
     Args:
         dim: D.
@@ -145,6 +146,7 @@ class XClip(nn.Module):
 
     * Padded words and frames are left out of the attention and of the sums. There they count, and
       a frame of zeros becomes NaN.
+    * Words are those of the caption; there the marks of its beginning and end count as words too.
     * The similarity is computed for a few queries at a time, and computed again in the backward
       pass, so that the (Q, V, W, F) similarities of words and frames never exist at once.
 
@@ -156,8 +158,9 @@ class XClip(nn.Module):
             sound (MSR-VTT: 32, ActivityNet and DiDeMo: 64).
         max_frames: F, what the samplers choose of a video (MSR-VTT: 12, the others: 64).
         temperature: tau (0.01).
-        mask_padding: leave padding out. ``false`` = as the code: what stands in the padding then
-            matters, and with it the rest of the batch.
+        mask_padding: leave padding out. ``false`` = nearly as the code, which always pads to
+            ``max_words``: what stands in the padding then matters, and with it the rest of the
+            batch.
     """
 
     def __init__(

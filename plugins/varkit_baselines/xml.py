@@ -25,10 +25,12 @@ class XmlVideo(nn.Module):
     Source: Lei et al., TVR (arXiv 2001.09099), and jayleicn/TVRetrieval@d99a9ea,
     ``baselines/crossmodal_moment_localization/model_xml.py`` (``encode_input``). There the two
     streams are a video's features and its subtitles; here every expert is one. As there, streams
-    share the positions P and nothing else, and weights start at N(0, 0.02).
+    share the positions P and their LN and nothing else, and weights start at N(0, 0.02).
 
     Differs from the code: the second encoder, cross-attention and ConvSE are left out. They find
-    the moment inside a video and do not enter its retrieval score.
+    the moment inside a video and do not enter its retrieval score. A short video's clips, which
+    samplers pick more than once, count once. A stream that a video lacks is read as zeros, and so
+    are streams of XML's own; it is averaged in all the same.
 
     Args:
         dim: D (the code's command line: 256).
@@ -75,16 +77,18 @@ class XmlVideo(nn.Module):
         """Encode B videos.
 
         Returns:
-            Tokens ``(B, N, D)`` by expert, all of them real; picks ``(B, N)`` by sampler.
+            Tokens ``(B, N, D)`` by expert, each clip real once; picks ``(B, N)`` by sampler.
         """
         picks = draw(self.samplers, None, clips, training=self.training)
         chosen = torch.cat(list(picks.values()), dim=1).sort(dim=1).values
+        # A short video's clips are picked again and again; a copy is no further candidate.
         real = torch.ones_like(chosen, dtype=torch.bool)
+        real[:, 1:] = chosen[:, 1:] != chosen[:, :-1]
         tokens = {}
         for expert, project, attend in zip(self.experts, self.project, self.attend, strict=True):
             features = gather(clips.streams[expert], chosen)
             x = project(unit(features) if self.normalize else features)
-            tokens[expert] = attend(self.position(x), real)
+            tokens[expert] = attend(self.position(x, real), real)
         return Representation(tokens=tokens, masks=dict.fromkeys(tokens, real), picks=picks)
 
 
@@ -153,9 +157,8 @@ class XmlAlignment(nn.Module):
         # The similarity is computed without autocast, the words may come from within.
         words = words.to(torch.promote_types(words.dtype, torch.float32))
         words = words.masked_fill(~mask.unsqueeze(-1), 0)
-        states = self.attend(
-            self.position(self.project(unit(words) if self.normalize else words)), mask
-        )
+        states = self.project(unit(words) if self.normalize else words)
+        states = self.attend(self.position(states, mask), mask)
         share = self.modular(states).masked_fill(~mask.unsqueeze(-1), -torch.inf).softmax(dim=1)
         return unit(share.transpose(1, 2) @ states)
 
@@ -175,9 +178,9 @@ class Position(nn.Module):
         self.norm = nn.LayerNorm(dim)
         self.dropout = nn.Dropout(dropout)
 
-    def forward(self, x: Tensor) -> Tensor:
-        """Map ``(B, L, D)`` to ``(B, L, D)``."""
-        order = torch.arange(x.shape[1], device=x.device).clamp(max=self.table.num_embeddings - 1)
+    def forward(self, x: Tensor, mask: Tensor) -> Tensor:
+        """Map ``(B, L, D)`` to ``(B, L, D)``; what the mask ``(B, L)`` leaves out has no place."""
+        order = (mask.cumsum(dim=1) - 1).clamp(min=0, max=self.table.num_embeddings - 1)
         placed: Tensor = self.dropout(self.norm(x + self.table(order)))
         return placed
 

@@ -14,7 +14,7 @@ from torch.utils.checkpoint import checkpoint
 from varkit.blocks.unit import unit
 from varkit.errors import VarkitError
 from varkit.interfaces import Alignment
-from varkit.types import Count, Natural, NonNegative, Positive, Representation
+from varkit.types import Count, Natural, NonNegative, Representation
 from varkit_varcmp.levels import (
     best_sounds,
     shifted,
@@ -50,13 +50,15 @@ class Hierarchical(nn.Module):
 
     Args:
         levels: of the hierarchy, in any order.
-        kappa: how sharply relevance counts; the default is 1 / 0.07, VadCLIP's temperature.
+        kappa: how sharply relevance counts; the default is 1 / 0.07, VadCLIP's temperature. At 0
+            the prior alone decides, and without one all frames count the same.
         beta: how much the prior counts at first; it is learned and stays at 0 or above. At 0 an
             untrained model is zero-shot retrieval.
         keep: rho, the share of frames that are kept. Not known.
         delta: clips by which a sound may be apart from its picture. Not known.
         prior_gradient: whether the alignment teaches the detector; else only its own loss does.
-        tile: at most so many cosines of frames and words are in memory at a time.
+        tile: at most so many cosines of frames and words are in memory at a time, unless one query
+            has more.
 
     Raises:
         VarkitError: a level is named twice.
@@ -66,7 +68,7 @@ class Hierarchical(nn.Module):
         self,
         *,
         levels: Annotated[tuple[Level, ...], MinLen(1)] = ("semantic", "fine"),
-        kappa: Positive = 1 / 0.07,
+        kappa: NonNegative = 1 / 0.07,
         beta: NonNegative = 0.0,
         keep: Annotated[float, Gt(0), Le(1)] = 0.5,
         delta: Natural = 2,

@@ -52,7 +52,9 @@ def best_sounds(frames: Tensor, sounds: Tensor, sound_mask: Tensor, delta: int) 
 
     Args:
         frames: ``(V, T, D)``.
-        sounds: ``(Q, S, D)``; clip t is heard while frame t is seen.
+        sounds: ``(Q, S, D)``; clip t is heard while frame t is seen. So it is for a video's own
+            sound of as many clips; of longer ones, ``train.max_clips`` averages each to as many
+            parts of its own length.
         sound_mask: ``(Q, S)`` bool.
         delta: clips.
     """

@@ -104,7 +104,7 @@ class ClipVideo(nn.Module):
         """Return ``(B, T, p, D)`` unit vectors."""
         if self.patches is None:
             return None
-        side_by_side = clips.streams[self.patches]
+        side_by_side = clips.streams[self.patches].masked_fill(~clips.mask.unsqueeze(-1), 0)
         return unit(side_by_side.view(*side_by_side.shape[:2], -1, self.dim))
 
 

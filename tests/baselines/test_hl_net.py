@@ -70,6 +70,30 @@ def test_videos_follow_the_definition(pooling, sparse, normalize, experts):
         assert found.masks[experts[0]][b].sum() == count
 
 
+@pytest.mark.parametrize("normalize", [False, True])
+def test_padding_counts_as_in_the_code_where_that_is_asked(normalize):
+    model = small(normalize_distance=normalize, mask_padding=False)
+    clips = similar_clips(garbage=math.nan)
+    found, state = model(clips), numpy_state(model)
+    longest = min(max(LENGTHS), 8)
+    for b, length in enumerate(LENGTHS):
+        x = np.concatenate([clips.streams[name][b, :length].numpy() for name in WIDTHS], axis=1)
+        vectors, _ = reference.hl_net(
+            x,
+            state,
+            segments=8,
+            threshold=0.7,
+            sparse=False,
+            normalize=normalize,
+            pooling="mean",
+            experts=1,
+            padding=longest - min(length, 8),
+        )
+        torch.testing.assert_close(found.vectors["avg"][b], torch.from_numpy(vectors))
+    masked = small(normalize_distance=normalize)(clips)
+    assert not torch.allclose(masked.vectors["avg"], found.vectors["avg"])
+
+
 def test_the_dense_graph_keeps_edges_that_were_cut_and_the_sparse_one_does_not():
     x = torch.tensor([[[1.0, 0], [1, 0.1], [0, 1]]])
     mask = torch.ones(1, 3, dtype=torch.bool)
@@ -203,6 +227,15 @@ def test_certain_scores_have_a_finite_loss_and_gradient():
     loss.backward()
     assert torch.isfinite(loss)
     assert torch.isfinite(scores.grad).all()
+
+
+@pytest.mark.parametrize(("logit", "label"), [(-14.0, 1.0), (14.0, 0.0), (-40.0, 1.0)])
+def test_a_head_that_is_certain_and_wrong_still_learns(logit, label):
+    """As from the logit itself, where the gradient of -log σ(z) is σ(z) - y, almost 1."""
+    z = torch.full((1, 1), logit, requires_grad=True)
+    mask = torch.ones(1, 1, dtype=torch.bool)
+    OnlineHead(4).loss(z.sigmoid(), mask, torch.tensor([label])).backward()
+    assert abs(z.grad.item()) == pytest.approx(1, abs=0.05)
 
 
 def test_the_offline_head_follows_the_definition_and_teaches_the_online_one():

@@ -37,8 +37,8 @@ def project(x, p, name):
 
 
 def xml_stream(features, picks, e, p, *, heads, normalize):
-    """(T, C) features of expert number e and its picks -> (N, D)."""
-    clips = [features[i] for i in sorted(picks)]
+    """(T, C) features of expert number e and its picks -> (N, D) of the N clips picked at all."""
+    clips = [features[i] for i in sorted(set(picks))]
     x = project(np.stack([unit(c) if normalize else c for c in clips]), p, f"project.{e}.")
     return attend(place(x, p, "position."), p, f"attend.{e}.", heads)
 
@@ -135,17 +135,24 @@ def online(x, p):
     return sigmoid(np.array(z))
 
 
-def hl_net(x, p, *, segments, threshold, sparse, normalize, pooling, experts):
-    """(T, C) -> (E, D) vectors and the (S,) scores of the segments."""
+def hl_net(x, p, *, segments, threshold, sparse, normalize, pooling, experts, padding=0):
+    """(T, C) -> (E, D) vectors and the (S,) scores of the segments.
+
+    `padding` = so many segments of zeros at the end are convolved, and are neighbours in time.
+    """
     raw = averaged(x, segments)
-    stem = np.maximum(linear(np.maximum(linear(raw, p, "stem.0."), 0), p, "stem.3."), 0)
-    scores = online(stem, part(p, "detector."))
+    count = len(raw)
+    padded = np.concatenate([raw, np.zeros((padding, raw.shape[1]))])
+    stem = np.maximum(linear(np.maximum(linear(padded, p, "stem.0."), 0), p, "stem.3."), 0)
+    scores = online(stem[:count], part(p, "detector."))
+    wide = ((0, padding), (0, padding))
     graphs = {
-        "similar": similarity_graph(raw, threshold, sparse),
-        "near": distance_graph(len(raw), normalize),
-        "score": score_graph(scores),
+        "similar": np.pad(similarity_graph(raw, threshold, sparse), wide),
+        "near": distance_graph(count + padding, normalize),
+        "score": np.pad(score_graph(scores), wide),
     }
     h = np.concatenate([branch(stem, g, part(p, f"{n}.")) for n, g in graphs.items()], axis=1)
+    h = h[:count]
     share = scores if pooling == "score" else np.ones(len(raw))
     mean = sum(a * row for a, row in zip(share / share.sum(), h, strict=True))
     return np.stack([linear(mean, p, f"project.{e}.") for e in range(experts)]), scores

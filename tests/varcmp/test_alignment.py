@@ -40,6 +40,14 @@ def test_every_level_agrees_with_loops(kind, level, beta, keep):
     torch.testing.assert_close(found, right, rtol=0, atol=1e-12)
 
 
+@pytest.mark.parametrize(("kind", "level"), PAIRS)
+def test_without_relevance_the_prior_alone_decides(kind, level):
+    video, query = make(kind)
+    found = score(build(level, kappa=0, beta=2.5, keep=0.5), video, query)
+    right = expected(video, query, level, beta=2.5, keep=0.5, kappa=0)
+    torch.testing.assert_close(found, right, rtol=0, atol=1e-12)
+
+
 @pytest.mark.parametrize("delta", [0, 1, 20])
 def test_the_band_around_a_sound(delta):
     video, query = make("audio", frames=9)

@@ -134,6 +134,9 @@ def test_padding_and_batch_change_nothing(build):
             torch.testing.assert_close(tokens[:, :17], together.tokens[name], rtol=0, atol=1e-12)
             assert not tokens[:, 17:].any()
         torch.testing.assert_close(padded.vectors["avg"], together.vectors["avg"])
+        model.zero_grad()
+        sum(tokens[padded.masks[name]].sum() for name, tokens in padded.tokens.items()).backward()
+        assert all(p.grad is None or p.grad.isfinite().all() for p in model.parameters())
     alone = model(take(make_clips(widths=widths), [1]))
     torch.testing.assert_close(alone.vectors["avg"][0], together.vectors["avg"][1])
 

@@ -131,7 +131,10 @@ def estimate(
         change = exact[b] - exact[a]
         first, second = draws_of(a, b).swapaxes(0, 1)
         narrow = interval(second - first)
-        wide = _wide(change, second - first, [seeds[a], seeds[b]], seed)
+        same = runs[a].trained == runs[b].trained and runs[a].seeds == runs[b].seeds
+        # What the weights are that both were measured with, their difference does not see.
+        spread = [seeds[b] - seeds[a]] if same else [seeds[a], seeds[b]]
+        wide = _wide(change, second - first, spread, seed)
         differences += (
             Difference(
                 run=names[b],

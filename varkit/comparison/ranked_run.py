@@ -43,6 +43,12 @@ class RankedRun:
     rows: tuple[RankRow, ...]
     ranks: NDArray[np.float64]
 
+    @property
+    def trained(self) -> str:
+        """The name of the run whose weights were measured: its own, or another's."""
+        source = self.facts.get("measured_from")
+        return self.folder.name if source is None else Path(source["run"]).name
+
 
 def load_ranked_run(folder: Path, checkpoint: Checkpoint | None = None) -> RankedRun:
     """Read a run's provenance, results and ranks.
@@ -125,6 +131,8 @@ def mismatches(runs: Sequence[RankedRun], names: Sequence[str]) -> tuple[str, ..
     found = []
     for key in runs[0].protocol:
         values = [run.protocol[key] for run in runs]
+        if key == "questions" and len({run.facts["fingerprint"] for run in runs}) == 1:
+            continue  # a run of before they were recorded has the fingerprint in their place
         if len(set(values)) > 1:
             each = ", ".join(f"{name} {value}" for name, value in zip(names, values, strict=True))
             found.append(f"{key}: {each}")

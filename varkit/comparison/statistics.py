@@ -86,7 +86,8 @@ def interval_with_trainings(
     Args:
         value: (F,) the figures of a run, or their differences.
         draws: (R, F) bootstrap draws of them, over videos.
-        seeds: the (S, F) figures of each training, S of at least 2; of one run, or of both.
+        seeds: the (S, F) figures of each training, S of at least 2: of one run, of two that were
+            trained independently, or the differences of two that measure the same weights.
         random: the source of chance, for the quantiles of t.
     """
     spread = np.array([each.var(axis=0, ddof=1) / len(each) for each in seeds])

@@ -111,17 +111,14 @@ def mark(found: Comparison) -> str:
 
 
 def fingerprints(found: Comparison) -> str:
-    """Return the fingerprint of the runs' data, or whose is which where they differ.
-
-    They may: the same questions can be asked of models on other features.
-    """
+    """Return the fingerprint of the runs' data, or whose is which where they differ."""
     runs: dict[str, list[str]] = {}
     for name, run in found.runs.items():
         runs.setdefault(run["fingerprint"], []).append(name)
     if len(runs) == 1:
         return f"fingerprint {next(iter(runs))}"
     each = ", ".join(f"{value} ({', '.join(names)})" for value, names in runs.items())
-    return f"the same questions to other features or after other trainings, fingerprints {each}"
+    return f"other features, or other videos to train on: fingerprints {each}"
 
 
 def figure_label(figure: str) -> str:

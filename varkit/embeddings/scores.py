@@ -52,6 +52,13 @@ class Scores:
         video, query = self._factors()
         return Scores(video=video, query=query[queries])
 
+    def of_videos(self, videos: Tensor) -> Scores:
+        """Return the scores of some videos, by position (v,)."""
+        if self.matrix is not None:
+            return Scores(matrix=self.matrix[videos])
+        video, query = self._factors()
+        return Scores(video=video[videos], query=query)
+
     def ranks(self, positives: Positives, ties: Ties) -> Ranks:
         """Return the ranks of the right answers, both ways.
 

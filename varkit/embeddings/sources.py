@@ -96,15 +96,34 @@ def load_sources(
             hint="name the data: --on RECIPE, or --on DATA",
         )
     ground = ground or next(own for _, own in runs.values())
-    for place, (_, own) in runs.items():
-        if questions(own.dataset) != questions(ground.dataset):
+    sources = []
+    for place in places:
+        if place not in runs:
+            sources.append(read_source(place, ground))
+            continue
+        source, own = runs[place]
+        if _asked(own) != _asked(ground):
             raise DataError(
                 f"{place} is a run on other data: its {own.dataset.name} asks other questions "
                 f"than the {ground.dataset.name} of the others"
             )
-    return [
-        runs[place][0] if place in runs else read_source(place, ground) for place in places
-    ], ground
+        sources.append(replace(source, scores=_in_order(source.scores, own, ground)))
+    return sources, ground
+
+
+def _asked(ground: Ground) -> str:
+    """Return a hash of what the split asks; only of the test split is less known than all."""
+    dataset = ground.dataset
+    return questions(dataset) if ground.split == "test" else dataset.fingerprint()
+
+
+def _in_order(scores: Scores, own: Ground, ground: Ground) -> Scores:
+    """Bring scores of the same questions into the order of the common data set."""
+    videos, queries = (
+        torch.tensor([{name: i for i, name in enumerate(had)}[name] for name in wanted])
+        for had, wanted in zip(own.names(), ground.names(), strict=True)
+    )
+    return scores.of(queries).of_videos(videos)
 
 
 def read_source(path: Path, ground: Ground) -> Source:

@@ -11,6 +11,7 @@ from typing import Any
 from varkit.comparison.compare import Comparison, compare
 from varkit.comparison.estimates import Difference, Value
 from varkit.comparison.ranked_run import RankedRun, load_ranked_run
+from varkit.data import questions
 from varkit.errors import RunError, VarkitError
 from varkit.files import read_json
 from varkit.interfaces import Dataset
@@ -144,6 +145,8 @@ class FinishedStudy:
     @property
     def text(self) -> bool:
         """Whether queries are captions; else they are sounds."""
+        if self.study.options.queries is not None:
+            return self.study.options.queries == "text"
         return any(row.text is not None for one in self.rows.values() for row in one.ranked.rows)
 
     @property
@@ -253,13 +256,14 @@ def open_study(
         except VarkitError as error:
             missing[name] = error.what if error.hint is None else f"{error.what} ({error.hint})"
             continue
+        asked = {**ranked.protocol, "questions": questions(planned.dataset)}
         rows[name] = FinishedRow(
             row=row,
             folder=planned.folder,
             trained=trained,
             recipe=planned.resolved.recipe,
             dataset=planned.dataset,
-            ranked=ranked,
+            ranked=replace(ranked, protocol=asked),  # older runs did not record it
             results=results,
         )
     if not rows and not data:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from annotated_types import Ge, Le, MaxLen, MinLen
 
@@ -79,6 +79,8 @@ class StudyOptions:
         version: of the format.
         title: heads the page and the tables.
         table: which table or figure of which paper it redoes.
+        queries: what queries are, for headings; by default what the data say, which is sounds of
+            all queries that are features.
         recipe: what rows train: a file beside the study, or the name of a shipped recipe.
         overrides: of all rows.
         embedded: further overrides of all rows where the recipe's embedded block is taken.
@@ -90,6 +92,7 @@ class StudyOptions:
     version: int
     title: str
     table: str = ""
+    queries: Literal["text", "sound"] | None = None
     recipe: str | None = None
     overrides: Mapping[str, Any] = field(default_factory=dict)
     embedded: Mapping[str, Any] = field(default_factory=dict)

@@ -100,7 +100,8 @@ def _caption(study: FinishedStudy) -> str:
         lines.append("± the standard deviation over trainings")
     lines += [
         f"difference: SumR less that of {reference}, paired by video",
-        "95 %: over test videos" + (" and trainings, where a row has several" * several),
+        "95 %: over test videos"
+        + (" and trainings, where a row has several; of a difference, where both have" * several),
         "p: randomisation test on SumR for these trainings; Holm: corrected for the rows shown",
     ]
     sources = dict.fromkeys(r.published.source for r in study.study.rows.values() if r.published)

@@ -92,7 +92,8 @@ class ZeroShot:
             caption=f"Models of {row.label}; queries: test split of {row.dataset.name}; videos: "
             f"{len(gallery.split('test'))} of the test split of {gallery.name}. P@{self.k}: of the "
             f"first {self.k} videos, the % that are of the query's category, means over "
-            f"trainings; 95 %: over queries. Prior: the % of all videos that are.",
+            f"trainings; 95 %: over queries. Prior: the % of all videos that are. All of these: "
+            "every query once, the mean of its categories.",
             columns=("category", "queries", f"P@{self.k} [95 %]", "prior"),
             rows=tuple(
                 (
@@ -134,19 +135,23 @@ class ZeroShot:
         items = gallery.split("test")
         k = min(self.k, len(items))
         place = {name: column for column, name in enumerate(names)}
-        records, every, priors = [], [], []
+        records: list[dict[str, Any]] = []
+        every: dict[str, list[float]] = {}
+        priors: dict[str, list[float]] = {}
         for category, queries in asked.items():
             own = of_classes((item.classes for item in items), self.categories[category])
             columns = [place[query] for query in queries]
             right = np.repeat(own[:, None], len(columns), axis=1)
             found = np.mean([precision(s[:, columns], right, k) for s in scores], axis=0)
             records.append(self._record(study, category, found, float(own.mean())))
-            if own.any():
-                every.append(found)
-                priors.append(np.full(len(found), own.mean()))
+            for query, share in zip(queries, found, strict=True) if own.any() else ():
+                every.setdefault(query, []).append(float(share))
+                priors.setdefault(query, []).append(float(own.mean()))
         if every:
-            prior = float(np.concatenate(priors).mean())
-            records.append(self._record(study, "all of these", np.concatenate(every), prior))
+            # A query of several categories is drawn once, or the interval would be too short.
+            found = np.array([np.mean(own) for own in every.values()])
+            prior = float(np.mean([np.mean(own) for own in priors.values()]))
+            records.append(self._record(study, "all of these", found, prior))
         return records
 
     def _record(
