@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import hashlib
+import os
+import subprocess
+import sys
 
 import numpy as np
 import pytest
@@ -80,6 +83,24 @@ def test_other_features_of_a_world_ask_the_same_and_another_world_does_not(tmp_p
     assert questions(**CLIP, patches=2) == questions(**SMALL, noise=0.1) == first
     for options in ({"seed": 1}, {"others": 1}, {"median_clips": 9}):
         assert questions(**(SMALL | options)) != first
+
+
+def test_numbers_of_threads_change_no_bit(tmp_path):
+    """Or machines would disagree on the fingerprint of the same world."""
+    code = (
+        "import sys; from varkit_benchmarks.simulated import Simulated;"
+        "print(Simulated(root=sys.argv[1], features='clip', width=512, size='small',"
+        " videos=20, patches=1).fingerprint())"
+    )
+    told = []
+    for threads in ("1", "2"):
+        limits = dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS"), threads)
+        command = [sys.executable, "-c", code, str(tmp_path / threads)]
+        ran = subprocess.run(
+            command, env=os.environ | limits, capture_output=True, text=True, check=True
+        )
+        told.append(ran.stdout)
+    assert told[0] == told[1]
 
 
 @pytest.mark.parametrize("task", ["text", "audio"])

@@ -22,7 +22,7 @@ from varkit_benchmarks.simulator.population import SimulatedVideo
 from varkit_benchmarks.simulator.signals import Knobs
 from varkit_benchmarks.simulator.world import Task
 
-VERSION = 1
+VERSION = 2
 """Raise it with every change of what is generated; it is part of the cache's name."""
 
 MANIFEST = "manifest.csv"

@@ -103,7 +103,7 @@ class JointSpace:
             phrases.append(meaning)
             words += [_unit(meaning + self.thing("word", word)) for word in phrase.text.split()]
         rows = np.stack([_unit(np.sum(phrases, axis=0)), *words])
-        return rows @ self.projection
+        return self._projected(rows)
 
     def thing(self, kind: Kind, value: object) -> Array:
         """Return the (LATENT,) unit vector of a thing as one kind of input sees it.
@@ -136,7 +136,11 @@ class JointSpace:
         signal += self.knobs.camera * camera
         for shown, vector in self._shown(found, kind):
             signal += (shown[clips][:, None] if isinstance(shown, np.ndarray) else shown) * vector
-        made: Array = signal @ self.projection
+        return self._projected(signal)
+
+    def _projected(self, rows: Array) -> Array:
+        """Map (n, LATENT) to (n, D), with the same bits whatever the number of threads."""
+        made: Array = np.einsum("nl,ld->nd", rows, self.projection)  # BLAS would round by threads
         return made
 
     def _shown(self, found: Sequence[Part], kind: Kind) -> Iterator[tuple[float | Array, Array]]:
