@@ -41,6 +41,22 @@ def similar_clips(**options):
     return replace(clips, streams=streams)
 
 
+def slow(clips, b, state, *, sparse=False, normalize=False, pooling="mean", experts=1, padding=0):
+    """Vectors and scores of video b by the reference."""
+    parts = [clips.streams[name][b, : LENGTHS[b]].numpy() for name in WIDTHS]
+    return reference.hl_net(
+        np.concatenate(parts, axis=1),
+        state,
+        segments=8,
+        threshold=0.7,
+        sparse=sparse,
+        normalize=normalize,
+        pooling=pooling,
+        experts=experts,
+        padding=padding,
+    )
+
+
 @pytest.mark.parametrize("pooling", ["mean", "score"])
 @pytest.mark.parametrize("sparse", [False, True])
 @pytest.mark.parametrize("normalize", [False, True])
@@ -49,18 +65,9 @@ def test_videos_follow_the_definition(pooling, sparse, normalize, experts):
     model = small(experts, pooling=pooling, sparse=sparse, normalize_distance=normalize)
     clips = similar_clips()
     found, state = model(clips), numpy_state(model)
+    options = {"sparse": sparse, "normalize": normalize, "pooling": pooling}
     for b, length in enumerate(LENGTHS):
-        x = np.concatenate([clips.streams[name][b, :length].numpy() for name in WIDTHS], axis=1)
-        vectors, scores = reference.hl_net(
-            x,
-            state,
-            segments=8,
-            threshold=0.7,
-            sparse=sparse,
-            normalize=normalize,
-            pooling=pooling,
-            experts=len(experts),
-        )
+        vectors, scores = slow(clips, b, state, **options, experts=len(experts))
         torch.testing.assert_close(found.vectors["avg"][b], torch.from_numpy(vectors))
         count = min(length, 8)
         edges = [i * length // count for i in range(count + 1)]
@@ -77,18 +84,8 @@ def test_padding_counts_as_in_the_code_where_that_is_asked(normalize):
     found, state = model(clips), numpy_state(model)
     longest = min(max(LENGTHS), 8)
     for b, length in enumerate(LENGTHS):
-        x = np.concatenate([clips.streams[name][b, :length].numpy() for name in WIDTHS], axis=1)
-        vectors, _ = reference.hl_net(
-            x,
-            state,
-            segments=8,
-            threshold=0.7,
-            sparse=False,
-            normalize=normalize,
-            pooling="mean",
-            experts=1,
-            padding=longest - min(length, 8),
-        )
+        padding = longest - min(length, 8)
+        vectors, _ = slow(clips, b, state, normalize=normalize, padding=padding)
         torch.testing.assert_close(found.vectors["avg"][b], torch.from_numpy(vectors))
     masked = small(normalize_distance=normalize)(clips)
     assert not torch.allclose(masked.vectors["avg"], found.vectors["avg"])
