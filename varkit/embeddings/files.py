@@ -82,8 +82,8 @@ class Embeddings:
             DataError: an identifier is missing, or one is not of the split.
         """
         return (
-            _in_order("video", self.video_ids, self.videos, videos),
-            _in_order("query", self.query_ids, self.queries, queries),
+            torch.from_numpy(self.videos[positions("video", self.video_ids, videos)]),
+            torch.from_numpy(self.queries[positions("query", self.query_ids, queries)]),
         )
 
 
@@ -221,7 +221,17 @@ def _check(side: str, names: Sequence[str], vectors: Array) -> None:
             raise DataError(_named(faulty, f"{side} vectors are {what}"))
 
 
-def _in_order(side: str, names: Sequence[str], vectors: Array, wanted: Sequence[str]) -> Tensor:
+def positions(side: str, names: Sequence[str], wanted: Sequence[str]) -> list[int]:
+    """Return where each identifier of a split stands among others.
+
+    Args:
+        side: what messages call them.
+        names: in any order.
+        wanted: the split's own.
+
+    Raises:
+        DataError: an identifier is missing, or one is not of the split.
+    """
     place = {name: i for i, name in enumerate(names)}
     known = set(wanted)
     lacking = [name for name in wanted if name not in place]
@@ -232,7 +242,7 @@ def _in_order(side: str, names: Sequence[str], vectors: Array, wanted: Sequence[
         raise DataError(f"{missing}.{did_you_mean(lacking[0], extra)} {foreign}")
     if lacking or extra:
         raise DataError(missing if lacking else foreign)
-    return torch.from_numpy(vectors[[place[name] for name in wanted]])
+    return [place[name] for name in wanted]
 
 
 def _named(names: Sequence[str], what: str) -> str:

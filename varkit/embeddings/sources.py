@@ -10,7 +10,7 @@ from typing import Any, Literal
 import torch
 
 from varkit.data import questions
-from varkit.embeddings.files import Embeddings, read_embeddings
+from varkit.embeddings.files import Embeddings, positions, read_embeddings
 from varkit.embeddings.scores import Scores
 from varkit.errors import DataError, RunError, did_you_mean
 from varkit.files import sha256
@@ -112,17 +112,15 @@ def load_sources(
 
 
 def _asked(ground: Ground) -> str:
-    """Return a hash of what the split asks; only of the test split is less known than all."""
+    """Return a hash of what the split asks; of another than test, that of all the data."""
     dataset = ground.dataset
     return questions(dataset) if ground.split == "test" else dataset.fingerprint()
 
 
 def _in_order(scores: Scores, own: Ground, ground: Ground) -> Scores:
     """Bring scores of the same questions into the order of the common data set."""
-    videos, queries = (
-        torch.tensor([{name: i for i, name in enumerate(had)}[name] for name in wanted])
-        for had, wanted in zip(own.names(), ground.names(), strict=True)
-    )
+    sides = zip(("video", "query"), own.names(), ground.names(), strict=True)
+    videos, queries = (torch.tensor(positions(*side)) for side in sides)
     return scores.of(queries).of_videos(videos)
 
 
