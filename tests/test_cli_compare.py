@@ -117,7 +117,10 @@ def test_every_output_says_simulated_where_it_is(tmp_path, simulated):
 
 
 def test_every_output_says_that_runs_were_not_measured_alike(tmp_path):
-    pair = [write_run(tmp_path / q, random_ranks(0), questions=q) for q in ("f00d", "beef")]
+    pair = [
+        write_run(tmp_path / q, random_ranks(0), fingerprint=q, questions=q)
+        for q in ("f00d", "beef")
+    ]
     refused = call("compare", *pair)
     assert "questions: A f00d, B beef" in failed(refused)
     assert "--allow-mismatch" in hint(refused)

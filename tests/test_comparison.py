@@ -396,7 +396,7 @@ def test_groups_of_few_videos_have_no_interval_and_of_no_query_are_left_out(tmp_
     ("change", "said"),
     [
         ({"fingerprint": "beef"}, "questions: A f00d, B beef"),  # neither run says what it asks
-        ({"questions": "beef"}, "questions: A f00d, B beef"),
+        ({"fingerprint": "x", "questions": "beef"}, "questions: A f00d, B beef"),
         ({"split": "val"}, "split: A test, B val"),
         ({"reports": {"positives": "unique"}}, "positives rule: A own, B unique"),
         ({"reports": {"tie_rule": "optimistic"}}, "tie rule: A average, B optimistic"),
