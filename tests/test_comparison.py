@@ -443,7 +443,7 @@ def test_measurements_of_the_same_weights_are_paired_by_training(tmp_path):
     folders = [
         write_run(tmp_path / "runs" / "a", ranks),
         write_run(tmp_path / "b", shifted, **same),
-        write_run(tmp_path / "c", shifted),
+        write_run(tmp_path / "other" / "a", shifted),  # another run of that name
     ]
     found = compare(folders, resamples=2000)
     paired, apart = (

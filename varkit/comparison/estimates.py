@@ -131,8 +131,8 @@ def estimate(
         change = exact[b] - exact[a]
         first, second = draws_of(a, b).swapaxes(0, 1)
         narrow = interval(second - first)
+        # Two measurements of the same weights vary together from one training to the next.
         same = runs[a].trained == runs[b].trained and runs[a].seeds == runs[b].seeds
-        # What the weights are that both were measured with, their difference does not see.
         spread = [seeds[b] - seeds[a]] if same else [seeds[a], seeds[b]]
         wide = _wide(change, second - first, spread, seed)
         differences += (

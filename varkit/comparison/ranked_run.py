@@ -44,10 +44,13 @@ class RankedRun:
     ranks: NDArray[np.float64]
 
     @property
-    def trained(self) -> str:
-        """The name of the run whose weights were measured: its own, or another's."""
+    def trained(self) -> tuple[str, ...]:
+        """``(recipe, name)`` of the run whose weights were measured: itself, or another.
+
+        The last two parts of its folder, since runs may be looked at from elsewhere.
+        """
         source = self.facts.get("measured_from")
-        return self.folder.name if source is None else Path(source["run"]).name
+        return (self.folder.resolve() if source is None else Path(source["run"])).parts[-2:]
 
 
 def load_ranked_run(folder: Path, checkpoint: Checkpoint | None = None) -> RankedRun:
