@@ -29,8 +29,8 @@ class XmlVideo(nn.Module):
 
     Differs from the code: the second encoder, cross-attention and ConvSE are left out. They find
     the moment inside a video and do not enter its retrieval score. A short video's clips, which
-    samplers pick more than once, count once. A stream that a video lacks is read as zeros, and so
-    are streams of XML's own; it is averaged in all the same.
+    samplers pick more than once, count once. A stream that a video lacks is read as zeros and
+    averaged in all the same.
 
     Args:
         dim: D (the code's command line: 256).
