@@ -16,13 +16,13 @@ from typing import Any
 
 import click
 
-from varkit import hookspecs
 from varkit.cli import VERBS, main
 from varkit.interfaces import SUPPLIED
-from varkit.plugins import Plugins, load_plugins
-from varkit.registry import KINDS
-from varkit.schema import describe, options_of
-from varkit.sections import SECTIONS
+from varkit.plugins import hookspecs
+from varkit.plugins.loading import Plugins, load_plugins
+from varkit.plugins.registry import KINDS
+from varkit.recipe.check import SECTIONS
+from varkit.recipe.options import describe, options_of
 
 COMPONENTS = """\
 # Components and their options

@@ -14,10 +14,11 @@ from pathlib import Path
 from string import ascii_lowercase
 from typing import Any
 
-from varkit import yaml
-from varkit.comparison.statistics import FIGURES
-from varkit.comparison.tables import Table, between
-from varkit.comparison.writers import markdown_table, markdown_text
+from varkit_studies.comparison.statistics import FIGURES
+from varkit_studies.comparison.tables import Table, between
+from varkit_studies.comparison.writers import markdown_table, markdown_text
+
+from varkit.recipe import yaml
 
 HERE = Path(__file__).parent
 BENCHMARKS = {"ucfcrime_ar": ("UCFCrime-AR", "T"), "xdviolence_ar": ("XDViolence-AR", "A")}

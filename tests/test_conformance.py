@@ -2,7 +2,7 @@
 
 import pytest
 
-from varkit.plugins import load_plugins
+from varkit.plugins.loading import load_plugins
 from varkit.testing import MissingError, check
 
 ENTRIES = list(load_plugins().registry)

@@ -8,10 +8,10 @@ import pluggy
 import pytest
 import reference
 
-from varkit import hookspecs
-from varkit.recipe import shipped_recipes
-from varkit.schema import options_of
-from varkit.sections import SECTIONS
+from varkit.plugins import hookspecs
+from varkit.recipe.check import SECTIONS
+from varkit.recipe.load import shipped_recipes
+from varkit.recipe.options import options_of
 from varkit.testing import check
 
 ROOT = Path(__file__).resolve().parents[1]

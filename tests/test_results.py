@@ -5,9 +5,9 @@ import re
 
 import pytest
 import results
+from varkit_studies.comparison.statistics import FIGURES
 
-from varkit.comparison.statistics import FIGURES
-from varkit.files import read_json
+from varkit.system.files import read_json
 
 PUBLISHED, RESULTS = results.read()
 ROWS = [row for name in results.BENCHMARKS for row in PUBLISHED[name]]

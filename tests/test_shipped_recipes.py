@@ -10,19 +10,19 @@ import numpy as np
 import pytest
 import torch
 
-from tests.tiny_runs import call, failed, hint
-from varkit import checkpoint
-from varkit.build import build_dataset
+from tests.support.tiny_runs import call, failed, hint
 from varkit.errors import StoppedError
-from varkit.experiment import run_experiment
-from varkit.measuring.rankings import read_ranks
-from varkit.recipe import load_recipe
-from varkit.runs import create_run, load_model, open_run
-from varkit.signals import StopRequest
+from varkit.evaluate.rank_files import read_ranks
+from varkit.model.build import build_dataset
+from varkit.recipe.load import load_recipe
+from varkit.runs.experiment import run_experiment
+from varkit.runs.folder import create_run, load_model, open_run
+from varkit.system.signals import StopRequest
+from varkit.train import checkpoint
 
 ROOT = Path(__file__).resolve().parent.parent
 RECIPES = sorted(path for path in (ROOT / "recipes").glob("*.yaml"))
-# One that reads a folder of one's own has no embedded block: tests/test_msrvtt.py runs it.
+# The one that reads a folder has no embedded block: tests/benchmarks/test_msrvtt.py runs it.
 EMBEDDED = [path for path in RECIPES if "\nembedded:" in path.read_text(encoding="utf-8")]
 DENSE = ("varcmp_ucf", "varcmp_xd", "x_clip_ucf", "x_clip_xd", "xml_ucf", "xml_xd")
 """Their similarity is no inner product, so they have no embeddings to export."""

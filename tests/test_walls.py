@@ -9,6 +9,11 @@ import pytest
 
 ROOT = Path(__file__).resolve().parent.parent
 PLUGINS = sorted(p.name for p in (ROOT / "plugins").iterdir() if (p / "__init__.py").is_file())
+ROOMS = (
+    *("errors", "system", "interfaces", "plugins", "recipe", "blocks", "model"),
+    *("data", "evaluate", "train", "runs", "search", "testing", "cli"),
+)
+"""From ground to top: each imports only rooms before it."""
 HEAVY = ("torch", "transformers", "pydantic", "rich", "matplotlib", "spacy")
 
 
@@ -43,6 +48,44 @@ def test_the_core_imports_no_plugin_and_no_kernel():
     assert trespassers(ROOT / "varkit", {*PLUGINS, "varkit_kernels"}) == {}
 
 
+def test_each_room_imports_only_rooms_before_it():
+    core = ROOT / "varkit"
+    entries = {p.stem for p in core.iterdir() if not p.name.startswith(("_", "py.typed"))}
+    assert entries == set(ROOMS)
+    arrows = {
+        (file.relative_to(core).parts[0].removesuffix(".py"), name)
+        for file in core.rglob("*.py")
+        if file.parent != core or file.name in ("errors.py",)
+        for name in imported_rooms(file)
+    }
+    assert len(arrows) > 40
+    upward = {(room, name) for room, name in arrows if ROOMS.index(name) > ROOMS.index(room)}
+    assert upward == set()
+
+
+def imported_rooms(file: Path) -> set[str]:
+    """Return the rooms of the core that a file imports from, wherever in the file."""
+    names = set()
+    for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.ImportFrom) and (node.module or "").split(".")[0] == "varkit":
+            rest = (node.module or "").split(".")[1:]
+            names |= {rest[0]} if rest else {alias.name for alias in node.names}
+        elif isinstance(node, ast.Import):
+            names |= {a.name.split(".")[1] for a in node.names if a.name.startswith("varkit.")}
+    return names & set(ROOMS)
+
+
+def test_no_test_module_imports_a_test_module():
+    imported = {
+        (str(file.relative_to(ROOT)), node.module)
+        for file in (ROOT / "tests").rglob("*.py")
+        for node in ast.walk(ast.parse(file.read_text(encoding="utf-8")))
+        if isinstance(node, ast.ImportFrom) and (node.module or "").startswith("tests.")
+    }
+    assert len(imported) > 20
+    assert {(file, name) for file, name in imported if ".test_" in name} == set()
+
+
 @pytest.mark.parametrize("plugin", PLUGINS)
 def test_plugins_do_not_import_one_another(plugin):
     assert trespassers(ROOT / "plugins" / plugin, set(PLUGINS) - {plugin}) == {}
@@ -59,7 +102,7 @@ def test_the_kernels_import_torch_and_triton_alone():
     "code",
     [
         "import varkit",
-        "import varkit.plugins; varkit.plugins.load_plugins()",
+        "import varkit.plugins.loading; varkit.plugins.loading.load_plugins()",
         "import sys; sys.argv = ['varkit', '--help']; from varkit.cli import main; main()",
     ],
     ids=["import", "plugins", "help"],

@@ -5,7 +5,7 @@ needs to *register* itself is here; everything it needs to *compute* lies in the
 ``docs/architecture.md``.
 """
 
-from varkit.hookspecs import hookimpl
+from varkit.plugins.hookspecs import hookimpl
 
 __version__ = "0.1.0"
 __all__ = ["__version__", "hookimpl"]

@@ -11,8 +11,7 @@ import argparse
 from dataclasses import dataclass
 
 import numpy as np
-
-from varkit.comparison.statistics import (
+from varkit_studies.comparison.statistics import (
     FIGURES,
     bootstrap,
     figures,
@@ -20,7 +19,8 @@ from varkit.comparison.statistics import (
     interval_with_trainings,
     randomisation_test,
 )
-from varkit.measuring.metrics import RECALLS
+
+from varkit.evaluate.figures import RECALLS
 
 SHOWN = tuple(FIGURES.index(name) for name in ("query_to_video.R@1", "SumR"))
 

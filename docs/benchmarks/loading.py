@@ -18,10 +18,10 @@ from pathlib import Path
 
 import torch
 
-from varkit.build import build_dataset
-from varkit.data import training_batches
-from varkit.recipe import load_recipe
-from varkit.types import Captions
+from varkit.data.batches import training_batches
+from varkit.interfaces import Captions
+from varkit.model.build import build_dataset
+from varkit.recipe.load import load_recipe
 
 
 def main() -> None:

@@ -36,11 +36,11 @@ def one(name: str, overrides: list[str]) -> None:
     """Train one recipe for some steps and print what it took as JSON."""
     import torch
 
-    from varkit.build import build_dataset, build_model
-    from varkit.data import steps_per_epoch, training_batches
-    from varkit.machine import usable_cores
-    from varkit.optimisation import make_optimizer
-    from varkit.recipe import load_recipe
+    from varkit.data.batches import steps_per_epoch, training_batches
+    from varkit.model.build import build_dataset, build_model
+    from varkit.recipe.load import load_recipe
+    from varkit.system.machine import usable_cores
+    from varkit.train.optimiser import make_optimizer
 
     recipe, plugins = load_recipe(name, overrides)
     torch.set_num_threads(usable_cores())

@@ -13,9 +13,9 @@ import time
 
 import torch
 
-from varkit.measuring.counting import ranks_from_factors
-from varkit.measuring.metrics import summarize
-from varkit.measuring.positives import Positives
+from varkit.data.positives import Positives
+from varkit.evaluate.figures import summarize
+from varkit.evaluate.rank import ranks_from_factors
 
 
 def main() -> None:

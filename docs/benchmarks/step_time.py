@@ -14,12 +14,12 @@ from collections import defaultdict
 import torch
 from torch import nn
 
-from varkit.build import build_dataset, build_model
-from varkit.data import training_batches
-from varkit.draws import derive_seed
-from varkit.machine import usable_cores
-from varkit.optimisation import make_optimizer
-from varkit.recipe import load_recipe
+from varkit.data.batches import training_batches
+from varkit.interfaces import derive_seed
+from varkit.model.build import build_dataset, build_model
+from varkit.recipe.load import load_recipe
+from varkit.system.machine import usable_cores
+from varkit.train.optimiser import make_optimizer
 
 STEPS = 8
 

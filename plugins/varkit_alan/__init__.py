@@ -1,7 +1,7 @@
 """ALAN: anomaly-led alignment network (arXiv 2307.12545), one file a component."""
 
 from varkit import hookimpl
-from varkit.registry import Register
+from varkit.plugins.registry import Register
 
 
 @hookimpl

@@ -8,7 +8,7 @@ from torch import Tensor
 
 from varkit.blocks.unit import unit
 from varkit.errors import VarkitError
-from varkit.types import Representation
+from varkit.interfaces import Representation
 
 
 class WeightedCosine:

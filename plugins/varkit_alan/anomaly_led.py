@@ -7,9 +7,8 @@ from typing import Literal
 import torch
 from torch import Tensor
 
-from varkit.draws import Draws
 from varkit.errors import VarkitError
-from varkit.types import Count, Positive
+from varkit.interfaces import Count, Draws, Positive
 
 
 class AnomalyLed:

@@ -11,8 +11,7 @@ from torch import nn
 from varkit.blocks.gated_embedding import GateNorm
 from varkit.blocks.transformer import Position, PositionTable
 from varkit.errors import VarkitError
-from varkit.interfaces import Detector, Sampler
-from varkit.types import Clips, Count, Rate, Representation
+from varkit.interfaces import Clips, Count, Detector, Rate, Representation, Sampler
 from varkit_alan.expert_weights import GatedExperts, WeightSets, WeightsFrom
 from varkit_alan.two_stream import TwoStream
 

@@ -10,7 +10,7 @@ from annotated_types import Ge
 
 from varkit.blocks.caption_encoder import CaptionEncoder
 from varkit.blocks.gated_embedding import GateNorm
-from varkit.types import Captions, Rate, Representation
+from varkit.interfaces import Captions, Rate, Representation
 from varkit_alan.expert_weights import GatedExperts, WeightSets, WeightsFrom
 
 

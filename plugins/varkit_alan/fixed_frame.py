@@ -7,8 +7,7 @@ from typing import Literal
 import torch
 from torch import Tensor
 
-from varkit.draws import Draws
-from varkit.types import Count
+from varkit.interfaces import Count, Draws
 
 
 class FixedFrame:

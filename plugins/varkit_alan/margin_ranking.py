@@ -10,9 +10,9 @@ from torch import Tensor
 from varkit_kernels import BackendError, InputError, explain, ranking_loss_from_factors
 from varkit_kernels.similarity_ranking.distributed import FUSED, ranking_loss_over_ranks
 
-from varkit import distributed
 from varkit.errors import RecipeError, VarkitError
-from varkit.types import NonNegative, Pairs
+from varkit.interfaces import NonNegative, Pairs
+from varkit.system import distributed
 
 T = TypeVar("T")
 

@@ -7,8 +7,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from varkit.draws import Draws
-from varkit.types import Captions
+from varkit.interfaces import Captions, Draws
 from varkit_alan.phrases import Span
 
 

@@ -9,9 +9,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from varkit.collate import segment_edges
-from varkit.draws import Draws
-from varkit.types import Count
+from varkit.data.collate import segment_edges
+from varkit.interfaces import Count, Draws
 from varkit_alan.fixed_frame import FixedFrame
 
 
@@ -53,12 +52,10 @@ class Oracle:
 def over(truth: NDArray[np.bool_], length: int) -> NDArray[np.bool_]:
     """Return ``(length,)`` truth of a time line that is cut otherwise than the ground truth's.
 
-    A long video's clips may be averages over equal segments (:func:`varkit.collate.segment_means`);
-    such a clip is anomalous if any clip of its segment is, so that no anomaly is lost. Where a
-    sound has more clips than its video, each is what the video's clip at its place is.
-
-    >>> over(np.array([False, True, False, False, False, True]), 3)
-    array([ True, False,  True])
+    A long video's clips may be averages over equal segments
+    (:func:`varkit.data.collate.segment_means`); such a clip is anomalous if any clip of its segment
+    is, so that no anomaly is lost. Where a sound has more clips than its video, each is what the
+    video's clip at its place is.
     """
     edges = segment_edges(len(truth), length)
     before = np.concatenate([[0], truth.cumsum()])

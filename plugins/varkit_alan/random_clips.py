@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from torch import Tensor
 
-from varkit.draws import Draws
-from varkit.types import Count
+from varkit.interfaces import Count, Draws
 
 
 class Random:

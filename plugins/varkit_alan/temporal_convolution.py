@@ -7,9 +7,9 @@ from itertools import pairwise
 import torch
 from torch import Tensor, nn
 
-from varkit.distributed import global_mean
 from varkit.errors import VarkitError
-from varkit.types import Count, Rate
+from varkit.interfaces import Count, Rate
+from varkit.system.distributed import global_mean
 
 
 class TemporalConvolution(nn.Module):

@@ -5,9 +5,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from varkit.draws import Draws
 from varkit.errors import VarkitError
-from varkit.types import Count
+from varkit.interfaces import Count, Draws
 
 
 class TopK:

@@ -19,8 +19,7 @@ from varkit.blocks.transformer import (
     readout,
 )
 from varkit.blocks.unit import unit
-from varkit.interfaces import Detector, Sampler
-from varkit.types import Clips, Count, Natural, Rate, Representation
+from varkit.interfaces import Clips, Count, Detector, Natural, Rate, Representation, Sampler
 
 
 class Projection(nn.Module):

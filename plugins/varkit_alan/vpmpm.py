@@ -12,10 +12,9 @@ from torch.nn import functional as F
 
 from varkit.blocks.language import Language
 from varkit.blocks.transformer import check_heads, sinusoid
-from varkit.distributed import global_mean
 from varkit.errors import VarkitError
-from varkit.interfaces import Encoder
-from varkit.types import Batch, Captions, Count, Rate, Representation
+from varkit.interfaces import Batch, Captions, Count, Encoder, Rate, Representation
+from varkit.system.distributed import global_mean
 from varkit_alan.masking import hide_phrase, hide_share
 from varkit_alan.phrases import PhraseFinder, find_pipeline
 

@@ -1,7 +1,7 @@
 """The methods that ALAN is compared with, one file each."""
 
 from varkit import hookimpl
-from varkit.registry import Register
+from varkit.plugins.registry import Register
 
 
 @hookimpl

@@ -14,7 +14,7 @@ from varkit.blocks.pooling import masked_mean
 from varkit.blocks.streams import expect_streams
 from varkit.blocks.unit import unit
 from varkit.errors import VarkitError
-from varkit.types import Clips, Count, Natural, Representation
+from varkit.interfaces import Clips, Count, Natural, Representation
 from varkit_baselines.mixture import (
     Missing,
     MixtureOfExperts,

@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from varkit.types import NonNegative, Pairs
+from varkit.interfaces import NonNegative, Pairs
 
 
 class HardestNegative:

@@ -11,8 +11,7 @@ from torch import Tensor, nn
 from varkit.blocks.segments import segment_means, spread
 from varkit.blocks.unit import unit
 from varkit.errors import VarkitError
-from varkit.interfaces import Detector
-from varkit.types import Clips, Count, Rate, Representation
+from varkit.interfaces import Clips, Count, Detector, Rate, Representation
 
 
 class HlNet(nn.Module):

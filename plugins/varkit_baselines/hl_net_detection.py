@@ -9,8 +9,8 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from varkit.blocks.segments import spread
-from varkit.distributed import global_mean
-from varkit.types import Batch, Count, NonNegative, Representation
+from varkit.interfaces import Batch, Count, NonNegative, Representation
+from varkit.system.distributed import global_mean
 
 
 class OnlineHead(nn.Module):

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from varkit.errors import RecipeError, VarkitError
-from varkit.types import Pairs, Positive
+from varkit.interfaces import Pairs, Positive
 
 
 class InfoNCE(nn.Module):

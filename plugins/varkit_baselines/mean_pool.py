@@ -10,7 +10,7 @@ from torch import nn
 
 from varkit.blocks.pooling import masked_mean
 from varkit.blocks.streams import expect_streams
-from varkit.types import Clips, Representation
+from varkit.interfaces import Clips, Representation
 
 
 class MeanPool(nn.Module):

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from varkit.blocks.gated_embedding import GatedEmbedding, GateNorm
 from varkit.blocks.unit import unit
 from varkit.errors import VarkitError
-from varkit.types import Clips, Representation
+from varkit.interfaces import Clips, Representation
 
 Missing = Literal["renormalise", "keep", "equal"]
 

@@ -15,8 +15,7 @@ from varkit.blocks.sampling import draw, gather
 from varkit.blocks.streams import expect_samplers, expect_streams
 from varkit.blocks.transformer import check_heads
 from varkit.blocks.unit import unit
-from varkit.interfaces import Sampler
-from varkit.types import Clips, Count, Positive, Rate, Representation
+from varkit.interfaces import Clips, Count, Positive, Rate, Representation, Sampler
 from varkit_baselines.mixture import (
     Missing,
     MixtureOfExperts,

@@ -10,8 +10,7 @@ import torch
 from torch import nn
 
 from varkit.blocks.unit import unit
-from varkit.draws import Draws
-from varkit.types import Captions, Clips, Representation
+from varkit.interfaces import Captions, Clips, Draws, Representation
 
 
 class RandomVectors(nn.Module):

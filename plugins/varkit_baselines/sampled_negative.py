@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from varkit.types import Count, Natural, NonNegative, Pairs
+from varkit.interfaces import Count, Natural, NonNegative, Pairs
 
 
 class SampledNegative:

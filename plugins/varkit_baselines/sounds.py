@@ -19,8 +19,7 @@ from varkit.blocks.transformer import (
     readout,
 )
 from varkit.errors import VarkitError
-from varkit.interfaces import Sampler
-from varkit.types import Clips, Count, Rate, Representation
+from varkit.interfaces import Clips, Count, Rate, Representation, Sampler
 
 
 class Sounds(nn.Module):

@@ -10,7 +10,7 @@ from annotated_types import Ge
 from torch import nn
 
 from varkit.blocks.caption_encoder import CaptionEncoder
-from varkit.types import Captions, Rate, Representation
+from varkit.interfaces import Captions, Rate, Representation
 
 
 class Words(CaptionEncoder):

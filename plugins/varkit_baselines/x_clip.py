@@ -14,8 +14,7 @@ from varkit.blocks.streams import expect_samplers, expect_streams
 from varkit.blocks.transformer import check_heads
 from varkit.blocks.unit import unit
 from varkit.errors import VarkitError
-from varkit.interfaces import Sampler
-from varkit.types import Clips, Count, Positive, Representation
+from varkit.interfaces import Clips, Count, Positive, Representation, Sampler
 
 PIECE = 2**20
 """Most word-frame similarities held at a time, unless one query has more: 4 MiB in fp32."""

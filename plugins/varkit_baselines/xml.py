@@ -13,8 +13,7 @@ from varkit.blocks.streams import expect_samplers, expect_streams
 from varkit.blocks.transformer import check_heads
 from varkit.blocks.unit import unit
 from varkit.errors import VarkitError
-from varkit.interfaces import Sampler
-from varkit.types import Clips, Count, Rate, Representation
+from varkit.interfaces import Clips, Count, Rate, Representation, Sampler
 
 
 class XmlVideo(nn.Module):

@@ -1,7 +1,7 @@
 """The verb ``varkit bench``: the operators of varkit_kernels, measured on this machine."""
 
 from varkit import hookimpl
-from varkit.plugins import RegisterCommand
+from varkit.plugins.registry import RegisterCommand
 
 
 @hookimpl

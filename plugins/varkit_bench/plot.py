@@ -6,7 +6,7 @@ import io
 from pathlib import Path
 from typing import Any
 
-from varkit.files import write_bytes
+from varkit.system.files import write_bytes
 
 COLOURS = ("#2f7fd6", "#d9730d", "#2a9d6f", "#b4508f", "#8a7a1f", "#6a6fd0")
 MARKERS = "osD^vP"

@@ -93,8 +93,8 @@ def similarity(
     """
     import torch
 
-    from varkit.files import write_json, write_text
-    from varkit.machine import usable_cores
+    from varkit.system.files import write_json, write_text
+    from varkit.system.machine import usable_cores
     from varkit_bench import display
     from varkit_bench.sweep import Sweep, measure
 

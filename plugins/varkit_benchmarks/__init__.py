@@ -1,7 +1,7 @@
 """Data sets: the two benchmarks, a folder of one's own, and simulated benchmarks."""
 
 from varkit import hookimpl
-from varkit.registry import Register
+from varkit.plugins.registry import Register
 
 
 @hookimpl

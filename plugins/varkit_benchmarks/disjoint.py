@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
 
-from varkit.draws import derive_seed
+from varkit.interfaces import derive_seed
 from varkit_benchmarks.entries import Entry
 
 

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from varkit.collate import means, segment_edges
+from varkit.data.collate import means, segment_edges
 from varkit.interfaces import Array
 from varkit_benchmarks.arrays import load_clips, shape
 from varkit_benchmarks.sources import FeatureError, Source
@@ -62,7 +62,7 @@ def read_means(
 ) -> Array:
     """Read the first ``length`` clips of one crop as means over ``count`` equal segments.
 
-    It is :func:`varkit.collate.segment_means` of :func:`read`, but of a .npy file only some
+    It is :func:`varkit.data.collate.segment_means` of :func:`read`, but of a .npy file only some
     thousand clips are in memory at a time.
 
     Args:

@@ -10,9 +10,9 @@ from typing import Any, Literal
 
 import numpy as np
 
+from varkit.data.inspect.verification import Survey
 from varkit.errors import DataError
-from varkit.examining.verification import Survey
-from varkit.types import Positive
+from varkit.interfaces import Positive
 from varkit_benchmarks.findings import absence
 from varkit_benchmarks.layout import SIMULATED, Layout
 from varkit_benchmarks.manifest import read_manifest

@@ -16,8 +16,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from varkit.errors import DataError
-from varkit.files import write_error
-from varkit.types import Count, Fraction, Natural, NonNegative, Positive
+from varkit.interfaces import Count, Fraction, Natural, NonNegative, Positive
+from varkit.system.files import write_error
 from varkit_benchmarks import ucfcrime_ar, xdviolence_ar
 from varkit_benchmarks.layout import Layout
 from varkit_benchmarks.simulator.driven import Told, draw_driven, read_told

@@ -11,9 +11,9 @@ from typing import ClassVar, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from varkit.collate import segment_edges
+from varkit.data.collate import segment_edges
+from varkit.data.inspect.verification import Survey
 from varkit.errors import DataError
-from varkit.examining.verification import Survey
 from varkit.interfaces import Array, Item, Sequences
 from varkit_benchmarks.features import read, read_means, read_pieces
 from varkit_benchmarks.fingerprint import fingerprint
@@ -130,8 +130,8 @@ class Stored:
     def video_means(self, video: str, crop: int, count: int) -> Sequences:
         """Read one video's clips, averaged over ``count`` equal segments if there are more.
 
-        It is :func:`varkit.collate.segment_means` of :meth:`video`, but a video of hours is never
-        in memory as a whole.
+        It is :func:`varkit.data.collate.segment_means` of :meth:`video`, but a video of hours is
+        never in memory as a whole.
 
         Raises:
             DataError: as :meth:`video`.

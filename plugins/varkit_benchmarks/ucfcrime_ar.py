@@ -11,9 +11,9 @@ from typing import Any, ClassVar, Literal
 
 import numpy as np
 
+from varkit.data.inspect.verification import Survey
 from varkit.errors import DataError, did_you_mean
-from varkit.examining.verification import Survey
-from varkit.types import Count, Natural, Positive
+from varkit.interfaces import Count, Natural, Positive
 from varkit_benchmarks.annotations import UCF_CRIME, annotate, base_name, read_annotations
 from varkit_benchmarks.colours import colour_disagreements
 from varkit_benchmarks.entries import NORMAL, Entry, join

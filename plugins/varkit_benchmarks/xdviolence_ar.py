@@ -11,9 +11,9 @@ from typing import Any, ClassVar, Literal
 
 import numpy as np
 
+from varkit.data.inspect.verification import Survey
 from varkit.errors import DataError
-from varkit.examining.verification import Survey
-from varkit.types import Count, Natural, Positive
+from varkit.interfaces import Count, Natural, Positive
 from varkit_benchmarks.annotations import XD_VIOLENCE, annotate, base_name, read_annotations
 from varkit_benchmarks.disjoint import source_disjoint
 from varkit_benchmarks.entries import NORMAL, Entry, join

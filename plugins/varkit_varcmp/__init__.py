@@ -5,7 +5,7 @@ what is known of it.
 """
 
 from varkit import hookimpl
-from varkit.registry import Register
+from varkit.plugins.registry import Register
 
 
 @hookimpl

@@ -13,8 +13,7 @@ from torch.utils.checkpoint import checkpoint
 
 from varkit.blocks.unit import unit
 from varkit.errors import VarkitError
-from varkit.interfaces import Alignment
-from varkit.types import Count, Natural, NonNegative, Representation
+from varkit.interfaces import Alignment, Count, Natural, NonNegative, Representation
 from varkit_varcmp.levels import (
     best_sounds,
     shifted,

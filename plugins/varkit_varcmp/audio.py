@@ -11,8 +11,7 @@ from torch import Tensor, nn
 
 from varkit.blocks.pooling import masked_mean
 from varkit.blocks.unit import unit
-from varkit.interfaces import Detector
-from varkit.types import Clips, Count, Natural, Representation
+from varkit.interfaces import Clips, Count, Detector, Natural, Representation
 from varkit_varcmp.adapters import TemporalAdapter
 from varkit_varcmp.streams import only_expert, only_stream
 

@@ -11,8 +11,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from varkit.errors import VarkitError
-from varkit.interfaces import Alignment, Encoder
-from varkit.types import Batch, Clips, Positive, Representation
+from varkit.interfaces import Alignment, Batch, Clips, Encoder, Positive, Representation
 from varkit_varcmp.alignment import Hierarchical, hierarchies
 
 

@@ -10,8 +10,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from varkit.interfaces import Alignment
-from varkit.types import Batch, Positive, Representation
+from varkit.interfaces import Alignment, Batch, Positive, Representation
 from varkit_varcmp.alignment import Hierarchical, hierarchies
 
 

@@ -11,7 +11,7 @@ from torch import nn
 
 from varkit.blocks.pooling import masked_mean
 from varkit.blocks.unit import unit
-from varkit.types import Clips, Representation
+from varkit.interfaces import Clips, Representation
 from varkit_varcmp.streams import check_width, only_expert, only_stream
 
 

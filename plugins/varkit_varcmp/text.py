@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from varkit.blocks.unit import unit
-from varkit.types import Clips, Count, Representation
+from varkit.interfaces import Clips, Count, Representation
 from varkit_varcmp.adapters import Bottleneck
 from varkit_varcmp.streams import only_expert, only_stream
 

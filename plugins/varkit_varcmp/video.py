@@ -10,8 +10,7 @@ from torch import Tensor, nn
 
 from varkit.blocks.pooling import masked_mean
 from varkit.blocks.unit import unit
-from varkit.interfaces import Detector
-from varkit.types import Clips, Count, Natural, Representation
+from varkit.interfaces import Clips, Count, Detector, Natural, Representation
 from varkit_varcmp.adapters import Bottleneck, TemporalAdapter
 from varkit_varcmp.streams import check_width, only_expert
 

@@ -18,15 +18,13 @@ from varkit_alan.temporal_convolution import TemporalConvolution
 from varkit_alan.two_stream import TwoStream
 from varkit_alan.vpmpm import Vpmpm
 
-from tests.alan.material import LENGTHS, make_clips, shake
-from tests.alan.test_two_stream import choose, samplers
-from tests.reference import alan_text
-from tests.reference import alan_video as reference
+from tests.support.alan import LENGTHS, choose, make_clips, samplers, shake
+from tests.support.reference import alan_text
+from tests.support.reference import alan_video as reference
 from varkit.blocks.tiny_language import write_tiny_language
-from varkit.draws import Draws
-from varkit.model import RetrievalModel, Weighted
-from varkit.options import DetectorSettings
-from varkit.types import Batch
+from varkit.interfaces import Batch, Draws
+from varkit.interfaces.settings import DetectorSettings
+from varkit.model.retrieval import RetrievalModel, Weighted
 
 DIM = 8
 WIDTHS = {"object": 5, "motion": 3, "third": 4}

@@ -5,11 +5,11 @@ import pytest
 import torch
 from varkit_alan.alignment import Avg, Cls
 
-from tests.reference import alan_text
+from tests.support.reference import alan_text
 from varkit.blocks.unit import unit
 from varkit.errors import VarkitError
+from varkit.interfaces import Representation
 from varkit.testing.alignments import check_alignment
-from varkit.types import Representation
 
 SHAPES = [(1, 1, 1, 1), (3, 5, 2, 7), (4, 2, 7, 3)]
 

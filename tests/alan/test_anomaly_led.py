@@ -8,9 +8,9 @@ from hypothesis import strategies as st
 from varkit_alan.anomaly_led import AnomalyLed
 from varkit_alan.fixed_frame import FixedFrame
 
-from tests.reference import alan_video as reference
-from varkit.draws import Draws
+from tests.support.reference import alan_video as reference
 from varkit.errors import VarkitError
+from varkit.interfaces import Draws
 
 
 def everything(*scores):

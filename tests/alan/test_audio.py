@@ -9,9 +9,8 @@ from varkit_alan.fixed_frame import FixedFrame
 from varkit_alan.temporal_convolution import TemporalConvolution
 from varkit_alan.two_stream import TwoStream
 
-from tests.alan.material import LENGTHS, assert_same, make_clips, shake, take
-from tests.alan.test_two_stream import choose, samplers
-from tests.reference import alan_video as reference
+from tests.support.alan import LENGTHS, assert_same, choose, make_clips, samplers, shake, take
+from tests.support.reference import alan_video as reference
 from varkit.errors import VarkitError
 
 WIDTHS = {"audio": 4}

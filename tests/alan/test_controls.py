@@ -11,12 +11,11 @@ from varkit_alan.oracle import Oracle, over
 from varkit_alan.random_clips import Random
 from varkit_alan.top_k import TopK
 
-from varkit.build import build_dataset, build_model
-from varkit.collate import segment_means
-from varkit.draws import Draws
+from varkit.data.collate import segment_means
 from varkit.errors import VarkitError
-from varkit.interfaces import Sequences
-from varkit.recipe import load_recipe
+from varkit.interfaces import Draws, Sequences
+from varkit.model.build import build_dataset, build_model
+from varkit.recipe.load import load_recipe
 
 
 def mask_of(*lengths, extra=0):

@@ -3,8 +3,8 @@ import pytest
 import torch
 from varkit_alan.fixed_frame import FixedFrame
 
-from tests.reference import alan_video as reference
-from varkit.draws import Draws
+from tests.support.reference import alan_video as reference
+from varkit.interfaces import Draws
 
 
 def mask_of(*lengths, extra=0):

@@ -3,8 +3,8 @@ import torch
 from torch.nn import functional as F
 from varkit_alan.expert_weights import ExpertWeights, GatedExperts
 
-from tests.alan.material import shake
-from tests.reference import alan_video as reference
+from tests.support.alan import shake
+from tests.support.reference import alan_video as reference
 from varkit.blocks.gated_embedding import GatedEmbedding
 from varkit.blocks.unit import unit
 from varkit.errors import VarkitError

@@ -4,10 +4,10 @@ import pytest
 import torch
 from varkit_alan.margin_ranking import MarginRanking
 
-from tests.reference import alan_text
+from tests.support.reference import alan_text
 from varkit.errors import RecipeError, VarkitError
+from varkit.interfaces import Pairs
 from varkit.testing.objectives import check_objective
-from varkit.types import Pairs
 
 
 def known(group):

@@ -10,8 +10,8 @@ from varkit_alan.phrases import PhraseFinder, find_pipeline
 
 from varkit.blocks.language import Language
 from varkit.blocks.tiny_language import write_tiny_language
-from varkit.draws import Draws
 from varkit.errors import VarkitError
+from varkit.interfaces import Draws
 
 CAPTION = "She left quickly, and two armed men were not running away from the police car."
 

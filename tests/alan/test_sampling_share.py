@@ -7,8 +7,8 @@ from varkit_alan.anomaly_led import AnomalyLed
 from varkit_alan.temporal_convolution import TemporalConvolution
 from varkit_benchmarks.simulated import Simulated
 
-from varkit.data import training_batches, video_batches
-from varkit.measuring.detection import Curve, detection
+from varkit.data.batches import training_batches, video_batches
+from varkit.evaluate.detection import Curve, detection
 from varkit.testing.stand_ins import Words
 
 

@@ -5,8 +5,8 @@ import torch
 from torch.nn import functional as F
 from varkit_alan.temporal_convolution import TemporalConvolution
 
-from tests.alan.material import shake
-from tests.reference import alan_video as reference
+from tests.support.alan import shake
+from tests.support.reference import alan_video as reference
 from varkit.errors import VarkitError
 
 LENGTHS = (1, 3, 15, 16, 40)

@@ -8,7 +8,7 @@ import torch
 from torch.nn import functional as F
 from varkit_alan.bert import Bert
 
-from tests.reference import alan_text
+from tests.support.reference import alan_text
 from varkit.blocks.language_files import lacking
 from varkit.blocks.tiny_language import write_tiny_language
 from varkit.errors import VarkitError

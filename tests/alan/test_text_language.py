@@ -13,7 +13,7 @@ from varkit.blocks.language import Language
 from varkit.blocks.language_files import lacking, locate, obtain
 from varkit.blocks.tiny_language import write_tiny_language
 from varkit.errors import VarkitError
-from varkit.files import sha256
+from varkit.system.files import sha256
 
 COMMIT = "0123456789abcdef0123456789abcdef01234567"
 

@@ -2,8 +2,8 @@ import numpy as np
 import pytest
 import torch
 
-from tests.alan.material import shake
-from tests.reference import alan_video as reference
+from tests.support.alan import shake
+from tests.support.reference import alan_video as reference
 from varkit.blocks.transformer import (
     CrossAttention,
     CrossEncoder,

@@ -9,17 +9,21 @@ from varkit_alan.fixed_frame import FixedFrame
 from varkit_alan.temporal_convolution import TemporalConvolution
 from varkit_alan.two_stream import TwoStream
 
-from tests.alan.material import LENGTHS, WIDTHS, assert_same, make_clips, shake, take
-from tests.reference import alan_video as reference
-from varkit.draws import Draws
+from tests.support.alan import (
+    LENGTHS,
+    WIDTHS,
+    assert_same,
+    choose,
+    make_clips,
+    samplers,
+    shake,
+    take,
+)
+from tests.support.reference import alan_video as reference
 from varkit.errors import VarkitError
 
 DETECTOR = functools.partial(TemporalConvolution, hidden=(4, 2))
 EXPERTS = ("object", "motion")
-
-
-def samplers():
-    return {"fixed": FixedFrame(count=6), "anomaly": AnomalyLed(count=4, temperature=0.2)}
 
 
 def small(experts=EXPERTS, widths=WIDTHS, chosen=None, detector=DETECTOR, **options):
@@ -27,13 +31,6 @@ def small(experts=EXPERTS, widths=WIDTHS, chosen=None, detector=DETECTOR, **opti
     chosen = samplers() if chosen is None else chosen
     options = {"heads": 2, "feedforward": 10, "dropout": 0.0, **options}
     return shake(TwoStream(8, experts, widths, chosen, detector, **options)).double().eval()
-
-
-def choose(draws, item, length):
-    """The picks of :func:`samplers`, the slow way."""
-    r = 1 - Draws(draws.seed, (draws.items[item],)).named("anomaly").uniform(4)[0].numpy()
-    fixed = reference.fixed_frame(length, 6)
-    return lambda scores: [fixed, reference.roulette(scores, 0.2, r)]
 
 
 @pytest.mark.parametrize(

@@ -9,13 +9,12 @@ from varkit_alan.bert import Bert
 from varkit_alan.phrases import find_pipeline
 from varkit_alan.vpmpm import Vpmpm
 
-from tests.reference import alan_text
+from tests.support.reference import alan_text
 from varkit.blocks.tiny_language import write_tiny_language
-from varkit.draws import Draws
 from varkit.errors import VarkitError
+from varkit.interfaces import Batch, Draws, Representation
 from varkit.testing.component import check
 from varkit.testing.stand_ins import Words, make_clips
-from varkit.types import Batch, Representation
 
 EXPERTS = ("object", "motion")
 TEXTS = (

@@ -4,17 +4,17 @@ import pytest
 import torch
 from varkit_baselines.ce import CeSimilarity, CollaborativeExperts
 
-from tests.alan.material import LENGTHS, WIDTHS, make_clips, take
-from tests.baselines import golden
-from tests.baselines.material import (
+from tests.support import golden
+from tests.support.alan import LENGTHS, WIDTHS, make_clips, take
+from tests.support.baselines import (
     expect_padding_and_batch_to_change_nothing,
     trained,
     with_missing,
 )
-from tests.reference import expert_mixtures as reference
-from tests.reference.alan_video import numpy_state
+from tests.support.reference import expert_mixtures as reference
+from tests.support.reference.alan_video import numpy_state
 from varkit.errors import VarkitError
-from varkit.types import Representation
+from varkit.interfaces import Representation
 
 EXPERTS = ("object", "motion")
 THREE = {"object": 5, "motion": 3, "third": 4}

@@ -9,17 +9,15 @@ import torch
 from varkit_baselines.hl_net import HlNet, distance_graph, score_graph, similarity_graph
 from varkit_baselines.hl_net_detection import OfflineHead, OnlineHead
 
-from tests.alan.material import LENGTHS, WIDTHS, assert_same, make_clips, shake, take
-from tests.baselines import golden
-from tests.reference import xml_hl_net as reference
-from tests.reference.alan_video import numpy_state
+from tests.support import golden
+from tests.support.alan import LENGTHS, WIDTHS, assert_same, make_clips, shake, take
+from tests.support.reference import xml_hl_net as reference
+from tests.support.reference.alan_video import numpy_state
 from varkit.blocks.segments import segment_means, spread
-from varkit.collate import segment_means as means_of_one
-from varkit.draws import Draws
+from varkit.data.collate import segment_means as means_of_one
 from varkit.errors import VarkitError
-from varkit.interfaces import Sequences
+from varkit.interfaces import Batch, Draws, Representation, Sequences
 from varkit.testing import check
-from varkit.types import Batch, Representation
 
 EXPERTS = ("joint",)
 

@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from varkit.plugins import load_plugins
-from varkit.recipe import shipped_recipes
+from varkit.plugins.loading import load_plugins
+from varkit.recipe.load import shipped_recipes
 
 ROOT = Path(__file__).resolve().parents[2]
 PAGE = (ROOT / "docs/methods.md").read_text(encoding="utf-8")

@@ -6,12 +6,12 @@ from varkit_baselines.ce import CeSimilarity
 from varkit_baselines.mixture import availability, even_weights
 from varkit_baselines.mmt import MmtSimilarity
 
-from tests.alan.material import make_clips, shake
-from tests.baselines.material import random
-from tests.reference import expert_mixtures as reference
-from tests.reference.alan_video import numpy_state
+from tests.support.alan import make_clips, shake
+from tests.support.baselines import random
+from tests.support.reference import expert_mixtures as reference
+from tests.support.reference.alan_video import numpy_state
 from varkit.errors import VarkitError
-from varkit.types import Representation
+from varkit.interfaces import Representation
 
 EXPERTS = ("object", "motion", "third")
 MODES = ("renormalise", "keep", "equal")

@@ -6,18 +6,14 @@ import pytest
 import torch
 from varkit_baselines.mmt import MmtSimilarity, MultiModalTransformer
 
-from tests.alan.material import LENGTHS, WIDTHS, make_clips, shake
-from tests.baselines import golden
-from tests.baselines.material import (
-    expect_padding_and_batch_to_change_nothing,
-    random,
-    with_missing,
-)
-from tests.reference import expert_mixtures as reference
-from tests.reference.alan_video import numpy_state
+from tests.support import golden
+from tests.support.alan import LENGTHS, WIDTHS, make_clips, shake
+from tests.support.baselines import expect_padding_and_batch_to_change_nothing, random, with_missing
+from tests.support.reference import expert_mixtures as reference
+from tests.support.reference.alan_video import numpy_state
 from varkit.errors import VarkitError
+from varkit.interfaces import Representation
 from varkit.testing.stand_ins import Drawn, Spread
-from varkit.types import Representation
 
 EXPERTS = ("object", "motion")
 
@@ -64,7 +60,7 @@ def expected(model, clips, picks, window, heads=2, layers=2):
         {"experts": ("motion",)},
         {"samplers": {"fixed": Spread(count=3), "drawn": Drawn(count=4)}},
     ],
-    ids=str,
+    ids=lambda options: ", ".join(options),
 )
 def test_videos_equal_the_reference(options, no_grad):
     model = small(**options)

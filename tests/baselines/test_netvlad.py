@@ -4,10 +4,10 @@ import pytest
 import torch
 from varkit_baselines.netvlad import NetVlad, pool, soft_assign
 
-from tests.alan.material import shake
-from tests.baselines import golden
-from tests.reference import expert_mixtures as reference
-from tests.reference.alan_video import numpy_state
+from tests.support import golden
+from tests.support.alan import shake
+from tests.support.reference import expert_mixtures as reference
+from tests.support.reference.alan_video import numpy_state
 from varkit.errors import VarkitError
 
 LENGTHS = (4, 1, 6)

@@ -8,10 +8,10 @@ from varkit_baselines.hardest_negative import HardestNegative
 from varkit_baselines.info_nce import InfoNCE
 from varkit_baselines.sampled_negative import SampledNegative
 
-from tests.reference.xml_hl_net import sampled_negative
+from tests.support.reference.xml_hl_net import sampled_negative
 from varkit.errors import RecipeError, VarkitError
+from varkit.interfaces import Pairs
 from varkit.testing.objectives import check_objective
-from varkit.types import Pairs
 
 COUNTS = [1, 2, 3, 17, 40]
 

@@ -4,13 +4,12 @@ import pytest
 import torch
 from varkit_baselines.random_vectors import RandomVectors
 
-from tests.alan.material import make_clips, take
-from varkit.draws import Draws
-from varkit.measuring.counting import ranks_from_similarity
-from varkit.measuring.metrics import chance, summarize
-from varkit.measuring.positives import Positives
+from tests.support.alan import make_clips, take
+from varkit.data.positives import Positives
+from varkit.evaluate.figures import chance, summarize
+from varkit.evaluate.rank import ranks_from_similarity
+from varkit.interfaces import Clips, Draws
 from varkit.testing import check
-from varkit.types import Clips
 
 EXPERTS = ("object", "motion")
 TEXTS = ["two people fight", "a fire", "", "two people fight"]

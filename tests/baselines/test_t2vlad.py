@@ -6,19 +6,19 @@ import pytest
 import torch
 from varkit_baselines.t2vlad import T2Vlad, T2VladVideo
 
-from tests.alan.material import LENGTHS, WIDTHS, make_clips
-from tests.baselines import golden
-from tests.baselines.material import (
+from tests.support import golden
+from tests.support.alan import LENGTHS, WIDTHS, make_clips
+from tests.support.baselines import (
     expect_padding_and_batch_to_change_nothing,
     masked,
     random,
     trained,
 )
-from tests.reference import fine_grained as reference
-from tests.reference.alan_video import numpy_state
+from tests.support.reference import fine_grained as reference
+from tests.support.reference.alan_video import numpy_state
 from varkit.errors import VarkitError
+from varkit.interfaces import Representation
 from varkit.testing.stand_ins import Drawn, Spread
-from varkit.types import Representation
 
 EXPERTS = ("object", "motion")
 WORDS = (3, 1, 5)

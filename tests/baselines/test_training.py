@@ -9,19 +9,19 @@ from varkit_baselines.mmt import MmtSimilarity
 from varkit_baselines.t2vlad import T2Vlad
 from varkit_baselines.xml import XmlAlignment
 
-from tests.alan.material import make_clips, take
-from tests.baselines.methods import ADDITIVE, DIM, EXPERTS, METHODS, make_method
-from tests.test_distributed import on_ranks
-from tests.toys import Toy
-from varkit import checkpoint, distributed
-from varkit.draws import Draws
+from tests.support.alan import make_clips, take
+from tests.support.methods import ADDITIVE, DIM, EXPERTS, METHODS, make_method
+from tests.support.ranks import on_ranks
+from tests.support.toys import Toy
 from varkit.errors import VarkitError
-from varkit.options import EvalOptions, TrainOptions
-from varkit.recipe import shipped_recipes
-from varkit.runs import load_trained
+from varkit.interfaces import Batch, Draws
+from varkit.interfaces.settings import EvalOptions, TrainOptions
+from varkit.recipe.load import shipped_recipes
+from varkit.runs.folder import load_trained
+from varkit.system import distributed
 from varkit.testing.stand_ins import make_representation
-from varkit.training import Trainer
-from varkit.types import Batch
+from varkit.train import checkpoint
+from varkit.train.loop import Trainer
 
 WIDTHS = {"object": 5, "motion": 3}
 

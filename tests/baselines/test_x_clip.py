@@ -9,14 +9,14 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from varkit_baselines import x_clip
 from varkit_baselines.x_clip import XClip, XClipVideo
 
-from tests.alan.material import LENGTHS, WIDTHS, make_clips, shake
-from tests.baselines import golden
-from tests.baselines.material import expect_padding_and_batch_to_change_nothing, masked, random
-from tests.reference import fine_grained as reference
-from tests.reference.alan_video import numpy_state
+from tests.support import golden
+from tests.support.alan import LENGTHS, WIDTHS, make_clips, shake
+from tests.support.baselines import expect_padding_and_batch_to_change_nothing, masked, random
+from tests.support.reference import fine_grained as reference
+from tests.support.reference.alan_video import numpy_state
 from varkit.errors import VarkitError
+from varkit.interfaces import Representation
 from varkit.testing.stand_ins import Drawn, Spread
-from varkit.types import Representation
 
 EXPERTS = ("object", "motion")
 WORDS = (3, 1, 5)

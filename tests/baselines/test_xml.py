@@ -6,15 +6,15 @@ import pytest
 import torch
 from varkit_baselines.xml import XmlAlignment, XmlVideo
 
-from tests.alan.material import LENGTHS, WIDTHS, make_clips, shake
-from tests.baselines import golden
-from tests.baselines.material import expect_padding_and_batch_to_change_nothing
-from tests.reference import xml_hl_net as reference
-from tests.reference.alan_video import numpy_state
+from tests.support import golden
+from tests.support.alan import LENGTHS, WIDTHS, make_clips, shake
+from tests.support.baselines import expect_padding_and_batch_to_change_nothing
+from tests.support.reference import xml_hl_net as reference
+from tests.support.reference.alan_video import numpy_state
 from varkit.errors import VarkitError
+from varkit.interfaces import Representation
 from varkit.testing import check
 from varkit.testing.stand_ins import Drawn, Spread
-from varkit.types import Representation
 
 EXPERTS = ("object", "motion")
 HEADS = 2

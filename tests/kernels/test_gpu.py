@@ -9,8 +9,8 @@ import varkit_kernels as vk
 
 pytest.importorskip("triton")
 
-from tests.kernels.material import dense_loss, expect_close, gradients, groups, pairs, poison
-from tests.kernels.triton_suite import *  # noqa: F403  # its tests are collected here
+from tests.support.kernels import dense_loss, expect_close, gradients, groups, pairs, poison
+from tests.support.triton_suite import *  # noqa: F403  # its tests are collected here
 
 if not torch.cuda.is_available():
     pytest.skip("no CUDA device", allow_module_level=True)

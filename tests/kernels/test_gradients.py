@@ -6,8 +6,9 @@ import varkit_kernels as vk
 from varkit_kernels.similarity_ranking import cpu, cpu_small, hinge, in_forward, library
 from varkit_kernels.similarity_ranking.violations import Violations
 
-from tests.kernels.material import (
+from tests.support.kernels import (  # noqa: F401  # a fixture
     RATES,
+    Largest,
     dense_loss,
     expect_close,
     expect_same_loss,
@@ -15,10 +16,9 @@ from tests.kernels.material import (
     groups,
     margin_of,
     pairs,
-    poison,  # noqa: F401  # a fixture
+    poison,
     whole_numbers,
 )
-from tests.kernels.test_ranking_loss import Largest
 
 FORMS = ["dense", "gather", "forward"]
 pytestmark = pytest.mark.usefixtures("poison")

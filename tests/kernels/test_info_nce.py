@@ -7,14 +7,14 @@ from torch.nn import functional as F
 from varkit_kernels.similarity_ranking import cpu, reference
 from varkit_kernels.similarity_ranking.sides import check_group, make_sides
 
-from tests.kernels.material import (
+from tests.support.kernels import (  # noqa: F401  # a fixture
     dense_info_nce,
     dense_similarity,
     expect_close,
     gradients,
     groups,
     pairs,
-    poison,  # noqa: F401  # a fixture
+    poison,
 )
 
 pytestmark = pytest.mark.usefixtures("poison")

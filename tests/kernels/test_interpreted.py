@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 pytest.importorskip("triton")
-SUITE = Path(__file__).with_name("triton_suite.py")
+SUITE = Path(__file__).parents[1] / "support" / "triton_suite.py"
 IGNORED = ["-W", "ignore::DeprecationWarning"]  # numpy's, of the interpreter of Triton 3.6
 
 

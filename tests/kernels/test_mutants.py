@@ -2,7 +2,7 @@
 
 import pytest
 
-from tests.kernels.mutants import MUTANTS, PACKAGE
+from tests.support.mutants import MUTANTS, PACKAGE
 
 
 @pytest.mark.parametrize("mutant", MUTANTS, ids=lambda m: m.what)

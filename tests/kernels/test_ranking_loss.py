@@ -4,22 +4,22 @@ import pytest
 import torch
 import varkit_kernels as vk
 from torch._subclasses.fake_tensor import FakeTensorMode
-from torch.utils._python_dispatch import TorchDispatchMode
 from varkit_alan.margin_ranking import MarginRanking
 from varkit_kernels.similarity_ranking import cpu, cpu_small, library, reference
 from varkit_kernels.similarity_ranking.backends import choose
 from varkit_kernels.similarity_ranking.sides import check_group, make_sides
 
-from tests.kernels.material import (
+from tests.support.kernels import (  # noqa: F401  # a fixture
+    Largest,
     dense_loss,
     expect_close,
     expect_same_loss,
     gradients,
     groups,
     pairs,
-    poison,  # noqa: F401  # a fixture
+    poison,
 )
-from varkit.types import Pairs
+from varkit.interfaces import Pairs
 
 BACKENDS = ["eager", "cpu", "cpu, large"]
 """``cpu`` has two forms; the one for large batches is made to take small ones too."""
@@ -323,21 +323,6 @@ def test_second_derivatives_are_refused(backend):
     found = torch.autograd.grad(run(given), given.leaves, create_graph=True)
     with pytest.raises(RuntimeError, match="can be differentiated once; backend='eager'"):
         found[0].sum().backward()
-
-
-class Largest(TorchDispatchMode):
-    """The number of elements of the largest tensor that any operation returned."""
-
-    def __init__(self):
-        super().__init__()
-        self.elements = 0
-
-    def __torch_dispatch__(self, function, types, args=(), kwargs=None):
-        out = function(*args, **(kwargs or {}))
-        for x in out if isinstance(out, (tuple, list)) else [out]:
-            if isinstance(x, torch.Tensor):
-                self.elements = max(self.elements, x.numel())
-        return out
 
 
 def test_the_matrix_is_never_built(monkeypatch):

@@ -8,7 +8,7 @@ import varkit_kernels as vk
 from varkit_kernels.similarity_ranking import cpu
 from varkit_kernels.similarity_ranking.distributed import ranking_loss_over_ranks
 
-from tests.kernels.material import Pairs, expect_close, groups, margin_of
+from tests.support.kernels import Pairs, expect_close, groups, margin_of
 
 PAIRS = 19
 

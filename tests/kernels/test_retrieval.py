@@ -6,7 +6,7 @@ import varkit_kernels as vk
 from varkit_kernels.similarity_ranking import compiled, retrieval
 from varkit_kernels.similarity_ranking.sides import make_sides
 
-from tests.kernels.material import dense_similarity, expect_close, gradients, pairs
+from tests.support.kernels import dense_similarity, expect_close, gradients, pairs
 
 
 @pytest.fixture(params=[1 << 24, 1], ids=["whole", "pieces"])

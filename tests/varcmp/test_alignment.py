@@ -8,7 +8,7 @@ from varkit_varcmp import alignment as module
 from varkit_varcmp.alignment import Hierarchical
 from varkit_varcmp.weighting import biased_weights, kept
 
-from tests.varcmp.material import KAPPA, expected, make
+from tests.support.varcmp import KAPPA, expected, make
 from varkit.errors import VarkitError
 from varkit.testing import check
 from varkit.testing.probes import pad_tokens, select

@@ -11,13 +11,13 @@ from varkit_varcmp.pool import FrozenPool
 from varkit_varcmp.text import ClipText
 from varkit_varcmp.video import ClipVideo
 
-from tests.alan.material import assert_same, make_clips, shake, take
+from tests.support.alan import assert_same, make_clips, shake, take
 from varkit.blocks.pooling import masked_mean
 from varkit.blocks.unit import unit
 from varkit.errors import VarkitError
+from varkit.interfaces import Representation
 from varkit.testing import check
 from varkit.testing.stand_ins import Linear
-from varkit.types import Representation
 
 DIM = 8
 WIDTHS = {"clip": DIM, "patches": 2 * DIM}

@@ -13,16 +13,15 @@ from varkit_varcmp.level_losses import LevelLosses
 from varkit_varcmp.text import ClipText
 from varkit_varcmp.video import ClipVideo
 
-from tests.alan.material import make_clips, shake
-from tests.varcmp.material import KAPPA, expected
+from tests.support.alan import make_clips, shake
+from tests.support.varcmp import KAPPA, expected
 from varkit.blocks.pooling import masked_mean
 from varkit.blocks.unit import unit
-from varkit.draws import Draws
 from varkit.errors import VarkitError
+from varkit.interfaces import Batch, Draws, Representation
 from varkit.testing import check
 from varkit.testing.probes import pad_clips, pad_tokens, select
 from varkit.testing.stand_ins import Linear
-from varkit.types import Batch, Representation
 
 DIM = 8
 WIDTHS = {"clip": DIM, "patches": 2 * DIM}

@@ -6,7 +6,7 @@ import pytest
 import torch
 from varkit_varcmp.alignment import Hierarchical
 
-from tests.varcmp.material import make
+from tests.support.varcmp import make
 
 
 @pytest.mark.parametrize(

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from varkit import distributed
 from varkit.errors import VarkitError
+from varkit.system import distributed
 
 
 def expect_batch(part: str, rows: int, *, instead: str = "") -> None:

@@ -13,7 +13,7 @@ from torch.nn.utils.rnn import pad_sequence
 from varkit.blocks.language import Language
 from varkit.blocks.language_files import lacking, obtain
 from varkit.errors import VarkitError
-from varkit.types import Captions
+from varkit.interfaces import Captions
 
 
 class CaptionEncoder(nn.Module):

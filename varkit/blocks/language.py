@@ -12,8 +12,8 @@ import torch
 from torch import Tensor, nn
 
 from varkit.errors import VarkitError, did_you_mean
-from varkit.files import sha256
-from varkit.types import Captions
+from varkit.interfaces import Captions
+from varkit.system.files import sha256
 
 DROPOUT_OF = {
     "bert": "hidden_dropout_prob",

@@ -8,9 +8,8 @@ import torch
 from torch import Tensor
 
 from varkit.errors import PluginError
-from varkit.interfaces import Sampler
-from varkit.shapes import expect_shape
-from varkit.types import Clips
+from varkit.interfaces import Clips, Sampler
+from varkit.interfaces.checks import expect_shape
 
 
 def draw(

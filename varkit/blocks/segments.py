@@ -10,7 +10,7 @@ def segment_means(x: Tensor, mask: Tensor, count: int) -> tuple[Tensor, Tensor]:
     """Average each item over ``count`` equal segments; a shorter item stays as it is.
 
     Segment i of T clips holds the clips [floor(i T / count), floor((i + 1) T / count)), as
-    :func:`varkit.collate.segment_means` has it for one item alone.
+    :func:`varkit.data.collate.segment_means` has it for one item alone.
 
     Args:
         x: ``(B, T, C)``; what stands in the padding does not matter.

@@ -22,7 +22,7 @@ from varkit import __version__
 from varkit.errors import PluginError, RecipeError, VarkitError, did_you_mean
 
 if TYPE_CHECKING:
-    from varkit.plugins import Plugins
+    from varkit.plugins.loading import Plugins
 
 VERBS: dict[str, tuple[str, str]] = {
     "run": ("varkit.cli.run:run", "Train and measure a recipe."),
@@ -30,8 +30,6 @@ VERBS: dict[str, tuple[str, str]] = {
     "eval": ("varkit.cli.evaluate:evaluate", "Measure a run's checkpoint again."),
     "report": ("varkit.cli.report:report", "Write a run's page again."),
     "remeasure": ("varkit.cli.remeasure:remeasure", "Measure a run under changed options."),
-    "study": ("varkit.cli.study:study", "Run the rows of a study, and write its table."),
-    "compare": ("varkit.cli.compare:compare", "Hold measured runs against one another."),
     "embeddings": (
         "varkit.cli.embeddings:embeddings",
         "Measure embeddings of any model; export, fuse and re-rank runs.",
@@ -115,7 +113,7 @@ def installed_plugins(ctx: click.Context) -> Plugins:
     Raises:
         PluginError: two components share a name.
     """
-    from varkit.plugins import load_plugins
+    from varkit.plugins.loading import load_plugins
 
     key = f"{__name__}.plugins"
     if key not in ctx.meta:

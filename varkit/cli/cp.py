@@ -20,8 +20,8 @@ Examples:
 def cp(recipe: str, destination: Path, force: bool) -> None:
     """Copy a recipe to a file of your own, comments included."""
     from varkit.errors import VarkitError
-    from varkit.files import write_bytes
-    from varkit.recipe import find_recipe
+    from varkit.recipe.load import find_recipe
+    from varkit.system.files import write_bytes
 
     source = find_recipe(recipe)
     target = destination / source.name if destination.is_dir() else destination

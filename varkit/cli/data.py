@@ -53,8 +53,8 @@ def verify(
     import json
 
     from varkit.cli.data_display import print_verification, progress
-    from varkit.cli.data_target import find_target
-    from varkit.examining.verification import verify
+    from varkit.data.inspect.verification import verify
+    from varkit.recipe.target import find_target
 
     found = find_target(target, changes, strict=strict)
     found.announce()
@@ -93,8 +93,8 @@ def stats(
         progress,
         write_statistics,
     )
-    from varkit.cli.data_target import find_target
-    from varkit.examining.statistics import statistics
+    from varkit.data.inspect.statistics import statistics
+    from varkit.recipe.target import find_target
 
     found = find_target(target, changes, strict=strict)
     found.announce()
@@ -123,8 +123,8 @@ def leak(target: str, changes: tuple[str, ...], strict: bool, as_json: bool) -> 
     import json
 
     from varkit.cli.data_display import pointing_to_verify, print_leak
-    from varkit.cli.data_target import find_target
-    from varkit.examining.leak import caption_leak
+    from varkit.data.inspect.leak import caption_leak
+    from varkit.recipe.target import find_target
 
     found = find_target(target, changes, strict=strict)
     found.announce()
@@ -160,8 +160,8 @@ def show(
     import json
 
     from varkit.cli.data_display import pointing_to_verify, print_portrait, write_portrait
-    from varkit.cli.data_target import find_target
-    from varkit.examining.portrait import portray
+    from varkit.data.inspect.portrait import portray
+    from varkit.recipe.target import find_target
 
     found = find_target(target, changes, strict=strict)
     found.announce()
@@ -186,6 +186,6 @@ def get(target: str, changes: tuple[str, ...]) -> None:
     And what is still missing here; nothing is fetched.
     """
     from varkit.cli.data_display import print_guide
-    from varkit.cli.data_target import named_target
+    from varkit.recipe.target import named_target
 
     print_guide(named_target(target, changes))

@@ -18,16 +18,16 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from rich.table import Table
 from rich.text import Text
 
-from varkit.cli.data_target import Target
 from varkit.cli.training_display import HEARTBEAT
+from varkit.data.inspect.examination import Finding
+from varkit.data.inspect.leak import Leak
+from varkit.data.inspect.portrait import Portrait, timeline
+from varkit.data.inspect.statistics import Published, Statistics
+from varkit.data.inspect.verification import Verification, survey
 from varkit.errors import DataError
-from varkit.examining.examination import Finding
-from varkit.examining.leak import Leak
-from varkit.examining.portrait import Portrait, timeline
-from varkit.examining.statistics import Published, Statistics
-from varkit.examining.verification import Verification, survey
-from varkit.files import write_json, write_text
-from varkit.report.tables import mark
+from varkit.recipe.target import Target
+from varkit.runs.report.tables import mark
+from varkit.system.files import write_json, write_text
 
 MOST = 20
 """So many findings of a group are printed; the rest is counted."""
@@ -163,7 +163,7 @@ def write_statistics(
         VarkitError: the extra ``report`` is not installed.
         WriteError: they cannot be written.
     """
-    from varkit.report.data_figures import write_histograms
+    from varkit.runs.report.data_figures import write_histograms
 
     table = io.StringIO()
     writer = csv.writer(table, lineterminator="\n")
@@ -229,7 +229,7 @@ def write_portrait(found: Portrait, path: Path) -> None:
         VarkitError: the extra ``report`` is not installed.
         WriteError: it cannot be written.
     """
-    from varkit.report.data_figures import write_video
+    from varkit.runs.report.data_figures import write_video
 
     write_video(found, path)
 

@@ -18,7 +18,7 @@ def doctor(as_json: bool) -> None:
 
     Nothing is changed and nothing is fetched. The exit code is 1 where a check fails.
     """
-    from varkit.doctor import examine
+    from varkit.cli.machine_checks import examine
 
     checks = examine(Path("runs"))
     if as_json:

@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING, Any, Literal
 import click
 
 if TYPE_CHECKING:
-    from varkit.embeddings.scores import Scores
-    from varkit.embeddings.sources import Ground, Source
+    from varkit.search.scores import Scores
+    from varkit.search.sources import Ground, Source
 
 Which = Literal["best", "last"]
 PLACE = click.Path(path_type=Path)
@@ -86,7 +86,7 @@ def measure(file: Path, target: str, changes: tuple[str, ...], **rest: Any) -> N
     TARGET is a recipe or a data set, and KEY=VALUE changes it, as of varkit data. The result is a
     run folder that varkit compare takes.
     """
-    from varkit.embeddings.sources import read_source
+    from varkit.search.sources import read_source
 
     ground = _ruled(_ground([target, *changes], rest["split"]), rest)
     source = read_source(file, ground)
@@ -101,9 +101,9 @@ def measure(file: Path, target: str, changes: tuple[str, ...], **rest: Any) -> N
 @click.option("--force", is_flag=True, help="Overwrite OUT.")
 def export(run: Path, out: Path, split: str, force: bool, **rest: Any) -> None:
     """Write the embeddings of a split by a trained model of RUN to OUT, an .npz file."""
-    from varkit.embeddings.files import write_embeddings
-    from varkit.embeddings.sources import embeddings_of, encode_run
     from varkit.errors import VarkitError
+    from varkit.search.sources import embeddings_of, encode_run
+    from varkit.search.vectors import write_embeddings
 
     if out.suffix != ".npz":
         raise click.UsageError(f"{out}: name a file that ends in .npz")
@@ -137,7 +137,7 @@ def fuse(
     **rest: Any,
 ) -> None:
     """Measure the weighted sum of the similarities of trained runs and .npz files."""
-    from varkit.embeddings import scores
+    from varkit.search import scores
 
     if len(sources) < 2:
         raise click.UsageError("name at least two runs or files to fuse")
@@ -161,7 +161,7 @@ def rerank(first: Path, second: Path, depth: int, on: str | None, **rest: Any) -
     FIRST and SECOND are trained runs or .npz files. Both directions: a query's best videos, and a
     video's best queries. What ties with the last candidate is one too.
     """
-    from varkit.embeddings import scores
+    from varkit.search import scores
 
     found, ground = _load((first, second), on, rest)
     one, other = (source.scores.dense() for source in found)
@@ -184,8 +184,8 @@ def _weights(text: str | None, count: int) -> tuple[float, ...]:
 
 
 def _ground(words: Sequence[str], split: str) -> Ground:
-    from varkit.cli.data_target import find_target
-    from varkit.embeddings.sources import Ground
+    from varkit.recipe.target import find_target
+    from varkit.search.sources import Ground
 
     target = find_target(words[0], words[1:])
     # Only the data count here: what else a recipe lacks matters where it moved the data as well.
@@ -198,7 +198,7 @@ def _ground(words: Sequence[str], split: str) -> Ground:
 def _load(
     places: Sequence[Path], on: str | None, rest: Mapping[str, Any]
 ) -> tuple[list[Source], Ground]:
-    from varkit.embeddings.sources import load_sources
+    from varkit.search.sources import load_sources
 
     words = shlex.split(on or "")
     ground = _ground(words, rest["split"]) if words else None
@@ -214,7 +214,7 @@ def _ruled(ground: Ground, rest: Mapping[str, Any]) -> Ground:
 
 def _chosen(rest: Mapping[str, Any]) -> dict[str, Any]:
     """Return which models are loaded, and onto which device."""
-    from varkit.cli.training_display import prepare
+    from varkit.system.machine import prepare
 
     device, _ = prepare(rest["device"], rest["threads"])
     return {"which": rest["which"], "seed": rest["seed"], "device": device}
@@ -234,9 +234,9 @@ def _finish(
     import json
 
     from varkit.cli.training_display import print_results
-    from varkit.embeddings.measured import write_measured
     from varkit.errors import VarkitError
-    from varkit.report import write_report
+    from varkit.runs.report import write_report
+    from varkit.search.measured import write_measured
 
     name = rest["name"] or default
     if Path(name).name != name or name == "..":

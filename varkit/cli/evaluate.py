@@ -59,11 +59,12 @@ def evaluate(
     import json
     from dataclasses import replace
 
-    from varkit.cli.training_display import prepare, print_results
-    from varkit.measuring.measurement import measure
-    from varkit.measuring.metrics import chance
-    from varkit.measuring.results import summarize_seeds
-    from varkit.runs import load_model, open_run
+    from varkit.cli.training_display import print_results
+    from varkit.evaluate.figures import chance
+    from varkit.evaluate.measurement import measure
+    from varkit.evaluate.results import summarize_seeds
+    from varkit.runs.folder import load_model, open_run
+    from varkit.system.machine import prepare
 
     chosen, _ = prepare(device, threads)
     opened = open_run(run)

@@ -1,4 +1,4 @@
-"""``varkit ls``: the recipes and studies that ship with varkit."""
+"""``varkit ls``: the recipes that ship with varkit."""
 
 from __future__ import annotations
 
@@ -14,31 +14,18 @@ EXAMPLES = """\b
 Examples:
   varkit ls
   varkit ls --json
-  varkit ls --studies --json
 """
 
 
 @click.command(epilog=EXAMPLES)
-@click.option("--studies", is_flag=True, help="List the studies alone.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON on stdout.")
-def ls(studies: bool, as_json: bool) -> None:
-    """List the shipped recipes: what each is, and what this machine lacks to run it.
+def ls(as_json: bool) -> None:
+    """List the shipped recipes: what each is, and what this machine lacks to run it."""
+    from varkit.recipe.load import shipped_recipes
 
-    Studies, which run several variants of a recipe, follow.
-    """
-    from varkit.recipe import shipped_recipes
-    from varkit.study.study import load_study, shipped_studies
-
-    recipes = {} if studies else shipped_recipes()
-    found = [_describe(name, path) for name, path in recipes.items()]
-    tables = []
-    for name, path in shipped_studies().items():
-        options = load_study(path).options
-        tables.append(
-            {"name": name, "title": options.title, "table": options.table, "path": str(path)}
-        )
+    found = [_describe(name, path) for name, path in shipped_recipes().items()]
     if as_json:
-        click.echo(json.dumps(tables if studies else found, indent=2))
+        click.echo(json.dumps(found, indent=2))
         return
     for recipe in found:
         click.secho(recipe["name"], bold=True, nl=False)
@@ -47,15 +34,11 @@ def ls(studies: bool, as_json: bool) -> None:
         click.echo(f"  {state if recipe['valid'] else 'cannot run here:'}")
         for line in recipe["missing"]:
             click.echo(f"    {line}")
-    click.echo("\nStudies, for varkit study:" if found else "Studies, for varkit study:")
-    for table in tables:
-        click.secho(table["name"], bold=True, nl=False)
-        click.echo(f"  {', '.join(filter(None, (table['title'], table['table'])))}")
 
 
 def _describe(name: str, path: Path) -> dict[str, Any]:
     from varkit.errors import VarkitError
-    from varkit.recipe import load_recipe
+    from varkit.recipe.load import load_recipe
 
     described: dict[str, Any] = {"name": name, "summary": _summary(path), "path": str(path)}
     try:

@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING
 
 import click
 
-from varkit.registry import KINDS, Kind
+from varkit.plugins.registry import KINDS, Kind
 
 if TYPE_CHECKING:
-    from varkit.registry import Entry
+    from varkit.plugins.registry import Entry
 
 
 @click.group()
@@ -31,8 +31,8 @@ def plugin() -> None:
 def new(kind: Kind, name: str, folder: Path) -> None:
     """Write a package varkit-NAME with a working component of a KIND, and its test."""
     from varkit.errors import PluginError
-    from varkit.plugins import load_plugins
-    from varkit.scaffold import scaffold
+    from varkit.plugins.loading import load_plugins
+    from varkit.testing.scaffold import scaffold
 
     registry = load_plugins().registry
     if name in registry.names(kind):
@@ -65,7 +65,7 @@ def test(target: str, kind: Kind | None) -> None:
 
 def _find(target: str, kind: Kind | None) -> list[Entry]:
     from varkit.errors import PluginError, did_you_mean
-    from varkit.plugins import load_plugins
+    from varkit.plugins.loading import load_plugins
 
     if target.endswith(".py") or Path(target).name != target:
         loaded = load_plugins([Path(target)], installed=())

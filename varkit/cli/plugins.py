@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import click
 
 if TYPE_CHECKING:
-    from varkit.plugins import Plugins
+    from varkit.plugins.loading import Plugins
 
 
 @click.command(epilog="Example: varkit plugins --json")

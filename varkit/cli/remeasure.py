@@ -39,8 +39,9 @@ def remeasure(
     """
     import json
 
-    from varkit.cli.training_display import prepare, print_results
-    from varkit.study.remeasure import remeasure as measure_again
+    from varkit.cli.training_display import print_results
+    from varkit.runs.remeasure import remeasure as measure_again
+    from varkit.system.machine import prepare
 
     chosen, count = prepare(device, threads)
     results = measure_again(

@@ -18,6 +18,6 @@ def report(run: Path) -> None:
     Example:
       varkit report runs/alan_ucf/20260101-120000-1a2b3c
     """
-    from varkit.report import write_report
+    from varkit.runs.report import write_report
 
     click.echo(write_report(run))

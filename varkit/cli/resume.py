@@ -22,10 +22,11 @@ def resume(run: Path, device: str | None, threads: int | None, as_json: bool) ->
     Example:
       varkit resume runs/alan_ucf/20260101-120000-1a2b3c
     """
-    from varkit import distributed
-    from varkit.build import build_dataset
-    from varkit.cli.training_display import announce, finish, prepare
-    from varkit.runs import open_run
+    from varkit.cli.training_display import announce, finish
+    from varkit.model.build import build_dataset
+    from varkit.runs.folder import open_run
+    from varkit.system import distributed
+    from varkit.system.machine import prepare
 
     opened = open_run(run)
     chosen, count = prepare(device or opened.facts["device"], threads or opened.facts["threads"])

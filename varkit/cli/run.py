@@ -46,12 +46,13 @@ def run(
     """
     from datetime import datetime
 
-    from varkit import distributed
-    from varkit.build import build_dataset
     from varkit.cli.data_display import pointing_to_verify
-    from varkit.cli.training_display import announce, finish, prepare
-    from varkit.recipe import load_recipe
-    from varkit.runs import create_run, open_run
+    from varkit.cli.training_display import announce, finish
+    from varkit.model.build import build_dataset
+    from varkit.recipe.load import load_recipe
+    from varkit.runs.folder import create_run, open_run
+    from varkit.system import distributed
+    from varkit.system.machine import prepare
 
     resolved, plugins = load_recipe(recipe, overrides, strict=strict)
     chosen, count = prepare(device, threads)

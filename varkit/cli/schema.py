@@ -22,9 +22,9 @@ def schema(out: Path | None) -> None:
     An editor with a YAML language server uses it where a recipe's first line says
     "# yaml-language-server: $schema=recipe.schema.json".
     """
-    from varkit.files import write_text
-    from varkit.json_schema import json_schema
-    from varkit.plugins import load_plugins
+    from varkit.plugins.loading import load_plugins
+    from varkit.recipe.editor import json_schema
+    from varkit.system.files import write_text
 
     text = json.dumps(json_schema(load_plugins()), indent=2, ensure_ascii=False) + "\n"
     if out is None:

@@ -23,7 +23,7 @@ def show(recipe: str, overrides: tuple[str, ...], strict: bool, as_json: bool) -
 
     What is printed is a recipe itself.
     """
-    from varkit.recipe import load_recipe
+    from varkit.recipe.load import load_recipe
 
     found, _ = load_recipe(recipe, overrides, strict=strict)
     if not as_json:

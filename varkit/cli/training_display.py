@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import shlex
 import time
 from contextlib import nullcontext
@@ -14,44 +13,22 @@ import torch
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
 
-from varkit import distributed
 from varkit.errors import VarkitError, WriteError
-from varkit.experiment import run_experiment, training_parts
 from varkit.interfaces import Dataset
-from varkit.machine import return_freed_memory, usable_cores
-from varkit.metrics_log import Listener, Record
-from varkit.recipe import Recipe
-from varkit.report import write_report
-from varkit.report.tables import results_table
-from varkit.runs import Run, locked
-from varkit.signals import stop_request
+from varkit.recipe.load import Recipe
+from varkit.runs.experiment import run_experiment, training_parts
+from varkit.runs.folder import Run, locked
+from varkit.runs.report import write_report
+from varkit.runs.report.tables import results_table
+from varkit.system import distributed
+from varkit.system.machine import return_freed_memory
+from varkit.system.signals import stop_request
+from varkit.train.log import Listener, Record
 
 HEARTBEAT = 30.0
 """Seconds between lines of progress where there is no terminal to draw a bar on."""
 LARGE_BATCH = 64 * 2**20
 """Bytes; the benchmarks' own features make larger ones."""
-
-
-def prepare(device: str, threads: int | None) -> tuple[torch.device, int]:
-    """Choose the device and set torch's threads; return both.
-
-    Raises:
-        VarkitError: there is no such device.
-    """
-    if device == "auto":
-        device = "cuda" if torch.cuda.is_available() else "cpu"
-    try:
-        chosen = torch.device(device)
-        torch.empty(1, device=chosen)
-    except (RuntimeError, AssertionError) as error:
-        raise VarkitError(
-            f"--device {device}: {str(error).splitlines()[0]}", hint="try --device cpu"
-        ) from error
-    count = threads or usable_cores()
-    torch.set_num_threads(count)
-    # Tokenizers warn when a process that used them forks, as one that reads features does.
-    os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
-    return chosen, count
 
 
 def _make_room(recipe: Recipe, dataset: Dataset) -> None:

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 import click
 
 if TYPE_CHECKING:
-    from varkit.plugins import Plugins
-    from varkit.recipe import Recipe
+    from varkit.plugins.loading import Plugins
+    from varkit.recipe.load import Recipe
 
 EXAMPLES = """\b
 Examples:
@@ -33,7 +33,7 @@ def validate(
     What only shows when its parts meet, such as heads that do not divide a width, --build finds.
     """
     from varkit.errors import RecipeError
-    from varkit.recipe import load_recipe
+    from varkit.recipe.load import load_recipe
 
     try:
         found, plugins = load_recipe(recipe, overrides, strict=strict)
@@ -55,6 +55,6 @@ def validate(
 
 
 def _build(recipe: Recipe, plugins: Plugins) -> None:
-    from varkit.build import build_dataset, build_model
+    from varkit.model.build import build_dataset, build_model
 
     build_model(recipe, plugins, build_dataset(recipe, plugins))

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from varkit.interfaces import Alignment
+from varkit.interfaces import Alignment, Representation
 from varkit.testing.checks import Result, expect, run
 from varkit.testing.probes import (
     Row,
@@ -25,7 +25,6 @@ from varkit.testing.probes import (
     select,
 )
 from varkit.testing.stand_ins import DIM, EXPERTS, make_representation, names_of
-from varkit.types import Representation
 
 VIDEOS, QUERIES = 5, 3
 

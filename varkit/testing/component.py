@@ -9,8 +9,8 @@ from typing import Any
 
 from varkit.errors import PluginError, VarkitError
 from varkit.interfaces import SUPPLIED
-from varkit.registry import Kind
-from varkit.schema import check_options, construct
+from varkit.plugins.registry import Kind
+from varkit.recipe.options import check_options, construct
 from varkit.testing.alignments import check_alignment
 from varkit.testing.checks import ConformanceError, Result
 from varkit.testing.datasets import check_dataset

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from varkit.data import questions
+from varkit.data.batches import questions
 from varkit.errors import DataError
 from varkit.interfaces import Dataset, Item, Sequences
 from varkit.testing.checks import Result, expect, run

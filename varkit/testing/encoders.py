@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from varkit.interfaces import Encoder, TextEncoder
+from varkit.interfaces import Captions, Clips, Encoder, Representation, TextEncoder
 from varkit.testing.checks import Result, expect, run
 from varkit.testing.probes import (
     GARBAGE,
@@ -29,7 +29,6 @@ from varkit.testing.probes import (
     trim,
 )
 from varkit.testing.stand_ins import DIM, EXPERTS, TEXTS, WIDTHS, make_clips
-from varkit.types import Captions, Clips, Representation
 
 
 @dataclass(frozen=True)

@@ -11,8 +11,8 @@ import torch.distributed as dist
 from torch import Tensor
 from torch.nn import functional as F
 
-from varkit import distributed
-from varkit.interfaces import Objective
+from varkit.interfaces import Objective, Pairs
+from varkit.system import distributed
 from varkit.testing.checks import Result, expect, run
 from varkit.testing.probes import (
     Row,
@@ -23,7 +23,6 @@ from varkit.testing.probes import (
     expect_serialisable,
     expect_unchanged,
 )
-from varkit.types import Pairs
 
 PAIRS, WIDTH = 6, 8
 

@@ -8,8 +8,7 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor, nn
 
-from varkit.draws import Draws
-from varkit.interfaces import Encoder, PretextTask, TextEncoder
+from varkit.interfaces import Batch, Draws, Encoder, PretextTask, Representation, TextEncoder
 from varkit.testing.checks import Result, expect, run
 from varkit.testing.probes import (
     Row,
@@ -39,7 +38,6 @@ from varkit.testing.stand_ins import (
     make_representation,
     names_of,
 )
-from varkit.types import Batch, Representation
 
 FEATURES = 16
 """Width of the streams of sounds, and of experts that the stand-ins do not know."""

@@ -14,8 +14,8 @@ from safetensors.torch import load, save
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from varkit.interfaces import Captions, Clips, Representation
 from varkit.testing.checks import expect
-from varkit.types import Captions, Clips, Representation
 
 TOLERANCE = 1e-5
 """Largest change, absolute and relative, that counts as no change."""

@@ -7,9 +7,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from varkit.draws import Draws
 from varkit.errors import VarkitError
-from varkit.interfaces import Sampler
+from varkit.interfaces import Draws, Sampler
 from varkit.testing.checks import Result, expect, run
 from varkit.testing.probes import Row, expect_own_draws, expect_same, expect_unchanged
 from varkit.testing.stand_ins import LENGTHS

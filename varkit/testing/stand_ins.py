@@ -17,8 +17,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from varkit.blocks.pooling import masked_mean
-from varkit.draws import Draws
-from varkit.types import Captions, Clips, Representation
+from varkit.interfaces import Captions, Clips, Draws, Representation
 
 DIM = 24
 EXPERTS = ("object", "motion")

@@ -3,7 +3,7 @@
 import torch
 
 from varkit import hookimpl
-from varkit.types import Count
+from varkit.interfaces import Count
 
 
 class EveryOther:

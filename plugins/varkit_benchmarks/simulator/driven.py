@@ -14,8 +14,8 @@ from pathlib import Path
 
 import numpy as np
 
-from varkit.draws import derive_seed
 from varkit.errors import DataError
+from varkit.interfaces import derive_seed
 from varkit_benchmarks.annotations import UCF_CRIME, base_name, read_annotations
 from varkit_benchmarks.findings import Findings, lines
 from varkit_benchmarks.simulator.classes import NORMAL

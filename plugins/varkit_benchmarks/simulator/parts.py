@@ -6,8 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from varkit.draws import derive_seed
-from varkit.interfaces import Array
+from varkit.interfaces import Array, derive_seed
 from varkit_benchmarks.simulator.population import Happening, SimulatedVideo
 from varkit_benchmarks.simulator.world import Rng, Task
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from varkit.draws import derive_seed
+from varkit.interfaces import derive_seed
 from varkit_benchmarks.simulator.captions import Phrase, sentence
 from varkit_benchmarks.simulator.classes import NORMAL, UCF_CRIME, XD_LABELS, classes_of
 from varkit_benchmarks.simulator.events import VIOLENCE

@@ -15,8 +15,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from varkit.draws import derive_seed
-from varkit.interfaces import Array
+from varkit.interfaces import Array, derive_seed
 from varkit_benchmarks.simulator.parts import Part
 from varkit_benchmarks.simulator.world import Rng, Task
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from varkit.draws import derive_seed
+from varkit.interfaces import derive_seed
 from varkit_benchmarks.simulator.captions import Phrase, describe, sentence
 from varkit_benchmarks.simulator.classes import NORMAL
 from varkit_benchmarks.simulator.crimes import CRIMES

@@ -1,7 +1,7 @@
 import torch
 from varkit_every_other import EveryOther
 
-from varkit.draws import Draws
+from varkit.interfaces import Draws
 from varkit.testing import check
 
 

@@ -1,0 +1,158 @@
+"""``varkit study``: a recipe in several variants, trained, measured and put into one table."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+if TYPE_CHECKING:
+    from varkit_studies.execution import Settings
+    from varkit_studies.finished import FinishedStudy
+    from varkit_studies.plan import Planner
+    from varkit_studies.study import Study
+
+
+@click.command()
+@click.argument("study")
+@click.argument("overrides", nargs=-1, metavar="[KEY=VALUE]...")
+@click.option("--plan", "plan_only", is_flag=True, help="Show what would run, and train nothing.")
+@click.option(
+    "--rows",
+    metavar="NAME,...",
+    help="Run these rows alone, with those that they measure and the reference.",
+)
+@click.option("--strict", is_flag=True, help="Refuse instead of taking an embedded: block.")
+@click.option(
+    "--out",
+    type=click.Path(path_type=Path, file_okay=False),
+    default=Path("runs"),
+    show_default=True,
+    help="Folder of the runs; studies/<name>/ in it gets the tables and the page.",
+)
+@click.option("--jobs", type=click.IntRange(1), help="Runs at once; default: cores by threads.")
+@click.option(
+    "--threads", type=click.IntRange(1), default=1, show_default=True, help="CPU threads of a run."
+)
+@click.option("--device", default="auto", show_default=True, help="auto, cpu, cuda, cuda:1, ...")
+@click.option(
+    "--resamples",
+    type=click.IntRange(1000),
+    default=10_000,
+    show_default=True,
+    help="Draws of every interval and test.",
+)
+@click.option("--json", "as_json", is_flag=True, help="Print JSON on stdout.")
+def study(
+    study: str,
+    overrides: tuple[str, ...],
+    plan_only: bool,
+    rows: str | None,
+    strict: bool,
+    out: Path,
+    jobs: int | None,
+    threads: int,
+    device: str,
+    resamples: int,
+    as_json: bool,
+) -> None:
+    """Run what a STUDY lacks, hold its rows against one another, and write its tables and page.
+
+    STUDY is a file, or the name of a study that ships with varkit (see varkit ls). Runs that are
+    there already are used as they are; stopped ones are resumed. KEY=VALUE overrides the recipes
+    of all rows.
+
+    \b
+    Examples:
+      varkit study sampling_ucf --plan
+      varkit study sampling_ucf --jobs 4
+      varkit study sampling_ucf --rows fixed,anomaly
+      varkit study sampling_ucf train.epochs=1 'train.seeds=[0]' --out trial
+    """
+    import json
+
+    from varkit.system.files import read_json
+    from varkit_studies.commands.study_display import show_files, show_plan, show_results
+    from varkit_studies.comparison.writers import check_extra
+    from varkit_studies.execution import Settings
+    from varkit_studies.plan import Planner
+    from varkit_studies.rows import resolve_rows
+    from varkit_studies.study import load_study
+    from varkit_studies.writers import write_study
+
+    check_extra()
+    found = load_study(study)
+    if rows is not None:
+        found = _chosen(found, rows.split(","))
+    planner = Planner(found, resolve_rows(found, overrides, strict=strict), out)
+    if plan_only:
+        if as_json:
+            told = {"schema": 1, "study": found.name, "left_out": list(found.left_out)}
+            planned = [planned.as_json() for planned in planner.plan().values()]
+            click.echo(json.dumps({**told, "rows": planned}, indent=2))
+        else:
+            show_plan(planner)
+        return
+    settings = Settings(jobs or _jobs(device, threads), device, threads, strict)
+    finished = _run(planner, settings, overrides, resamples)
+    paths, failed = write_study(finished, planner.results)
+    if as_json:
+        click.echo(json.dumps(read_json(planner.results / "study.json")))
+    else:
+        show_results(finished)
+    show_files(paths)
+    _end(finished, failed)
+
+
+def _chosen(study: Study, names: list[str]) -> Study:
+    """Return a study of the rows that were asked for, and say which come along."""
+    from varkit_studies.partial import choose_rows
+
+    names = [name.strip() for name in names]
+    found = choose_rows(study, names)
+    added = ", ".join(name for name in found.rows if name not in names)
+    if added:
+        click.echo(f"also: {added}, which the rows are measured from or held against", err=True)
+    return found
+
+
+def _jobs(device: str, threads: int) -> int:
+    """Return how many runs fit: by cores, or one on an accelerator."""
+    import torch
+
+    from varkit.system.machine import usable_cores
+
+    accelerated = torch.cuda.is_available() if device == "auto" else device != "cpu"
+    return 1 if accelerated else max(1, usable_cores() // threads)
+
+
+def _run(
+    planner: Planner, settings: Settings, overrides: tuple[str, ...], resamples: int
+) -> FinishedStudy:
+    from varkit.runs.folder import locked
+    from varkit.system.signals import stop_request
+    from varkit_studies.commands.study_display import Progress
+    from varkit_studies.execution import execute
+    from varkit_studies.finished import open_study
+
+    planner.folder.mkdir(parents=True, exist_ok=True)
+    with locked(planner.folder), stop_request() as stop, Progress() as shown:
+        unfinished = execute(planner, settings, stop=stop, tell=shown.tell, watch=shown.watch)
+    return open_study(
+        planner.study, planner.plan(), unfinished, overrides=overrides, resamples=resamples
+    )
+
+
+def _end(finished: FinishedStudy, failed: Mapping[str, str]) -> None:
+    """Fail where a row or an exhibit is missing; what is there is written."""
+    from varkit.errors import RunError
+
+    lines = [f"row {name}: {why}" for name, why in finished.unfinished.items()]
+    lines += [f"exhibit {name}: {why}" for name, why in failed.items()]
+    if lines:
+        raise RunError(
+            f"{finished.study.name} is not complete: {'; '.join(lines)}",
+            hint="mend what the logs say, and give the same command again",
+        )

@@ -1,0 +1,135 @@
+"""Runs of the same test set, held against one another."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from itertools import combinations
+from pathlib import Path
+from string import ascii_uppercase
+from typing import Any
+
+from varkit.errors import RunError
+from varkit_studies.comparison.estimates import Difference, Value, estimate
+from varkit_studies.comparison.groups import GroupDifference, group_differences
+from varkit_studies.comparison.moves import Flips, Move, flips, moves
+from varkit_studies.comparison.ranked_run import Checkpoint, RankedRun, load_ranked_run, mismatches
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """What :func:`compare` finds; ``docs/compare.md`` says what the intervals mean.
+
+    Attributes:
+        simulated: whether any run's data were made by a program.
+        mismatches: in what the runs differ that they should agree on; empty = nothing.
+        queries: how many were looked with.
+        videos: how many were looked with.
+        resamples: draws of every interval and test.
+        seed: of those draws.
+        runs: name -> what it is.
+        values: every figure of every run.
+        differences: of every pair and figure.
+        groups: the same by groups of videos.
+        flips: how many answers of each pair are right in one run alone.
+        moves: the queries of each pair that have another rank, the largest moves first.
+    """
+
+    simulated: bool
+    mismatches: tuple[str, ...]
+    queries: int
+    videos: int
+    resamples: int
+    seed: int
+    runs: dict[str, dict[str, Any]]
+    values: tuple[Value, ...]
+    differences: tuple[Difference, ...]
+    groups: tuple[GroupDifference, ...]
+    flips: tuple[Flips, ...]
+    moves: tuple[Move, ...]
+
+    def as_json(self) -> dict[str, Any]:
+        """Return plain values for JSON."""
+        return {"schema": 1, **asdict(self)}
+
+
+def compare(
+    folders: Sequence[Path],
+    *,
+    checkpoint: Checkpoint | None = None,
+    all_pairs: bool = False,
+    allow_mismatch: bool = False,
+    resamples: int = 10_000,
+    seed: int = 0,
+) -> Comparison:
+    """Compare measured runs, query by query.
+
+    Args:
+        folders: of the runs; the first is the one the others are held against.
+        checkpoint: which model of each run; None = the selected one, where there is one.
+        all_pairs: hold every run against every earlier one.
+        allow_mismatch: compare in spite of different data, splits or rules, and say so.
+        resamples: draws of every interval and test.
+        seed: of those draws; the same seed, the same result.
+
+    Raises:
+        RunError: a folder cannot be used, or the runs cannot be compared.
+    """
+    names = _names(folders)
+    runs = [load_ranked_run(folder, checkpoint) for folder in folders]
+    differ = mismatches(runs, names)
+    if differ and not allow_mismatch:
+        raise RunError(
+            f"the runs were not measured alike: {'; '.join(differ)} ({_legend(names, folders)})",
+            hint="measure them alike, or give --allow-mismatch, which every table then says",
+        )
+    pairs = [(a, b) for a, b in combinations(range(len(runs)), 2) if a == 0 or all_pairs]
+    ways = [row.direction for row in runs[0].rows]
+    named = [(runs[a], runs[b], (names[a], names[b])) for a, b in pairs]
+    values, differences = estimate(runs, pairs, names, resamples=resamples, seed=seed)
+    return Comparison(
+        simulated=any(run.facts["simulated"] for run in runs),
+        mismatches=differ,
+        queries=ways.count("query_to_video"),
+        videos=ways.count("video_to_query"),
+        resamples=resamples,
+        seed=seed,
+        runs={name: _described(run) for name, run in zip(names, runs, strict=True)},
+        values=values,
+        differences=differences,
+        groups=tuple(group_differences(runs, pairs, names, resamples=resamples, seed=seed)),
+        flips=tuple(flip for pair in named for flip in flips(*pair)),
+        moves=tuple(move for pair in named for move in moves(*pair)),
+    )
+
+
+def _names(folders: Sequence[Path]) -> str:
+    """Return a letter for each run.
+
+    Raises:
+        RunError: a run is named twice, or there are too many.
+    """
+    places = [folder.resolve() for folder in folders]
+    for place, folder in zip(places, folders, strict=True):
+        if places.count(place) > 1:
+            raise RunError(f"{folder} is named twice: a run does not differ from itself")
+    if len(folders) > len(ascii_uppercase):
+        raise RunError(f"{len(folders)} runs are too many: at most {len(ascii_uppercase)}")
+    return ascii_uppercase[: len(folders)]
+
+
+def _legend(names: str, folders: Sequence[Path]) -> str:
+    return ", ".join(f"{name} is {folder}" for name, folder in zip(names, folders, strict=True))
+
+
+def _described(run: RankedRun) -> dict[str, Any]:
+    keys = ("recipe", "dataset", "fingerprint", "simulated", "embedded", "started")
+    return {
+        "folder": str(run.folder),
+        **{key: run.facts.get(key) for key in keys},
+        "checkpoint": run.checkpoint,
+        "selection": run.selection,
+        "seeds": list(run.seeds),
+        "sampler_seeds": run.ranks.shape[1],
+        **{key.replace(" ", "_"): value for key, value in run.protocol.items()},
+    }

@@ -1,0 +1,128 @@
+"""The queries that two runs rank differently."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from varkit.evaluate.figures import DIRECTIONS, RECALLS
+from varkit_studies.comparison.ranked_run import RankedRun
+
+
+@dataclass(frozen=True)
+class Move:
+    """A query, or a video that looks for its query, with another rank in the one run.
+
+    Attributes:
+        direction: what was looked for with what.
+        id: what was looked with.
+        video: the video it belongs to.
+        label: of that video, 1 = anomalous, 0 = normal, None = unknown.
+        classes: what happens in that video.
+        text: the caption; None where there is none.
+        run: the one run.
+        against: the other.
+        rank: in ``run``, the median over trainings and sampler seeds.
+        rank_against: in ``against``.
+        gains: each K at which ``run`` is right in more of its trainings and sampler seeds, by at
+            least half of them.
+        loses: the same of ``against``.
+    """
+
+    direction: str
+    id: str
+    video: str
+    label: int | None
+    classes: tuple[str, ...]
+    text: str | None
+    run: str
+    against: str
+    rank: float
+    rank_against: float
+    gains: tuple[int, ...]
+    loses: tuple[int, ...]
+
+
+@dataclass(frozen=True)
+class Flips:
+    """How many answers are right in one run and wrong in the other.
+
+    An answer that is right in some trainings or sampler seeds of a run counts in parts, so that
+    gains minus losses are what R@K differs by.
+
+    Attributes:
+        run: the one run.
+        against: the other.
+        direction: what was looked for with what.
+        k: right = a rank of at most this.
+        gains: right in ``run`` alone.
+        loses: right in ``against`` alone.
+    """
+
+    run: str
+    against: str
+    direction: str
+    k: int
+    gains: float
+    loses: float
+
+
+def moves(against: RankedRun, run: RankedRun, names: tuple[str, str]) -> list[Move]:
+    """Return every query that moved, the largest moves first: by how many times its rank changed.
+
+    A move from 20 to 2 is as large as one from 100 to 10, since the first places are what
+    somebody sees.
+
+    Args:
+        against: the one run.
+        run: the other, with the same rows.
+        names: of the two.
+    """
+    before, after = (np.median(each.ranks, axis=(0, 1)) for each in (against, run))
+    size = np.abs(np.log(after / before))
+    change = _changes(against, run)
+    found = []
+    for i in np.argsort(-size, kind="stable").tolist():
+        gains = tuple(k for k, own in change.items() if own[i] >= 0.5)
+        loses = tuple(k for k, own in change.items() if own[i] <= -0.5)
+        if not (size[i] or gains or loses):
+            continue
+        row = run.rows[i]
+        found.append(
+            Move(
+                direction=row.direction,
+                id=row.id,
+                video=row.video,
+                label=row.label,
+                classes=row.classes,
+                text=row.text,
+                run=names[1],
+                against=names[0],
+                rank=float(after[i]),
+                rank_against=float(before[i]),
+                gains=gains,
+                loses=loses,
+            )
+        )
+    return found
+
+
+def flips(against: RankedRun, run: RankedRun, names: tuple[str, str]) -> Iterator[Flips]:
+    """Yield how many answers flipped between two runs with the same rows."""
+    ways = np.array([row.direction for row in run.rows])
+    for way in DIRECTIONS:
+        for k, change in _changes(against, run).items():
+            own = change[ways == way]
+            gains, loses = own[own > 0].sum(), abs(own[own < 0].sum())
+            yield Flips(names[1], names[0], way, k, float(gains), float(loses))
+
+
+def _changes(against: RankedRun, run: RankedRun) -> dict[int, NDArray[np.float64]]:
+    """Return K -> (N,) by how much the share of right answers rose."""
+    return {
+        k: (run.ranks <= k).mean(axis=(0, 1)) - (against.ranks <= k).mean(axis=(0, 1))
+        for k in RECALLS
+    }

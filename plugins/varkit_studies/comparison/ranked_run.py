@@ -1,0 +1,191 @@
+"""The ranks of a run, of every training and sampler seed, and whether two runs may be compared."""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from varkit.errors import RunError, did_you_mean
+from varkit.evaluate.figures import DIRECTIONS, RECALLS
+from varkit.evaluate.rank_files import RankRow, read_ranks
+from varkit.system.files import read_json
+
+Checkpoint = Literal["best", "last"]
+
+
+@dataclass(frozen=True)
+class RankedRun:
+    """A run that was measured.
+
+    Attributes:
+        folder: where it lies.
+        facts: its ``run.json``.
+        checkpoint: which model of each training was measured.
+        selection: how ``best`` was chosen (``train.select``).
+        protocol: what must be the same for figures to mean the same: name -> value.
+        seeds: of its S trainings.
+        rows: N queries and videos that were looked with, sorted by direction and identifier.
+        ranks: (S, P, N) float64, by training, sampler seed and row.
+    """
+
+    folder: Path
+    facts: Mapping[str, Any]
+    checkpoint: Checkpoint
+    selection: str
+    protocol: Mapping[str, str]
+    seeds: tuple[int, ...]
+    rows: tuple[RankRow, ...]
+    ranks: NDArray[np.float64]
+
+    @property
+    def trained(self) -> tuple[str, ...]:
+        """``(recipe, name)`` of the run whose weights were measured: itself, or another.
+
+        The last two parts of its folder, since runs may be looked at from elsewhere.
+        """
+        source = self.facts.get("measured_from")
+        return (self.folder.resolve() if source is None else Path(source["run"])).parts[-2:]
+
+
+def load_ranked_run(folder: Path, checkpoint: Checkpoint | None = None) -> RankedRun:
+    """Read a run's provenance, results and ranks.
+
+    Args:
+        folder: of the run.
+        checkpoint: which model; None = the selected one, where there is one.
+
+    Raises:
+        RunError: the folder is no run, the run is not finished, has no ranks or no such
+            checkpoint, or a file of it is damaged.
+    """
+    facts = _facts(folder)
+    path = folder / "results.json"
+    if not path.exists():
+        raise RunError(
+            f"{folder} is not finished: it has no results.json",
+            hint=f"varkit resume {shlex.quote(str(folder))}",
+        )
+    results = read_json(path)
+    try:
+        seeds = tuple(facts["seeds"])
+        trainings = [results["seeds"][str(seed)] for seed in seeds]
+        which = checkpoint or ("last" if trainings[0]["best"] is None else "best")
+        if any(training[which] is None for training in trainings):
+            raise RunError(
+                f"{folder} has no {which} checkpoint: its selection is {facts['selection']!r}",
+                hint="give --checkpoint last",
+            )
+        reports = [training[which] for training in trainings]
+        protocol = {
+            "questions": str(facts.get("questions", facts["fingerprint"])),
+            "simulated": "yes" if facts["simulated"] else "no",
+            "split": str(results["split"]),
+            "positives rule": str(reports[0].get("positives", "own")),
+            "tie rule": str(reports[0]["tie_rule"]),
+        }
+        sums = [float(report["SumR"]) for report in reports]
+    except (KeyError, IndexError, TypeError, AttributeError, ValueError) as error:
+        raise RunError(f"{path} is damaged, or of another version of varkit: {error!r}") from error
+    files = [folder / f"seed-{seed}" / "ranks" / f"{which}.jsonl" for seed in seeds]
+    read = [_read(folder, seed, file) for seed, file in zip(seeds, files, strict=True)]
+    for file, (rows, ranks), total in zip(files, read, sums, strict=True):
+        if ranks.shape != read[0][1].shape or _keys(rows) != _keys(read[0][0]):
+            raise RunError(f"{file} holds other queries or sampler seeds than {files[0]}")
+        found = _sum_of_recalls(rows, ranks)
+        if abs(found - total) > 1e-6:
+            raise RunError(
+                f"{file} is of another measurement than {path}: SumR {found:.4f} and {total:.4f}",
+                hint=_measure_again(folder, seeds[files.index(file)]),
+            )
+    return RankedRun(
+        folder=folder,
+        facts=facts,
+        checkpoint=which,
+        selection=str(facts["selection"]),
+        protocol=protocol,
+        seeds=seeds,
+        rows=read[0][0],
+        ranks=np.stack([ranks for _, ranks in read]),
+    )
+
+
+def mismatches(runs: Sequence[RankedRun], names: Sequence[str]) -> tuple[str, ...]:
+    """Return in what the runs' protocols differ, and which run has which.
+
+    Raises:
+        RunError: the runs ranked other queries, so that there is nothing to pair.
+    """
+    for run, name in zip(runs, names, strict=True):
+        if _keys(run.rows) != _keys(runs[0].rows):
+            here, there = set(_keys(run.rows)), set(_keys(runs[0].rows))
+            way, some = min(here ^ there)
+            raise RunError(
+                f"{names[0]} and {name} ranked different queries: {len(here - there)} only in "
+                f"{run.folder}, {len(there - here)} only in {runs[0].folder}, such as "
+                f"{way} {some!r}",
+                hint="compare runs on the same split of the same data",
+            )
+    found = []
+    for key in runs[0].protocol:
+        values = [run.protocol[key] for run in runs]
+        if key == "questions" and len({run.facts["fingerprint"] for run in runs}) == 1:
+            continue  # a run of before they were recorded has the fingerprint in their place
+        if len(set(values)) > 1:
+            each = ", ".join(f"{name} {value}" for name, value in zip(names, values, strict=True))
+            found.append(f"{key}: {each}")
+    return tuple(found)
+
+
+def _facts(folder: Path) -> Mapping[str, Any]:
+    path = folder / "run.json"
+    if not path.exists():
+        near = [str(p.parent) for pattern in ("*", "*/*") for p in _runs(folder.parent, pattern)]
+        raise RunError(
+            f"{folder} is no run: it has no run.json.{did_you_mean(str(folder), near)}",
+            hint="name folders runs/<recipe>/<time>-<id>",
+        )
+    facts = read_json(path)
+    if not isinstance(facts, dict) or facts.get("schema") != 1:
+        raise RunError(f"{path} is damaged, or of another version of varkit")
+    return facts
+
+
+def _runs(folder: Path, pattern: str) -> list[Path]:
+    return sorted(folder.glob(f"{pattern}/run.json")) if folder.is_dir() else []
+
+
+def _read(folder: Path, seed: int, file: Path) -> tuple[tuple[RankRow, ...], NDArray[np.float64]]:
+    """Return the rows of the first sampler seed, and (P, N) ranks."""
+    if not file.exists():
+        raise RunError(
+            f"{folder} has no ranks of seed {seed}: {file} is missing",
+            hint=_measure_again(folder, seed),
+        )
+    try:
+        found = read_ranks(file)
+    except RunError as error:
+        raise RunError(error.what, hint=_measure_again(folder, seed)) from error
+    rows = sorted(found, key=lambda row: (row.repeat, row.direction, row.id))
+    repeats = rows[-1].repeat + 1
+    ranks = np.array([row.rank for row in rows], dtype=np.float64).reshape(repeats, -1)
+    return tuple(rows[: ranks.shape[1]]), ranks
+
+
+def _measure_again(folder: Path, seed: int) -> str:
+    run, own = shlex.quote(str(folder)), shlex.quote(str(folder / f"seed-{seed}"))
+    return f"varkit eval {run} --seed {seed} --out {own}"
+
+
+def _keys(rows: Sequence[RankRow]) -> list[tuple[str, str]]:
+    return [(row.direction, row.id) for row in rows]
+
+
+def _sum_of_recalls(rows: Sequence[RankRow], ranks: NDArray[np.float64]) -> float:
+    ways = np.array([row.direction for row in rows])
+    return sum(100 * float(np.mean(ranks[:, ways == w] <= k)) for w in DIRECTIONS for k in RECALLS)

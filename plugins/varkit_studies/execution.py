@@ -1,0 +1,215 @@
+"""Runs what a study lacks, in processes of its own: one failure does not stop the others."""
+
+from __future__ import annotations
+
+import shlex
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from varkit.errors import StoppedError
+from varkit.system.signals import StopRequest
+from varkit_studies.plan import Planned, Planner
+
+PAUSE = 0.1
+"""Seconds between two looks at the children."""
+GLANCE = 1.0
+"""Seconds between two looks at how far they are."""
+
+
+@dataclass(frozen=True)
+class Settings:
+    """How children run.
+
+    Attributes:
+        jobs: how many at once.
+        device: of each.
+        threads: of each.
+        strict: refuse to take an embedded block.
+    """
+
+    jobs: int
+    device: str
+    threads: int
+    strict: bool = False
+
+
+@dataclass
+class _Child:
+    row: str
+    process: subprocess.Popen[bytes]
+    log: Path
+    started: float
+
+
+def execute(
+    planner: Planner,
+    settings: Settings,
+    *,
+    stop: StopRequest,
+    tell: Callable[[str], None],
+    watch: Callable[[str], None],
+) -> dict[str, str]:
+    """Run every row that is not finished; those that measure wait for what they measure.
+
+    Args:
+        planner: of the study.
+        settings: how children run.
+        stop: when asked, children are asked to stop, and save what they have.
+        tell: is handed a line when a row starts, and when it ends.
+        watch: is handed every second how far the rows are that run.
+
+    Returns:
+        Row -> why it is not finished, for every row that is not.
+
+    Raises:
+        StoppedError: a stop was asked for; what was done is saved.
+    """
+    children: list[_Child] = []
+    failed: dict[str, str] = {}
+    started: set[str] = set()
+    plan, looked = planner.plan(), 0.0
+    try:
+        while not stop:
+            for planned in _ready(plan, started)[: settings.jobs - len(children)]:
+                started.add(planned.name)
+                children.append(_start(planned, plan, planner, settings, tell))
+            if not children:
+                break
+            time.sleep(PAUSE)
+            ended = [child for child in children if child.process.poll() is not None]
+            if ended:
+                plan = planner.plan()
+            for child in ended:
+                children.remove(child)
+                _ended(child, plan, failed, tell)
+            if time.monotonic() - looked >= GLANCE:
+                looked = time.monotonic()
+                watch("; ".join(f"{child.row}: {_progress(child.log)}" for child in children))
+    finally:
+        _end(children)
+    if stop:
+        raise StoppedError(
+            "stopped; what was trained so far is saved",
+            signal_number=stop.signal_number or signal.SIGTERM,
+            hint="give the same command again to go on",
+        )
+    return {
+        name: failed.get(planned.same_as or name) or _waiting(planned, started)
+        for name, planned in plan.items()
+        if planned.state != "cached"
+    }
+
+
+def _waiting(planned: Planned, started: set[str]) -> str:
+    if planned.name in started:
+        return "its process ended well, but made another run than was planned"
+    row = planned.resolved.row
+    return "not finished" if row.trains else f"{row.base}, which it measures, is not finished"
+
+
+def _ready(plan: dict[str, Planned], started: set[str]) -> list[Planned]:
+    """Return what can be started: trainings, and rows whose base is finished."""
+    return [
+        planned
+        for name, planned in plan.items()
+        if planned.state != "cached"
+        and planned.same_as is None
+        and name not in started
+        and (planned.resolved.row.trains or plan[planned.resolved.row.base].state == "cached")
+    ]
+
+
+def command(planned: Planned, base: Path | None, out: Path, settings: Settings) -> list[str]:
+    """Return what is given to ``varkit`` for a row.
+
+    Args:
+        planned: the row.
+        base: the run that it measures, where it does.
+        out: the folder of runs.
+        settings: how children run.
+    """
+    resolved = planned.resolved
+    machine = ["--device", settings.device, "--threads", str(settings.threads)]
+    if not resolved.row.trains:
+        place = ["--out", str(planned.folder)]
+        return ["remeasure", str(base), *resolved.overrides, *place, *machine]
+    if planned.state == "partial":  # with the device and threads that it began with
+        return ["resume", str(planned.folder)]
+    strict = ["--strict"] * settings.strict
+    return ["run", str(resolved.file), *resolved.overrides, *strict, "--out", str(out), *machine]
+
+
+def _start(
+    planned: Planned,
+    plan: dict[str, Planned],
+    planner: Planner,
+    settings: Settings,
+    tell: Callable[[str], None],
+) -> _Child:
+    arguments = command(planned, plan[planned.resolved.row.base].folder, planner.out, settings)
+    log = planner.folder / "logs" / f"{planned.name}.log"
+    log.parent.mkdir(parents=True, exist_ok=True)
+    tell(f"{planned.name}: varkit {shlex.join(arguments)}")
+    with log.open("wb") as file:
+        # In a session of its own, Ctrl-C on the terminal reaches it once, through us.
+        process = subprocess.Popen(
+            [sys.executable, "-m", "varkit", *arguments],
+            stdin=subprocess.DEVNULL,
+            stdout=file,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,
+        )
+    return _Child(planned.name, process, log, time.monotonic())
+
+
+def _ended(
+    child: _Child,
+    plan: dict[str, Planned],
+    failed: dict[str, str],
+    tell: Callable[[str], None],
+) -> None:
+    code = child.process.returncode
+    if code == 0:
+        minutes = (time.monotonic() - child.started) / 60
+        done = sum(planned.state == "cached" for planned in plan.values())
+        tell(f"{child.row}: finished in {minutes:.1f} min; {done} of {len(plan)} rows are done")
+        return
+    how = f"signal {-code}" if code < 0 else f"exit code {code}"
+    errors = [line for line in _lines(child.log) if line.startswith("error: ")]
+    said = errors[-1].removeprefix("error: ") if errors else _last_line(child.log)
+    failed[child.row] = f"{how}: {said} (log: {child.log})"
+    tell(f"{child.row}: failed with {failed[child.row]}")
+
+
+def _end(children: Sequence[_Child]) -> None:
+    """Ask children to save and stop, and wait for them; a second signal to us ends them."""
+    for child in children:
+        child.process.terminate()
+    try:
+        for child in children:
+            child.process.wait()
+    except BaseException:
+        for child in children:
+            child.process.kill()
+        raise
+
+
+def _progress(log: Path) -> str:
+    """Return the last line of a log that says how far a training is."""
+    return next((line for line in reversed(_lines(log)) if line.startswith("seed ")), "started")
+
+
+def _last_line(log: Path) -> str:
+    return next((line for line in reversed(_lines(log)) if line.strip()), "")
+
+
+def _lines(log: Path) -> list[str]:
+    try:
+        return log.read_text("utf-8", errors="replace").splitlines()
+    except OSError:
+        return []

@@ -1,0 +1,160 @@
+"""Videos of one data set held against queries from elsewhere, for exhibits."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal, Protocol
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from varkit.errors import RunError, did_you_mean
+from varkit.evaluate.encoding import Side, SplitEncoder
+from varkit.evaluate.evaluation import evaluating
+from varkit.interfaces import Dataset
+from varkit.interfaces.settings import EvalOptions
+from varkit.model.retrieval import RetrievalModel
+from varkit_studies.finished import FinishedRow, FinishedStudy
+
+Floats = NDArray[np.float64]
+
+
+class Queries(Protocol):
+    """The query side of a data set."""
+
+    @property
+    def query_kind(self) -> Literal["captions", "clips"]:
+        """What a query is."""
+
+    def query(self, query: str) -> Any:
+        """Return a caption, or the clips of a sound."""
+
+
+class Texts:
+    """Free text as queries: each is its own identifier."""
+
+    query_kind: Literal["captions", "clips"] = "captions"
+
+    def query(self, query: str) -> str:
+        """Return the text."""
+        return query
+
+
+class Joined:
+    """The videos of one data set with the queries of another.
+
+    Args:
+        gallery: whose videos.
+        queries: whose queries.
+    """
+
+    def __init__(self, gallery: Dataset, queries: Queries) -> None:
+        self.gallery, self.queries = gallery, queries
+
+    def __getattr__(self, name: str) -> Any:
+        """Find what has to do with queries there, and all else in the gallery."""
+        return getattr(self.queries if name.startswith("query") else self.gallery, name)
+
+
+def encoder(
+    model: RetrievalModel,
+    gallery: Dataset,
+    videos: Sequence[str],
+    queries: Queries,
+    names: Sequence[str],
+    options: EvalOptions,
+) -> SplitEncoder:
+    """Return what encodes some videos of a gallery, and the queries called ``names``."""
+    joined: Any = Joined(gallery, queries)
+    place = next((p.device for p in model.parameters()), torch.device("cpu"))
+    return SplitEncoder(model, joined, videos, names, options, place, None)
+
+
+def matrix(encoder: SplitEncoder, videos: Side, queries: Side) -> Floats:
+    """Return the (V, Q) similarity of what was encoded; V and Q may be less than all."""
+    counts = [
+        len(side.factors) if side.factors is not None else sum(len(p) for p, _ in side.parts)
+        for side in (videos, queries)
+    ]
+    found = np.empty(counts)
+    for rows, columns, block in encoder.tiles(videos, queries):
+        found[np.ix_(rows.tolist(), columns.tolist())] = block.float().cpu()
+    return found
+
+
+def match(
+    model: RetrievalModel,
+    gallery: Dataset,
+    queries: Queries,
+    names: Sequence[str],
+    options: EvalOptions,
+) -> Floats:
+    """Return the (V, Q) similarity of the gallery's test videos and some queries.
+
+    It is of the first sampler seed.
+
+    Args:
+        model: may have been trained on other data, with the same streams.
+        gallery: whose test videos are looked through.
+        queries: where the queries are.
+        names: their identifiers.
+        options: how videos are read.
+    """
+    videos = [item.video for item in gallery.split("test")]
+    found = encoder(model, gallery, videos, queries, names, options)
+    with evaluating(model):
+        return matrix(found, found.encode_videos(options.seed), found.encode_queries(options.seed))
+
+
+def precision(similarity: Floats, right: NDArray[np.bool_], k: int) -> Floats:
+    """Return, for each query, the share of right videos among its first k.
+
+    Videos that tie stand in the gallery's order.
+
+    Args:
+        similarity: (V, Q).
+        right: (V, Q) True = the video is of the query's category.
+        k: at most V.
+    """
+    first = np.argsort(-similarity, axis=0, kind="stable")[:k]
+    return np.asarray(np.take_along_axis(right, first, axis=0).mean(axis=0))
+
+
+def of_classes(classes: Iterable[Sequence[str]], wanted: Sequence[str]) -> NDArray[np.bool_]:
+    """Return whether each video is of one of the wanted classes."""
+    return np.array([not set(wanted).isdisjoint(own) for own in classes], dtype=np.bool_)
+
+
+@dataclass(frozen=True)
+class Mean:
+    """A mean with its 95 % interval, by a bootstrap over what it is the mean of."""
+
+    value: float
+    low: float
+    high: float
+
+    @classmethod
+    def of(cls, values: Floats, *, resamples: int, seed: int) -> Mean:
+        """Average (n,) values; percentile bootstrap (Efron and Tibshirani 1993, chapter 13)."""
+        draw = np.random.default_rng(seed).integers(len(values), size=(resamples, len(values)))
+        low, high = np.quantile(values[draw].mean(axis=1), (0.025, 0.975))
+        return cls(float(values.mean()), float(low), float(high))
+
+    def __str__(self) -> str:
+        """Return it in %."""
+        return f"{100 * self.value:.1f} [{100 * self.low:.1f}, {100 * self.high:.1f}]"
+
+
+def reference(study: FinishedStudy, name: str | None = None) -> FinishedRow:
+    """Return a finished row, by default the study's reference.
+
+    Raises:
+        RunError: there is no such row, or it is not finished.
+    """
+    name = study.study.reference if name is None else name
+    if name not in study.rows:
+        close = did_you_mean(name, study.rows)
+        raise RunError(f"no finished row {name!r}.{close} Finished: {', '.join(study.rows)}.")
+    return study.rows[name]

@@ -1,0 +1,183 @@
+"""How long searching and training take, row by row."""
+
+from __future__ import annotations
+
+import json
+import platform
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any, TypeVar
+
+import numpy as np
+import torch
+
+from varkit.evaluate.evaluation import evaluating
+from varkit.interfaces import Count
+from varkit_studies.comparison.tables import Table
+from varkit_studies.exhibits import Exhibit
+from varkit_studies.exhibits.matching import encoder, matrix
+from varkit_studies.finished import FinishedRow, FinishedStudy
+
+T = TypeVar("T")
+
+STEPS = {
+    "gallery": "all test videos read and encoded",
+    "queries": "all test queries but one read and encoded",
+    "query": "that one query read and encoded",
+    "search": "its scores with all videos, ranked",
+    "epoch": "the training steps of an epoch",
+}
+"""What is timed -> what it is."""
+
+
+class RunningTime:
+    """Seconds to encode the gallery and a query and to rank, and for an epoch of training.
+
+    Args:
+        repeats: of each; every one loads the model anew, since an encoder may keep what it has
+            seen.
+    """
+
+    def __init__(self, *, repeats: Count = 5) -> None:
+        self.repeats = repeats
+
+    def __call__(self, study: FinishedStudy, folder: Path) -> Exhibit:
+        """Time every row, one after another; it writes no file of its own."""
+        seconds = {name: self._time(row) for name, row in study.rows.items()}
+        records = []
+        for name, row in study.rows.items():
+            for step, values in seconds[name].items():
+                base = seconds.get(study.study.reference, {}).get(step)
+                records.append(_record(row, step, values, base))
+        title = f"Running time{study.mark()}"
+        table = Table(
+            title=title,
+            caption=f"Seconds, median [20 % to 80 % quantile] of {self.repeats} repeats; ×: times "
+            f"that of the reference. {'; '.join(f'{k}: {v}' for k, v in STEPS.items())}, over all "
+            "epochs and trainings.",
+            columns=("row", *STEPS),
+            rows=tuple(
+                (row.label, *(_cell(records, name, step) for step in STEPS))
+                for name, row in study.rows.items()
+            ),
+        )
+        return Exhibit(
+            title=title,
+            notes=(
+                f"Searching was timed on {_machine()}, after one repeat that does not count.",
+                *_notes(study),
+            ),
+            tables=(table,),
+            records=tuple(records),
+            figures={
+                "machine": _machine(),
+                "repeats": self.repeats,
+                "seconds": records,
+            },
+        )
+
+    def _time(self, row: FinishedRow) -> dict[str, list[float]]:
+        found: dict[str, list[float]] = {step: [] for step in STEPS if step != "epoch"}
+        for repeat in range(-1, self.repeats):  # the first, which reads files, does not count
+            taken = _search(row, repeat)
+            if repeat >= 0:
+                for step, seconds in taken.items():
+                    found[step].append(seconds)
+        epochs = _epochs(row)
+        return {**found, "epoch": epochs} if epochs else found
+
+
+def _search(row: FinishedRow, repeat: int) -> dict[str, float]:
+    """Return the seconds of each step of a search, by a model that has seen nothing."""
+    model, options = row.model(), row.recipe.eval
+    place = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    model.to(place)
+    items = row.dataset.split("test")
+    names = [query for item in items for query in item.queries]
+    videos = [item.video for item in items]
+    one = [names[repeat % len(names)]]
+    rest = [name for name in names if name not in one] or names
+    taken: dict[str, float] = {}
+
+    def timed(step: str, work: Callable[[], T]) -> T:
+        _wait(place)
+        begun = time.perf_counter()
+        result = work()
+        _wait(place)
+        taken[step] = time.perf_counter() - begun
+        return result
+
+    with evaluating(model):
+        single = encoder(model, row.dataset, videos, row.dataset, one, options)
+        every = encoder(model, row.dataset, videos, row.dataset, rest, options)
+        gallery = timed("gallery", lambda: every.encode_videos(options.seed))
+        query = timed("query", lambda: single.encode_queries(options.seed))
+        timed("search", lambda: np.argsort(-matrix(single, gallery, query), axis=0))
+        timed("queries", lambda: every.encode_queries(options.seed))
+    return taken
+
+
+def _wait(place: torch.device) -> None:
+    if place.type == "cuda":
+        torch.cuda.synchronize(place)
+
+
+def _epochs(row: FinishedRow) -> list[float]:
+    """Return the seconds of the training steps of each epoch of each training of a row."""
+    if not row.row.trains:
+        return []
+    found: dict[tuple[Path, int], float] = {}
+    for file in sorted(row.folder.glob("seed-*/metrics.jsonl")):
+        for record in map(json.loads, file.read_text("utf-8").splitlines()):
+            if record["kind"] == "step":
+                key = file, record["epoch"]
+                found[key] = found.get(key, 0.0) + record["seconds"]
+    return list(found.values())
+
+
+def _record(
+    row: FinishedRow, step: str, values: Sequence[float], base: Sequence[float] | None
+) -> dict[str, Any]:
+    low, middle, high = np.quantile(values, (0.2, 0.5, 0.8)).tolist()
+    return {
+        "row": row.name,
+        "step": step,
+        "seconds": middle,
+        "p20": low,
+        "p80": high,
+        "n": len(values),
+        "times_reference": None if base is None else middle / float(np.median(base)),
+    }
+
+
+def _cell(records: Sequence[Mapping[str, Any]], row: str, step: str) -> str:
+    for one in records:
+        if (one["row"], one["step"]) == (row, step):
+            times = one["times_reference"]
+            ratio = "" if times is None else f" ×{times:.2f}"
+            return f"{one['seconds']:.3g} [{one['p20']:.3g}, {one['p80']:.3g}]{ratio}"
+    return ""
+
+
+def _notes(study: FinishedStudy) -> Iterator[str]:
+    for row in study.rows.values():
+        facts = row.facts
+        if row.row.trains:
+            yield (
+                f"Row {row.name}: {len(row.dataset.split('test'))} test videos; trained on "
+                f"{facts['machine']}, {facts['device']}, {facts['threads']} threads."
+            )
+
+
+def _machine() -> str:
+    """Name the processor or accelerator, the system and the threads."""
+    name = platform.processor()
+    try:
+        lines = Path("/proc/cpuinfo").read_text("utf-8").splitlines()
+    except OSError:
+        lines = []
+    name = next((line.partition(": ")[2] for line in lines if line.startswith("model name")), name)
+    if torch.cuda.is_available():
+        name = f"{torch.cuda.get_device_name()} and {name}"
+    return f"{name}, {platform.platform()}, {torch.get_num_threads()} threads"

@@ -1,0 +1,292 @@
+"""A study whose rows are trained and measured: what exhibits read."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from varkit.data.batches import questions
+from varkit.errors import RunError, VarkitError
+from varkit.evaluate.measurement import Which
+from varkit.interfaces import Dataset
+from varkit.model.retrieval import RetrievalModel
+from varkit.recipe.load import Recipe
+from varkit.runs.folder import open_run
+from varkit.runs.remeasure import load_for
+from varkit.system.files import read_json
+from varkit_studies.comparison.compare import Comparison, compare
+from varkit_studies.comparison.estimates import Difference, Value
+from varkit_studies.comparison.ranked_run import RankedRun, load_ranked_run
+from varkit_studies.plan import Planned
+from varkit_studies.study import Row, Study
+
+
+@dataclass(frozen=True)
+class FinishedRow:
+    """A row that was measured.
+
+    Attributes:
+        row: of the study.
+        folder: its run; rows that come to the same recipe share one.
+        trained: the run whose weights were measured; ``folder`` where the row trains.
+        recipe: under which it was measured.
+        dataset: what it was measured on.
+        ranked: the rank of every query, training and sampler seed.
+        results: its ``results.json``.
+    """
+
+    row: Row
+    folder: Path
+    trained: Path
+    recipe: Recipe
+    dataset: Dataset
+    ranked: RankedRun
+    results: Mapping[str, Any]
+
+    @property
+    def name(self) -> str:
+        """In the study."""
+        return self.row.name
+
+    @property
+    def label(self) -> str:
+        """How tables name it."""
+        return self.row.label
+
+    @property
+    def facts(self) -> Mapping[str, Any]:
+        """Its ``run.json``: provenance, ``simulated``, ``embedded``, ``versions``."""
+        return self.ranked.facts
+
+    @property
+    def seeds(self) -> tuple[int, ...]:
+        """Of its trainings."""
+        return self.ranked.seeds
+
+    @property
+    def which(self) -> Which:
+        """The model of each training that is reported."""
+        return self.ranked.checkpoint
+
+    def model(self, seed: int | None = None) -> RetrievalModel:
+        """Load a trained model, the reported one, on the CPU and without pretext tasks.
+
+        Args:
+            seed: of the training; None = the first.
+
+        Raises:
+            CheckpointError: the weights are damaged.
+        """
+        seed = self.seeds[0] if seed is None else seed
+        return load_for(open_run(self.trained), self.recipe, self.dataset, seed, self.which)[0]
+
+
+@dataclass(frozen=True)
+class DataRow:
+    """A row of which the data alone are looked at.
+
+    Attributes:
+        row: of the study.
+        recipe: whose data they are.
+        dataset: the data.
+    """
+
+    row: Row
+    recipe: Recipe
+    dataset: Dataset
+
+
+@dataclass(frozen=True)
+class FinishedStudy:
+    """A study, as far as it is finished.
+
+    Attributes:
+        study: the checked file.
+        overrides: what the command line changed in all rows.
+        rows: the finished rows, by name, in the file's order.
+        unfinished: row -> why it is missing.
+        resamples: draws of every interval and test.
+        seed: of those draws.
+        data: the rows for which nothing is run, by name.
+    """
+
+    study: Study
+    overrides: tuple[str, ...]
+    rows: Mapping[str, FinishedRow]
+    unfinished: Mapping[str, str]
+    resamples: int = 10_000
+    seed: int = 0
+    data: Mapping[str, DataRow] = field(default_factory=dict)
+
+    @property
+    def simulated(self) -> bool:
+        """Whether any row's data were made by a program."""
+        return any(row.facts["simulated"] for row in self.rows.values()) or any(
+            row.dataset.simulated for row in self.data.values()
+        )
+
+    @property
+    def embedded(self) -> bool:
+        """Whether any row is the embedded variant of its recipe."""
+        return any(row.facts["embedded"] for row in self.rows.values()) or any(
+            row.recipe.embedded for row in self.data.values()
+        )
+
+    def mark(self) -> str:
+        """Return what every title ends with: simulated data, embedded recipes, rows left out."""
+        marks = ["simulated data"] * self.simulated + ["embedded variant"] * self.embedded
+        rows, left_out = len(self.study.rows), len(self.study.left_out)
+        marks += [f"partial: {rows} of {rows + left_out} rows"] if left_out else []
+        return f" ({', '.join(marks)})" if marks else ""
+
+    @property
+    def text(self) -> bool:
+        """Whether queries are captions; else they are sounds."""
+        if self.study.options.queries is not None:
+            return self.study.options.queries == "text"
+        return any(row.text is not None for one in self.rows.values() for row in one.ranked.rows)
+
+    @property
+    def datasets(self) -> dict[str, tuple[Recipe, Dataset]]:
+        """The data of every row, also of those that run nothing, and the recipe that names them."""
+        found = {name: (row.recipe, row.dataset) for name, row in self.rows.items()}
+        return found | {name: (row.recipe, row.dataset) for name, row in self.data.items()}
+
+    @cached_property
+    def comparisons(self) -> tuple[Comparison, ...]:
+        """Rows held against one another by name; the first holds the reference, if finished.
+
+        Rows that ranked other queries, or by other rules, cannot be compared: each such group is
+        a comparison of its own.
+        """
+        groups: dict[Any, dict[Path, str]] = {}
+        first = self.study.reference
+        for name in sorted(self.rows, key=lambda name: name != first):
+            row = self.rows[name]
+            queries = tuple((one.direction, one.id) for one in row.ranked.rows)
+            alike = groups.setdefault((tuple(row.ranked.protocol.items()), queries), {})
+            alike.setdefault(row.folder, name)
+        return tuple(
+            _by_name(compare(list(group), resamples=self.resamples, seed=self.seed), group)
+            for group in groups.values()
+        )
+
+    def values(self, name: str) -> dict[str, Value]:
+        """Return every figure of a finished row, by :data:`comparison.statistics.FIGURES`."""
+        twin = self._twin(name)
+        return {
+            value.figure: value
+            for found in self.comparisons
+            for value in found.values
+            if value.run == twin
+        }
+
+    def differences(self, name: str) -> dict[str, Difference]:
+        """Return every figure's difference to the reference; none where there is nothing to say.
+
+        That is so of the reference, of a row that shares its run, and of rows that were not
+        measured alike.
+        """
+        reference = self.study.reference
+        if reference not in self.rows:
+            return {}
+        twin = self._twin(name)
+        pairs = ((one, (one.run, one.against)) for one in self.comparisons[0].differences)
+        return {one.figure: one for one, pair in pairs if pair == (twin, reference)}
+
+    def unlike(self, name: str) -> str:
+        """Return in what a row was not measured as the reference was; empty = alike."""
+        reference = self.rows.get(self.study.reference)
+        if reference is None:
+            return ""
+        own, other = self.rows[name].ranked, reference.ranked
+        differ = [key for key, value in other.protocol.items() if own.protocol[key] != value]
+        if not differ and len(own.rows) != len(other.rows):
+            differ = ["queries"]
+        return ", ".join(differ)
+
+    def _twin(self, name: str) -> str:
+        """Return the row under whose name a comparison has this one's run."""
+        folder = self.rows[name].folder
+        order = sorted(self.rows, key=lambda name: name != self.study.reference)
+        return next(other for other in order if self.rows[other].folder == folder)
+
+
+def open_study(
+    study: Study,
+    plan: Mapping[str, Planned],
+    unfinished: Mapping[str, str],
+    *,
+    overrides: Sequence[str] = (),
+    resamples: int = 10_000,
+    seed: int = 0,
+) -> FinishedStudy:
+    """Open the finished rows of a study.
+
+    Args:
+        study: the study.
+        plan: where its rows stand.
+        unfinished: why rows are missing, where that is known.
+        overrides: what the command line changed in all rows.
+        resamples: draws of every interval and test.
+        seed: of those draws.
+
+    Raises:
+        RunError: no row is finished.
+    """
+    rows: dict[str, FinishedRow] = {}
+    missing: dict[str, str] = {}
+    data: dict[str, DataRow] = {}
+    for name, planned in plan.items():
+        row = planned.resolved.row
+        if not row.options.runs:
+            data[name] = DataRow(row, planned.resolved.recipe, planned.dataset)
+            continue
+        if planned.state != "cached" or planned.folder is None:
+            missing[name] = unfinished.get(name, "not finished")
+            continue
+        trained = plan[row.base].folder
+        assert trained is not None  # what was measured was trained
+        try:
+            ranked = load_ranked_run(planned.folder)
+            results = read_json(planned.folder / "results.json")
+        except VarkitError as error:
+            missing[name] = error.what if error.hint is None else f"{error.what} ({error.hint})"
+            continue
+        asked = {**ranked.protocol, "questions": questions(planned.dataset)}
+        rows[name] = FinishedRow(
+            row=row,
+            folder=planned.folder,
+            trained=trained,
+            recipe=planned.resolved.recipe,
+            dataset=planned.dataset,
+            ranked=replace(ranked, protocol=asked),  # older runs did not record it
+            results=results,
+        )
+    if not rows and not data:
+        why = "; ".join(f"{name}: {reason}" for name, reason in missing.items())
+        raise RunError(f"no row of {study.name} is finished: {why}")
+    return FinishedStudy(study, tuple(overrides), rows, missing, resamples, seed, data)
+
+
+def _by_name(found: Comparison, group: Mapping[Path, str]) -> Comparison:
+    """Give the runs of a comparison the names of their rows."""
+    names = dict(zip(found.runs, group.values(), strict=True))
+
+    def named(lines: Sequence[Any]) -> tuple[Any, ...]:
+        return tuple(
+            replace(line, run=names[line.run], against=names[line.against]) for line in lines
+        )
+
+    return replace(
+        found,
+        runs={names[letter]: run for letter, run in found.runs.items()},
+        values=tuple(replace(value, run=names[value.run]) for value in found.values),
+        differences=named(found.differences),
+        groups=named(found.groups),
+        flips=named(found.flips),
+        moves=named(found.moves),
+    )

@@ -1,0 +1,44 @@
+"""Files of an earlier write of a study that the present one did not write again."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Collection, Iterator
+from contextlib import suppress
+from pathlib import Path
+
+from varkit_studies.exhibits import EXHIBITS
+
+EXHIBIT = rf"(?:{'|'.join(map(re.escape, EXHIBITS))})(?:-[0-9]+)?"
+COMPARISON = r"comparison(?:-[0-9]+)?"
+WRITTEN = re.compile(
+    rf"{EXHIBIT}\.(?:md|tex|csv)"
+    rf"|exhibits/{EXHIBIT}/[^/]+\.png"
+    rf"|{COMPARISON}/comparison\.(?:md|csv|tex|html|json)"
+)
+"""What :mod:`varkit_studies.writers` may write beside the page, below the study's folder."""
+
+
+def remove_stale(folder: Path, written: Collection[Path]) -> None:
+    """Remove what an earlier write left: a table of an exhibit that is shown no more, say.
+
+    Links, and whatever has a name that no study writes, stay.
+
+    Args:
+        folder: of the study.
+        written: what belongs to it now.
+    """
+    for file in list(_files(folder)):
+        if file not in written and WRITTEN.fullmatch(file.relative_to(folder).as_posix()):
+            file.unlink(missing_ok=True)
+            for parent in file.relative_to(folder).parents[:-1]:
+                with suppress(OSError):  # something else lies in it
+                    (folder / parent).rmdir()
+
+
+def _files(folder: Path) -> Iterator[Path]:
+    """Yield the regular files below a folder; links are not followed."""
+    for place, _, names in os.walk(folder):
+        files = (Path(place) / name for name in names)
+        yield from (file for file in files if not file.is_symlink())

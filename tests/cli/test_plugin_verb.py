@@ -1,0 +1,270 @@
+"""``varkit plugins`` and ``varkit plugin``, and that what they scaffold works at once."""
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+from importlib.metadata import EntryPoint
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner
+
+from varkit.cli.plugin import plugin
+from varkit.cli.plugins import plugins
+from varkit.errors import PluginError
+from varkit.plugins import loading as varkit_plugins
+from varkit.plugins.registry import KINDS
+from varkit.recipe.load import load_recipe, shipped_recipes
+from varkit.testing import check
+
+TUTORIAL = Path(__file__).resolve().parents[2] / "docs" / "plugins" / "varkit-every-other"
+
+
+def run(command, *arguments):
+    return CliRunner().invoke(command, list(map(str, arguments)), catch_exceptions=False)
+
+
+@pytest.fixture
+def broken_plugin(tmp_path, monkeypatch):
+    """Install, for this test, a plugin that fails."""
+    (tmp_path / "plugged_in.py").write_text(
+        "print('hello'); raise ImportError('no [bold]module[/bold] bar')"
+    )
+    monkeypatch.syspath_prepend(tmp_path)
+    found = varkit_plugins.entry_points(group="varkit")
+    points = [*found, EntryPoint("plugged", "plugged_in", "varkit")]
+    monkeypatch.setattr(varkit_plugins, "entry_points", lambda group: points)
+
+
+def test_the_table_names_every_component():
+    result = run(plugins)
+    assert result.exit_code == 0
+    for entry in varkit_plugins.load_plugins().registry:
+        assert entry.name in result.stdout
+
+
+def test_json_has_every_component_and_every_failure(broken_plugin):
+    result = run(plugins, "--json")
+    assert result.exit_code == 0
+    said = json.loads(result.stdout)
+    assert {c["kind"] for c in said["components"]} <= set(KINDS)
+    (sampler,) = [c for c in said["components"] if c["name"] == "anomaly_led"]
+    assert sampler["target"] == "varkit_alan.anomaly_led:AnomalyLed"
+    assert sampler["plugin"] == "alan"
+    assert set(sampler) == {"kind", "name", "plugin", "version", "summary", "target"}
+    assert said["failures"] == [
+        {"plugin": "plugged", "reason": "ImportError: no [bold]module[/bold] bar"}
+    ]
+
+
+def test_the_table_shows_failures_on_stderr(broken_plugin):
+    result = run(plugins)
+    assert result.exit_code == 0
+    assert "plugin plugged failed to load" in result.stderr
+    assert "no [bold]module[/bold] bar" in result.stderr
+
+
+# ---------------------------------------------------------------- plugin test
+
+
+def test_a_registered_component_is_tested():
+    result = run(plugin, "test", "fixed_frame")
+    assert result.exit_code == 0
+    assert "ok  picks_are_real_clips: Every pick is a real clip, never padding" in result.stdout
+
+
+def test_an_unknown_name_gets_the_nearest():
+    with pytest.raises(PluginError, match="Did you mean 'fixed_frame'"):
+        run(plugin, "test", "fixed_frames")
+
+
+def test_the_kind_can_be_given():
+    assert run(plugin, "test", "fixed_frame", "--kind", "sampler").exit_code == 0
+    with pytest.raises(PluginError, match="no encoder is named 'fixed_frame'"):
+        run(plugin, "test", "fixed_frame", "--kind", "encoder")
+
+
+FILE = """
+import torch
+from varkit import hookimpl
+
+class Front:
+    def __init__(self, *, count: int = 4) -> None:
+        self.count = count
+
+    def __call__(self, scores, mask, draws, *, training):
+        return torch.arange(self.count).repeat(len(mask), 1)
+
+class Draws(Front):
+    def __call__(self, scores, mask, draws, *, training):
+        last = mask.sum(1, keepdim=True) - 1
+        return torch.arange(self.count).minimum(last)
+
+@hookimpl
+def register_samplers(register):
+    register("front", Front, summary="picks padding")
+    register("draws", Draws, summary="is right")
+"""
+
+
+def test_all_components_of_a_file_are_tested(tmp_path):
+    file = tmp_path / "mine.py"
+    file.write_text(FILE, encoding="utf-8")
+    result = run(plugin, "test", file)
+    assert result.exit_code == 1
+    assert "sampler front" in result.stdout
+    assert "sampler draws" in result.stdout
+    assert "BROKEN  picks_are_real_clips" in result.stdout
+    assert "video 1 has clips 0 to 0, but [1, 2, 3] were picked" in result.stdout
+    assert "9 of 9 promises kept" in result.stdout
+
+
+def test_a_file_that_raises_is_a_clear_error(tmp_path):
+    file = tmp_path / "mine.py"
+    file.write_text("raise RuntimeError('boom')", encoding="utf-8")
+    with pytest.raises(PluginError, match=r"mine\.py failed to load: RuntimeError: boom"):
+        run(plugin, "test", file)
+
+
+def test_what_cannot_be_checked_has_not_passed(tmp_path):
+    file = tmp_path / "mine.py"
+    lacking = "\n    missing = staticmethod(lambda **options: ['weights: download them'])\n"
+    source = FILE.replace("class Draws(Front):", f"class Draws(Front):{lacking}")
+    file.write_text(source.replace('"front", Front', '"front", "json:Nothing"'), encoding="utf-8")
+    result = run(plugin, "test", file)
+    assert result.exit_code == 1
+    assert "cannot be checked here: weights: download them" in result.stdout
+    assert "cannot import 'json:Nothing'" in result.stdout
+
+
+def test_a_file_without_components_is_a_clear_error(tmp_path):
+    file = tmp_path / "mine.py"
+    file.write_text("x = 1", encoding="utf-8")
+    with pytest.raises(PluginError, match="registers no component"):
+        run(plugin, "test", file)
+
+
+def test_a_name_of_two_kinds_asks_for_the_kind(tmp_path, monkeypatch):
+    source = FILE + (
+        "\n@hookimpl\ndef register_objectives(register):\n"
+        "    register('front', Front, summary='no objective at all')\n"
+    )
+    (tmp_path / "plugged_twice.py").write_text(source, encoding="utf-8")
+    monkeypatch.syspath_prepend(tmp_path)
+    points = [EntryPoint("twice", "plugged_twice", "varkit")]
+    monkeypatch.setattr(varkit_plugins, "entry_points", lambda group: points)
+    with pytest.raises(PluginError, match=r"sampler, objective(.|\n)*--kind sampler"):
+        run(plugin, "test", "front")
+    assert "sampler front" in run(plugin, "test", "front", "--kind", "sampler").stdout
+
+
+# ---------------------------------------------------------------- plugin new
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_new_plugin_of_every_kind_passes_at_once(kind, tmp_path):
+    result = run(plugin, "new", kind, "two_words", "--dir", tmp_path)
+    assert result.exit_code == 0
+    package = tmp_path / "varkit-two-words"
+    written = {str(p.relative_to(package)) for p in package.rglob("*") if p.is_file()}
+    assert written == {
+        "pyproject.toml",
+        "README.md",
+        "varkit_two_words.py",
+        "tests/test_two_words.py",
+    }
+    for name in written:
+        text = (package / name).read_text(encoding="utf-8")
+        assert "my_part" not in text
+        assert "MyPart" not in text
+        assert "{" not in text or name == "varkit_two_words.py"
+    module = package / "varkit_two_words.py"
+    assert "two_words" in run(plugin, "test", module).stdout
+    assert run(plugin, "test", module).exit_code == 0
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ["brand_new", "every_other"])
+def test_a_plugin_installs_is_listed_and_passes_its_own_test(name, tmp_path):
+    package, site = tmp_path / f"varkit-{name.replace('_', '-')}", tmp_path / "site"
+    if name == "every_other":
+        shutil.copytree(TUTORIAL, package)
+    else:
+        run(plugin, "new", "sampler", name, "--dir", tmp_path)
+    flags = ["--no-deps", "--no-build-isolation", "--disable-pip-version-check", "-q"]
+    install = [sys.executable, "-m", "pip", "install", *flags, "--target", site, package]
+    subprocess.run(install, check=True)
+    environment = {**os.environ, "PYTHONPATH": str(site)}
+    own = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "tests"]
+    subprocess.run(own, check=True, cwd=package, env=environment)
+    listed = subprocess.run(
+        [sys.executable, "-m", "varkit", "plugins", "--json"],
+        check=True,
+        env=environment,
+        capture_output=True,
+        text=True,
+    )
+    names = {c["name"]: c["plugin"] for c in json.loads(listed.stdout)["components"]}
+    assert names[name] == name
+
+
+@pytest.mark.parametrize(
+    ("name", "proposal"),
+    [
+        ("EveryOther", "every_other"),
+        ("every-other", "every_other"),
+        ("2nd", "nd"),
+        ("../evil", "evil"),
+        ("naïve", "na_ve"),
+    ],
+)
+def test_bad_names_are_refused_with_a_hint(name, proposal, tmp_path):
+    with pytest.raises(PluginError, match=f"hint: call it {proposal}"):
+        run(plugin, "new", "sampler", name, "--dir", tmp_path)
+    assert not any(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("name", ["class", "", "_", "a__b", "alan"])
+def test_words_of_python_and_taken_modules_are_refused(name, tmp_path):
+    with pytest.raises(PluginError):
+        run(plugin, "new", "sampler", name, "--dir", tmp_path)
+    assert not any(tmp_path.iterdir())
+
+
+def test_a_taken_name_is_refused(tmp_path):
+    with pytest.raises(PluginError, match="has sampler 'fixed_frame' already"):
+        run(plugin, "new", "sampler", "fixed_frame", "--dir", tmp_path)
+
+
+def test_nothing_is_overwritten(tmp_path):
+    run(plugin, "new", "sampler", "mine", "--dir", tmp_path)
+    module = tmp_path / "varkit-mine" / "varkit_mine.py"
+    module.write_text("precious", encoding="utf-8")
+    with pytest.raises(PluginError, match="is there already"):
+        run(plugin, "new", "encoder", "mine", "--dir", tmp_path)
+    assert module.read_text(encoding="utf-8") == "precious"
+
+
+# ---------------------------------------------------------------- the tutorial's plugin
+
+
+def test_the_tutorial_plugin_is_short_and_passes():
+    module = TUTORIAL / "varkit_every_other.py"
+    assert len(module.read_text(encoding="utf-8").splitlines()) <= 25
+    loaded = varkit_plugins.load_plugins([module])
+    assert check("sampler", loaded.get("sampler", "every_other").load(), {"count": 4})
+    assert run(plugin, "test", module).exit_code == 0
+
+
+def test_a_copied_recipe_uses_the_tutorial_plugin_as_a_file(tmp_path):
+    shutil.copy(TUTORIAL / "varkit_every_other.py", tmp_path)
+    shipped = shipped_recipes()["alan_ucf"].read_text(encoding="utf-8")
+    copied = shipped.replace("use: fixed_frame", "use: every_other")
+    assert copied != shipped
+    recipe_file = tmp_path / "mine.yaml"
+    recipe_file.write_text(f"plugins: [./varkit_every_other.py]\n{copied}", encoding="utf-8")
+    recipe, loaded = load_recipe(recipe_file)
+    assert recipe.samplers["fixed"].use == "every_other"
+    assert loaded.get("sampler", "every_other").version == "file"

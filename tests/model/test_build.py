@@ -1,0 +1,83 @@
+"""From a recipe to a model: what does not fit together is said before anything is trained."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import torch
+
+from varkit.errors import RecipeError, VarkitError
+from varkit.model.build import build_dataset, build_model
+from varkit.recipe.load import load_recipe
+
+RECIPE = """\
+version: 1
+data: {{use: simulated, task: audio, videos: 8, median_clips: 8, longest: 40, root: {root}}}
+model: {{dim: 8, experts: [object, motion]}}
+samplers: {{fixed: {{use: fixed_frame, count: 4}}, anomaly: {{use: anomaly_led, count: 4}}}}
+detector: {{use: temporal_convolution, hidden: [6, 4], weight: 0.2}}
+video: {{use: two_stream, heads: 2}}
+query: {{use: audio, heads: 2}}
+alignments: {{cls: {{use: cls, weight: 0.3}}, avg: {{use: avg, weight: 0.7}}}}
+objective: {{use: margin_ranking}}
+"""
+
+
+@pytest.fixture(scope="module")
+def path(tmp_path_factory) -> Path:
+    folder = tmp_path_factory.mktemp("recipe")
+    (folder / "tiny.yaml").write_text(RECIPE.format(root=folder))
+    return folder / "tiny.yaml"
+
+
+def build(path, *overrides):
+    recipe, plugins = load_recipe(path, overrides)
+    dataset = build_dataset(recipe, plugins)
+    return build_model(recipe, plugins, dataset)
+
+
+def test_everything_that_the_recipe_says_arrives(path):
+    model = build(path)
+    assert model.detector_settings.weight == 0.2
+    assert [w.weight for w in model._alignments.values()] == [0.3, 0.7]
+    assert set(model.video.samplers) == {"fixed", "anomaly"}
+    assert model.video.detector is not model.query.detector
+
+
+def test_the_seed_decides_the_weights(path):
+    found = []
+    for seed in (0, 0, 1):
+        torch.manual_seed(seed)
+        found.append(build(path).state_dict())
+    assert all(torch.equal(found[0][key], found[1][key]) for key in found[0])
+    assert not all(torch.equal(found[0][key], found[2][key]) for key in found[0])
+
+
+@pytest.mark.parametrize(
+    ("override", "message"),
+    [
+        ("query={use: bert, model: nowhere}", "missing here"),
+        ("detector.freeze=true", "never trained"),
+        ("model.experts=[object, sound]", "'sound' has no stream"),
+        ("video.heads=3", "8"),
+    ],
+)
+def test_what_does_not_fit_is_refused(path, override, message):
+    with pytest.raises(VarkitError, match=message):
+        build(path, override)
+
+
+def test_alignments_that_all_weigh_nothing_are_refused(path):
+    with pytest.raises(RecipeError, match="every weight is 0"):
+        build(path, "alignments.cls.weight=0", "alignments.avg.weight=0")
+
+
+def test_an_encoder_of_the_wrong_input_is_refused(path, tmp_path):
+    from varkit.blocks.tiny_language import write_tiny_language
+
+    folder = write_tiny_language(tmp_path)
+    with pytest.raises(RecipeError, match="reads captions, but query inputs of"):
+        build(path, f"query={{use: bert, model: {folder}}}")
+    with pytest.raises(RecipeError, match="reads captions, but video inputs of"):
+        build(path, f"video={{use: bert, model: {folder}}}")

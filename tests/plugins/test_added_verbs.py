@@ -1,0 +1,188 @@
+"""Verbs that plugins add: listed without being imported, and no plugin can break another verb."""
+
+import json
+import sys
+from importlib.metadata import EntryPoint
+
+import click
+import pytest
+from click.testing import CliRunner
+
+from varkit.cli import VERBS, main
+from varkit.errors import PluginError
+from varkit.plugins import loading as varkit_plugins
+from varkit.plugins.loading import load_plugins
+
+HOOK = """
+from varkit import hookimpl
+
+@hookimpl
+def register_commands(register):
+    register({name!r}, {target!r}, summary={summary!r})
+"""
+VERB = """
+import click
+
+@click.command()
+@click.argument("word")
+def greet(word):
+    click.echo(f"hello {word}")
+
+nothing = 3
+"""
+
+
+def varkit(*arguments):
+    return CliRunner().invoke(main, arguments)
+
+
+@pytest.fixture
+def install(tmp_path, monkeypatch):
+    """Write modules; those of keyword arguments become the installed plugins."""
+    monkeypatch.syspath_prepend(tmp_path)
+    before = set(sys.modules)
+    (tmp_path / "verbs_target.py").write_text(VERB, encoding="utf-8")
+
+    def write(**sources):
+        points = []
+        for name, source in sources.items():
+            (tmp_path / f"verbs_{name}.py").write_text(source, encoding="utf-8")
+            points.append(EntryPoint(name, f"verbs_{name}", "varkit"))
+        monkeypatch.setattr(varkit_plugins, "entry_points", lambda group: points)
+
+    yield write
+    for name in set(sys.modules) - before:
+        if name.startswith("verbs_"):
+            del sys.modules[name]
+
+
+def hook(name="greet", target="verbs_target:greet", summary="Say hello."):
+    return HOOK.format(name=name, target=target, summary=summary)
+
+
+def test_a_verb_is_listed_without_being_imported_and_runs(install):
+    install(mine=hook())
+    result = varkit("--help")
+    assert ["greet", "Say", "hello."] in [line.split() for line in result.stdout.splitlines()]
+    assert "verbs_target" not in sys.modules
+    assert main.list_commands(click.Context(main)) == [*VERBS, "greet"]
+    assert varkit("greet", "you").stdout == "hello you\n"
+    assert "Usage: main greet [OPTIONS] WORD" in varkit("greet", "--help").stdout
+
+
+def test_verbs_of_varkit_load_no_plugin(install):
+    install(mine=hook())
+    assert varkit("ls", "--help").exit_code == 0
+    assert "verbs_mine" not in sys.modules
+
+
+def test_a_near_miss_is_pointed_out(install):
+    install(mine=hook())
+    result = varkit("gret", "you")
+    assert result.exit_code == 2
+    assert "no verb 'gret'. Did you mean 'greet'?" in result.stderr
+    assert "doctor, greet." in result.stderr
+
+
+def test_the_list_of_plugins_has_verbs(install):
+    install(mine=hook())
+    (command,) = json.loads(varkit("plugins", "--json").stdout)["commands"]
+    assert command == {
+        "name": "greet",
+        "target": "verbs_target:greet",
+        "plugin": "mine",
+        "version": "unknown",
+        "summary": "Say hello.",
+    }
+    assert ["verb", "greet", "mine", "unknown", "Say", "hello."] in [
+        line.split() for line in varkit("plugins").stdout.splitlines()
+    ]
+
+
+def test_a_plugin_that_fails_breaks_no_verb(install):
+    install(bad="print('noise'); raise RuntimeError('boom')", mine=hook())
+    result = varkit("--help")
+    assert result.exit_code == 0
+    assert "Say hello." in result.stdout
+    assert "noise" not in result.stdout
+    assert varkit("greet", "you").stdout == "hello you\n"
+    assert varkit("ls").exit_code == 0
+    unknown = varkit("its_verb")
+    assert unknown.exit_code == 2
+    assert "Plugins that failed to load: bad (RuntimeError: boom)." in unknown.stderr
+    assert "plugin bad failed to load" in varkit("plugins").stderr
+
+
+@pytest.mark.parametrize(
+    ("target", "reason"),
+    [
+        ("no_such_module_here:x", "ModuleNotFoundError"),
+        ("verbs_target:absent", "AttributeError"),
+        ("verbs_target", "cannot import 'verbs_target'"),
+        ("verbs_target:nothing", "is no click command but int"),
+    ],
+)
+def test_a_target_that_is_wrong_is_said_where_it_is_called(install, target, reason):
+    install(mine=hook(target=target))
+    assert "Say hello." in varkit("--help").stdout
+    result = varkit("greet", "you")
+    assert result.exit_code == 1
+    assert "verb 'greet' of plugin mine unknown" in result.stderr
+    assert reason in result.stderr
+    assert "Traceback" not in result.stderr
+
+
+def test_two_verbs_of_one_name_are_an_error_where_it_is_called(install):
+    install(first=hook(), second=hook(target="verbs_target:nothing"), third=hook("wave"))
+    assert varkit("--help").stdout.count("greet") == 1
+    assert varkit("wave", "you").stdout == "hello you\n"
+    result = varkit("greet", "you")
+    assert result.exit_code == 1
+    said = (
+        "2 verbs are named 'greet': verbs_target:greet (plugin first unknown) "
+        "and verbs_target:nothing (plugin second unknown)"
+    )
+    assert said in result.stderr
+    listed = varkit("plugins")
+    assert listed.exit_code == 0
+    assert said in listed.stderr
+    assert json.loads(varkit("plugins", "--json").stdout)["conflicts"] == [said]
+
+
+def test_a_verb_of_varkit_cannot_be_replaced(install):
+    install(mine=hook("ls"))
+    assert "hello" not in varkit("ls").stdout
+    assert "Say hello." not in varkit("--help").stdout
+    assert main.list_commands(click.Context(main)) == list(VERBS)
+    assert "plugin mine unknown: verb 'ls' is varkit's own" in varkit("plugins").stderr
+
+
+def test_components_in_conflict_leave_help_and_verbs_of_varkit_alone(install):
+    source = hook() + "\n@hookimpl\ndef register_samplers(register):\n"
+    source += "    register('same', 'json:JSONDecoder', summary='x')\n"
+    install(first=source, second=source)
+    assert varkit("--help").exit_code == 0
+    assert varkit("ls", "--help").exit_code == 0
+    assert "two samplers are named 'same'" in varkit("greet", "you").stderr
+
+
+@pytest.mark.parametrize("name", ["Greet", "greet_them", "", "two words", "-v", "2nd"])
+def test_names_are_small_letters(install, name):
+    install(mine=hook(name))
+    loaded = load_plugins()
+    assert loaded.commands == []
+    assert "small letters, as in 'bench'" in loaded.failures[0].reason
+
+
+def test_a_plugin_that_fails_half_way_adds_no_verb(install):
+    install(mine=hook() + "\n@hookimpl\ndef register_samplers(register):\n    1 / 0\n")
+    assert load_plugins().commands == []
+
+
+def test_a_command_loads_itself_or_says_whose_it_is(install):
+    install(mine=hook())
+    loaded = load_plugins()
+    assert loaded.command("greet").load().name == "greet"
+    assert loaded.command("absent") is None
+    with pytest.raises(PluginError, match="no click command"):
+        varkit_plugins.Command("x", "json:dumps", "mine", "1", "x").load()

@@ -1,0 +1,153 @@
+"""Plugins from entry points and files: what loads, what fails, and what a failure leaves alone."""
+
+import sys
+from importlib.metadata import EntryPoint
+
+import pytest
+
+from varkit.errors import PluginError
+from varkit.plugins.loading import load_plugins
+
+GOOD = """
+from varkit import hookimpl
+
+class Every:
+    pass
+
+@hookimpl
+def register_samplers(register):
+    register("{name}", Every, summary="every clip")
+"""
+
+FAULTS = {
+    "raises": ("raise RuntimeError('boom')", "RuntimeError: boom"),
+    "exits": ("import sys; sys.exit(3)", "SystemExit: 3"),
+    "syntax": ("def x(:", "SyntaxError"),
+    "imports": ("import no_such_module_here", "No module named 'no_such_module_here'"),
+    "misspelt": (
+        "from varkit import hookimpl\n@hookimpl\ndef register_sampler(register): pass",
+        "register_sampler",
+    ),
+    "signature": (
+        "from varkit import hookimpl\n@hookimpl\ndef register_samplers(registry): pass",
+        "registry",
+    ),
+    "hook_raises": (
+        "from varkit import hookimpl\n@hookimpl\ndef register_samplers(register): 1 / 0",
+        "ZeroDivisionError",
+    ),
+    "summary": (
+        "from varkit import hookimpl\n@hookimpl\n"
+        "def register_samplers(register): register('x', int)",
+        "summary",
+    ),
+}
+
+
+@pytest.fixture
+def point(tmp_path, monkeypatch):
+    """Write a module and return an entry point to it."""
+    monkeypatch.syspath_prepend(tmp_path)
+    before = set(sys.modules)
+
+    def write(name, source):
+        (tmp_path / f"plugged_{name}.py").write_text(source, encoding="utf-8")
+        return EntryPoint(name, f"plugged_{name}", "varkit")
+
+    yield write
+    for name in set(sys.modules) - before:
+        if name.startswith("plugged_"):
+            del sys.modules[name]
+
+
+def test_the_installed_plugins_come_through_entry_points_and_load():
+    plugins = load_plugins()
+    assert plugins.failures == []
+    assert {"alan", "baselines", "benchmarks"} <= {entry.plugin for entry in plugins.registry}
+    assert plugins.get("sampler", "anomaly_led").version != "unknown"
+
+
+@pytest.mark.parametrize("fault", FAULTS)
+def test_a_plugin_that_fails_is_reported_and_the_others_work(point, fault):
+    source, reason = FAULTS[fault]
+    plugins = load_plugins(
+        installed=[point("bad", source), point("good", GOOD.format(name="every"))]
+    )
+    assert plugins.registry.names("sampler") == ["every"]
+    (failure,) = plugins.failures
+    assert failure.plugin == "bad"
+    assert reason in failure.reason
+
+
+def test_a_missing_name_also_names_the_plugins_that_failed(point):
+    plugins = load_plugins(installed=[point("bad", "raise RuntimeError('boom')")])
+    with pytest.raises(PluginError, match=r"failed to load: bad \(RuntimeError: boom\)"):
+        plugins.get("sampler", "anomaly_led")
+
+
+def test_a_plugin_that_fails_half_way_registers_nothing(point):
+    source = GOOD.format(name="every") + (
+        "\n@hookimpl\ndef register_encoders(register):\n    raise RuntimeError('late')\n"
+    )
+    plugins = load_plugins(installed=[point("bad", source)])
+    assert list(plugins.registry) == []
+    assert plugins.failures[0].reason == "RuntimeError: late"
+
+
+def test_two_plugins_with_one_name_are_refused_with_both_origins(point):
+    points = [point(name, GOOD.format(name="every")) for name in ("first", "second")]
+    with pytest.raises(PluginError, match=r"plugin first(.|\n)*plugin second"):
+        load_plugins(installed=points)
+
+
+def test_a_file_cannot_shadow_a_built_in(tmp_path):
+    file = tmp_path / "mine.py"
+    file.write_text(GOOD.format(name="anomaly_led"), encoding="utf-8")
+    with pytest.raises(PluginError, match=r"varkit_alan(.|\n)*plugin alan(.|\n)*mine\.py"):
+        load_plugins([file])
+
+
+def test_a_file_registers_beside_what_is_installed(tmp_path):
+    folder = tmp_path / "with a space"
+    folder.mkdir()
+    file = folder / "my sampler.py"
+    file.write_text(GOOD.format(name="every"), encoding="utf-8")
+    plugins = load_plugins([file])
+    found = plugins.get("sampler", "every")
+    assert (found.plugin, found.version) == (str(file), "file")
+    assert found.load().__name__ == "Every"
+    assert "anomaly_led" in plugins.registry.names("sampler")
+
+
+def test_two_files_of_one_name_do_not_collide(tmp_path):
+    files = []
+    for name in ("one", "two"):
+        (tmp_path / name).mkdir()
+        files.append(tmp_path / name / "plugin.py")
+        files[-1].write_text(GOOD.format(name=name), encoding="utf-8")
+    plugins = load_plugins(files, installed=())
+    assert plugins.registry.names("sampler") == ["one", "two"]
+    classes = {plugins.get("sampler", name).load() for name in ("one", "two")}
+    assert len(classes) == 2
+
+
+@pytest.mark.parametrize("fault", FAULTS)
+def test_a_file_somebody_asked_for_must_load(tmp_path, fault):
+    source, reason = FAULTS[fault]
+    file = tmp_path / "bad.py"
+    file.write_text(source, encoding="utf-8")
+    with pytest.raises(PluginError, match=r"bad\.py failed to load") as caught:
+        load_plugins([file], installed=())
+    assert reason in str(caught.value)
+
+
+def test_a_file_that_is_not_there_is_named(tmp_path):
+    with pytest.raises(PluginError, match=r"no plugin file .*absent\.py"):
+        load_plugins([tmp_path / "absent.py"], installed=())
+
+
+def test_a_file_that_is_no_python_gets_a_hint(tmp_path):
+    file = tmp_path / "plugin.txt"
+    file.write_text("x = 1", encoding="utf-8")
+    with pytest.raises(PluginError, match="no Python file"):
+        load_plugins([file], installed=())

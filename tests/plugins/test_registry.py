@@ -1,0 +1,93 @@
+"""The table of components: names, clashes, nearest matches, lazy loading."""
+
+import pytest
+
+from varkit.errors import PluginError
+from varkit.plugins.registry import KINDS, Entry, Registry
+
+
+def entry(name="every_other", kind="sampler", target="json:JSONDecoder", plugin="mine"):
+    return Entry(kind, name, target, plugin, "1.0", "a summary")
+
+
+def test_names_are_sorted_and_per_kind():
+    registry = Registry()
+    for name in ("b", "a"):
+        registry.add(entry(name))
+    registry.add(entry("c", kind="encoder"))
+    assert registry.names("sampler") == ["a", "b"]
+    assert registry.names("encoder") == ["c"]
+    assert registry.names("detector") == []
+
+
+def test_iterates_by_kind_then_name():
+    registry = Registry()
+    for kind in reversed(KINDS):
+        for name in ("b", "a"):
+            registry.add(entry(name, kind=kind))
+    assert [(e.kind, e.name) for e in registry] == [(k, n) for k in KINDS for n in ("a", "b")]
+
+
+def test_the_same_name_may_serve_two_kinds():
+    registry = Registry()
+    registry.add(entry(kind="sampler"))
+    registry.add(entry(kind="encoder"))
+    assert registry.get("encoder", "every_other").kind == "encoder"
+
+
+def test_duplicate_names_both_origins():
+    registry = Registry()
+    registry.add(entry(plugin="first"))
+    with pytest.raises(PluginError, match=r"plugin first 1\.0(.|\n)*plugin second 1\.0"):
+        registry.add(entry(plugin="second"))
+    assert registry.get("sampler", "every_other").plugin == "first"
+
+
+@pytest.mark.parametrize("name", ["Every", "every-other", "2nd", "", "every other", "a.b"])
+def test_names_must_be_snake_case(name):
+    with pytest.raises(PluginError, match="snake_case"):
+        Registry().add(entry(name))
+
+
+def test_unknown_kind_is_refused():
+    with pytest.raises(PluginError, match="no kind 'sampling'; known: dataset, sampler"):
+        Registry().add(entry(kind="sampling"))
+
+
+def test_missing_name_lists_what_there_is_and_the_nearest():
+    registry = Registry()
+    registry.add(entry("anomaly_led"))
+    registry.add(entry("fixed_frame"))
+    with pytest.raises(PluginError) as caught:
+        registry.get("sampler", "anomoly_led")
+    message = str(caught.value)
+    assert "no sampler is named 'anomoly_led'" in message
+    assert "Did you mean 'anomaly_led'?" in message
+    assert "Available: anomaly_led, fixed_frame" in message
+
+
+def test_empty_registry_says_none():
+    with pytest.raises(PluginError, match="Available: none"):
+        Registry().get("sampler", "x")
+
+
+def test_load_imports_a_target_and_passes_a_class():
+    import json
+
+    assert entry().load() is json.JSONDecoder
+    assert entry(target=Registry).load() is Registry
+
+
+@pytest.mark.parametrize(
+    ("target", "reason"),
+    [
+        ("no_such_module_here:X", "ModuleNotFoundError"),
+        ("json:NoSuchClass", "AttributeError"),
+        ("json:dumps", "is no class but function"),
+        ("json", "cannot import 'json'"),
+    ],
+)
+def test_load_says_what_is_wrong_and_whose_it_is(target, reason):
+    with pytest.raises(PluginError, match=r"sampler 'every_other' of plugin mine 1\.0") as caught:
+        entry(target=target).load()
+    assert reason in str(caught.value)

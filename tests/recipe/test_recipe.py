@@ -1,0 +1,423 @@
+import dataclasses
+import json
+from pathlib import Path
+
+import pytest
+
+from tests.support.recipe_toys import EMBEDDED, RECIPE, toy_plugins, write
+from varkit.errors import PluginError, RecipeError
+from varkit.interfaces.settings import AlignmentSettings, DetectorSettings
+from varkit.recipe import yaml
+from varkit.recipe.load import Recipe, find_recipe, load_recipe, shipped_recipes
+
+
+@pytest.fixture
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """An empty folder that is also the current one, so that messages show short paths."""
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "here").mkdir()
+    return tmp_path
+
+
+def load(folder: Path, text: str, *overrides: str, strict: bool = False) -> Recipe:
+    write(folder, text)
+    return load_recipe("toy.yaml", overrides, strict=strict, plugins=toy_plugins(folder))[0]
+
+
+def problems(folder: Path, text: str, *overrides: str, strict: bool = False) -> tuple[str, ...]:
+    with pytest.raises(RecipeError) as caught:
+        load(folder, text, *overrides, strict=strict)
+    assert caught.value.exit_code == 2
+    return caught.value.problems
+
+
+READY = RECIPE.replace("nowhere", "here")
+
+
+def test_a_recipe_is_complete(folder):
+    recipe = load(folder, READY)
+    assert recipe.name == "toy"
+    assert recipe.plugin_files == (folder / "toy_plugin.py",)
+    assert recipe.data.options == {"root": "here", "streams": {"object": "rgb"}}
+    assert recipe.model.dim == 16
+    assert recipe.model.experts == ("object", "motion")
+    assert list(recipe.samplers) == ["fixed", "other"]
+    assert recipe.samplers["fixed"].options == {"count": 3, "temperature": 1.0, "plan": "even"}
+    assert recipe.detector is not None
+    assert recipe.detector.settings == DetectorSettings(weight=0.2)
+    assert recipe.detector.options == {"hidden": (8, 4)}
+    assert recipe.alignments["all"].settings == AlignmentSettings(weight=1.0)
+    assert recipe.pretexts == {}
+    assert recipe.train.lr == 1e-3
+    assert recipe.train.lr_factors == {"query.language": 0.1}
+    assert recipe.eval.repeats == 1
+    assert (recipe.embedded, recipe.missing) == (False, ())
+
+
+def test_a_recipes_own_plugin_file_is_loaded_beside_the_installed_plugins(folder):
+    recipe, plugins = load_recipe(write(folder, READY))
+    assert recipe.samplers["other"].use == "every"
+    assert plugins.get("sampler", "every").version == "file"
+    assert plugins.get("sampler", "fixed_frame").plugin == "alan"
+
+
+def test_sections_that_may_be_left_out(folder):
+    removed = ("samplers:", "  fixed", "  other", "detector", "train", "  epochs", "  lr", "model")
+    lines = [line for line in READY.splitlines() if not line.startswith(removed)]
+    recipe = load(folder, "\n".join(lines))
+    assert recipe.samplers == {}
+    assert recipe.detector is None
+    assert recipe.model.dim == 768
+    assert recipe.train.epochs == 50
+    assert not {"samplers", "detector", "pretexts"} & set(recipe.to_dict())
+
+
+BAD = """\
+version: 2
+plugins: [toy_plugin.py]
+data: {use: a_foldr, root: here}
+modle: {dim: 16}
+samplers:
+  fixed: {use: first, cuont: 3, plan: evn}
+  other: {use: every}
+  a b: {use: first}
+  none: first
+detector: {use: net, weight: -1, hidden: [8, 0]}
+video: {}
+query: {use: gone}
+alignments:
+pretexts:
+  g: {use: greedy}
+train: {epochs: yes, lr: 0, seeds: []}
+eval: 3
+"""
+
+
+def test_all_errors_at_once_with_places(folder):
+    expected = [
+        ("toy.yaml:1:1: version: must be 1; not 2"),
+        ("toy.yaml:1:1: objective: is required: a block such as {use: ranking, ...}"),
+        ("toy.yaml:3:8: data.use: no dataset is named 'a_foldr'. Did you mean 'a_folder'?"),
+        ("toy.yaml:4:1: modle: no such section. Did you mean 'model'?"),
+        ("toy.yaml:6:23: samplers.fixed.cuont: sampler 'first' has no such option. Did you mean"),
+        ('toy.yaml:6:33: samplers.fixed.plan: must be one of "even", "random"; not "evn".'),
+        ("toy.yaml:7:3: samplers.other.step: is required: a whole number of at least 1"),
+        ("toy.yaml:8:3: samplers.a b: a name is made of letters, digits and _"),
+        ("toy.yaml:9:3: samplers.none: must be a block such as {use: every, ...}; not 'first'"),
+        ("toy.yaml:10:22: detector.weight: must be a number of at least 0; not -1."),
+        ("toy.yaml:10:46: detector.hidden.1: must be a list, each item a whole number of at"),
+        ("toy.yaml:11:1: video.use: is required; encoders: gone, plain"),
+        ("toy.yaml:12:9: query.use: encoder 'gone' of plugin"),
+        ("toy.yaml:13:1: alignments: needs at least one alignment, under a name of your choice"),
+        ("toy.yaml:15:7: pretexts.g.use: pretext 'greedy' has an option 'weight', which the"),
+        ('toy.yaml:16:9: train.epochs: must be a whole number of at least 1; not "yes".'),
+        ("toy.yaml:16:22: train.lr: must be a number above 0; not 0."),
+        ("toy.yaml:16:29: train.seeds: must be a list, each item a whole number of at least 0"),
+        ("toy.yaml:17:1: eval: must be a block of keys; not 3"),
+    ]
+    found = problems(folder, BAD)
+    assert len(found) == len(expected)
+    for problem, start in zip(found, expected, strict=True):
+        assert problem.startswith(start)
+
+
+def test_overrides(folder):
+    recipe = load(
+        folder,
+        READY,
+        "train.epochs=7",
+        "train.lr=2e-4",
+        "train.seeds=[0, 1]",
+        "train.lr_factors={video.deep: 0.5}",
+        "samplers.fixed.plan=random",
+        "samplers.other=null",
+        "samplers.extra={use: every, step: 5}",
+        "detector=null",
+        "eval.repeats=3",
+        "data.streams.motion=flow",
+        "objective={use: ranking}",
+    )
+    assert (recipe.train.epochs, recipe.train.lr, recipe.train.seeds) == (7, 2e-4, (0, 1))
+    assert recipe.train.lr_factors == {"query.language": 0.1, "video.deep": 0.5}
+    assert recipe.samplers["fixed"].options["plan"] == "random"
+    assert list(recipe.samplers) == ["fixed", "extra"]
+    assert recipe.detector is None
+    assert recipe.eval.repeats == 3
+    assert recipe.data.options["streams"] == {"motion": "flow"}
+
+
+def test_an_override_that_names_use_replaces_the_component(folder):
+    recipe = load(folder, READY, "samplers.fixed={use: first}")
+    assert recipe.samplers["fixed"].options["count"] == 4
+    (problem,) = problems(folder, READY, "samplers.fixed.use=every", "samplers.fixed.step=2")
+    assert problem.startswith("toy.yaml:7:23: samplers.fixed.count: sampler 'every' has no such")
+    assert "To replace all of it, write 'samplers.fixed={use: every, ...}'." in problem
+
+
+@pytest.mark.parametrize(
+    ("override", "said"),
+    [
+        (
+            "samplers.othr=null",
+            "command line: samplers.othr: there is no sampler of this name to take out. "
+            "Did you mean 'other'? Known: fixed, other.",
+        ),
+        (
+            "samplers={fixed: null, othr: null}",
+            "command line: samplers.othr: there is no sampler of this name to take out. "
+            "Did you mean 'other'? Known: other.",
+        ),
+        (
+            "alignments.al=null",
+            "command line: alignments.al: there is no alignment of this name to take out. "
+            "Did you mean 'all'? Known: all.",
+        ),
+        (
+            "pretexts.mpm=null",
+            "command line: pretexts.mpm: there is no pretext of this name to take out. "
+            "Known: none.",
+        ),
+        (
+            "train.lr_factors={query.langage: null}",
+            "command line: train.lr_factors.query.langage: there is no such key to take out. "
+            "Did you mean 'query.language'? Known: query.language.",
+        ),
+        (
+            "data.streams={objct: null}",
+            "command line: data.streams.objct: there is no such key to take out. "
+            "Did you mean 'object'? Known: object.",
+        ),
+    ],
+)
+def test_a_null_that_takes_nothing_out_is_refused(folder, override, said):
+    text = READY.replace("root: here", "root: here, streams: {object: rgb}")
+    assert problems(folder, text, override) == (said,)
+
+
+def test_a_null_in_the_file_or_its_embedded_block_takes_out_what_is_there(folder):
+    text = READY.replace("samplers:\n", "samplers:\n  othr: null\n")
+    (problem,) = problems(folder, text)
+    assert problem.startswith("toy.yaml:7:3: samplers.othr: there is no sampler of this name")
+    for block in ("samplers: {othr: null}", "pretexts: {othr: null}"):
+        for recipe in (READY, RECIPE):  # also where the block is not taken
+            (problem,) = problems(folder, f"{recipe}embedded:\n  {block}\n  data: {{use: made}}\n")
+            section = block.partition(":")[0]
+            assert problem.startswith(f"toy.yaml:20:14: {section}.othr: there is no {section[:-1]}")
+
+
+def test_what_an_earlier_layer_took_out_may_be_taken_out_again(folder):
+    again = ["samplers.other=null", "samplers.other=null", "samplers=null", "samplers.fixed=null"]
+    assert load(folder, READY, *again).samplers == {}
+    factors = ["train.lr_factors={query.language: null}"] * 2
+    assert load(folder, READY, *factors).train.lr_factors == {}
+    embedded = RECIPE + EMBEDDED + "    other: null\n"
+    recipe = load(folder, embedded, "samplers.other=null")
+    assert recipe.embedded
+    assert list(recipe.samplers) == ["fixed"]
+
+
+@pytest.mark.parametrize(
+    ("override", "said"),
+    [
+        ("train.epoch=1", "command line: train.epoch: no such option. Did you mean 'epochs'?"),
+        ("tran.epochs=1", "command line: tran: no such section. Did you mean 'train'?"),
+        ("train.epochs=1.5", "command line: train.epochs: must be a whole number"),
+        ("train.epochs=[", "command line: train.epochs:1:2: not YAML"),
+        ("train.epochs=", "command line: train.epochs: no value; write train.epochs=null"),
+        ("train.epochs", "command line: 'train.epochs' is no override; write key=value"),
+        ("train.epochs.x=1", "command line: train.epochs.x: train.epochs is no block of keys"),
+        ("version=1", "command line: version: is not for the command line"),
+        ("embedded.train.epochs=1", "command line: embedded.train.epochs: is not for the"),
+        ("samplers.fixed.count=0", "command line: samplers.fixed.count: must be a whole number"),
+        (
+            "samplers.fxed.count=2",
+            "command line: samplers.fxed.use: is required; samplers: every, first. "
+            "Did you mean 'fixed'?",
+        ),
+    ],
+)
+def test_bad_overrides_name_the_command_line(folder, override: str, said: str):
+    (problem,) = problems(folder, READY, override)
+    assert problem.startswith(said)
+
+
+def test_malformed_overrides_are_all_reported(folder):
+    assert len(problems(folder, READY, "x", "=1", "train.lr= ", "a=[")) == 4
+
+
+def test_origins(folder):
+    recipe = load(folder, RECIPE + EMBEDDED, "train.epochs=5", "samplers.new={use: every, step: 1}")
+    assert recipe.origins["version"] == "toy.yaml:2"
+    assert recipe.origins["data.videos"] == "embedded, toy.yaml:20"
+    assert recipe.origins["data.gone"] == "default"
+    assert recipe.origins["samplers.fixed.use"] == "toy.yaml:7"
+    assert recipe.origins["samplers.fixed.count"] == "embedded, toy.yaml:23"
+    assert recipe.origins["samplers.fixed.plan"] == "default"
+    assert recipe.origins["samplers.new.step"] == "command line"
+    assert recipe.origins["train.epochs"] == "command line"
+    assert recipe.origins["train.lr_factors.query.language"] == "toy.yaml:18"
+    assert recipe.origins["eval.seed"] == "default"
+    assert "  epochs: 5 " in recipe.to_yaml(origins=True)
+    assert yaml.parse(recipe.to_yaml(origins=True).encode(), "x").value == recipe.to_dict()
+
+
+def test_embedded_is_left_alone_where_nothing_is_missing(folder):
+    recipe = load(folder, READY + EMBEDDED, strict=True)
+    assert recipe.data.use == "a_folder"
+    assert (recipe.embedded, recipe.missing) == (False, ())
+    assert recipe == load(folder, READY)
+
+
+def test_embedded_is_taken_where_something_is_missing(folder):
+    recipe = load(folder, RECIPE + EMBEDDED, "model.dim=12")
+    assert recipe.embedded
+    assert recipe.missing == ("data (a_folder): no folder nowhere: make it",)
+    assert recipe.data.use == "made"  # it names use, so it replaced the component whole
+    assert recipe.data.options == {"videos": 4, "gone": False}
+    assert recipe.samplers["fixed"].options["count"] == 2  # this one was merged
+    assert recipe.samplers["other"].options["step"] == 2
+    assert recipe.model.dim == 12  # the command line has the last word
+
+
+def test_strict_refuses_the_embedded_block(folder):
+    write(folder, RECIPE + EMBEDDED)
+    with pytest.raises(RecipeError) as caught:
+        load_recipe("toy.yaml", strict=True, plugins=toy_plugins(folder))
+    assert caught.value.problems == (
+        "toy.yaml: missing here: data (a_folder): no folder nowhere: make it",
+    )
+    assert "--strict" in str(caught.value.hint)
+
+
+def test_missing_without_an_embedded_block(folder):
+    assert "no folder nowhere" in problems(folder, RECIPE)[0]
+    assert "no folder nowhere" in problems(folder, RECIPE + "embedded:\n")[0]
+
+
+def test_missing_in_the_embedded_block_too(folder):
+    text = RECIPE + EMBEDDED.replace("videos: 4", "gone: true")
+    assert problems(folder, text) == ("toy.yaml: missing here: data (made): no generator",)
+
+
+def test_an_override_may_fit_the_embedded_block_alone(folder):
+    assert load(folder, RECIPE + EMBEDDED, "data.videos=9").data.options["videos"] == 9
+    (problem,) = problems(folder, READY + EMBEDDED, "data.videos=9")
+    assert problem.startswith("command line: data.videos: dataset 'a_folder' has no such option.")
+
+
+def test_the_embedded_block_is_checked_even_when_not_taken(folder):
+    wrong = EMBEDDED.replace("count: 2", "cuont: 2").replace("dim: 8", "dim: 0")
+    starts = ("toy.yaml:21:11: model.dim: must be", "toy.yaml:23:13: samplers.fixed.cuont:")
+    for text in (READY + wrong, RECIPE + wrong):
+        found = problems(folder, text)
+        assert len(found) == 2
+        assert all(problem.startswith(start) for problem, start in zip(found, starts, strict=True))
+
+
+def test_the_file_is_checked_even_where_the_embedded_block_replaces_it(folder):
+    text = RECIPE.replace("root: nowhere", "root: nowhere, rooot: 1") + EMBEDDED
+    (problem,) = problems(folder, text)
+    assert problem.startswith("toy.yaml:4:38: data.rooot: ")
+
+
+@pytest.mark.parametrize(
+    ("block", "said"),
+    [
+        ("embedded: 3\n", "toy.yaml:19:1: embedded: must be a block"),
+        ("embedded: {version: 1}\n", "toy.yaml:19:1: embedded.version: stands only at the top"),
+        ("embedded: {plugins: []}\n", "toy.yaml:19:1: embedded.plugins: stands only at the top"),
+        ("embedded: {trian: {}}\n", "toy.yaml:19:12: trian: no such section"),
+    ],
+)
+def test_bad_embedded_blocks(folder, block: str, said: str):
+    assert problems(folder, READY + block)[0].startswith(said)
+
+
+@pytest.mark.parametrize("text", [READY, RECIPE + EMBEDDED])
+def test_a_resolved_recipe_loads_as_an_equal_one(folder, text: str):
+    recipe = load(folder, text, "train.lr=1e-5", "data.root=here")
+    other = folder / "elsewhere"
+    other.mkdir()
+    (other / "resolved.yaml").write_text(recipe.to_yaml())
+    again, _ = load_recipe(other / "resolved.yaml", plugins=toy_plugins(folder))
+    assert again == recipe
+    assert again.to_yaml() == recipe.to_yaml()
+    assert again.digest() == recipe.digest()
+    assert all("resolved.yaml:" in origin for origin in again.origins.values())
+
+
+def test_the_digest_is_of_the_content_alone(folder):
+    recipe = load(folder, READY)
+    spelled = READY.replace("1e-3", "0.001").replace("{use: ranking}", "{use: ranking, margin: .1}")
+    assert load(folder, f"# other\n{spelled}").digest() == recipe.digest()
+    assert load(folder, READY, "train.epochs=3").digest() != recipe.digest()
+    assert load(folder, READY, "samplers.other=null").digest() != recipe.digest()
+    assert len(recipe.digest()) == 64
+    assert json.loads(json.dumps(recipe.to_dict())) == recipe.to_dict()
+
+
+def test_recipes_do_not_change(folder):
+    with pytest.raises(dataclasses.FrozenInstanceError):
+        load(folder, READY).name = "other"  # type: ignore[misc]
+
+
+@pytest.mark.parametrize(
+    ("named", "said"),
+    [
+        ("toy_plugin.py", "toy.yaml:3:1: plugins: must be a list of files"),
+        ("[1]", "toy.yaml:3:1: plugins: must be a list of files"),
+        ("[toy_plugin.py, ../no.py]", "toy.yaml:3:26: plugins.1: no plugin file '../no.py'"),
+    ],
+)
+def test_bad_plugin_lists(folder, named: str, said: str):
+    text = READY.replace("[toy_plugin.py]", named)
+    assert problems(folder, text)[0].startswith(said)
+
+
+def test_plugin_files_that_fail_or_break_promises(folder):
+    (folder / "bad.py").write_text("raise SystemExit(3)")
+    path = write(folder, READY.replace("toy_plugin", "bad"))
+    with pytest.raises(PluginError, match=r"bad\.py failed to load: SystemExit: 3"):
+        load_recipe(path)
+    (folder / "bad.py").write_text(
+        "from varkit import hookimpl\n"
+        "class Gone:\n"
+        "    @staticmethod\n"
+        "    def missing(): raise OSError('no disk')\n"
+        "@hookimpl\n"
+        "def register_objectives(register): register('ranking', Gone, summary='')\n"
+    )
+    text = READY.replace("toy_plugin.py]", "toy_plugin.py, bad.py]")
+    with pytest.raises(PluginError, match="two objectives are named 'ranking'"):
+        load_recipe(write(folder, text))
+    (folder / "bad.py").write_text((folder / "bad.py").read_text().replace("'ranking'", "'lost'"))
+    with pytest.raises(PluginError, match=r"'lost': missing\(\) failed: OSError: no disk"):
+        load_recipe(write(folder, text.replace("use: ranking", "use: lost")))
+
+
+@pytest.mark.parametrize("text", ["[1, 2]", "words", "3"])
+def test_a_recipe_is_a_block_of_keys(folder, text: str):
+    assert problems(folder, text) == ("toy.yaml:1:1: must be a block of keys such as 'version: 1'",)
+
+
+def test_recipes_are_found_by_name_or_path(folder):
+    assert shipped_recipes()["alan_ucf"].is_file()
+    assert find_recipe("alan_ucf") == shipped_recipes()["alan_ucf"]
+    (folder / "alan_ucf").mkdir()  # a folder of that name does not hide the recipe
+    assert find_recipe("alan_ucf") == shipped_recipes()["alan_ucf"]
+    write(folder)
+    assert find_recipe("toy.yaml") == Path("toy.yaml")
+    with pytest.raises(RecipeError, match=r"'alan_ufc'\. Did you mean 'alan_ucf'\? Shipped:"):
+        find_recipe("alan_ufc")
+    with pytest.raises(RecipeError, match=r"'recipes/alan_uc\.yaml'\. Did you mean 'alan_ucf'"):
+        find_recipe("recipes/alan_uc.yaml")
+
+
+@pytest.mark.parametrize("name", sorted(shipped_recipes()))
+def test_shipped_recipes_are_right_apart_from_what_is_missing(name: str):
+    try:
+        load_recipe(name)
+        problems: tuple[str, ...] = ()
+    except RecipeError as error:
+        problems = error.problems
+    assert [problem for problem in problems if ": missing here: " not in problem] == []

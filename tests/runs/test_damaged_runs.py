@@ -1,0 +1,186 @@
+"""A full disk, a signal, a damaged file: one line says so, and the run goes on from there."""
+
+from __future__ import annotations
+
+import errno
+import json
+import os
+import shutil
+import signal
+from pathlib import Path
+
+import pytest
+
+from tests.support.tiny_runs import call, failed, hint, make_data, only_run, run
+from varkit.train import checkpoint
+from varkit.train.log import MetricsLog
+
+
+@pytest.fixture
+def recipe(tmp_path) -> Path:
+    return make_data(tmp_path / "data")
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory) -> Path:
+    recipe = make_data(tmp_path_factory.mktemp("finished") / "data")
+    assert run(recipe).exit_code == 0
+    return only_run(recipe)
+
+
+@pytest.fixture
+def cut(finished, tmp_path) -> Path:
+    """A run that was killed before it was measured."""
+    copy = tmp_path / "cut"
+    shutil.copytree(finished, copy)
+    for name in ("results.json", "seed-0/results.json"):
+        (copy / name).unlink()
+    return copy
+
+
+def newest(run: Path) -> Path:
+    return checkpoint.checkpoints(run / "seed-0" / "checkpoints")[-1]
+
+
+@pytest.mark.parametrize("call_number", [1, 3, 5, 9, 13, 18, 22])
+def test_a_full_disk_at_any_write_ends_with_one_line_and_resumes(
+    recipe, finished, monkeypatch, call_number
+):
+    real, calls = os.fsync, 0
+
+    def full(handle: int) -> None:
+        nonlocal calls
+        calls += 1
+        if calls == call_number:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        real(handle)
+
+    monkeypatch.setattr(os, "fsync", full)
+    result = run(recipe)
+    monkeypatch.undo()
+    assert "No space left on device" in failed(result)
+    assert hint(result).startswith("free at least")
+    if call_number < 5:  # the run's folder itself could not be made: nothing to go on from
+        assert not list((recipe.parent.parent / "runs").glob("*/*/run.json"))
+        return
+    _, _, command = hint(result).partition("varkit ")
+    assert call(*command.split()).exit_code == 0
+    ours, theirs = (
+        json.loads((folder / "results.json").read_text())["seeds"]
+        for folder in (only_run(recipe), finished)
+    )
+    assert ours == theirs
+    assert not list(only_run(recipe).rglob(".*.part"))
+
+
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+@pytest.mark.parametrize("when", ["step", "validation"])
+def test_a_signal_ends_with_a_command_that_goes_on(
+    recipe, finished, monkeypatch, number, code, when
+):
+    write, sent = MetricsLog.write, []
+
+    def interrupt(self, record):
+        write(self, record)
+        # During the last validation no training step is left to stop at, only the measuring.
+        if not sent and record["kind"] == when and (when == "step" or record["epoch"] == 2):
+            sent.append(record)
+            os.kill(os.getpid(), number)
+
+    monkeypatch.setattr(MetricsLog, "write", interrupt)
+    result = run(recipe)
+    monkeypatch.undo()
+    assert "saved" in failed(result, code)
+    assert hint(result) == f"varkit resume {only_run(recipe)}"
+    assert call("resume", only_run(recipe)).exit_code == 0
+    results = json.loads((only_run(recipe) / "results.json").read_text())
+    assert results["seeds"] == json.loads((finished / "results.json").read_text())["seeds"]
+
+
+@pytest.mark.parametrize("damage", ["flip", "truncate"])
+def test_a_damaged_checkpoint_is_refused_and_the_one_before_serves(cut, finished, damage):
+    file = newest(cut)
+    data = bytearray(file.read_bytes())
+    data[-5] ^= 1
+    file.write_bytes(data if damage == "flip" else data[: len(data) // 2])
+    result = call("resume", cut)
+    assert str(file) in failed(result)
+    assert hint(result).startswith(f"rm {file}")
+    file.unlink()
+    assert call("resume", cut).exit_code == 0
+    ours, theirs = (
+        checkpoint.load(folder / "seed-0" / "models" / "last.safetensors")[0]
+        for folder in (cut, finished)
+    )
+    assert all((ours[key] == theirs[key]).all() for key in theirs)
+
+
+def test_a_checkpoint_of_another_recipe_is_refused(recipe, cut):
+    assert run(recipe, "train.lr=0.5").exit_code == 0
+    shutil.rmtree(cut / "seed-0" / "checkpoints")
+    shutil.copytree(newest(only_run(recipe)).parent, cut / "seed-0" / "checkpoints")
+    assert "belongs to another recipe" in failed(call("resume", cut))
+
+
+def test_trained_weights_that_are_damaged_or_gone(cut):
+    weights = cut / "seed-0" / "models" / "last.safetensors"
+    weights.write_bytes(weights.read_bytes()[:-1])
+    assert f"checkpoint {weights}" in failed(call("eval", cut, "--checkpoint", "last"))
+    weights.unlink()
+    assert f"no checkpoint {weights}" in failed(call("eval", cut, "--checkpoint", "last"))
+
+
+def test_results_that_are_damaged_can_be_made_again(cut, finished):
+    done = cut / "seed-0" / "results.json"
+    done.write_text("{")
+    result = call("resume", cut)
+    assert f"{done} is damaged" in failed(result)
+    assert hint(result).startswith(f"rm {done}")
+    done.unlink()
+    assert call("resume", cut).exit_code == 0
+    assert (cut / "results.json").read_text() == (finished / "results.json").read_text()
+
+
+@pytest.mark.parametrize("name", ["run.json", "recipe.yaml"])
+def test_a_run_without_one_of_its_files(cut, name):
+    (cut / name).unlink()
+    said = failed(call("resume", cut))
+    assert f"is no run: it has no {name}" in said
+    assert f"mean '{cut}'" not in said
+
+
+def test_a_selected_model_that_is_gone_is_not_replaced_by_the_last(finished, tmp_path):
+    run = tmp_path / "run"
+    shutil.copytree(finished, run)
+    selected = run / "seed-0" / "models" / "best.safetensors"
+    assert call("eval", run).exit_code == 0
+    selected.unlink()
+    for command in (("eval", run), ("embeddings", "export", run, tmp_path / "a.npz")):
+        assert str(selected) in failed(call(*command))
+    assert call("eval", run, "--checkpoint", "last").exit_code == 0
+
+
+@pytest.mark.parametrize("content", ["{", "[]", '{"schema": 2}'])
+def test_a_run_whose_provenance_is_damaged(cut, content):
+    (cut / "run.json").write_text(content)
+    assert "run.json is damaged" in failed(call("resume", cut))
+
+
+def test_a_log_that_lost_its_end_is_shown_and_goes_on_with_whole_lines(cut):
+    log = cut / "seed-0" / "metrics.jsonl"
+    log.write_bytes(log.read_bytes()[:-20])
+    assert call("report", cut).exit_code == 0  # as while the last line is being written
+    assert call("resume", cut).exit_code == 0
+    assert all(json.loads(line) for line in log.read_text().splitlines())
+
+
+def test_a_log_that_is_damaged_names_the_line(cut):
+    log = cut / "seed-0" / "metrics.jsonl"
+    first, *rest = log.read_text().splitlines(keepends=True)
+    log.write_text("".join([first[:20] + "\n", *rest]))
+    assert "metrics.jsonl is damaged in line 1" in failed(call("report", cut))
+
+
+def test_a_split_or_seed_that_the_run_has_not(finished):
+    assert "no split 'tset'; it has test, train" in failed(call("eval", finished, "--split=tset"))
+    assert "has no seed 7; it has [0]" in failed(call("eval", finished, "--seed=7"))

@@ -1,0 +1,385 @@
+"""The page and the tables of a run: complete, escaped, alone, and the same every time."""
+
+import json
+import re
+from html.parser import HTMLParser
+
+import numpy as np
+import pytest
+import torch
+from click.testing import CliRunner
+
+from varkit.cli.report import report as report_command
+from varkit.errors import RunError, VarkitError
+from varkit.evaluate import figures as metrics
+from varkit.evaluate.rank import ranks_from_similarity
+from varkit.evaluate.groups import group_figures
+from varkit.data.positives import Positives
+from varkit.evaluate.rank_files import RankRow
+from varkit.evaluate.results import summarize_seeds
+from varkit.runs.report import write_report
+from varkit.runs.report.tables import groups_table, results_table
+
+HOSTILE = "<script>alert('\"$x_1$')</script> & </svg>"
+
+
+def measured(seed, *, extras=True):
+    """A REPORT of 20 pairs, with everything that an evaluation can add."""
+    generator = torch.Generator().manual_seed(seed)
+    similarity = 0.5 * torch.eye(20) + torch.rand(20, 20, generator=generator)
+    ranks = ranks_from_similarity(similarity, Positives.own(torch.arange(20)))
+    report = metrics.summarize(ranks)
+    if extras:
+        report["sampling"] = {"fixed": 0.21, "anomaly": 0.64}
+        report["sampling_uniform"] = 0.173
+        report["sampling_oracle"] = {"fixed": 0.91, "anomaly": 0.92}
+        inside = {"auc": 0.765, "ap": 0.432, "clips": 450, "anomalous": 0.3}
+        detector = {"auc": 0.873, "ap": 0.501, "clips": 900, "anomalous": 0.15}
+        report["detector"] = {**detector, "abnormal": inside}
+        report["groups"] = group_figures(list(rows_of(ranks)))
+    return report
+
+
+def rows_of(ranks):
+    """Half of the videos are abnormal and have a class; of the others nothing is known."""
+    for way in metrics.DIRECTIONS:
+        answers = getattr(ranks, way)
+        for i in range(20):
+            yield RankRow(
+                direction=way,
+                repeat=0,
+                id=f"{way}{i}",
+                answer=f"a{i}",
+                rank=float(answers.rank[i]),
+                ties=int(answers.ties[i]),
+                video=f"v{i}",
+                label=1 if i < 10 else None,
+                classes=(HOSTILE,) if i < 10 else (),
+                clips=None,
+                anomaly=None,
+                text=None,
+            )
+
+
+def results_of(seeds, *, simulated=True, selection="val", **more):
+    trainings = {
+        seed: {
+            "schema": 1,
+            "simulated": simulated,
+            "dataset": "Tiny",
+            "selection": selection,
+            "best": None if selection == "last" else {"epoch": 3, **measured(seed)},
+            "last": {"epoch": 4, **measured(seed + 100)},
+        }
+        for seed in seeds
+    }
+    chance = metrics.chance(Positives.own(torch.arange(20)))
+    return summarize_seeds(trainings, chance=chance, **more)
+
+
+def sampling(video, *, clips=30, truth=True, scores=True):
+    place = np.arange(clips)
+    inside = (place > clips // 3) & (place < clips // 2)
+    return {
+        "video": video,
+        "seconds": clips * 0.64,
+        "scores": (0.1 + 0.8 * inside).tolist() if scores else [],
+        "picks": {"fixed": [0, clips // 2, clips - 1], "a$n^o$": [clips // 2 - 1] * 3},
+        "truth": inside.tolist() if truth else None,
+        "times": [[0.64 * t, 0.64 * (t + 1)] for t in range(clips)],
+    }
+
+
+def write_run(folder, *, simulated=True, seeds=(0, 1), name="v_abnormal", query="a man falls"):
+    folder.mkdir(parents=True, exist_ok=True)
+    facts = {
+        "schema": 1,
+        "recipe": "alan_tiny",
+        "dataset": "Tiny",
+        "simulated": simulated,
+        "embedded": simulated,
+        "missing": ["no features in data/tiny: see the guide"] if simulated else [],
+        "seeds": list(seeds),
+        "selection": "val",
+        "versions": {"varkit": "0.1.0", "torch": "2.13.0"},
+        "plugins": {"alan": "0.1.0"},
+        "fingerprint": "abc123",
+        "command": "varkit run recipes/alan_tiny.yaml",
+        "started": "2026-01-02T03:04:05+00:00",
+    }
+    (folder / "run.json").write_text(json.dumps(facts))
+    (folder / "recipe.yaml").write_text(f"version: 1  # {query}\n")
+    results = results_of(seeds, simulated=simulated)
+    (folder / "results.json").write_text(json.dumps(results))
+    hits = [
+        {"video": name, "score": 0.9, "correct": True},
+        {"video": "v_other", "score": -0.1, "correct": False},
+    ]
+    shown = {
+        "retrieval": [{"query": query, "video": name, "rank": 1.5, "top": hits}],
+        "sampling": [sampling(name), sampling("v_normal", truth=False, scores=False)],
+    }
+    for seed in seeds:
+        own = folder / f"seed-{seed}"
+        own.mkdir()
+        (own / "examples.json").write_text(json.dumps(shown))
+        with (own / "metrics.jsonl").open("w") as log:
+            for step in range(1, 31):
+                align = 3 / (step + seed)
+                losses = {"align": align, "detector": 0.7, "total": align + 0.07}
+                record = {"kind": "step", "epoch": step // 10, "step": step, "losses": losses}
+                log.write(json.dumps(record) + "\n")
+                if step % 10 == 0:
+                    at = {"kind": "validation", "epoch": step // 10, "part": "val"}
+                    log.write(json.dumps({**at, **measured(step + seed, extras=False)}) + "\n")
+    return folder
+
+
+class Page(HTMLParser):
+    """Collects tags, attributes and the text of what interests."""
+
+    def __init__(self, text):
+        super().__init__()
+        self.tags, self.attributes, self.texts, self.open = [], [], [], []
+        self.feed(text)
+
+    def handle_starttag(self, tag, attrs):
+        self.tags.append(tag)
+        self.attributes += attrs
+        if tag not in {"meta", "br"}:
+            self.open.append(tag)
+
+    def handle_endtag(self, tag):
+        while self.open and self.open.pop() != tag:
+            pass
+
+    def handle_data(self, data):
+        self.texts.append((tuple(self.open), data))
+
+    def inside(self, tag):
+        return [text for where, text in self.texts if tag in where and text.strip()]
+
+
+@pytest.fixture
+def page(tmp_path):
+    return write_report(write_run(tmp_path / "run")).read_text()
+
+
+def test_the_page_is_alone_and_runs_nothing(page):
+    parsed = Page(page)
+    assert "script" not in parsed.tags
+    policy = dict(parsed.attributes)["content"]
+    assert re.search("default-src 'none'; style-src 'unsafe-inline'; base-uri 'none'", page), policy
+    for name, value in parsed.attributes:
+        assert not name.startswith("on"), name
+        if name in {"src", "href", "xlink:href"}:
+            assert value.startswith("#"), value
+    remote = re.findall(r"https?://[^\"' )<]*", page)
+    assert set(remote) <= {"http://www.w3.org/2000/svg", "http://www.w3.org/1999/xlink"}
+    assert "@import" not in page
+
+
+def test_simulated_is_said_in_the_title_and_with_every_table_and_figure(page):
+    parsed = Page(page)
+    assert "SIMULATED DATA" in page
+    assert "simulated" in "".join(parsed.inside("title"))
+    titles = [text for where, text in parsed.texts if where[-2:] in {("caption", "b")}]
+    titles += [text for where, text in parsed.texts if where[-2:] in {("figcaption", "b")}]
+    assert len(titles) == 7  # results, detection, groups, retrieval; curves and two videos
+    assert all("simulated" in title for title in titles)
+    pictures = re.findall(r"<svg.*?</svg>", page, re.DOTALL)
+    assert len(pictures) == 3
+    assert all("simulated" in picture for picture in pictures)
+
+
+def test_a_page_of_real_data_does_not_say_simulated(tmp_path):
+    page = write_report(write_run(tmp_path / "run", simulated=False)).read_text()
+    assert re.findall("simulated.*", page) == ["simulated</dt><dd>no</dd>"]
+
+
+def test_the_page_shows_everything_that_the_run_knows(page):
+    for text in ("a man falls", "v_abnormal", "v_normal", "✓ v_abnormal", "varkit 0.1.0"):
+        assert text in page
+    for text in ("abc123", "chance", "best, mean", "last, seed 1", "detector AUC", "64.0 %"):
+        assert text in page
+    for text in ("0.501", "0.432", "17.3 %", "92.0 %", "label: abnormal *", "own video alone"):
+        assert text in page
+    assert "no features in data/tiny: see the guide" in page
+    assert "version: 1" in page
+    assert page.count("✓ ") == 1  # of the two hits, the right one
+
+
+def test_names_and_captions_of_others_are_escaped(tmp_path):
+    run = write_run(tmp_path / "run", name=HOSTILE, query=HOSTILE)
+    parsed = Page(write_report(run).read_text())
+    assert "script" not in parsed.tags
+    assert parsed.tags.count("svg") == 3
+    assert HOSTILE in parsed.inside("td")
+    assert f"class: {HOSTILE} *" in parsed.inside("td")
+    assert any(HOSTILE in text for text in parsed.inside("figcaption"))
+    assert any(HOSTILE in text for text in parsed.inside("pre"))
+    assert "a$n^o$" in "".join(parsed.inside("svg"))  # no formula
+
+
+def test_the_same_run_gives_the_same_bytes_and_no_id_twice(tmp_path):
+    run = write_run(tmp_path / "run")
+    first = write_report(run).read_bytes()
+    assert write_report(run).read_bytes() == first
+    ids = [value for name, value in Page(first.decode()).attributes if name == "id"]
+    assert len(ids) == len(set(ids))
+    used = re.findall(r"(?:url\(|href=\")#([^\")]+)", first.decode())
+    assert used
+    assert set(used) <= set(ids)
+
+
+def test_a_run_that_has_only_begun_has_a_page(tmp_path):
+    run = write_run(tmp_path / "run")
+    (run / "results.json").unlink()
+    for seed in (0, 1):
+        (run / f"seed-{seed}" / "examples.json").unlink()
+    with (run / "seed-0" / "metrics.jsonl").open("a") as log:
+        log.write('{"kind": "step", "epo')  # the line that is being written
+    page = write_report(run).read_text()
+    assert "No training of this run is finished yet" in page
+    assert "<svg" in page
+
+
+def test_a_folder_that_is_no_run_is_an_error(tmp_path):
+    with pytest.raises(RunError, match=r"no run\.json"):
+        write_report(tmp_path)
+    assert not (tmp_path / "report.html").exists()
+
+
+@pytest.mark.parametrize("name", ["run.json", "results.json", "seed-0/metrics.jsonl"])
+def test_a_damaged_file_is_named(tmp_path, name):
+    run = write_run(tmp_path / "run")
+    (run / name).write_text("{]\n")
+    with pytest.raises(RunError, match=f"{name} is damaged"):
+        write_report(run)
+
+
+def test_without_the_extra_a_hint_says_what_to_install(tmp_path, monkeypatch):
+    monkeypatch.setattr("varkit.runs.report.find_spec", lambda name: None)
+    with pytest.raises(VarkitError, match="jinja2 and matplotlib") as caught:
+        write_report(write_run(tmp_path / "run"))
+    assert "pip install 'varkit[report]'" in caught.value.hint
+
+
+def test_the_command_writes_the_page(tmp_path):
+    run = write_run(tmp_path / "run")
+    result = CliRunner().invoke(report_command, [str(run)])
+    assert result.exit_code == 0, result.output
+    assert result.output.strip() == str(run / "report.html")
+
+
+def test_a_video_of_61_000_clips_stays_small_and_keeps_its_peak():
+    from varkit.runs.report.charts import sampling_picture
+
+    example = sampling("long", clips=61_000)
+    flat = sampling_picture(example, "v", "")
+    example["scores"][12_345] = 1.0
+    peaked = sampling_picture(example, "v", "")
+    assert len(peaked) < 200_000
+    assert peaked != flat
+
+
+def test_the_table_counts_seeds_ties_and_says_how_it_was_selected():
+    table = results_table(results_of([0, 1, 2], selection="test", simulated=False))
+    assert [row[0] for row in table.rows if row[0]] == [
+        *(f"best, seed {s}" for s in range(3)),
+        "best, mean",
+        "best, sd",
+        *(f"last, seed {s}" for s in range(3)),
+        "last, mean",
+        "last, sd",
+        "chance",
+    ]
+    assert all(len(row) == len(table.columns) for row in table.rows)
+    assert len(table.rows) == len(table.kinds)
+    for text in ("n = 20 queries (Q), 20 videos (V)", "average rank", "ON THE TEST SET", "3 train"):
+        assert text in table.caption
+    assert "simulated" not in (table.title + table.caption).lower()
+
+
+def test_means_and_deviations_are_those_of_the_seeds():
+    results = results_of([0, 1, 2])
+    sums = [results["seeds"][str(seed)]["best"]["SumR"] for seed in range(3)]
+    spread = results["summary"]["best"]["SumR"]
+    assert spread["mean"] == pytest.approx(np.mean(sums))
+    assert spread["sd"] == pytest.approx(np.std(sums, ddof=1))
+    table = results_table(results)
+    rows = {row[0]: row for row in table.rows}
+    assert rows["best, mean"][-1] == f"{np.mean(sums):.1f}"
+    assert rows["best, sd"][-1] == f"±{np.std(sums, ddof=1):.1f}"
+
+
+def test_one_seed_has_no_deviation_and_without_selection_there_is_no_best():
+    results = results_of([5], selection="last")
+    assert set(results["summary"]) == {"last"}
+    assert results["summary"]["last"]["SumR"]["sd"] is None
+    assert [row[0] for row in results_table(results).rows if row[0]] == ["last, seed 5", "chance"]
+
+
+def test_a_paper_s_row_is_called_published_and_says_from_where():
+    figures = {"R@1": 7.3, "R@5": 25.5, "R@10": 37.2, "MdR": 19.0}
+    paper = {"query_to_video": figures, "video_to_query": figures, "SumR": 140.0}
+    results = results_of([0], published={**paper, "source": "ALAN, Table II"})
+    table = results_table(results)
+    assert table.kinds[-1] == "published"
+    assert table.rows[-2][:4] == ("published", "", "Q→V", "7.3")
+    assert "published: ALAN, Table II" in table.caption
+
+
+@pytest.mark.parametrize(
+    ("rule", "text"),
+    [
+        ("own", "Right is a query's own video alone"),
+        ("duplicates", "Right is every video with literally the same caption."),
+        ("unique", "equal captions are one query"),
+        (None, "Right is a query's own video alone"),  # results of an older version
+    ],
+)
+def test_the_table_says_what_is_right(rule, text):
+    results = results_of([0])
+    results["chance"]["positives"] = rule
+    if rule is None:
+        del results["chance"]["positives"]
+    assert text in results_table(results).caption
+
+
+def test_groups_are_averaged_over_trainings_and_held_against_chance():
+    results = results_of([0, 1])
+    table = groups_table(results)
+    assert [row[0] for row in table.rows] == [
+        "label: abnormal *",
+        f"class: {HOSTILE} *",
+        "chance, all videos",
+    ]
+    sums = [results["seeds"][str(seed)]["best"]["groups"][0]["SumR"] for seed in (0, 1)]
+    assert table.rows[0][-1] == f"{np.mean(sums):.1f}"
+    assert table.rows[0][1] == "10"
+    assert table.kinds == ("few", "few", "chance")
+    assert all(len(row) == len(table.columns) for row in table.rows)
+    assert "means over 2 trainings" in table.caption
+
+
+def test_results_of_an_older_version_still_have_a_page(tmp_path):
+    run = write_run(tmp_path / "run")
+    old = json.loads((run / "results.json").read_text())
+    for result in old["seeds"].values():
+        for which in ("best", "last"):
+            for key in ("groups", "sampling_uniform", "sampling_oracle", "positives"):
+                del result[which][key]
+            result[which]["detector"] = {"auc": 0.873, "clips": 900}
+    del old["groups"]
+    (run / "results.json").write_text(json.dumps(old))
+    page = write_report(run).read_text()
+    assert "0.873" in page
+    assert "knows nothing" not in page
+    assert "Groups of videos" not in page
+
+
+def test_collapsed_embeddings_are_warned_of():
+    results = results_of([0])
+    results["seeds"]["0"]["best"]["collapsed"] = True
+    assert "WARNING: embeddings have collapsed" in results_table(results).caption

@@ -1,0 +1,520 @@
+"""Embeddings from elsewhere, measured, fused and re-ranked, against slow obvious references."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+import shutil
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from tests.support.tiny_runs import call, failed, hint, only_run, run
+from varkit.errors import DataError
+from varkit.evaluate.rank_files import read_ranks
+from varkit.search.scores import Scores, fuse, rerank
+
+PARTS = """\
+from torch import nn
+
+from varkit import hookimpl
+from varkit.testing.stand_ins import Words
+from varkit.interfaces import Representation
+from varkit_alan.alignment import Avg
+
+
+class Pooled(nn.Module):
+    consumes = "clips"
+    detector = None
+
+    def __init__(self, dim, widths):
+        super().__init__()
+        self.project = nn.Linear(widths["object"], dim)
+
+    def forward(self, clips):
+        features = clips.streams["object"] * clips.mask[..., None]
+        mean = self.project(features.sum(1) / clips.mask.sum(1)[:, None])
+        return Representation(vectors={"avg": mean[:, None]})
+
+
+class Blunt(Avg):
+    '''The same similarity, which does not say that it is an inner product.'''
+
+    def similarity(self, video, query):
+        return super().factors(video, "video") @ super().factors(query, "query").T
+
+    def factors(self, representation, side):
+        return None
+
+
+@hookimpl
+def register_encoders(register):
+    register("pooled", Pooled, summary="mean of the clips")
+    register("hashed", Words, summary="mean of the words")
+
+
+@hookimpl
+def register_alignments(register):
+    register("blunt", Blunt, summary="a similarity without factors")
+"""
+RECIPE = """\
+version: 1
+plugins: [parts.py]
+data: {{use: folder, root: {root}, streams: {{object: rgb}}}}
+model: {{dim: 6, experts: [object]}}
+video: {{use: pooled}}
+query: {{use: hashed}}
+alignments: {{all: {{use: {use}, weight: 0.5}}}}
+objective: {{use: margin_ranking}}
+train: {{epochs: 2, batch_size: 4, lr: 1.0e-2}}
+"""
+CAPTIONS = (
+    ("a man runs", "a red car burns"),
+    ("A man runs.", "people sit"),
+    ("a dog sleeps", "nobody is here"),
+    ("people  sit", "two men fight"),
+    ("a woman falls", "smoke over a house"),
+)
+"""Of the test videos; those of 0 and 1, and of 1 and 3, are the same but for case and period."""
+VIDEOS = tuple(f"test{v}" for v in range(len(CAPTIONS)))
+QUERIES = tuple(f"{video}#{k}" for video in VIDEOS for k in (0, 1))
+OWNERS = [v for v in range(len(CAPTIONS)) for _ in (0, 1)]
+
+
+@pytest.fixture(scope="module")
+def world(tmp_path_factory):
+    """A folder of data, two recipes on it, and a trained run of each."""
+    folder = tmp_path_factory.mktemp("embeddings") / "data"
+    folder.mkdir()
+    random = np.random.default_rng(0)
+    train = [(f"a man {word}", f"the {word}") for word in ("runs", "falls", "sits", "hides")] * 2
+    rows = ["video,split,caption,label,rgb"]
+    for split, captions in (("train", train), ("test", CAPTIONS)):
+        for v, texts in enumerate(captions):
+            np.save(folder / f"{split}{v}.npy", random.normal(size=(3 + v, 4)).astype("f4"))
+            for text in texts:
+                rows.append(f"{split}{v},{split},{text},{v % 2},{split}{v}.npy")
+    (folder / "manifest.csv").write_text("\n".join(rows))
+    (folder / "parts.py").write_text(PARTS)
+    found = {"data": folder}
+    for name, use in (("plain", "avg"), ("blunt", "blunt")):
+        recipe = folder / f"{name}.yaml"
+        recipe.write_text(RECIPE.format(root=folder, use=use))
+        out = folder.parent / name
+        result = run(recipe, out=out)
+        assert result.exit_code == 0, result.output
+        (path,) = out.glob("*/*/run.json")
+        found[name], found[f"{name} recipe"] = path.parent, recipe
+    return found
+
+
+def random_vectors(seed, width=4):
+    random = np.random.default_rng(seed)
+    videos, queries = (random.normal(size=(n, width)) for n in (len(VIDEOS), len(QUERIES)))
+    videos[3] = videos[0]  # two videos tie for every query
+    return videos.astype("f4"), queries.astype("f4")
+
+
+def write(path, videos, queries, **flags):
+    """Write embeddings in another order than the data set's."""
+    v, q = (np.random.default_rng(9).permutation(n) for n in (len(VIDEOS), len(QUERIES)))
+    np.savez(
+        path,
+        video_ids=np.array(VIDEOS)[v],
+        videos=videos[v],
+        query_ids=np.array(QUERIES)[q],
+        queries=queries[q],
+        **flags,
+    )
+    return path
+
+
+def measured(*arguments, out):
+    """Call a sub-verb; return the run folder it made and its ranks by direction and identifier."""
+    result = call("embeddings", *arguments, "--out", out)
+    assert result.exit_code == 0, result.output
+    (folder,) = (line[5:] for line in result.stderr.splitlines() if line.startswith("run: "))
+    rows = read_ranks(out.parent / folder / "seed-0" / "ranks" / "last.jsonl")
+    return out.parent / folder, {(row.direction, row.id): row.rank for row in rows}
+
+
+def product(videos, queries):
+    """Inner products, number by number in double precision, rounded once."""
+    found = np.zeros((len(videos), len(queries)))
+    for v, video in enumerate(videos.tolist()):
+        for q, query in enumerate(queries.tolist()):
+            found[v, q] = sum(a * b for a, b in zip(video, query, strict=True))
+    return found.astype("f4")
+
+
+def best_rank(scores, right, siblings_tie):
+    """The best right answer's expected place, by looking at every candidate."""
+    best = max(scores[i] for i in right)
+    above = sum(s > best for s in scores)
+    rivals = [i for i, s in enumerate(scores) if s == best and (siblings_tie or i not in right)]
+    tied = [i for i in right if scores[i] == best]
+    if siblings_tie:
+        return 1 + above + (len(rivals) - 1) / 2
+    return 1 + above + len(rivals) / (len(tied) + 1)
+
+
+def plain(text):
+    return " ".join(text.lower().split()).removesuffix(".")
+
+
+def expected(forth, back=None, rule="own"):
+    """Ranks of (V, Q) scores; ``back`` are those by which videos look for queries."""
+    back = forth if back is None else back
+    texts = [plain(text) for captions in CAPTIONS for text in captions]
+    right = {
+        (v, q)
+        for v in range(len(VIDEOS))
+        for q in range(len(QUERIES))
+        if OWNERS[q] == v
+        or (rule != "own" and any(texts[p] == texts[q] for p in (2 * v, 2 * v + 1)))
+    }
+    kept = list(range(len(QUERIES)))
+    if rule == "unique":
+        kept = [q for q in kept if texts[q] not in texts[:q]]
+    found = {}
+    for q in kept:
+        videos = [v for v in range(len(VIDEOS)) if (v, q) in right]
+        scores = forth[:, q].tolist()
+        found["query_to_video", QUERIES[q]] = best_rank(scores, videos, rule == "own")
+    for v in range(len(VIDEOS)):
+        queries = [i for i, q in enumerate(kept) if (v, q) in right]
+        scores = back[v, kept].tolist()
+        found["video_to_query", VIDEOS[v]] = best_rank(scores, queries, rule == "own")
+    return found
+
+
+@pytest.mark.parametrize("rule", ["own", "duplicates", "unique"])
+def test_a_file_is_ranked_by_its_inner_products(world, tmp_path, rule):
+    videos, queries = random_vectors(1)
+    file = write(tmp_path / "clip.npz", videos, queries)
+    folder, ranks = measured(
+        "eval", file, world["plain recipe"], "--positives", rule, out=tmp_path / "runs"
+    )
+    assert folder.parent.name == "clip"
+    assert ranks == expected(product(videos, queries), rule=rule)
+    results = json.loads((folder / "results.json").read_text())
+    recall = 100 * np.mean([rank <= 1 for (way, _), rank in ranks.items() if way[0] == "q"])
+    assert results["summary"]["last"]["query_to_video.R@1"]["mean"] == pytest.approx(recall)
+    assert (folder / "seed-0/trec/last.query_to_video.run").exists()
+    assert "clip.npz" in (folder / "report.html").read_text()
+
+
+@pytest.mark.parametrize("rule", ["own", "duplicates", "unique"])
+def test_a_model_without_factors_is_ranked_the_same(world, rule, tmp_path):
+    """Its dense similarity goes through every rule, as the factors of the same model do."""
+    ranks = {}
+    for name in ("plain", "blunt"):
+        folder = world[name]
+        options = ("--positives", rule, "--checkpoint", "last", "--out", tmp_path / name)
+        assert call("eval", folder, *options).exit_code == 0
+        rows = read_ranks(tmp_path / name / "ranks" / "last.jsonl")
+        ranks[name] = {(row.direction, row.id): row.rank for row in rows}
+    file = tmp_path / "plain.npz"
+    assert call("embeddings", "export", world["plain"], file, "--which", "last").exit_code == 0
+    found = np.load(file)
+    assert ranks["plain"] == expected(product(found["videos"], found["queries"]), rule=rule)
+    # Alone, the same model without factors, fused with itself, has the same ranks.
+    blunt = world["blunt"]
+    halves = ("fuse", blunt, blunt, "--scaling", "raw", "--which", "last", "--positives", rule)
+    _, fused = measured(*halves, out=tmp_path / "runs")
+    assert fused == ranks["blunt"]
+
+
+def test_an_exported_run_measures_as_the_run_did(world, tmp_path):
+    file = tmp_path / "run.npz"
+    result = call("embeddings", "export", world["plain"], file)
+    assert "5 videos, 10 queries" in result.stdout
+    folder, ranks = measured("eval", file, world["plain recipe"], out=tmp_path / "runs")
+    rows = read_ranks(world["plain"] / "seed-0" / "ranks" / "best.jsonl")
+    assert ranks == {(row.direction, row.id): row.rank for row in rows}
+    own, made = (json.loads((f / "results.json").read_text()) for f in (world["plain"], folder))
+    assert own["chance"] == made["chance"]
+    assert own["summary"]["best"] == made["summary"]["last"]
+    compared = call("compare", world["plain"], folder, "--json")
+    assert compared.exit_code == 0, compared.output
+    assert json.loads(compared.stdout)["mismatches"] == []
+    assert {row["value"] for row in json.loads(compared.stdout)["differences"]} == {0.0}
+
+
+def test_export_takes_any_split_and_checkpoint(world, tmp_path):
+    for which in ("best", "last"):
+        path = tmp_path / f"{which}.npz"
+        options = ("--which", which, "--split", "train")
+        assert call("embeddings", "export", world["plain"], path, *options).exit_code == 0
+    found = np.load(tmp_path / "best.npz")
+    assert found["video_ids"].tolist() == [f"train{v}" for v in range(8)]
+    assert found["queries"].shape == (16, 6)
+    result = call("embeddings", "eval", tmp_path / "best.npz", world["plain recipe"])
+    assert "does not fit the test split of data: 5 of 5 video identifiers" in failed(result)
+
+
+def test_export_overwrites_nothing_unless_asked(world, tmp_path):
+    file = tmp_path / "mine.npz"
+    file.write_bytes(b"precious")
+    result = call("embeddings", "export", world["plain"], file)
+    assert failed(result) == f"error: {file} exists"
+    assert hint(result) == "choose another name, or give --force"
+    assert file.read_bytes() == b"precious"
+    assert call("embeddings", "export", world["plain"], file, "--force").exit_code == 0
+    assert np.load(file)["video_ids"].tolist() == list(VIDEOS)
+    # A refused model leaves the older file as it was, asked or not.
+    kept = file.read_bytes()
+    assert "no inner product" in failed(
+        call("embeddings", "export", world["blunt"], file, "--force")
+    )
+    assert file.read_bytes() == kept
+    assert list(tmp_path.iterdir()) == [file]
+
+
+def z_scored(matrix):
+    values = [float(x) for row in matrix for x in row]
+    mean = sum(values) / len(values)
+    deviation = (sum((x - mean) ** 2 for x in values) / len(values)) ** 0.5
+    return (matrix.astype("f8") - mean) / deviation
+
+
+@pytest.mark.parametrize("scaling", ["z", "raw"])
+def test_files_and_runs_are_fused_by_weight(world, tmp_path, scaling):
+    parts = [random_vectors(2), random_vectors(3, width=7)]
+    files = [write(tmp_path / f"{n}.npz", *part) for n, part in enumerate(parts)]
+    export = tmp_path / "run.npz"
+    assert call("embeddings", "export", world["plain"], export).exit_code == 0
+    own = np.load(export)
+    matrices = [product(*part) for part in parts] + [product(own["videos"], own["queries"])]
+    scaled = [z_scored(m) if scaling == "z" else m.astype("f8") for m in matrices]
+    total = sum(w * m for w, m in zip((0.2, 0.3, 1.5), scaled, strict=True)).astype("f4")
+    folder, ranks = measured(
+        *("fuse", *files, world["plain"], "--weights", "0.2,0.3,1.5", "--scaling", scaling),
+        out=tmp_path / "runs",
+    )
+    assert ranks == expected(total)
+    facts = json.loads((folder / "run.json").read_text())
+    assert facts["made_how"] == {"verb": "fuse", "weights": [0.2, 0.3, 1.5], "scaling": scaling}
+    digests = [hashlib.sha256(file.read_bytes()).hexdigest() for file in files]
+    assert [made["sha256"] for made in facts["made_from"][:2]] == digests
+    model = world["plain"] / "seed-0" / "models" / "best.safetensors"
+    assert facts["made_from"][2]["sha256"] == hashlib.sha256(model.read_bytes()).hexdigest()
+    assert facts["selection"] == "unknown"
+
+
+def reranked(first, second, depth):
+    """The order of each seeker's candidates, one by one, as a score that falls with the place."""
+    found = np.zeros(first.shape)
+    for s in range(first.shape[1]):
+        least = sorted(first[:, s].tolist(), reverse=True)[min(depth, len(first)) - 1]
+        keys = [
+            (1, second[i, s]) if first[i, s] >= least else (0, first[i, s])
+            for i in range(len(first))
+        ]
+        for i, key in enumerate(keys):
+            found[i, s] = -sum(other > key for other in keys)
+    return found
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.integers(0, 2**31), st.integers(1, 9), st.integers(1, 5), st.integers(1, 12))
+def test_reranking_orders_the_candidates_anew(seed, candidates, seekers, depth):
+    random = np.random.default_rng(seed)
+    shape = candidates, seekers
+    first, second = (random.integers(-2, 3, shape).astype("f4") for _ in range(2))
+    found = rerank(torch.from_numpy(first), torch.from_numpy(second), depth).numpy()
+    wanted = reranked(first, second, depth)
+    for s in range(seekers):
+        for i in range(candidates):
+            for j in range(candidates):
+                assert np.sign(found[i, s] - found[j, s]) == np.sign(wanted[i, s] - wanted[j, s])
+
+
+@pytest.mark.parametrize("depth", [1, 2, 4, 99])
+def test_candidates_of_the_first_are_in_the_order_of_the_second(world, tmp_path, depth):
+    parts = [random_vectors(4), random_vectors(5)]
+    files = [write(tmp_path / f"{n}.npz", *part) for n, part in enumerate(parts)]
+    first, second = (product(*part) for part in parts)
+    on = f"folder root={world['data']} 'streams={{object: rgb}}'"
+    folder, ranks = measured(
+        *("rerank", *files, "--depth", depth, "--on", on), out=tmp_path / "runs"
+    )
+    back = reranked(first.T, second.T, depth).T
+    assert ranks == expected(reranked(first, second, depth), back)
+    assert not (folder / "seed-0" / "trec").exists()
+    if depth == 99:  # all are candidates: nothing of the first is left
+        assert ranks == expected(second)
+
+
+def test_equal_first_scores_make_all_candidates():
+    """Who is a candidate must not depend on the order of the identifiers."""
+    second = torch.rand(6, 2, generator=torch.Generator().manual_seed(0))
+    found = rerank(torch.zeros(6, 2), second, 1)
+    assert torch.equal(found.argsort(dim=0), second.argsort(dim=0))
+
+
+def test_a_fusion_is_the_sum_of_z_scores():
+    random = np.random.default_rng(0)
+    matrices = [random.normal(loc, scale, (3, 4)) for loc, scale in ((9, 0.1), (-3, 40))]
+    total = fuse([torch.from_numpy(matrix) for matrix in matrices], (2, 0.5))
+    expected = 2 * z_scored(matrices[0]) + 0.5 * z_scored(matrices[1])
+    np.testing.assert_allclose(total, expected, rtol=1e-10)
+
+
+def test_z_scores_need_scores_that_differ():
+    with pytest.raises(DataError, match="number 2 scores all pairs alike"):
+        fuse([torch.rand(3, 3), torch.ones(3, 3)], (1, 1))
+    assert torch.equal(fuse([torch.ones(2, 2)], (3,), "raw"), 3 * torch.ones(2, 2).double())
+
+
+def test_large_scores_are_found_piece_by_piece():
+    random = torch.Generator().manual_seed(0)
+    video, query = (torch.randn(n, 3, generator=random) for n in (40, 2100))
+    factored = Scores(video=video, query=query)
+    dense = Scores(matrix=factored.dense())
+    for scores in (factored, dense):
+        whole = torch.empty(40, 2100)
+        for rows, columns, tile in scores.tiles():
+            whole[rows[:, None], columns] = tile.float()
+        assert torch.equal(whole, factored.dense())
+
+
+def test_a_run_without_factors_cannot_be_exported_but_fused_and_reranked(world, tmp_path):
+    result = call("embeddings", "export", world["blunt"], tmp_path / "blunt.npz")
+    assert "gives no factors" in failed(result)
+    assert "fuse and rerank" in hint(result)
+    assert not (tmp_path / "blunt.npz").exists()
+    options = ("--which", "last")
+    file = write(tmp_path / "other.npz", *random_vectors(6))
+    # Blunt's own order, asked for through a rerank of all candidates.
+    _, ranks = measured(
+        *("rerank", file, world["blunt"], "--depth", 10, *options), out=tmp_path / "runs"
+    )
+    rows = read_ranks(world["blunt"] / "seed-0" / "ranks" / "last.jsonl")
+    assert ranks == {(row.direction, row.id): row.rank for row in rows}
+
+
+def test_simulated_stays_marked_and_so_does_a_selection_on_test(world, tmp_path):
+    file = write(tmp_path / "sim.npz", *random_vectors(7), simulated=np.array(True))
+    result = call("embeddings", "eval", file, world["plain recipe"], "--out", tmp_path / "runs")
+    assert "(simulated data)" in result.stdout
+    (path,) = (tmp_path / "runs").glob("*/*/results.json")
+    assert json.loads(path.read_text())["simulated"]
+    assert json.loads((path.parent / "run.json").read_text())["simulated"]
+    out = tmp_path / "tested"
+    assert run(world["plain recipe"], "train.select=test", out=out).exit_code == 0
+    (tested,) = (p.parent for p in out.glob("*/*/run.json"))
+    folder, _ = measured("fuse", tested, file, out=tmp_path / "fused")
+    facts = json.loads((folder / "run.json").read_text())
+    assert (facts["selection"], facts["simulated"]) == ("test", True)
+    assert "ON THE TEST SET" in (folder / "report.html").read_text()
+
+
+def test_models_on_other_features_of_the_same_videos_are_fused(world, tmp_path):
+    other = tmp_path / "other"
+    shutil.copytree(world["data"], other)
+    for file in other.glob("*.npy"):
+        np.save(file, np.load(file)[::-1])
+    head, *lines = (other / "manifest.csv").read_text("utf-8").split("\n")
+    tested = [line for line in lines if line.startswith("test")]
+    turned = sorted(tested, key=lambda line: line.split(",")[0], reverse=True)
+    kept = [line for line in lines if line not in tested]
+    (other / "manifest.csv").write_text("\n".join([head, *kept, *turned]), "utf-8")
+    recipe = other / "plain.yaml"
+    recipe.write_text(RECIPE.format(root=other, use="avg"))
+    assert run(recipe).exit_code == 0
+    trained = only_run(recipe)
+    folder, fused = measured("fuse", world["plain"], trained, out=tmp_path / "fused")
+    facts = [
+        json.loads((one / "run.json").read_text()) for one in (world["plain"], trained, folder)
+    ]
+    named = tmp_path / "named.npz"
+    assert call("embeddings", "export", trained, named).exit_code == 0
+    _, ranks = measured("fuse", world["plain"], named, out=tmp_path / "again")
+    assert fused == ranks, "fused by name, though their videos are in another order"
+    assert len({one["fingerprint"] for one in facts}) == 2
+    assert len({one["questions"] for one in facts}) == 1
+    assert call("compare", world["plain"], trained, "--resamples", "1000").exit_code == 0
+
+
+def test_an_exported_run_keeps_its_marks(world, tmp_path):
+    """A run of an embedded variant, chosen on the test set, through a file and a fusion of it."""
+    recipe = world["data"] / "lacking.yaml"
+    absent = RECIPE.format(root=tmp_path / "absent", use="avg")
+    recipe.write_text(f"{absent}embedded: {{data: {{root: {world['data']}}}}}\n")
+    assert run(recipe, "train.select=test", out=tmp_path / "lacking").exit_code == 0
+    (trained,) = (path.parent for path in (tmp_path / "lacking").glob("*/*/run.json"))
+    file = tmp_path / "export.npz"
+    assert call("embeddings", "export", trained, file).exit_code == 0
+    other = write(tmp_path / "other.npz", *random_vectors(9))
+    made = [
+        measured("eval", file, world["plain recipe"], out=tmp_path / "eval"),
+        measured("fuse", other, file, "--on", world["plain recipe"], out=tmp_path / "fuse"),
+    ]
+    for folder, _ in made:
+        facts = json.loads((folder / "run.json").read_text())
+        assert (facts["selection"], facts["embedded"]) == ("test", True)
+        page = (folder / "report.html").read_text()
+        assert "ON THE TEST SET" in page
+        assert re.search(r"embedded</dt>\s*<dd>yes", page)
+
+
+def test_only_missing_data_are_announced(world, tmp_path):
+    """What else a recipe lacks counts where its embedded block then changes the data too."""
+    file = write(tmp_path / "one.npz", *random_vectors(10))
+    model = "query: {use: bert, model: nobody/nothing, revision: abc}"
+    plain = RECIPE.format(root=world["data"], use="avg").replace("query: {use: hashed}", model)
+    lost = plain.replace(f"root: {world['data']}", f"root: {tmp_path / 'absent'}")
+    block = "embedded: {query: {use: hashed}"
+    root = f", data: {{root: {world['data']}}}"
+    recipe = world["data"] / "bert.yaml"
+    cases = [
+        (f"{plain}{block}}}\n", set()),
+        (f"{plain}{block}{root}}}\n", {"query (bert)"}),
+        (f"{lost}{block}{root}}}\n", {"data (folder)"}),
+    ]
+    for text, named in cases:
+        recipe.write_text(text)
+        result = call("embeddings", "eval", file, recipe, "--out", tmp_path / "runs")
+        assert result.exit_code == 0, result.output
+        assert ("EMBEDDED" in result.stderr) == bool(named)
+        lines = re.findall(r"^  - (\S+ \(\w+\))", result.stderr, re.MULTILINE)
+        assert set(lines) == named
+
+
+def test_what_cannot_be_combined_is_said(world, tmp_path):
+    file = write(tmp_path / "one.npz", *random_vectors(8))
+    out = ("--out", tmp_path / "runs")
+    result = call("embeddings", "fuse", file, file, *out)
+    assert "no run among them" in failed(result)
+    assert "--on" in hint(result)
+    assert "there is no such run" in failed(call("embeddings", "fuse", file, tmp_path / "x", *out))
+    for weights in ("1", "1,2,3", "1,x", "1,0", "1,-1", "1,inf", "nan,1"):
+        result = call("embeddings", "fuse", file, world["plain"], "--weights", weights, *out)
+        assert result.exit_code == 2
+        assert f"--weights {weights}: give" in result.stderr
+    assert call("embeddings", "fuse", file, *out).exit_code == 2
+    for name in ("../up", "a/b", "..", "."):
+        named = ("--name", name, "--out", tmp_path / "runs" / "below")
+        assert call("embeddings", "fuse", file, world["plain"], *named).exit_code == 2
+    folder, _ = measured("fuse", file, world["plain"], out=tmp_path / "made")
+    result = call("embeddings", "fuse", file, folder, *out)
+    assert "holds ranks but no scores" in failed(result)
+    assert not (tmp_path / "runs").exists()
+
+
+def test_runs_on_other_data_are_refused(world, tmp_path):
+    other = tmp_path / "data"
+    other.mkdir()
+    for path in world["data"].iterdir():
+        (other / path.name).write_bytes(path.read_bytes())
+    manifest = (other / "manifest.csv").read_text().replace("a dog sleeps", "a cat sleeps")
+    (other / "manifest.csv").write_text(manifest)
+    (other / "plain.yaml").write_text(RECIPE.format(root=other, use="avg"))
+    assert run(other / "plain.yaml").exit_code == 0
+    result = call("embeddings", "fuse", world["plain"], only_run(other / "plain.yaml"))
+    assert "asks other questions than the data of the others" in failed(result)

@@ -1,0 +1,151 @@
+"""Exhibits over folders of measured runs that were written without a model."""
+
+import json
+import re
+
+import numpy as np
+import pytest
+from varkit_studies.comparison import compare
+from varkit_studies.comparison.ranked_run import load_ranked_run
+from varkit_studies.exhibits.sweep import Sweep
+from varkit_studies.exhibits.table import ResultsTable
+from varkit_studies.finished import FinishedRow, FinishedStudy
+from varkit_studies.study import load_study
+
+from tests.support.ranked_runs import random_ranks, write_run
+
+STUDY = """\
+version: 1
+title: table
+recipe: x
+rows:
+  a: {label: one, x: 1, series: up, published: {T2V: [1, 2, null], source: book}}
+  b: {label: two, x: 2, series: up}
+  c: {label: three, x: 0.5, series: down}
+  d: {label: four}
+  e: {label: five}
+reference: b
+"""
+
+
+def finished(folder, *names, **changes):
+    """Return a study of the rows named, each with random ranks of its own."""
+    (folder / "s.yaml").write_text(STUDY)
+    study = load_study(folder / "s.yaml")
+    rows = {}
+    for i, name in enumerate(study.rows):
+        if name not in names:
+            continue
+        ranks = random_ranks(i, seeds=2, captions=[1] * 30)
+        run = write_run(folder / name, ranks, **changes.get(name, {}))
+        ranked = load_ranked_run(run)
+        results = json.loads((run / "results.json").read_text())
+        rows[name] = FinishedRow(study.rows[name], run, run, None, None, ranked, results)
+    missing = {name: "fell ill" for name in study.rows if name not in names}
+    return FinishedStudy(study, (), rows, missing, resamples=1000)
+
+
+def cells(study, folder):
+    (table,) = ResultsTable()(study, folder).tables
+    assert all(len(row) == len(table.columns) for row in table.rows)
+    return table, {row[0]: dict(enumerate(row)) for row in table.rows}
+
+
+def test_the_table_has_the_papers_shape_and_its_row(tmp_path):
+    table, rows = cells(finished(tmp_path, "a", "b", "c"), tmp_path)
+    ways = ("T→V", "V→T")
+    recalls = [f"{way} R@{k}" for way in ways for k in (1, 5, 10)]
+    assert list(table.columns[1:8]) == [*recalls, "SumR"]
+    assert list(rows) == [
+        "one", "one, published", "two", "three", "four: not finished", "five: not finished",
+    ]  # fmt: skip
+    assert list(rows["one, published"].values())[1:8] == ["1.0", "2.0", "", "", "", "", ""]
+    assert rows["two"][9] == "reference"
+    assert "printed in book, not measured here" in table.caption
+
+
+def test_figures_and_corrected_tests_are_those_of_the_comparison(tmp_path):
+    study = finished(tmp_path, "a", "b", "c", "d")
+    _, rows = cells(study, tmp_path)
+    folders = [tmp_path / name for name in ("b", "a", "c", "d")]
+    found = compare(folders, resamples=1000)
+    sums = {one.run: one for one in found.differences if one.figure == "SumR"}
+    ordered = sorted(sums.values(), key=lambda one: one.p)
+    holm, least = {}, 0.0
+    for i, one in enumerate(ordered):  # Holm (1979), step by step
+        least = max(least, min(1.0, one.p * (len(ordered) - i)))
+        holm[one.run] = least
+    for letter, label in zip("BCD", ("one", "three", "four"), strict=True):
+        own = sums[letter]
+        low, high = own.interval_trainings
+        assert rows[label][9].replace("−", "-") == f"{own.value:+.1f}"
+        assert rows[label][10].replace("−", "-") == f"[{low:.1f}, {high:.1f}]"
+        assert [float(rows[label][c].lstrip("<")) for c in (11, 12)] == [
+            pytest.approx(max(p, 0.001), abs=5e-4) for p in (own.p, holm[letter])
+        ]
+    ranks = study.rows["a"].ranked.ranks
+    forth = np.array([row.direction == "query_to_video" for row in study.rows["a"].ranked.rows])
+    own = 100 * (ranks[:, 0][:, forth] <= 5).mean(axis=1)
+    assert rows["one"][2] == f"{own.mean():.1f} ±{own.std(ddof=1):.1f}"
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        ({"questions": "beef"}, "questions"),
+        ({"reports": {"tie_rule": "optimistic"}}, "tie rule"),
+    ],
+)
+def test_rows_measured_otherwise_are_shown_and_held_against_nothing(tmp_path, change, said):
+    study = finished(tmp_path, "a", "b", "d", d=change)
+    _, rows = cells(study, tmp_path)
+    assert rows["four"][9] == "measured otherwise"
+    assert rows["four"][7] != ""
+    assert study.unlike("d") == said
+    assert study.differences("d") == {}
+    assert set(study.differences("a")) == {*study.values("a")}
+    assert [list(found.runs) for found in study.comparisons] == [["b", "a"], ["d"]]
+
+
+def test_without_its_reference_a_table_has_figures_alone(tmp_path):
+    study = finished(tmp_path, "a", "c")
+    _, rows = cells(study, tmp_path)
+    assert rows["two: not finished"][7] == ""
+    for label in ("one", "three"):
+        assert rows[label][7] != ""
+        assert rows[label][9] == ""
+
+
+@pytest.mark.parametrize(
+    ("fact", "said"), [("simulated", "simulated data"), ("embedded", "embedded variant")]
+)
+def test_every_title_says_what_is_simulated_or_embedded(tmp_path, fact, said):
+    changes = {name: {fact: True, **({"missing": []})} for name in ("a", "b", "c")}
+    study = finished(tmp_path, "a", "b", "c", **changes)
+    for exhibit in (ResultsTable(), Sweep(axis="τ")):
+        made = exhibit(study, tmp_path)
+        titles = [made.title, *(table.title for table in made.tables)]
+        titles += [picture.caption for picture in made.pictures]
+        assert all(said in title for title in titles)
+
+
+def test_a_row_says_that_it_is_embedded_where_others_are_not(tmp_path):
+    study = finished(tmp_path, "a", "b", a={"embedded": True, "missing": []})
+    assert {"one (embedded)", "two"} <= set(cells(study, tmp_path)[1])
+
+
+def test_a_sweep_is_sorted_and_may_be_empty(tmp_path):
+    study = finished(tmp_path, "a", "b", "c")
+    made = Sweep(axis="τ", figure="query_to_video.R@1", log=True)(study, tmp_path)
+    assert [(p["series"], p["x"]) for p in made.figures["points"]] == [
+        ("down", 0.5), ("up", 1), ("up", 2),
+    ]  # fmt: skip
+    for point in made.figures["points"]:
+        value = study.values(point["row"])["query_to_video.R@1"]
+        assert point["value"] == value.value
+    assert all(re.search(r"\d", cell) for row in made.tables[0].rows for cell in row[1:])
+    assert made.pictures[0].file.is_file()
+    (tmp_path / "none").mkdir()
+    empty = Sweep(axis="τ")(finished(tmp_path / "none", "d"), tmp_path / "none")
+    assert (empty.pictures, empty.figures["points"]) == ((), [])
+    assert empty.notes

@@ -1,0 +1,318 @@
+"""Exhibits that load trained models, against slow references, in one small study run for real."""
+
+import json
+import re
+import shutil
+
+import numpy as np
+import openpyxl
+import pytest
+import torch
+from varkit_studies.exhibits.matching import Mean, precision
+
+from tests.support.studies import study
+from tests.support.tiny_runs import call
+from varkit.data.batches import video_batches
+from varkit.runs.folder import load_model
+
+PARTS = """\
+from varkit import hookimpl
+from varkit.testing.stand_ins import Words
+
+
+@hookimpl
+def register_encoders(register):
+    register("hashed", Words, summary="the mean of hashed words")
+"""
+RECIPE = """\
+version: 1
+plugins: [parts.py]
+data: {{use: simulated, task: {task}, size: small, videos: 60, test: 0.5, root: {root}}}
+model: {{dim: 8, experts: [object, motion]}}
+samplers:
+  fixed: {{use: fixed_frame, count: 4}}
+  anomaly: {{use: anomaly_led, count: 4}}
+detector: {{use: temporal_convolution, hidden: [6, 4]}}
+video: {{use: two_stream, heads: 2}}
+query: {query}
+alignments: {{cls: {{use: cls, weight: 1}}}}
+objective: {{use: margin_ranking}}
+train: {{epochs: 1, batch_size: 16, lr: 1.0e-2, seeds: [0, 1]}}
+"""
+STUDY = """\
+version: 1
+title: <b>small</b>
+rows:
+  text: {label: "=<script>alert(1)</script>", recipe: text.yaml}
+  sound: {label: sounds, recipe: audio.yaml}
+  oracle:
+    label: told
+    of: text
+    measure: {samplers.anomaly: {use: oracle, count: 4}}
+  films: {label: films alone, recipe: audio.yaml, runs: false}
+  crime:
+    label: as the benchmark
+    recipe: text.yaml
+    runs: false
+    overrides: {data: {use: ucfcrime_ar, root: WORLD}}
+  both: {label: both, recipe: text.yaml, runs: false,
+    overrides: {data: {use: ucfcrime_ar, root: CHINESE, name: Both}}}
+show:
+  - {use: statistics, languages: [en, zh]}
+  - examples
+  - {use: coarse_queries, k: [2, 5], queries: {a <i>blast</i>: [Explosion], nothing: [Dancing],
+     man: [Robbery, Shooting], walk: [Normal]}}
+  - {use: sampling, videos: 2}
+  - {use: zero_shot, gallery: films}
+  - {use: zero_shot, row: sound, gallery: text, k: 3}
+  - {use: running_time, repeats: 2}
+"""
+EXHIBITS = (
+    "statistics", "examples", "coarse_queries", "sampling", "zero_shot", "zero_shot-2",
+    "running_time",
+)  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def place(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("exhibits")
+    (folder / "parts.py").write_text(PARTS)
+    for task, query in (("text", "{use: hashed}"), ("audio", "{use: audio, heads: 2}")):
+        text = RECIPE.format(task=task, root=folder / "world", query=query)
+        (folder / f"{task}.yaml").write_text(text)
+        result = call("run", folder / f"{task}.yaml", "--out", folder / "runs", "--threads", 1)
+        assert result.exit_code == 0, result.output
+    (world,) = (folder / "world").glob("text-*")
+    shutil.copytree(world, folder / "chinese")
+    for file in (folder / "chinese").glob("*.xlsx"):
+        book = openpyxl.load_workbook(file)
+        header, *rows = book.active.iter_rows()
+        column = [cell.value for cell in header].index("Chinese Text")
+        for row in rows:
+            row[column].value = "一名男子。"
+        book.save(file)
+    text = STUDY.replace("WORLD", str(world)).replace("CHINESE", str(folder / "chinese"))
+    (folder / "mini.yaml").write_text(text)
+    result = study(folder / "mini.yaml")
+    assert result.exit_code == 0, result.output
+    return folder
+
+
+@pytest.fixture(scope="module")
+def done(place):
+    return json.loads((place / "runs/studies/mini/study.json").read_text())
+
+
+def run_of(place, recipe):
+    (run,) = (place / "runs" / recipe).iterdir()
+    return run
+
+
+def slow_scores(model, dataset, videos, texts):
+    """Return the similarity of each video and text, one pair after another."""
+    scores = np.empty((len(videos), len(texts)))
+    model.eval()
+    with torch.no_grad():
+        queries = [model.query(model.query.tokenize([text])) for text in texts]
+        for v, video in enumerate(videos):
+            ((_, clips),) = video_batches(
+                dataset, [video], seed=0, max_clips=9999, clips_per_batch=1
+            )
+            seen = model.video(clips)
+            for q, query in enumerate(queries):
+                scores[v, q] = float(model.similarity(seen, query))
+    return scores
+
+
+def slow_precision(scores, wanted, classes, k):
+    """Count right videos among the first k, the earlier first where they tie."""
+    found = []
+    for q, names in enumerate(wanted):
+        order = sorted(range(len(classes)), key=lambda v, q=q: (-scores[v, q], v))
+        found.append(sum(bool({*names} & {*classes[v]}) for v in order[:k]) / k)
+    return found
+
+
+def test_a_row_that_runs_nothing_has_data_alone(place, done):
+    assert set(done["rows"]) == {"text", "sound", "oracle"}
+    assert done["unfinished"] == {}
+    assert not (place / "runs/studies/mini/logs/films.log").exists()
+    assert any(line.startswith("Row films runs nothing") for line in done["protocol"])
+    rows = study(place / "mini.yaml", "--plan", "--json")
+    states = {row["row"]: row["state"] for row in json.loads(rows.stdout)["rows"]}
+    assert set(states.values()) == {"cached"}
+
+
+def test_every_exhibit_is_made_and_says_that_data_are_simulated(place, done):
+    folder = place / "runs/studies/mini"
+    assert done["exhibits_failed"] == {}
+    assert set(done["exhibits"]) == {*EXHIBITS}
+    for name in EXHIBITS:
+        text = (folder / f"{name}.md").read_text()
+        assert "simulated data" in text.splitlines()[0]
+        for line in text.splitlines():
+            assert not line.startswith("![") or "simulated data" in line
+    page = (folder / "study.html").read_text()
+    assert "<script" not in page
+    assert "<i>" not in page
+    pictures = sorted(folder.glob("exhibits/**/*.png"))
+    assert {file.parent.relative_to(folder / "exhibits").parts[0] for file in pictures} == {
+        "statistics", "examples", "sampling",
+    }  # fmt: skip
+    assert all(file.read_bytes().startswith(b"\x89PNG") for file in pictures)
+    assert len(re.findall("data:image/png", page)) == len(pictures)
+
+
+def test_statistics_count_each_data_set_once(place, done):
+    _, text, _ = load_model(run_of(place, "text"))
+    found = [o for o in done["exhibits"]["statistics"]["figures"] if o["kind"] == "counted"]
+    counted = {(one["dataset"], one["figure"]): one["value"] for one in found}
+    assert {name for name, _ in counted} == {"simulated-ucf", "simulated-xd", "UCFCrime-AR", "Both"}
+    assert counted["simulated-ucf", "videos"] == 60
+    words = [
+        len(text.query(query).split())
+        for split in ("train", "test")
+        for item in text.split(split)
+        for query in item.queries
+    ]
+    assert counted["simulated-ucf", "words.mean"] == pytest.approx(sum(words) / len(words))
+    assert len(counted) == len(found)
+    for name in ("UCFCrime-AR", "Both"):
+        assert counted[name, "words.mean"] == counted["simulated-ucf", "words.mean"]
+    assert counted["Both", "characters.mean"] == 4  # the final stop does not count
+    assert ("UCFCrime-AR", "characters.mean") not in counted
+    text = (place / "runs/studies/mini/statistics.md").read_text()
+    assert len(re.findall("Captions in 'zh' are not counted", text)) == 1
+
+
+def test_published_figures_stand_beside_ours(place, done):
+    found = [o for o in done["exhibits"]["statistics"]["figures"] if o["kind"] == "published"]
+    assert {one["dataset"] for one in found} == {"UCFCrime-AR", "Both"}
+    told = {one["figure"]: one for one in found}
+    assert told["videos"]["value"] == 1900
+    assert not any(one["equal"] for one in found)
+    text = (place / "runs/studies/mini/statistics.md").read_text()
+    table, _ = (part for part in text.split("\n## ") if ", published, and " in part)
+    assert table.startswith("UCFCrime-AR, published, and UCFCrime-AR (simulated data)")
+    assert "| videos | 1,900 | 60 | DIFFERS by -1,840 |" in table
+
+
+def test_examples_are_those_of_the_training(place, done):
+    seed = run_of(place, "text") / "seed-0/examples.json"
+    assert done["exhibits"]["examples"]["retrieval"] == json.loads(seed.read_text())["retrieval"]
+
+
+def test_coarse_queries_count_the_first_videos_of_the_category(place, done):
+    found = done["exhibits"]["coarse_queries"]["queries"]
+    queries = {"a <i>blast</i>": ["Explosion"], "man": ["Robbery", "Shooting"], "walk": ["Normal"]}
+    own = {one["query"]: one for one in found if one["row"] == "text"}
+    assert set(own) == set(queries)
+    assert {one["row"] for one in found} == {"text", "oracle"}
+    for k in (2, 5):
+        values = []
+        for seed in (0, 1):
+            model, dataset, _ = load_model(run_of(place, "text"), seed)
+            items = dataset.split("test")
+            classes = [item.classes for item in items]
+            scores = slow_scores(model, dataset, [item.video for item in items], list(queries))
+            values.append(slow_precision(scores, queries.values(), classes, k))
+        expected = np.mean(values, axis=0)
+        assert [own[query][f"P@{k}"] for query in queries] == pytest.approx(expected)
+    for query, names in queries.items():
+        prior = sum(bool({*names} & {*each}) for each in classes) / len(classes)
+        assert own[query]["prior"] == pytest.approx(prior)
+
+
+def test_the_share_of_picks_inside_is_counted_clip_by_clip(place, done):
+    found = {(one["row"], one["sampler"]): one for one in done["exhibits"]["sampling"]["samplers"]}
+    assert set(found) == {(r, s) for r in ("text", "sound", "oracle") for s in ("fixed", "anomaly")}
+    assert found["oracle", "anomaly"]["value"] == 1
+    values = {"fixed": [], "anomaly": []}
+    for seed in (0, 1):
+        model, dataset, _ = load_model(run_of(place, "text"), seed)
+        model.eval()
+        for item in dataset.split("test"):
+            truth = dataset.truth(item.video)
+            if not truth.any():
+                continue
+            ((_, clips),) = video_batches(
+                dataset, [item.video], seed=0, max_clips=9999, clips_per_batch=1
+            )
+            with torch.no_grad():
+                picks = model.video(clips).picks
+            for name, inside in values.items():
+                inside.append(sum(bool(truth[i]) for i in picks[name][0].tolist()) / 4)
+    for name, inside in values.items():
+        one = found["text", name]
+        assert one["value"] == pytest.approx(sum(inside) / len(inside))
+        assert 2 * one["videos"] == len(inside)
+        assert one["low"] <= one["value"] <= one["high"] <= 1
+        assert one["value"] <= one["best"]
+
+
+def test_a_model_searches_the_videos_of_other_data(place, done):
+    categories = {
+        "Fighting": {"Fighting"}, "Shooting": {"Shooting"}, "Explosion": {"Explosion"},
+        "Car accident": {"RoadAccidents", "Car accident"}, "Abuse": {"Abuse"}, "Riot": {"Riot"},
+    }  # fmt: skip
+    _, films, _ = load_model(run_of(place, "audio"))
+    items = films.split("test")
+    values = {}
+    for seed in (0, 1):
+        model, dataset, _ = load_model(run_of(place, "text"), seed)
+        own = dataset.split("test")
+        texts = [dataset.query(item.queries[0]) for item in own]
+        scores = slow_scores(model, films, [item.video for item in items], texts)
+        for name, wanted in categories.items():
+            asked = [q for q, item in enumerate(own) if wanted & {*item.classes}]
+            found = slow_precision(
+                scores[:, asked], [wanted] * len(asked), [item.classes for item in items], 2
+            )
+            values.setdefault(name, []).extend(found)
+    told = {one["category"]: one for one in done["exhibits"]["zero_shot"]["categories"]}
+    assert set(told) == {*(name for name in values if values[name]), "all of these"}
+    for name, found in values.items():
+        if found:
+            assert told[name]["value"] == pytest.approx(sum(found) / len(found))
+            assert 2 * told[name]["queries"] == len(found)
+    back = {one["category"]: one for one in done["exhibits"]["zero_shot-2"]["categories"]}
+    assert back["Riot"]["prior"] == back["Riot"]["value"] == 0
+    counted = [name for name in categories if back.get(name, {}).get("prior")]
+    shared = set().union(*(categories[name] for name in counted))
+    several = [item.queries for item in items if shared & {*item.classes}]
+    assert back["all of these"]["queries"] == sum(map(len, several))
+
+
+def test_times_are_those_of_every_row_and_step(place, done):
+    found = {(o["row"], o["step"]): o for o in done["exhibits"]["running_time"]["seconds"]}
+    assert ("oracle", "epoch") not in found
+    assert len(found) == 3 * 5 - 1
+    steps = [
+        json.loads(line)["seconds"]
+        for file in run_of(place, "text").glob("seed-*/metrics.jsonl")
+        for line in file.read_text().splitlines()
+        if json.loads(line)["kind"] == "step"
+    ]
+    assert found["text", "epoch"]["n"] == 2  # an epoch of each training
+    assert found["text", "epoch"]["seconds"] == pytest.approx(sum(steps) / 2)
+    for one in found.values():
+        assert 0 < one["p20"] <= one["seconds"] <= one["p80"]
+        assert (one["times_reference"] == 1) == (one["row"] == "text")
+
+
+def test_precision_takes_ties_in_the_gallerys_order():
+    scores = np.array([[1.0, 0.0], [1.0, 2.0], [1.0, 2.0]])
+    right = np.array([[True, True], [False, False], [False, True]])
+    assert precision(scores, right, 1).tolist() == [1, 0]
+    assert precision(scores, right, 2).tolist() == [0.5, 0.5]
+
+
+def test_an_interval_is_that_of_means_of_resamples():
+    values = np.array([0.0, 1.0, 1.0, 1.0])
+    found = Mean.of(values, resamples=4000, seed=0)
+    means = sorted(
+        sum(values[i] for i in (a, b, c, d)) / 4
+        for a in range(4) for b in range(4) for c in range(4) for d in range(4)
+    )  # fmt: skip
+    assert found.value == 0.75
+    assert (found.low, found.high) == (means[6], means[-7])

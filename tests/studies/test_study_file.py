@@ -1,0 +1,206 @@
+"""Study files: what is wrong with them is said at once, with the place and the nearest match."""
+
+import pytest
+from varkit_studies.exhibits import EXHIBITS, check_shown
+from varkit_studies.rows import resolve_rows
+from varkit_studies.study import find_study, load_study, shipped_studies
+
+from tests.support.studies import STUDY, make_study
+from varkit.errors import RecipeError
+from varkit.recipe.load import load_recipe, shipped_recipes
+
+
+@pytest.fixture(scope="module")
+def place(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("studies")
+    make_study(folder)
+    return folder
+
+
+def problems(folder, text, *overrides):
+    file = make_study(folder, text)
+    with pytest.raises(RecipeError) as caught:
+        resolve_rows(load_study(file), overrides)
+    assert all(line.startswith(f"{file}:") for line in caught.value.problems)
+    return [line.removeprefix(f"{file}:") for line in caught.value.problems]
+
+
+def changed(*changes):
+    text = STUDY
+    for old, new in changes:
+        assert text.count(old) == 1, old
+        text = text.replace(old, new)
+    return text
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        (("version: 1", "version: 2"), "1:1: version: must be 1; not 2"),
+        (("title:", "titel:"), "2:1: titel: no such option. Did you mean 'title'?"),
+        (("reference: both", "reference: bth"), "reference: no row 'bth'. Did you mean 'both'?"),
+        (("- table", "- tabel"), "show.0: no exhibit 'tabel'. Did you mean 'table'?"),
+        (("[table, {use: sweep, axis: alpha}]", "[{axis: 1}]"), "must be an exhibit's name"),
+        (("axis: alpha", "axes: alpha"), "show.1.axes: no such option. Did you mean 'axis'?"),
+        (("axis: alpha", "axis: a, figure: Sum"), "show.1.figure: must be one of"),
+        (("of: both\n    m", "of: bot\n    m"), "rows.cls.of: no row 'bot'. Did you mean 'both'?"),
+        (("of: both\n    m", "m"), "rows.cls.measure: needs 'of'"),
+        ((", measure: {alignments.cls.weight: 0.5}", ""), "rows.same.of: needs 'measure'"),
+        (
+            ("{label: same,", "{label: same, recipe: x,"),
+            "rows.same: trains ('recipe', 'overrides')",
+        ),
+        (("{label: FS,", "{lable: FS,"), "rows.fixed.lable: no such option. Did you mean 'label'?"),
+        (("  fixed: {", "  fi xed: {"), "rows.fi xed: a row's name is made of letters"),
+        (("x: 0.5", "x: many"), 'rows.both.x: must be a number, or null; not "many"'),
+        (("[29.8, 68, 82]", "[29.8, 68]"), "rows.both.published.A2V: must be"),
+        (("[29.8, 68, 82]", "[29.8, 68, 182]"), "rows.both.published.A2V"),
+        (("A2V:", "T2V:"), "rows.both.published: mixes text (T2V, V2T) and sound (A2V, V2A)"),
+        (("82.3]}", "82.3], SumR: 364.9}"), "SumR: is 364.9, but the six recalls add up to 364.4"),
+        (("recipe: data/tiny.yaml\n", ""), "rows.both: has no recipe, and neither has the study"),
+        (("{samplers: {anomaly: null}}", "7"), "rows.fixed.overrides: must be"),
+    ],
+)
+def test_what_is_wrong_with_the_file_is_named(place, change, said):
+    if change[0] == "- table":
+        change = ("show: [table,", "show: [tabel,")
+    assert any(said in line for line in problems(place, changed(change)))
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        (("samplers: {anomaly: null}", "samplrs: {}"), "no such section. Did you mean 'samplers'?"),
+        (("{samplers: {anomaly: null}}", "{train.lr: fast}"), "rows.fixed: train.lr: must be"),
+        (("{samplers: {anomaly: null}}", "{version: 1}"), "rows.fixed: version: is not for the"),
+        (("data/tiny.yaml", "alan_ufc"), "'alan_ufc', neither shipped nor"),
+        (("data/tiny.yaml", "alan_ufc"), "Did you mean 'alan_ucf'?"),
+        (("{alignments.cls.weight: 0.5}", "{train.lr: 1}"), "train.lr: cannot change without"),
+        (("{alignments.cls.weight: 0.5}", "{evl.seed: 1}"), "Did you mean 'eval'?"),
+        (("{alignments.cls.weight: 0.5}", "{eval.seed: -1}"), "rows.same: eval.seed: must be"),
+        (("{alignments.cls.weight: 0.5}", "{alignments.clss.weight: 1}"), "alignments.clss.use"),
+    ],
+)
+def test_what_is_wrong_with_a_row_is_named(place, change, said):
+    found = problems(place, changed(change))
+    assert any(said in line for line in found), found
+
+
+def test_everything_wrong_comes_at_once(place):
+    text = changed(("reference: both", "reference: b"), ("x: 1\n", "x: one\n"))
+    assert len(problems(place, text)) == 2
+    text = changed(
+        ("samplers: {anomaly: null}", "train.lr: 0"),
+        ("{alignments.cls.weight: 0.5}", "{model.dim: 4}"),
+    )
+    found = problems(place, text)
+    assert [line.split(": ")[1] for line in found] == ["rows.fixed", "rows.same"]
+    text = changed(("version: 1", "version: one"), ("x: 1\n", "x: one\n"))
+    assert len(problems(place, text)) == 2
+
+
+def test_rows_that_measure_one_another_in_a_circle_are_refused(place):
+    text = changed(
+        ("of: both\n    m", "of: same\n    m"), ("{label: same, of: both", "{label: same, of: cls")
+    )
+    found = problems(place, text)
+    assert any("rows.cls.of: goes round in a circle: cls -> same -> cls" in line for line in found)
+    own = changed(("of: both\n    m", "of: cls\n    m"))
+    assert any("circle: cls -> cls" in line for line in problems(place, own))
+
+
+def test_changes_of_a_chain_of_measurings_add_up(place):
+    text = changed(
+        ("{label: same, of: both, measure: {alignments.cls.weight: 0.5}}",
+         "{label: same, of: cls, measure: {eval.ties: optimistic, alignments.avg.weight: 0.25}}")
+    )  # fmt: skip
+    rows = resolve_rows(load_study(make_study(place, text)))
+    recipe = rows["same"].recipe
+    assert (recipe.eval.ties, rows["same"].row.base) == ("optimistic", "both")
+    weights = {name: part.settings.weight for name, part in recipe.alignments.items()}
+    assert weights == {"cls": 1.0, "avg": 0.25}
+
+
+def test_rows_are_resolved_as_the_command_line_resolves_them(place):
+    rows = resolve_rows(load_study(make_study(place)), ["train.lr=1e-4"])
+    recipe, _ = load_recipe(
+        place / "data/tiny.yaml",
+        ["train.seeds=[0,1]", "train.epochs=1", "samplers.anomaly=null", "train.lr=1e-4"],
+    )
+    assert list(rows) == ["fixed", "both", "cls", "same"]
+    assert rows["fixed"].recipe.digest() == recipe.digest()
+    assert list(rows["fixed"].recipe.samplers) == ["fixed"]
+    assert rows["same"].recipe.digest() == rows["both"].recipe.digest()
+    assert rows["same"].recipe.train.lr == 1e-4
+
+
+EMBEDDED = """\
+version: 1
+title: two
+recipe: recipe.yaml
+embedded: {train.epochs: 3}
+rows:
+  wide: {label: w, overrides: {samplers.fixed.count: 100}, embedded: {samplers.fixed.count: 48}}
+  again: {label: a, of: wide, measure: {samplers.fixed.count: 9}, embedded: {eval.seed: 5}}
+"""
+
+
+@pytest.mark.parametrize("lacks", [True, False])
+def test_further_changes_hold_where_the_embedded_block_was_taken(place, lacks):
+    folder = place / f"embedded-{lacks}"
+    folder.mkdir()
+    text = (place / "data/tiny.yaml").read_text().replace("[parts.py]", "[../data/parts.py]")
+    root = "nowhere" if lacks else str(place / "data")
+    text = text.replace(f"root: {place / 'data'}", f"root: {root}")
+    (folder / "recipe.yaml").write_text(f"{text}embedded:\n  data: {{root: {place / 'data'}}}\n")
+    (folder / "s.yaml").write_text(EMBEDDED)
+    rows = resolve_rows(load_study(folder / "s.yaml"))
+    wide, again = rows["wide"].recipe, rows["again"].recipe
+    assert wide.embedded is lacks
+    assert wide.samplers["fixed"].options["count"] == (48 if lacks else 100)
+    assert wide.train.epochs == (3 if lacks else 2)
+    assert again.embedded is lacks
+    assert (again.samplers["fixed"].options["count"], again.eval.seed) == (9, 5 if lacks else 0)
+    if lacks:
+        with pytest.raises(RecipeError, match="nowhere"):
+            resolve_rows(load_study(folder / "s.yaml"), strict=True)
+
+
+def test_a_published_row_is_completed_and_names_its_source(place):
+    row = load_study(make_study(place)).rows["both"]
+    assert row.published.SumR == pytest.approx(29.8 + 68 + 82 + 32.3 + 70 + 82.3, abs=1e-9)
+    assert row.published.source == "Table IV of ALAN (arXiv 2307.12545)"
+    text = changed(("82.3]}", "null], SumR: 300}"))
+    cells = load_study(make_study(place, text)).rows["both"].published.cells()
+    assert cells == (29.8, 68, 82, 32.3, 70, None, 300)
+
+
+@pytest.mark.parametrize("text", ["", "[1]", "a: &a 1\nb: *a", "version: 1\nversion: 1", "!!x y"])
+def test_what_is_no_study_is_refused(place, text):
+    assert problems(place, text)
+
+
+def test_a_study_is_found_by_name_or_file():
+    for name, path in shipped_studies().items():
+        assert find_study(name) == path
+    with pytest.raises(RecipeError, match="Did you mean 'methods_ucf'"):
+        find_study("method_ucf")
+
+
+def test_shipped_studies_resolve(tmp_path):
+    (tmp_path / "manifest.csv").touch()  # data of one's own have no stand-in
+    assert len(shipped_studies()) >= 10
+    for name, path in shipped_studies().items():
+        study = load_study(path)
+        own = (f"data.root={tmp_path}",) if name == "methods_folder" else ()
+        rows = resolve_rows(study, own)
+        assert (0, 1, 2) in {row.recipe.train.seeds for row in rows.values()}
+        assert set(study.rows) == set(rows)
+        for row in study.rows.values():
+            assert row.published is None or row.published.SumR is not None
+
+
+def test_no_study_shadows_a_recipe_and_every_exhibit_can_be_loaded():
+    assert not set(shipped_studies()) & set(shipped_recipes())
+    for name in EXHIBITS:
+        check_shown(name, {})

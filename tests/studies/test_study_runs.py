@@ -1,0 +1,455 @@
+"""Studies trained for real, in processes of their own."""
+
+import csv
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+import time
+from dataclasses import replace
+from html import escape
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from varkit_studies.finished import open_study
+from varkit_studies.plan import Planner
+from varkit_studies.rows import resolve_rows
+from varkit_studies.study import load_study
+from varkit_studies.writers import write_study
+
+from tests.support.studies import make_study, plan, study
+from tests.support.tiny_runs import call
+from varkit.data.batches import query_batches, video_batches
+from varkit.evaluate.figures import DIRECTIONS, RECALLS
+from varkit.runs.folder import load_model, open_run
+
+ROWS = ["fixed", "both", "cls", "same"]
+
+
+def folder_of(file):
+    return file.parent / "runs/studies/mini"
+
+
+def snapshot(folder):
+    """Return when every file of every run was written."""
+    files = [p for p in folder.rglob("*") if p.is_file() and p.name != ".lock"]
+    return {p: p.stat().st_mtime_ns for p in files if "studies/mini" not in str(p)}
+
+
+def test_rows_are_ordinary_runs_and_twins_share_one(done):
+    file, told, _ = done
+    runs = {name: Path(row["run"]) for name, row in told["rows"].items()}
+    assert told["order"] == ROWS == sorted(runs, key=ROWS.index)
+    assert runs["same"] == runs["both"]
+    assert len(list((file.parent / "runs/tiny").iterdir())) == 2
+    for name in ("fixed", "both"):
+        assert open_run(runs[name]).recipe.train.seeds == (0, 1)
+        assert (runs[name] / "report.html").is_file()
+    assert list(open_run(runs["fixed"]).recipe.samplers) == ["fixed"]
+    assert call("compare", runs["both"], runs["cls"], "--resamples", 1000).exit_code == 0
+
+
+def test_figures_are_the_runs_own(done):
+    _, told, _ = done
+    for row in told["rows"].values():
+        results = json.loads((Path(row["run"]) / "results.json").read_text())
+        for way in DIRECTIONS:
+            for k in RECALLS:
+                own = [results["seeds"][s]["best"][way][f"R@{k}"] for s in ("0", "1")]
+                value = row["values"][f"{way}.R@{k}"]
+                assert value["value"] == pytest.approx(np.mean(own))
+                assert value["sd_trainings"] == pytest.approx(np.std(own, ddof=1))
+    six = [value for figure, value in told["rows"]["fixed"]["values"].items() if figure != "SumR"]
+    total = told["rows"]["fixed"]["values"]["SumR"]["value"]
+    assert total == pytest.approx(sum(value["value"] for value in six))
+    difference = told["rows"]["fixed"]["differences"]["SumR"]["value"]
+    assert difference == pytest.approx(total - told["rows"]["both"]["values"]["SumR"]["value"])
+    for name in ("both", "same"):
+        assert told["rows"][name]["differences"] == {}
+
+
+def test_measuring_again_uses_the_trained_weights_under_the_changed_recipe(done):
+    """Against cosines of the CLS vectors alone, by hand, with ranks counted one by one."""
+    _, told, _ = done
+    row = told["rows"]["cls"]
+    facts = json.loads((Path(row["run"]) / "run.json").read_text())
+    source = facts["measured_from"]
+    assert source["run"] == told["rows"]["both"]["run"]
+    assert (source["recipe_differs"], source["data_differs"]) == (True, False)
+    for seed in (0, 1):
+        model, dataset, recipe = load_model(Path(source["run"]), seed)
+        model.eval()
+        ranks = ranks_by_cls(model, dataset, recipe)
+        lines = (Path(row["run"]) / f"seed-{seed}/ranks/best.jsonl").read_text().splitlines()
+        assert {(r["direction"], r["id"]): r["rank"] for r in map(json.loads, lines)} == ranks
+
+
+def ranks_by_cls(model, dataset, recipe):
+    """Return (direction, id) -> rank; the one expert's weight is 1."""
+    names = [item.video for item in dataset.split("test")]
+    sounds = [item.queries[0] for item in dataset.split("test")]
+    room = {"max_clips": 8192, "clips_per_batch": 16384}
+    vectors = {"video": {}, "query": {}}
+    with torch.no_grad():
+        for positions, clips in video_batches(
+            dataset, names, seed=recipe.eval.seed, crop=0, **room
+        ):
+            found = model.video(clips).vectors["cls"][:, 0].double()
+            vectors["video"] |= dict(zip(positions, found, strict=True))
+        batches = query_batches(dataset, sounds, tokenize=None, seed=recipe.eval.seed, **room)
+        for positions, clips in batches:
+            found = model.query(clips).vectors["cls"][:, 0].double()
+            vectors["query"] |= dict(zip(positions, found, strict=True))
+    score = np.zeros((len(names), len(sounds)))
+    for v, video in vectors["video"].items():
+        for q, query in vectors["query"].items():
+            score[v, q] = video @ query / (video.norm() * query.norm())
+    ranks = {}
+    for i in range(len(names)):
+        ranks["query_to_video", sounds[i]] = 1.0 + sum(score[:, i] > score[i, i])
+        ranks["video_to_query", names[i]] = 1.0 + sum(score[i] > score[i, i])
+    return ranks
+
+
+def test_a_finished_study_trains_nothing_again(done):
+    file, told, _ = done
+    before = snapshot(file.parent / "runs")
+    result = study(file, "--json")
+    assert result.exit_code == 0
+    assert json.loads(result.stdout) == told
+    assert "varkit run" not in result.stderr
+    assert "varkit remeasure" not in result.stderr
+    assert snapshot(file.parent / "runs") == before
+
+
+def test_the_plan_says_what_is_there_and_what_the_rest_costs(done, tmp_path):
+    file, told, _ = done
+    rows = plan(file)
+    assert {row["state"] for row in rows.values()} == {"cached"}
+    assert {name: row["run"] for name, row in rows.items()} == {
+        name: row["run"] for name, row in told["rows"].items()
+    }
+    assert [rows[name]["same_as"] for name in ROWS] == [None, None, None, "both"]
+    assert rows["cls"]["measures"] == "both"
+
+    longer = plan(file, "train.epochs=3", "train.seeds=[0]")
+    assert [longer[name]["state"] for name in ROWS] == ["missing"] * 4
+    newest = max((file.parent / "runs/tiny").glob("*/run.json"), key=started)
+    seconds = sum(
+        record["seconds"]
+        for log in newest.parent.glob("seed-*/metrics.jsonl")
+        for record in map(json.loads, log.read_text().splitlines())
+        if record["kind"] == "step"
+    )
+    for name in ("fixed", "both"):  # three epochs of one seed, for one epoch of two
+        assert longer[name]["seconds"] == pytest.approx(seconds * 3 / 2)
+        assert longer[name]["estimated_from"] == str(newest.parent)
+    nowhere = plan(file, out=tmp_path / "elsewhere")
+    assert {row["state"] for row in nowhere.values()} == {"missing"}
+    assert {row["seconds"] for row in nowhere.values()} == {None}
+    assert not (tmp_path / "elsewhere").exists()
+    shown = study(file, "--plan").stdout.splitlines()
+    assert max(map(len, shown)) <= 80
+    place = Path(told["rows"]["both"]["run"]).relative_to(file.parent / "runs")
+    rows = [" ".join(line.split()) for line in shown]
+    assert f"both cached, {place} FS + AS" in rows
+    assert "cls cached, measures both =<script>alert(1)</script>|" in rows
+    assert "same cached, same as both same" in rows
+    assert "missing, about" in study(file, "--plan", "train.epochs=3").stdout
+    assert "Simulated" not in study(file, "--plan").stdout
+
+
+def started(file):
+    return json.loads(file.read_text())["started"], file.parent.name
+
+
+def test_other_weights_data_or_plugin_files_are_not_taken_for_the_same(done, tmp_path):
+    file, told, _ = done
+    fact = Path(told["rows"]["cls"]["run"]) / "run.json"
+    kept = fact.read_text()
+    facts = json.loads(kept)
+    facts["measured_from"]["weights"] = dict.fromkeys(facts["measured_from"]["weights"], "0")
+    fact.write_text(json.dumps(facts))
+    assert plan(file)["cls"]["state"] == "missing"
+    fact.write_text(kept)
+
+    parts = file.parent / "data/parts.py"
+    source = parts.read_text()
+    parts.write_text(source + "# changed\n")
+    assert {row["state"] for row in plan(file).values()} == {"missing"}
+    parts.write_text(source)
+    clip = next((file.parent / "data").glob("train0.npy"))
+    features = np.load(clip)
+    np.save(clip, features + 1)
+    assert {row["state"] for row in plan(file).values()} == {"missing"}
+    np.save(clip, features)
+    assert {row["state"] for row in plan(file).values()} == {"cached"}
+
+
+@pytest.mark.parametrize("damage", [lambda text: text[: len(text) // 2], lambda text: "[]"])
+def test_a_run_with_damaged_results_is_measured_again(done, damage):
+    file, told, _ = done
+    cls, fixed = (Path(told["rows"][name]["run"]) / "results.json" for name in ("cls", "fixed"))
+    kept = cls.read_text()
+    cls.write_text(damage(kept))
+    assert plan(file)["cls"]["state"] == "missing"
+    cls.write_text(kept)
+
+    kept = fixed.read_text()
+    fixed.write_text(damage(kept))
+    states = {name: row["state"] for name, row in plan(file).items()}
+    assert states == {"fixed": "partial", "both": "cached", "cls": "cached", "same": "cached"}
+    result = study(file, "--json")
+    assert result.exit_code == 0, result.output
+    assert json.loads(result.stdout) == told
+    assert f"fixed: varkit resume {fixed.parent}" in result.stderr
+    assert "varkit run" not in result.stderr
+    assert fixed.read_text() == kept
+
+
+def test_writing_again_removes_what_is_no_longer_in_the_study(done, tmp_path):
+    file, _, _ = done
+    loaded = load_study(file)
+    planner = Planner(loaded, resolve_rows(loaded), file.parent / "runs")
+    finished = open_study(loaded, planner.plan(), {}, resamples=1000)
+    folder = tmp_path / "mini"
+    twice = replace(loaded, show=(*loaded.show, *loaded.show))
+    write_study(replace(finished, study=twice), folder)
+    for name in (
+        "table-2.md",
+        "sweep.csv",
+        "exhibits/sweep-2/sweep.png",
+        "comparison/comparison.md",
+    ):
+        assert (folder / name).is_file(), name
+
+    own = ["notes.md", "logs/both.log", "measured/table.md", "comparison/mine.md", "table-a.md"]
+    outside = tmp_path / "outside/comparison.md"
+    for path in (*(folder / name for name in own), outside):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text("kept")
+    (folder / "comparison-2").symlink_to(outside.parent)
+    (folder / "sweep-3.md").symlink_to(outside)
+
+    alone = replace(loaded, rows={"both": loaded.rows["both"]}, show=loaded.show[:1])
+    rows = {"both": finished.rows["both"]}
+    paths, _ = write_study(replace(finished, study=alone, rows=rows), folder)
+    left = {path for path in folder.rglob("*") if path.is_file() and not path.is_symlink()}
+    assert left == {*paths, folder / "study.json", *(folder / name for name in own)}
+    assert not list((folder / "exhibits").glob("sweep*"))
+    assert (folder / "sweep-3.md").is_symlink()
+    assert outside.read_text() == "kept"
+
+
+def test_what_is_written_says_everything_and_escapes_names(done):
+    file, told, _ = done
+    folder = folder_of(file)
+    page = (folder / "study.html").read_text()
+    assert "<script" not in page
+    assert '<td class="words">' in page
+    assert "&lt;script&gt;alert(1)&lt;/script&gt;" in page
+    assert "A &lt;b&gt;tiny&lt;/b&gt; study" in page
+    assert not re.findall(r'(?:src|href)="(?!data:image/png;base64,)', page)
+    assert "default-src 'none'" in page
+    assert page.count("data:image/png;base64,") == 1
+    markdown = (folder / "table.md").read_text()
+    assert r"=\<script\>alert(1)\</script\>\|" in markdown
+    fingerprint = told["rows"]["both"]["fingerprint"]
+    results = Path(told["rows"]["both"]["run"]) / "results.json"
+    chance = json.loads(results.read_text())["chance"]
+    for text in (page, markdown, (folder / "table.tex").read_text()):
+        for said in (fingerprint, "published", "held out of training", "average rank", "torch"):
+            assert said in text
+        assert "364.4" in text
+        assert f"Chance: SumR {chance['SumR']:.1f}." in text
+        assert "SIMULATED" not in text
+    assert (folder / "comparison/comparison.html").is_file()
+    assert json.loads((folder / "study.json").read_text()) == told
+
+
+def test_the_spreadsheet_has_every_figure_in_full_and_no_formula(done):
+    file, told, _ = done
+    with (folder_of(file) / "table.csv").open() as text:
+        lines = list(csv.DictReader(text))
+    measured = [line for line in lines if line["kind"] == "measured"]
+    assert len(measured) == 7 * len(ROWS)
+    for line in measured:
+        value = told["rows"][line["row"]]["values"][line["figure"]]["value"]
+        assert float(line["value"]) == value
+    assert {line["label"] for line in measured if line["row"] == "cls"} == {
+        "'=<script>alert(1)</script>|"
+    }
+    published = {x["figure"]: float(x["value"]) for x in lines if x["kind"] == "published"}
+    assert len(published) == 7
+    assert published["SumR"] == pytest.approx(364.4)
+
+
+def test_the_page_has_its_tables_first_and_each_rows_differences_folded(done):
+    file, told, _ = done
+    page = (folder_of(file) / "study.html").read_text()
+    places = [
+        page.index(f"<h2>{title}")
+        for title in ("A &lt;b&gt;tiny&lt;/b&gt; study", "SumR against", "How it", "Where", "Runs")
+    ]
+    assert places == sorted(places)
+    assert page.index("<table>") < page.index("fingerprint") < page.index("<details>")
+    pairs = re.findall(r"<details>\n<summary>(.*?)</summary>(.*?)</details>", page, re.DOTALL)
+    for name, (heading, tables) in zip(("fixed", "cls"), pairs, strict=True):
+        difference = told["rows"][name]["differences"]["SumR"]["value"]
+        label = escape(told["rows"][name]["label"])
+        said = f"{difference:+.1f}".replace("-", "−")
+        assert heading == f"{label} against FS + AS: SumR {said}"
+        assert set(re.findall(r">(\w+) − (\w+)<", tables)) == {(name, "both")}
+        assert "Answers that flipped" in tables
+    assert "Answers that flipped" not in re.sub("<details>.*?</details>", "", page, flags=re.DOTALL)
+
+
+def test_a_line_is_printed_whenever_a_row_starts_or_ends(done):
+    file, _, said = done
+    lines = said.splitlines()
+    for row, verb in (("fixed", "run"), ("both", "run"), ("cls", "remeasure")):
+        started = [i for i, line in enumerate(lines) if line.startswith(f"{row}: varkit {verb} ")]
+        ended = [
+            i
+            for i, line in enumerate(lines)
+            if re.fullmatch(rf"{row}: finished in \d+\.\d min; [1-4] of 4 rows are done", line)
+        ]
+        assert len(started) == len(ended) == 1
+        assert started < ended
+    assert lines[-1].startswith(f"wrote {folder_of(file) / 'study.html'}; beside it table.md")
+    assert len(lines) == 7
+
+
+def test_a_sweep_draws_the_rows_that_have_a_number(done):
+    file, told, _ = done
+    points = told["exhibits"]["sweep"]["points"]
+    assert [(point["row"], point["x"]) for point in points] == [("both", 0.5), ("cls", 1)]
+    for point in points:
+        value = told["rows"][point["row"]]["values"]["SumR"]
+        assert point["value"] == value["value"]
+        assert [point["low"], point["high"]] == value["interval_trainings"]
+    picture = folder_of(file) / "exhibits/sweep/sweep.png"
+    assert picture.read_bytes().startswith(b"\x89PNG")
+
+
+def test_a_measured_run_can_be_loaded_by_an_exhibit(done):
+    file, _, _ = done
+    loaded = load_study(file)
+    planner = Planner(loaded, resolve_rows(loaded), file.parent / "runs")
+    finished = open_study(loaded, planner.plan(), {})
+    weights = {name: row.model(1).state_dict() for name, row in finished.rows.items()}
+    for key, tensor in weights["both"].items():
+        assert torch.equal(tensor, weights["cls"][key])
+    assert not all(
+        torch.equal(t, weights["both"][k])
+        for k, t in finished.rows["both"].model(0).state_dict().items()
+    )
+    alone = finished.rows["cls"].model()
+    assert {name for name, _ in alone._counting_alignments()} == {"cls"}
+    assert finished.rows["cls"].dataset is finished.rows["both"].dataset
+
+
+def test_remeasuring_keeps_a_training_and_its_own_promise(done, tmp_path):
+    _, told, _ = done
+    run = told["rows"]["both"]["run"]
+    refused = call("remeasure", run, "eval.seed=1", "--out", told["rows"]["fixed"]["run"])
+    assert refused.exit_code == 1
+    assert "holds a training" in refused.stderr
+    wrong = call("remeasure", run, "model.dim=16", "--out", tmp_path / "m")
+    assert wrong.exit_code == 1
+    assert "do not fit the model" in wrong.stderr
+    assert not (tmp_path / "m/run.json").exists()
+    same = call("remeasure", run, "eval.seed=0", "--out", tmp_path / "m", "--json")
+    kept = json.loads((Path(run) / "results.json").read_text())
+    assert json.loads(same.stdout) == kept
+    facts = json.loads((tmp_path / "m/run.json").read_text())
+    assert facts["measured_from"]["recipe_differs"] is False
+
+
+SLOW = """\
+version: 1
+title: slow
+recipe: data/tiny.yaml
+overrides: {train.epochs: 40}
+rows:
+  slow: {label: slow}
+"""
+BAD = """\
+  bad: {label: bad, overrides: {samplers.anomaly: {use: early, fault: flat}}}
+  after: {label: after, of: bad, measure: {eval.seed: 1}}
+"""
+
+
+@pytest.mark.slow
+def test_killed_and_interrupted_studies_go_on_where_they_were(tmp_path):
+    file = make_study(tmp_path, SLOW)
+    out = tmp_path / "runs"
+
+    process = start(file)
+    run = wait_for(process, lambda: newest(out, beyond=2)).parents[2]
+    os.kill(int((run / ".lock").read_text()), signal.SIGKILL)
+    code, said = ended(process)
+    assert code == 1, said
+    assert "no row of mini is finished" in said
+    assert "slow: signal 9" in said
+
+    reached = int(newest(out).name[:9])
+    process = start(file)
+    wait_for(process, lambda: newest(out, beyond=reached))
+    process.send_signal(signal.SIGINT)
+    code, said = ended(process)
+    assert code == 130, said
+    assert "give the same command again" in said
+    slow = plan(file)["slow"]
+    assert (slow["state"], slow["run"]) == ("partial", str(run))
+
+    make_study(tmp_path, SLOW + BAD)
+    result = study(file, "--jobs", 2)
+    assert result.exit_code == 1, result.output
+    assert f"varkit resume {run}" in result.stderr, result.stderr
+    assert "row bad: exit code 1: " in result.stderr, result.stderr
+    assert "row after: bad, which it measures, is not finished" in result.stderr, result.stderr
+    assert (run / "results.json").is_file()
+    told = json.loads((out / "studies/mini/study.json").read_text())
+    assert list(told["rows"]) == ["slow"]
+    assert set(told["unfinished"]) == {"bad", "after"}
+    assert "bad: not finished" in (out / "studies/mini/table.md").read_text()
+    log = (run / "seed-0/metrics.jsonl").read_text().splitlines()
+    steps = [r["step"] for r in map(json.loads, log) if r["kind"] == "step"]
+    assert steps == list(range(1, len(steps) + 1))
+    digests = [json.loads(f.read_text())["digest"] for f in out.glob("tiny/*/run.json")]
+    assert digests.count(told["rows"]["slow"]["digest"]) == 1
+
+
+def newest(out, beyond=0):
+    """Return the newest checkpoint below a folder of runs, if it is of a later step."""
+    files = out.glob("tiny/*/seed-0/checkpoints/0*.safetensors")
+    return max((f for f in files if int(f.name[:9]) > beyond), default=None)
+
+
+def start(file):
+    arguments = ["study", str(file), "--out", str(file.parent / "runs"), "--jobs", "2"]
+    return subprocess.Popen(
+        [sys.executable, "-m", "varkit", *arguments],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        cwd=Path(__file__).parents[2],
+    )
+
+
+def ended(process):
+    said = process.communicate()[0]
+    return process.returncode, said
+
+
+def wait_for(process, found):
+    while process.poll() is None:
+        if value := found():
+            return value
+        time.sleep(0.01)
+    raise AssertionError(f"it never came: {ended(process)}")

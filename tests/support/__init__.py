@@ -1,0 +1,1 @@
+"""What several tests share; test modules import no test module."""

@@ -1,0 +1,48 @@
+"""What the tests of sister methods share: modules and inputs as they are after training."""
+
+import math
+from dataclasses import replace
+
+import torch
+from torch.nn import functional as F
+
+from tests.support.alan import assert_same, make_clips, shake, take
+
+
+def trained(module):
+    """In float64, and as if it had been trained: away from its initial values and statistics."""
+    shake(module).double()
+    generator = torch.Generator().manual_seed(2)
+    for name, x in module.named_buffers():
+        if name.endswith(("running_mean", "running_var")):
+            x += torch.rand(x.shape, generator=generator)
+    return module.eval()
+
+
+def with_missing(clips):
+    """The third video has no stream `object`, the last none at all."""
+    streams = {name: x.clone() for name, x in clips.streams.items()}
+    streams["object"][2, :17] = 0
+    for x in streams.values():
+        x[3, :9] = 0
+    return replace(clips, streams=streams)
+
+
+def random(*shape, seed):
+    generator = torch.Generator().manual_seed(seed)
+    return torch.randn(*shape, generator=generator, dtype=torch.float64)
+
+
+def masked(lengths, extra, garbage, seed):
+    """Sequences of vectors of 4, and their mask; the padding, `extra` beyond need, is garbage."""
+    x = F.pad(random(len(lengths), max(lengths), 4, seed=seed), (0, 0, 0, extra))
+    mask = torch.arange(x.shape[1]) < torch.tensor(lengths)[:, None]
+    return x.masked_fill(~mask.unsqueeze(-1), garbage), mask
+
+
+def expect_padding_and_batch_to_change_nothing(encode, make=make_clips):
+    """An encoder gives the same whatever the padding holds, and for a video among any others."""
+    together = encode(make(garbage=0.0))
+    assert_same(encode(make(extra=5, garbage=math.nan)), together)
+    for rows in ([1], [3, 0]):
+        assert_same(encode(take(make(), rows)), together, rows)

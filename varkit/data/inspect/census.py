@@ -1,0 +1,189 @@
+"""The videos of a data set held against one another: duplicates, leaks, gaps."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from itertools import islice
+
+from varkit.data.inspect.captions import NEAR, near_duplicates
+from varkit.data.inspect.examination import Examination, Extent, Finding
+from varkit.data.positives import query_group
+from varkit.interfaces import Dataset, Item
+
+SHORT = 16
+"""A video of fewer clips than this is remarked upon."""
+SHOWN = 5
+"""So many examples stand in a text; all of them are among the finding's videos."""
+
+MOST = 100_000
+"""So many pairs of captions are looked for; captions from one template would have millions."""
+
+Group = tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Census:
+    """Everything that no single video shows.
+
+    Attributes:
+        dataset: whose videos they are.
+        splits: split -> its items.
+        examined: all videos of all splits.
+        extents: stream -> what all of them hold, of crop 0.
+    """
+
+    dataset: Dataset
+    splits: Mapping[str, Sequence[Item]]
+    examined: Sequence[Examination]
+    extents: Mapping[str, Extent]
+
+    def counts(self) -> dict[str, dict[str, int]]:
+        """Return the figures of every split."""
+        known = {one.item.video for one in self.examined if one.truth}
+        return {
+            split: {
+                "videos": len(items),
+                "anomalous": sum(item.label == 1 for item in items),
+                "normal": sum(item.label == 0 for item in items),
+                "unlabelled": sum(item.label is None for item in items),
+                "queries": sum(len(item.queries) for item in items),
+                "truth": sum(item.video in known for item in items),
+            }
+            for split, items in self.splits.items()
+        }
+
+    def faults(self) -> Iterator[Finding]:
+        """Yield what must be put right: lacking crops, and test videos that are trained on."""
+        counts = Counter(one.crops for one in self.examined if one.crops is not None)
+        usual = max(counts, key=lambda crops: (counts[crops], crops), default=1)
+        for one in self.examined:
+            if one.crops not in (usual, None):
+                video = one.item.video
+                text = f"video {video!r} has {one.crops} crops; most have {usual}"
+                yield Finding("features", text, ((video,),))
+        for group in self._same_videos:
+            if len(self._splits_of(group)) > 1:
+                text = f"the same features in several splits: {self._some_of_each_split(group)}"
+                yield Finding("leaks", text, (group,))
+
+    def remarks(self) -> Iterator[Finding]:
+        """Yield what one should know."""
+        yield from self._gaps()
+        for text, most in ((f"fewer than {SHORT} clips", SHORT - 1), ("a single clip", 1)):
+            short = [(one.item.video,) for one in self.examined if 0 < (one.clips or 0) <= most]
+            yield from _remark("features", f"videos of {text}", short)
+        yield from self._dead_dimensions()
+        same = [group for group in self._same_videos if len(self._splits_of(group)) == 1]
+        yield from _remark("features", "videos with the same features", same)
+        silent = [(one.item.video,) for one in self.examined if one.silent]
+        yield from _remark("queries", "videos with a sound that never changes", silent)
+        yield from self._queries("with the same", self._same_queries())
+        share = f"sharing {100 * NEAR:.0f} % of the words of their"
+        yield from self._queries(share, self._near_captions())
+
+    @cached_property
+    def _split(self) -> dict[str, str]:
+        return {item.video: split for split, items in self.splits.items() for item in items}
+
+    @cached_property
+    def _same_videos(self) -> list[Group]:
+        return _alike((one.content, one.item.video) for one in self.examined)
+
+    def _splits_of(self, videos: Iterable[str]) -> list[str]:
+        """Return the splits that some videos are in, in the order of the splits."""
+        found = {self._split[video] for video in videos}
+        return [split for split in self.splits if split in found]
+
+    def _some_of_each_split(self, videos: Group) -> str:
+        """Name some videos of each split, and how many more there are."""
+        named = []
+        for split in self._splits_of(videos):
+            own = [video for video in videos if self._split[video] == split]
+            more = f" and {len(own) - SHOWN:,} more" if len(own) > SHOWN else ""
+            named.append(f"{', '.join(map(repr, own[:SHOWN]))}{more} ({split})")
+        return ", ".join(named)
+
+    def _gaps(self) -> Iterator[Finding]:
+        """Yield labels and classes that a split lacks."""
+        every = [item for items in self.splits.values() for item in items]
+        for split, items in self.splits.items():
+            for label, name in ((1, "anomalous"), (0, "normal")):
+                if any(i.label == label for i in every) and all(i.label != label for i in items):
+                    yield Finding("splits", f"{split} has no {name} video")
+        classes = {
+            split: {name for item in items for name in item.classes}
+            for split, items in self.splits.items()
+        }
+        for one, other in (("test", "train"), ("train", "test")):
+            lacking = classes.get(one, set()) - classes.get(other, set())
+            if lacking:
+                listed = ", ".join(sorted(lacking))
+                yield Finding("splits", f"classes in {one} that {other} lacks: {listed}")
+
+    def _dead_dimensions(self) -> Iterator[Finding]:
+        for stream, extent in self.extents.items():
+            dead, width = int(extent.same.sum()), len(extent.same)
+            if 0 < dead < width:
+                text = f"stream {stream!r}: {dead} of {width} dimensions are the same in every clip"
+                yield Finding("features", text)
+
+    def _same_queries(self) -> list[Group]:
+        return _alike(
+            (query_group(query) if isinstance(query, str) else query, one.item.video)
+            for one in self.examined
+            for query in one.queries.values()
+        )
+
+    def _near_captions(self) -> list[Group]:
+        """Return pairs of videos with nearly the same caption, :data:`MOST` at the most."""
+        texts: dict[object, str] = {}
+        videos: dict[object, dict[str, None]] = {}
+        for one in self.examined:
+            for query in one.queries.values():
+                if isinstance(query, str):
+                    group = query_group(query)
+                    texts.setdefault(group, query)
+                    videos.setdefault(group, {})[one.item.video] = None
+        groups = list(texts)
+        pairs = (
+            (video, other)
+            for i, j in near_duplicates(list(texts.values()))
+            for video in videos[groups[i]]
+            for other in videos[groups[j]]
+            if video != other
+        )
+        return list(dict.fromkeys(islice(pairs, MOST)))
+
+    def _queries(self, what: str, groups: Sequence[Group]) -> Iterator[Finding]:
+        """Yield groups of videos whose queries are alike, those of several splits as leaks."""
+        query = "caption" if self.dataset.query_kind == "captions" else "sound"
+        by_splits: dict[tuple[str, ...], list[Group]] = {}
+        for group in groups:
+            by_splits.setdefault(tuple(self._splits_of(group)), []).append(group)
+        for splits, alike in by_splits.items():
+            about = "queries" if len(splits) == 1 else "leaks"
+            text = f"videos {what} {query} in {' and '.join(splits)}"
+            yield from _remark(about, text, alike)
+
+
+def _alike(keyed: Iterable[tuple[object, str]]) -> list[Group]:
+    """Return the videos that share a key, None apart, each video once a group."""
+    by_key: dict[object, dict[str, None]] = {}
+    for key, video in keyed:
+        if key is not None:
+            by_key.setdefault(key, {})[video] = None
+    return [tuple(videos) for videos in by_key.values() if len(videos) > 1]
+
+
+def _remark(about: str, text: str, videos: Sequence[Group]) -> Iterator[Finding]:
+    """Yield a remark with a count and some examples, or nothing where there are none."""
+    if not videos:
+        return
+    grouped = len(videos[0]) > 1
+    examples = [" = ".join(group[:SHOWN]) for group in videos[:SHOWN]]
+    more = [f"... {len(videos) - SHOWN} more"] if len(videos) > SHOWN else []
+    count = f"{len(videos)} group{'s' * (len(videos) > 1)}" if grouped else f"{len(videos)}"
+    yield Finding(about, f"{text}: {count} ({', '.join([*examples, *more])})", tuple(videos))

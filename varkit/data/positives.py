@@ -1,0 +1,129 @@
+"""Which videos are right for which queries.
+
+UCFCrime-AR's test part holds two pairs of literally equal captions, one of them for two videos
+that are the same. A query's own video alone is then only one of the right answers, and published
+figures of the benchmark follow three different rules; here the rule is an option and is printed.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import torch
+from torch import Tensor
+
+from varkit.errors import DataError
+from varkit.interfaces import Dataset, Item
+from varkit.interfaces.settings import Rule
+
+
+@dataclass(frozen=True)
+class Positives:
+    """The right pairs of V videos and Q queries.
+
+    Attributes:
+        video: (P,) int64, the pairs' videos.
+        query: (P,) int64, the pairs' queries; no pair occurs twice.
+        videos: V.
+        queries: Q.
+        rule: where the pairs come from; see :func:`positives_of`.
+
+    Raises:
+        DataError: a position does not exist, or a video or a query is in no pair.
+    """
+
+    video: Tensor
+    query: Tensor
+    videos: int
+    queries: int
+    rule: Rule = "own"
+
+    def __post_init__(self) -> None:
+        if self.queries == 0:
+            raise DataError("there is no query to rank")
+        sides = (("video", self.video, self.videos), ("query", self.query, self.queries))
+        for name, positions, count in sides:
+            if positions.shape != (len(self.video),) or positions.dtype != torch.int64:
+                raise DataError(
+                    f"the {name} of each of {len(self.video)} right pairs must be int64; "
+                    f"it is {tuple(positions.shape)} {positions.dtype}"
+                )
+            wrong = positions[(positions < 0) | (positions >= count)]
+            if len(wrong):
+                raise DataError(f"there is no {name} {int(wrong[0])}: they are 0 to {count - 1}")
+            bare = (torch.bincount(positions, minlength=count) == 0).nonzero().flatten()
+            if len(bare):
+                raise DataError(
+                    f"{len(bare)} of {count} have no right answer, the first is {name} "
+                    f"{int(bare[0])}"
+                )
+
+    @classmethod
+    def own(cls, owner: Tensor, videos: int | None = None) -> Positives:
+        """Return the pairs of every query and its one video.
+
+        Args:
+            owner: (Q,) int64, the position of each query's video.
+            videos: V; None = Q.
+        """
+        videos = len(owner) if videos is None else videos
+        return cls(owner, torch.arange(len(owner)), videos, len(owner))
+
+    def to(self, device: torch.device | str) -> Positives:
+        """Return the same pairs on a device."""
+        return replace(self, video=self.video.to(device), query=self.query.to(device))
+
+    def of_query(self, query: int) -> list[int]:
+        """Return the right videos of a query, in order."""
+        return sorted(self.video[self.query == query].tolist())
+
+
+def positives_of(
+    dataset: Dataset, items: Sequence[Item], rule: Rule
+) -> tuple[tuple[str, ...], Tensor, Positives]:
+    """Return the queries of a split that are ranked, and what is right for them.
+
+    Args:
+        dataset: gives the captions.
+        items: the videos, in order.
+        rule: ``own`` = a query's own video alone; ``duplicates`` = every video that has a query
+            with the same caption (:func:`query_group`); ``unique`` = the same, and queries with
+            the same caption are one, the first of them. Sounds are the same under no rule.
+
+    Returns:
+        The queries' identifiers, length Q; (Q,) int64, the position of each one's own video;
+        the right pairs.
+
+    Raises:
+        DataError: an identifier stands for two queries.
+    """
+    owners = {query: v for v, item in enumerate(items) for query in item.queries}
+    queries = [query for item in items for query in item.queries]
+    if len(owners) < len(queries):
+        twice = next(query for i, query in enumerate(queries) if query in queries[:i])
+        raise DataError(f"{dataset.name}: query {twice!r} is listed twice")
+    if rule == "own" or dataset.query_kind == "clips":
+        owner = torch.tensor([owners[query] for query in queries], dtype=torch.int64)
+        positives = Positives.own(owner, len(items))
+        return tuple(queries), owner, replace(positives, rule=rule)
+    groups = {query: query_group(str(dataset.query(query))) for query in queries}
+    right: dict[int, dict[int, None]] = {}  # as an ordered set
+    first: dict[int, str] = {}
+    for query, group in groups.items():
+        right.setdefault(group, {})[owners[query]] = None
+        first.setdefault(group, query)
+    if rule == "unique":
+        queries = list(first.values())
+    pairs = [(v, q) for q, query in enumerate(queries) for v in right[groups[query]]]
+    video, position = torch.tensor(pairs, dtype=torch.int64).view(-1, 2).T
+    owner = torch.tensor([owners[query] for query in queries])
+    return tuple(queries), owner, Positives(video, position, len(items), len(queries), rule)
+
+
+def query_group(text: str) -> int:
+    """Return a 64-bit number that captions differing in case, spaces and final period share."""
+    plain = " ".join(text.casefold().split()).removesuffix(".").rstrip()
+    digest = hashlib.blake2b(plain.encode(), digest_size=8).digest()
+    return int.from_bytes(digest, "big", signed=True)

@@ -1,1 +1,0 @@
-"""Embeddings of any model, measured, fused and re-ranked as a trained run is."""

@@ -1,0 +1,1 @@
+"""From a model to figures: encode a split, rank it, count."""

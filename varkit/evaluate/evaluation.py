@@ -1,0 +1,166 @@
+"""Measures a model on a split: every video and query encoded once, ranked both ways."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+
+from varkit.data.positives import Positives, positives_of
+from varkit.errors import DataError
+from varkit.evaluate.detection import Curve, detection
+from varkit.evaluate.encoding import Progress, Side, SplitEncoder
+from varkit.evaluate.figures import Report, summarize
+from varkit.evaluate.rank import Ranks, Tile, ranks_from_factors, ranks_from_tiles
+from varkit.evaluate.results import average
+from varkit.interfaces import Dataset, Item
+from varkit.interfaces.settings import EvalOptions
+from varkit.model.retrieval import RetrievalModel
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """A measured split. Embeddings, curves and tiles are those of the first sampler seed.
+
+    Attributes:
+        items: the videos, length V.
+        queries: identifiers, length Q.
+        owner: (Q,) int64, the position of each query's own video.
+        positives: which videos are right for which queries.
+        video_factors: (V, K) float32; None where the similarity is no inner product.
+        query_factors: (Q, K) float32, or None.
+        ranks: of the right answers, for every sampler seed.
+        report: the figures, means over the sampler seeds.
+        curves: video -> its curve, where the encoder has samplers or a detector.
+        clips: video -> T.
+        tiles: yields the similarity of all videos and queries, piece by piece.
+        scores: maps the position of a query to the (V,) scores of all videos.
+    """
+
+    items: tuple[Item, ...]
+    queries: tuple[str, ...]
+    owner: Tensor
+    positives: Positives
+    video_factors: Tensor | None
+    query_factors: Tensor | None
+    ranks: tuple[Ranks, ...]
+    report: Report
+    curves: Mapping[str, Curve]
+    clips: Mapping[str, int]
+    tiles: Callable[[], Iterable[Tile]]
+    scores: Callable[[int], Tensor]
+
+    @property
+    def videos(self) -> tuple[str, ...]:
+        """The videos' identifiers, length V."""
+        return tuple(item.video for item in self.items)
+
+
+def evaluate(
+    model: RetrievalModel,
+    dataset: Dataset,
+    items: Sequence[Item],
+    *,
+    options: EvalOptions,
+    device: torch.device | str,
+    seed: int | None = None,
+    progress: Progress | None = None,
+) -> Evaluation:
+    """Measure a model; it is left as it was, every module in its mode.
+
+    Args:
+        model: on ``device``.
+        dataset: where the items come from.
+        items: the videos of a split, and their queries.
+        options: the recipe's ``eval`` section.
+        device: where to encode and to rank.
+        seed: of the samplers; None = ``options.seed``.
+        progress: is told how far it is.
+
+    Returns:
+        The figures of :func:`varkit.evaluate.figures.summarize`, and with them, where they apply,
+        those of :func:`varkit.evaluate.detection.detection` and ``repeats`` (``n`` sampler seeds
+        and each figure's ``_sd``).
+
+    Raises:
+        DataError: there is nothing to rank, an identifier stands for two queries, an embedding
+            is not finite, or ground truth does not fit its video.
+    """
+    if not items:
+        raise DataError(f"{dataset.name}: there is no video to evaluate")
+    first = options.seed if seed is None else seed
+    queries, owner, positives = positives_of(dataset, items, options.positives)
+    names = [item.video for item in items]
+    place = torch.device(device)
+    encoder = SplitEncoder(model, dataset, names, queries, options, place, progress)
+    ranks: list[Ranks] = []
+    reports: list[Report] = []
+    with evaluating(model):
+        for repeat in range(options.repeats):
+            videos = encoder.encode_videos(first + repeat)
+            found = encoder.encode_queries(first + repeat)
+            ranks.append(_rank(encoder, videos, found, positives))
+            reports.append({**summarize(ranks[-1]), **detection(dataset, videos.curves)})
+            if repeat == 0:
+                sides = videos, found
+    return Evaluation(
+        items=tuple(items),
+        queries=queries,
+        owner=owner,
+        positives=positives,
+        video_factors=_plain(sides[0].factors),
+        query_factors=_plain(sides[1].factors),
+        ranks=tuple(ranks),
+        report=reports[0] if len(reports) == 1 else average(reports),
+        curves=sides[0].curves,
+        clips=sides[0].clips,
+        tiles=lambda: _tiles(encoder, *sides),
+        scores=lambda query: _scores(encoder, *sides, query),
+    )
+
+
+@contextmanager
+def evaluating(model: nn.Module) -> Iterator[None]:
+    """Put a model into evaluation mode, without gradients, and then back as it was."""
+    # Module by module: in training, a frozen part may well be in evaluation mode.
+    modes = [(module, module.training) for module in model.modules()]
+    model.eval()
+    try:
+        # Not inference mode: what a component caches there could not serve training later.
+        with torch.no_grad():
+            yield
+    finally:
+        for module, training in modes:
+            module.training = training
+
+
+def _rank(encoder: SplitEncoder, videos: Side, queries: Side, positives: Positives) -> Ranks:
+    ties = encoder.options.ties
+    if videos.factors is not None and queries.factors is not None:
+        return ranks_from_factors(videos.factors, queries.factors, positives, ties=ties)
+    return ranks_from_tiles(lambda: encoder.tiles(videos, queries), positives, ties=ties)
+
+
+def _tiles(encoder: SplitEncoder, videos: Side, queries: Side) -> Iterator[Tile]:
+    with evaluating(encoder.model):
+        yield from encoder.tiles(videos, queries)
+
+
+def _scores(encoder: SplitEncoder, videos: Side, queries: Side, query: int) -> Tensor:
+    if videos.factors is not None and queries.factors is not None:
+        return (videos.factors @ queries.factors[query]).cpu()
+    found = torch.empty(len(encoder.videos))
+    with evaluating(encoder.model):
+        for columns, part in queries.parts:
+            if query in columns:
+                for rows, video in videos.parts:
+                    block = encoder.model.similarity(video, part)
+                    found[rows] = block[:, columns == query].flatten().float().cpu()
+    return found
+
+
+def _plain(factors: Tensor | None) -> Tensor | None:
+    return None if factors is None else factors.cpu()

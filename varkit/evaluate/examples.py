@@ -1,0 +1,79 @@
+"""A few queries and a few time lines, for people to look at."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, TypeVar
+
+import numpy as np
+
+from varkit.evaluate.evaluation import Evaluation
+from varkit.interfaces import Dataset
+
+T = TypeVar("T")
+
+
+def examples(evaluation: Evaluation, dataset: Dataset, *, count: int = 6) -> dict[str, Any]:
+    """Choose examples and return them as ``examples.json`` holds them.
+
+    Queries are spread evenly from the best ranked to the worst, so that failures show. Of the
+    videos, one is normal, and the others are spread evenly over those with an anomaly whose place
+    is known.
+
+    Args:
+        evaluation: of ``dataset``.
+        dataset: gives captions, times and ground truth.
+        count: of queries, and of videos.
+    """
+    by_rank = np.argsort(evaluation.ranks[0].query_to_video.rank, kind="stable").tolist()
+    return {
+        "retrieval": [_retrieval(evaluation, dataset, q) for q in spread(by_rank, count)],
+        "sampling": [
+            _sampling(evaluation, dataset, video) for video in _videos(evaluation, dataset, count)
+        ],
+    }
+
+
+def spread(values: Sequence[T], count: int) -> list[T]:
+    """Return at most ``count`` of the values, evenly spaced, first and last among them."""
+    places = np.linspace(0, len(values) - 1, min(count, len(values))).round().astype(int)
+    return [values[place] for place in places]
+
+
+def _retrieval(evaluation: Evaluation, dataset: Dataset, query: int) -> dict[str, Any]:
+    scores = evaluation.scores(query)
+    right = evaluation.positives.of_query(query)
+    found = dataset.query(evaluation.queries[query])
+    top = scores.topk(min(5, len(scores)))
+    return {
+        "query": found if isinstance(found, str) else evaluation.queries[query],
+        "video": evaluation.videos[int(evaluation.owner[query])],
+        "rank": float(evaluation.ranks[0].query_to_video.rank[query]),
+        "top": [
+            {"video": evaluation.videos[v], "score": round(score, 4), "correct": v in right}
+            for v, score in zip(top.indices.tolist(), top.values.tolist(), strict=True)
+        ],
+    }
+
+
+def _videos(evaluation: Evaluation, dataset: Dataset, count: int) -> list[str]:
+    anomalous: list[str] = []
+    others: list[str] = []
+    for video in evaluation.curves:
+        truth = dataset.truth(video)
+        (anomalous if truth is not None and truth.any() else others).append(video)
+    rest = spread(others, max(1, count - len(anomalous)))
+    return [*spread(anomalous, count - min(1, len(rest))), *rest]
+
+
+def _sampling(evaluation: Evaluation, dataset: Dataset, video: str) -> dict[str, Any]:
+    curve, truth = evaluation.curves[video], dataset.truth(video)
+    times = dataset.video(video).times
+    return {
+        "video": video,
+        "seconds": round(float(times[-1, 1]), 3),
+        "scores": [] if curve.scores is None else [round(float(s), 4) for s in curve.scores],
+        "picks": {sampler: picks.tolist() for sampler, picks in curve.picks.items()},
+        "truth": None if truth is None else truth.tolist(),
+        "times": [[round(float(a), 3), round(float(b), 3)] for a, b in times],
+    }

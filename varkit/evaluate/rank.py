@@ -1,0 +1,264 @@
+"""Ranks by counting: nothing is sorted, and no V x Q matrix is built.
+
+The rank of the best right answer is 1 + the number of candidates that score higher + a share of
+the wrong ones that score the same. By default that share is the expected one if ties are broken
+at random: a half, where one right answer is among them. A constant score then has R@1 0, not 100.
+
+Scores are float64 inner products rounded to float32. The error of a float64 sum depends on how
+a matrix product is blocked, but it is some 10^8 times smaller than a float32 step; rounding
+removes it, so identical vectors tie and the chunk size does not change a rank.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from varkit.data.positives import Positives
+from varkit.errors import DataError
+from varkit.interfaces.settings import Ties
+
+Tile = tuple[Tensor, Tensor, Tensor]
+"""A piece of the similarity: (v,) positions of videos, (q,) of queries, their (v, q) scores."""
+
+_COLLAPSED = 1e-6
+
+
+@dataclass(frozen=True)
+class Answers:
+    """How n seekers, all queries or all videos, found the best of their right answers.
+
+    Attributes:
+        rank: (n,) float64, from 1.
+        optimistic: (n,) float64, the same with every tie counted in the model's favour.
+        ties: (n,) int64, how many other candidates score the same and are not right as well.
+        answer: (n,) int64, the position of the best right answer; of several the first.
+    """
+
+    rank: NDArray[np.float64]
+    optimistic: NDArray[np.float64]
+    ties: NDArray[np.int64]
+    answer: NDArray[np.int64]
+
+
+@dataclass(frozen=True)
+class Ranks:
+    """Ranks of the right answers in both directions.
+
+    Under the rule ``own`` a video's rank is that of its best caption among all queries, its other
+    captions included: one that ties with the best counts as a tie (CE and MMT do the same).
+    Under the other rules right answers are not counted against one another.
+
+    Attributes:
+        query_to_video: of the Q queries, among the V videos.
+        video_to_query: of the V videos, among the Q queries.
+        tie_rule: how ties were counted.
+        positives: which rule says what is right.
+        collapsed: no query tells any two videos apart, or no video any two queries: their
+            scores differ by less than a millionth of the largest score.
+    """
+
+    query_to_video: Answers
+    video_to_query: Answers
+    tie_rule: Ties
+    positives: str
+    collapsed: bool
+
+
+def ranks_from_factors(
+    video: Tensor,
+    query: Tensor,
+    positives: Positives,
+    *,
+    chunk: int = 1024,
+    ties: Ties = "average",
+) -> Ranks:
+    """Rank by inner products, ``chunk`` x ``chunk`` scores at a time.
+
+    Args:
+        video: (V, K) factor vectors.
+        query: (Q, K) factor vectors.
+        positives: what is right.
+        chunk: rows of either side that are compared at once.
+        ties: how equal scores count.
+
+    Raises:
+        DataError: a factor is not finite, or ``positives`` are of other sizes.
+
+    >>> found = ranks_from_factors(torch.eye(3), torch.eye(3), Positives.own(torch.arange(3)))
+    >>> found.query_to_video.rank.tolist()
+    [1.0, 1.0, 1.0]
+    """
+    _check_rows(video, "video", positives.videos)
+    _check_rows(query, "query", positives.queries)
+    positives = positives.to(video.device)
+    right = torch.empty(len(positives.video), device=video.device)
+    for part in pieces(len(right), chunk, video.device):
+        v, q = positives.video[part], positives.query[part]
+        right[part] = (video[v].double() * query[q].double()).sum(1).float()
+    return _count(tiles_of_factors(video, query, chunk), right, positives, ties)
+
+
+def tiles_of_factors(video: Tensor, query: Tensor, chunk: int = 1024) -> Iterator[Tile]:
+    """Yield the float64 inner products of (V, K) and (Q, K) vectors, ``chunk`` x ``chunk``."""
+    for rows in pieces(len(video), chunk, video.device):
+        block = video[rows].double()
+        for columns in pieces(len(query), chunk, video.device):
+            yield rows, columns, block @ query[columns].double().T
+
+
+def ranks_from_similarity(
+    similarity: Tensor, positives: Positives, *, chunk: int = 1024, ties: Ties = "average"
+) -> Ranks:
+    """Rank by a (V, Q) similarity that is already there; see :func:`ranks_from_factors`.
+
+    Raises:
+        DataError: a score is not finite, or ``positives`` are of other sizes.
+    """
+    if similarity.shape != (positives.videos, positives.queries):
+        raise DataError(
+            f"the similarity is {' x '.join(map(str, similarity.shape))}, but right answers are "
+            f"known for {positives.videos} videos x {positives.queries} queries"
+        )
+    rows, device = torch.arange(len(similarity)), torch.device("cpu")
+    parts = pieces(positives.queries, chunk, device)
+    tiles = [(rows, part, similarity[:, part]) for part in parts]
+    return ranks_from_tiles(lambda: tiles, positives, ties=ties)
+
+
+def ranks_from_tiles(
+    tiles: Callable[[], Iterable[Tile]], positives: Positives, *, ties: Ties = "average"
+) -> Ranks:
+    """Rank by a similarity that has no factors, computed piece by piece.
+
+    Args:
+        tiles: yields pieces that together are the (V, Q) similarity. It is called twice, for the
+            right answers' scores and for the counts, and must yield the same both times.
+        positives: what is right.
+        ties: how equal scores count.
+
+    Raises:
+        DataError: a score is not finite.
+    """
+    positives = positives.to("cpu")
+    right = torch.empty(len(positives.video))
+    for rows, columns, scores in tiles():
+        if not scores.isfinite().all():
+            v, q = (~scores.isfinite()).nonzero()[0].tolist()
+            pair = f"video {int(rows[v])} and query {int(columns[q])}"
+            raise DataError(f"the similarity of {pair} is not finite")
+        pairs, v, q = _within(positives, rows.cpu(), columns.cpu())
+        right[pairs] = scores.cpu()[v, q].float()
+    return _count(tiles(), right, positives, ties)
+
+
+def _count(tiles: Iterable[Tile], right: Tensor, positives: Positives, ties: Ties) -> Ranks:
+    """Count scores above and equal to the best right ones; ``right`` is (P,), on one device."""
+    device = right.device
+    for_query = _Counts(right, positives.query, positives.video, positives.queries)
+    for_video = _Counts(right, positives.video, positives.query, positives.videos)
+    for rows, columns, tile in tiles:
+        rows, columns = rows.to(device), columns.to(device)
+        scores = tile.to(device, torch.float32, copy=True)
+        # The right answers may come from another product: let them have one score everywhere.
+        pairs, v, q = _within(positives, rows, columns)
+        scores[v, q] = right[pairs]
+        for_query.add(columns, scores, dim=0)
+        for_video.add(rows, scores, dim=1)
+    smallest = _COLLAPSED * torch.maximum(for_query.high.abs(), for_query.low.abs()).max()
+    same_videos = positives.videos > 1 and for_query.spread() <= smallest
+    same_queries = positives.queries > 1 and for_video.spread() <= smallest
+    siblings_tie = positives.rule == "own"
+    return Ranks(
+        query_to_video=for_query.answers(ties, siblings_tie),
+        video_to_query=for_video.answers(ties, siblings_tie),
+        tie_rule=ties,
+        positives=positives.rule,
+        collapsed=bool(same_videos or same_queries),
+    )
+
+
+class _Counts:
+    """What is counted for n seekers while the tiles pass.
+
+    Args:
+        right: (P,) scores of the right pairs.
+        seeker: (P,) the pairs' seekers.
+        answer: (P,) the pairs' answers.
+        count: n.
+    """
+
+    def __init__(self, right: Tensor, seeker: Tensor, answer: Tensor, count: int) -> None:
+        self.high = torch.full((count,), -torch.inf, device=right.device)
+        self.low = -self.high
+        self.best = self.high.scatter_reduce(0, seeker, right, "amax")
+        self.above, self.equal, self.right = torch.zeros(
+            3, count, dtype=torch.int64, device=right.device
+        )
+        best = right == self.best[seeker]  # of several right answers, some may tie
+        self.right.index_add_(0, seeker, best.long())
+        largest = torch.iinfo(torch.int64).max
+        self.answer = torch.full_like(self.above, largest)
+        self.answer.scatter_reduce_(0, seeker[best], answer[best], "amin")
+
+    def add(self, seekers: Tensor, scores: Tensor, dim: int) -> None:
+        """Count a tile, over its dimension ``dim``."""
+        best = self.best[seekers].unsqueeze(dim)
+        # int32, since torch sums booleans to int64 ten times slower.
+        self.above[seekers] += (scores > best).sum(dim, dtype=torch.int32)
+        self.equal[seekers] += (scores == best).sum(dim, dtype=torch.int32)
+        self.low[seekers] = self.low[seekers].minimum(scores.amin(dim))
+        self.high[seekers] = self.high[seekers].maximum(scores.amax(dim))
+
+    def spread(self) -> Tensor:
+        """Return the largest difference that a seeker sees."""
+        return (self.high - self.low).max()
+
+    def answers(self, rule: Ties, siblings_tie: bool) -> Answers:
+        """Return the ranks that the counts amount to."""
+        right = torch.ones_like(self.right) if siblings_tie else self.right
+        ties = self.equal - right
+        # Of right + ties candidates in random order, so many wrong ones come before a right one.
+        expected = ties.double() / (right + 1)
+        share = {"average": expected, "optimistic": 0 * expected, "pessimistic": ties.double()}
+        optimistic = 1.0 + self.above.double()
+        return Answers(
+            rank=(optimistic + share[rule]).cpu().numpy(),
+            optimistic=optimistic.cpu().numpy(),
+            ties=ties.cpu().numpy(),
+            answer=self.answer.cpu().numpy(),
+        )
+
+
+def _within(positives: Positives, rows: Tensor, columns: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """Return which right pairs lie in a tile, and their places in its rows and columns."""
+    places = []
+    for side, count, positions in (
+        (positives.video, positives.videos, rows),
+        (positives.query, positives.queries, columns),
+    ):
+        place = torch.full((count,), -1, device=side.device)
+        place[positions] = torch.arange(len(positions), device=side.device)
+        places.append(place[side])
+    pairs = ((places[0] >= 0) & (places[1] >= 0)).nonzero().flatten()
+    return pairs, places[0][pairs], places[1][pairs]
+
+
+def pieces(count: int, chunk: int, device: torch.device) -> list[Tensor]:
+    """Return the positions from 0 to ``count``, ``chunk`` at a time."""
+    positions = torch.arange(count, device=device)
+    return [positions[begin : begin + chunk] for begin in range(0, count, chunk)]
+
+
+def _check_rows(factors: Tensor, side: str, count: int) -> None:
+    if len(factors) != count:
+        raise DataError(f"{len(factors)} {side} vectors, but right answers for {count}")
+    bad = (~factors.isfinite().all(1)).nonzero().flatten().tolist()
+    if bad:
+        rows = ", ".join(map(str, bad[:5])) + (", ..." if len(bad) > 5 else "")
+        raise DataError(f"{len(bad)} of {len(factors)} {side} vectors are not finite: rows {rows}")

@@ -1,0 +1,124 @@
+"""The rank of every query and of every video, one JSON object a line.
+
+Figures of two runs can only be compared honestly if it is known which queries they differ in:
+these files are what ``varkit compare`` reads, and what any statistics package can read.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Annotated, ClassVar, Literal
+
+from annotated_types import Ge, Le
+from pydantic import ConfigDict, TypeAdapter, ValidationError
+
+from varkit.errors import RunError
+from varkit.evaluate.figures import DIRECTIONS
+from varkit.interfaces import Count, Fraction, Natural
+from varkit.system.files import write_text
+
+
+@dataclass(frozen=True, kw_only=True)
+class RankRow:
+    """How one query, or one video, found its answer; a line of ``ranks/best.jsonl``.
+
+    Attributes:
+        direction: what was looked for with what.
+        repeat: number of the sampler seed, from 0.
+        id: the query, or in the other direction the video, that was looked with.
+        answer: the right video, or the right query; the best of them where several are right.
+        rank: of the answer, from 1.
+        ties: how many wrong candidates score the same as the answer.
+        video: the video that the row belongs to: rows of one video are not independent.
+        label: of that video, 1 = anomalous, 0 = normal, None = unknown.
+        classes: what happens in that video; empty = unknown.
+        clips: T of that video, or None.
+        anomaly: share of its clips that are anomalous, 0 for a normal one; None = unknown.
+        text: the caption; None for sounds, and where a video looks for a query.
+    """
+
+    __pydantic_config__: ClassVar[ConfigDict] = ConfigDict(
+        strict=True, extra="forbid", allow_inf_nan=False
+    )
+
+    direction: Literal["query_to_video", "video_to_query"]
+    repeat: Natural
+    id: str
+    answer: str
+    rank: Annotated[float, Ge(1)]
+    ties: Natural
+    video: str
+    label: Annotated[int, Ge(0), Le(1)] | None
+    classes: tuple[str, ...]
+    clips: Count | None
+    anomaly: Fraction | None
+    text: str | None
+
+
+def write_ranks(path: Path, rows: Iterable[RankRow]) -> None:
+    """Write a ranks file atomically.
+
+    Raises:
+        WriteError: the disk is full or not writable; what was at ``path`` before is untouched.
+    """
+    write_text(path, "".join(json.dumps(asdict(row), allow_nan=False) + "\n" for row in rows))
+
+
+def read_ranks(path: Path) -> list[RankRow]:
+    """Read a ranks file, in the order in which it was written.
+
+    Raises:
+        RunError: it cannot be read, is damaged or was cut short.
+    """
+    path = Path(path)
+    try:
+        lines = path.read_bytes().split(b"\n")
+    except OSError as error:
+        raise RunError(
+            f"{path} cannot be read: {error.strerror}",
+            hint="varkit eval RUN --out FOLDER writes the ranks of a run",
+        ) from error
+    if lines.pop():
+        raise _damaged(path, f"cut short in line {len(lines) + 1}")
+    adapter = TypeAdapter(RankRow)
+    rows = []
+    for number, line in enumerate(lines, start=1):
+        try:
+            rows.append(adapter.validate_json(line))
+        except ValidationError as error:
+            first = error.errors(include_url=False)[0]
+            where = ".".join(map(str, (f"line {number}", *first["loc"])))
+            raise _damaged(path, f"{where}: {first['msg']}") from None
+    _check_whole(path, rows)
+    return rows
+
+
+def _check_whole(path: Path, rows: Sequence[RankRow]) -> None:
+    """Refuse a file that lost lines: repeats hold the same rows, and these name one another."""
+    if not rows:
+        raise _damaged(path, "it holds no rank")
+    repeats: dict[int, dict[str, set[str]]] = {}
+    for number, row in enumerate(rows, start=1):
+        seen = repeats.setdefault(row.repeat, {way: set() for way in DIRECTIONS})[row.direction]
+        if row.id in seen:
+            raise _damaged(path, f"line {number}: {row.direction} {row.id!r} occurs twice")
+        seen.add(row.id)
+    if sorted(repeats) != list(range(len(repeats))):
+        raise _damaged(path, f"it holds repeats {sorted(repeats)}")
+    if any(found != repeats[0] for found in repeats.values()):
+        raise _damaged(path, "not every repeat holds the same queries and videos")
+    queries, videos = (repeats[0][way] for way in DIRECTIONS)
+    for row in rows:
+        answers = videos if row.direction == "query_to_video" else queries
+        for name, known in ((row.answer, answers), (row.video, videos)):
+            if name not in known:
+                raise _damaged(path, f"{name!r}, which {row.id!r} belongs to, has no line")
+
+
+def _damaged(path: Path, what: str) -> RunError:
+    return RunError(
+        f"{path} is damaged: {what}", hint="varkit eval RUN --out FOLDER writes it again"
+    )

@@ -1,0 +1,93 @@
+"""Reports of several sampler seeds, or of several trainings, made into one."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from statistics import fmean, stdev
+from typing import Any
+
+from varkit.evaluate.detection import DETECTION
+from varkit.evaluate.figures import DIRECTIONS, FIGURES, Report, figure
+
+Results = dict[str, Any]
+
+
+def average(reports: Sequence[Report]) -> Report:
+    """Average reports of several sampler seeds; ``ties`` are the most of any."""
+    mean: Report = {**reports[0], **mean_figures(reports), "repeats": {"n": len(reports)}}
+    for name in FIGURES:
+        values = [figure(report, name) for report in reports]
+        mean["repeats"][f"{name}_sd"] = stdev(values)
+    mean["collapsed"] = any(report["collapsed"] for report in reports)
+    for key in ("SumR_optimistic", *DETECTION):
+        if key in mean:
+            mean[key] = _mean([report[key] for report in reports])
+    return mean
+
+
+def mean_figures(reports: Sequence[Report]) -> Report:
+    """Return both directions and ``SumR``, averaged; ``ties`` are the most of any."""
+    mean: Report = {
+        key: _mean([report[key] for report in reports]) for key in (*DIRECTIONS, "SumR")
+    }
+    for way in DIRECTIONS:
+        mean[way]["ties"] = max(report[way]["ties"] for report in reports)
+    return mean
+
+
+def _mean(values: Sequence[Any]) -> Any:
+    """Average numbers, or every number of nested mappings; what is the same in all stays."""
+    if isinstance(values[0], Mapping):
+        return {key: _mean([value[key] for value in values]) for key in values[0]}
+    return values[0] if all(value == values[0] for value in values) else fmean(values)
+
+
+def summarize_seeds(
+    seeds: Mapping[int, Results],
+    *,
+    chance: Report,
+    split: str = "test",
+    published: Report | None = None,
+) -> Results:
+    """Return a run's ``results.json``: every training, and mean and deviation over them.
+
+    Args:
+        seeds: training seed -> its ``results.json``.
+        chance: :func:`varkit.evaluate.figures.chance` of the same split.
+        split: what was measured.
+        published: the figures that a paper printed, and ``source``, which says where.
+    """
+    some = next(iter(seeds.values()))
+    results: Results = {
+        "schema": 1,
+        "simulated": any(result["simulated"] for result in seeds.values()),
+        "dataset": some["dataset"],
+        "split": split,
+        "selection": some["selection"],
+        "chance": chance,
+        "seeds": {str(seed): result for seed, result in seeds.items()},
+        "summary": {},
+        "groups": {},
+    }
+    if published is not None:
+        results["published"] = published
+    for which in ("best", "last"):
+        reports = [result[which] for result in seeds.values() if result[which] is not None]
+        if reports:
+            results["summary"][which] = {name: _spread(reports, name) for name in FIGURES}
+            if all("groups" in report for report in reports):
+                results["groups"][which] = _mean_groups([report["groups"] for report in reports])
+    return results
+
+
+def _mean_groups(trainings: Sequence[Sequence[Report]]) -> list[Report]:
+    """Average every group over the trainings, which share the videos and so the groups."""
+    return [
+        {"by": groups[0]["by"], "name": groups[0]["name"], **mean_figures(groups)}
+        for groups in zip(*trainings, strict=True)
+    ]
+
+
+def _spread(reports: Sequence[Report], name: str) -> dict[str, float | None]:
+    values = [figure(report, name) for report in reports]
+    return {"mean": fmean(values), "sd": stdev(values) if len(values) > 1 else None}

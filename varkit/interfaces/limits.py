@@ -1,0 +1,18 @@
+"""Numbers that recipe options may be limited to, as annotations of constructors."""
+
+from typing import Annotated
+
+from annotated_types import Ge, Gt, Le, Lt
+
+Count = Annotated[int, Ge(1)]
+"""A recipe option: a whole number of at least 1."""
+Natural = Annotated[int, Ge(0)]
+"""A recipe option: a whole number of at least 0."""
+Positive = Annotated[float, Gt(0)]
+"""A recipe option: a number above 0."""
+NonNegative = Annotated[float, Ge(0)]
+"""A recipe option: a number of at least 0."""
+Fraction = Annotated[float, Ge(0), Le(1)]
+"""A recipe option: a number between 0 and 1, both allowed."""
+Rate = Annotated[float, Ge(0), Lt(1)]
+"""A recipe option: a number from 0 to below 1, such as a dropout rate."""

@@ -1,0 +1,154 @@
+"""The recipe's own sections: model, train and eval, and the settings beside a component's ``use``.
+
+Options of components are not here; they are the components' constructors.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Annotated, Literal
+
+from annotated_types import MinLen
+
+from varkit.interfaces.limits import Count, Fraction, Natural, NonNegative, Positive, Rate
+
+Rule = Literal["own", "duplicates", "unique"]
+"""Which answers are right; :attr:`EvalOptions.positives` says what each means."""
+Ties = Literal["average", "optimistic", "pessimistic"]
+"""How equal scores count; :attr:`EvalOptions.ties` says what each means."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class ModelOptions:
+    """What all components of a model agree on.
+
+    Attributes:
+        dim: D, the width of the vectors that alignments compare (ALAN IV-B: 768).
+        experts: the names of the E experts, in order (ALAN: object = I3D-RGB, motion = I3D-Flow).
+    """
+
+    dim: Count = 768
+    experts: Annotated[tuple[str, ...], MinLen(1)] = ("object", "motion")
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrainOptions:
+    """How a model is trained. Defaults are ALAN's where the paper gives them (IV-B).
+
+    Attributes:
+        epochs: passes over the training videos. Not in the paper; 50 is MMT's.
+        batch_size: B of one optimiser step, over all ranks (ALAN: 64).
+        lr: Adam's learning rate (ALAN: 5e-5).
+        lr_decay: factor on the learning rate after every epoch (ALAN: 0.95).
+        lr_factors: factors on ``lr`` for parameters by prefix, e.g. ``{query.language: 0.1}``;
+            the paper uses one rate for all.
+        warmup_epochs: epochs of linear warm-up; not in the paper.
+        weight_decay: Adam's, not decoupled; 0 as in MMT, not in the paper.
+        clip_norm: largest global gradient norm; null = no clipping. Not in the paper.
+        accumulate: micro-batches an optimiser step; negatives come from the micro-batch only.
+        precision: of the forward pass; parameters stay fp32.
+        seeds: one training a seed; results are given one by one and as mean and deviation.
+        validation: share of the training videos held out to choose a checkpoint; the paper
+            names no validation part and neither benchmark has one.
+        select: which checkpoint is reported beside the last: the best on the validation part,
+            none, or (said on every table) the best on test.
+        max_clips: training videos longer than this are averaged over equal segments; evaluation
+            reads every clip. Benchmark videos reach 61,000 clips.
+        checkpoint_steps: optimiser steps between checkpoints inside an epoch; 0 = only after
+            each epoch.
+        keep: how many of the newest checkpoints to keep beside the best.
+        workers: processes that read features; 0 reads in the training process.
+        tensorboard: also write TensorBoard events (extra ``tensorboard``).
+    """
+
+    epochs: Count = 50
+    batch_size: Count = 64
+    lr: Positive = 5e-5
+    lr_decay: Positive = 0.95
+    lr_factors: Mapping[str, NonNegative] = field(default_factory=dict)
+    warmup_epochs: Natural = 0
+    weight_decay: NonNegative = 0.0
+    clip_norm: Positive | None = None
+    accumulate: Count = 1
+    precision: Literal["fp32", "bf16", "fp16"] = "fp32"
+    seeds: Annotated[tuple[Natural, ...], MinLen(1)] = (0,)
+    validation: Rate = 0.1
+    select: Literal["val", "last", "test"] = "val"
+    max_clips: Count = 1024
+    checkpoint_steps: Natural = 0
+    keep: Count = 2
+    workers: Natural = 0
+    tensorboard: bool = False
+
+
+@dataclass(frozen=True, kw_only=True)
+class EvalOptions:
+    """How a model is measured.
+
+    Attributes:
+        seed: of the samplers at evaluation; every video's draws depend on it and its id alone.
+        repeats: evaluate this many sampler seeds and report mean and deviation.
+        crops: ``centre`` = the first crop, ``mean`` = average the embeddings of all crops.
+        max_clips: longer videos and sounds are averaged over this many equal segments.
+        clips_per_batch: videos are encoded in batches of at most this many padded clips.
+        every: epochs between evaluations on the validation part.
+        positives: which answers are right. ``own`` = a query's own video alone; ``duplicates`` =
+            every video with literally the same caption; ``unique`` = the same, and queries with
+            the same caption are one (UCFCrime-AR: n = 290 or 288 queries).
+        ties: how candidates count that score the same as the right answer: ``average`` = the
+            expected rank in random order, ``optimistic`` = behind it, ``pessimistic`` = before.
+        trec_depth: candidates a query in the TREC run files; 0 = no such files.
+    """
+
+    seed: Natural = 0
+    repeats: Count = 1
+    crops: Literal["centre", "mean"] = "centre"
+    max_clips: Count = 8192
+    clips_per_batch: Count = 16384
+    every: Count = 1
+    positives: Rule = "own"
+    ties: Ties = "average"
+    trec_depth: Natural = 100
+
+
+@dataclass(frozen=True, kw_only=True)
+class DetectorSettings:
+    """Beside a detector's ``use``.
+
+    Attributes:
+        weight: lambda_1, on the detector's loss (ALAN Eq. 10: 0.1).
+        pretrain_epochs: epochs in which only the detector's loss counts; 0 = trained jointly.
+        freeze: keep the detector fixed after those epochs.
+    """
+
+    weight: NonNegative = 0.1
+    pretrain_epochs: Natural = 0
+    freeze: bool = False
+
+
+@dataclass(frozen=True, kw_only=True)
+class AlignmentSettings:
+    """Beside an alignment's ``use``.
+
+    Attributes:
+        weight: of this alignment in the sum (ALAN Eq. 5: alpha and 1 - alpha, both 0.5).
+    """
+
+    weight: Fraction = 0.5
+
+
+@dataclass(frozen=True, kw_only=True)
+class PretextSettings:
+    """Beside a pretext task's ``use``.
+
+    Attributes:
+        weight: of this task's loss (ALAN Eq. 10: lambda_2 = 0.01).
+    """
+
+    weight: NonNegative = 0.01
+
+
+@dataclass(frozen=True, kw_only=True)
+class NoSettings:
+    """Beside the ``use`` of every other component: nothing."""

@@ -1,0 +1,176 @@
+"""Recipe and plugins become components: the only place where names become objects."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable, Mapping
+from contextlib import suppress
+from functools import cache
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from torch import nn
+
+from varkit.errors import DataError, PluginError, RecipeError
+from varkit.interfaces import (
+    Alignment,
+    Dataset,
+    Detector,
+    Encoder,
+    Objective,
+    PretextTask,
+    Sampler,
+    TextEncoder,
+)
+from varkit.interfaces.checks import expect_shape
+from varkit.interfaces.settings import AlignmentSettings, DetectorSettings, PretextSettings
+from varkit.model.retrieval import RetrievalModel, Weighted
+from varkit.plugins.loading import Plugins
+from varkit.plugins.registry import Entry, Kind
+from varkit.recipe.check import Component
+from varkit.recipe.load import Recipe
+from varkit.recipe.options import construct
+
+INTERFACES: Mapping[Kind, type] = {
+    "dataset": Dataset,
+    "sampler": Sampler,
+    "detector": Detector,
+    "encoder": Encoder,
+    "alignment": Alignment,
+    "pretext": PretextTask,
+    "objective": Objective,
+}
+
+
+def build_dataset(recipe: Recipe, plugins: Plugins) -> Dataset:
+    """Open the recipe's data set.
+
+    Raises:
+        DataError: it is missing or faulty.
+    """
+    dataset: Dataset = _build(recipe.data, plugins, {})
+    return dataset
+
+
+def build_model(recipe: Recipe, plugins: Plugins, dataset: Dataset) -> RetrievalModel:
+    """Compose the recipe's model for a data set; its weights follow torch's random state.
+
+    Raises:
+        RecipeError: components do not fit together or the data set.
+        PluginError: a component's constructor failed.
+    """
+    known = {"truth": _truth(dataset)}
+    shared: dict[str, Any] = {
+        "dim": recipe.model.dim,
+        "experts": tuple(recipe.model.experts),
+        "samplers": {name: _build(c, plugins, known) for name, c in recipe.samplers.items()},
+        "detector": None,
+    }
+    if recipe.detector is not None:
+        component = recipe.detector
+
+        def detector(width: int) -> Detector:
+            made: Detector = _build(component, plugins, {"width": width})
+            if isinstance(made, nn.Module):
+                made.register_forward_hook(_check_scores)
+            return made
+
+        shared["detector"] = detector
+    video = _encoder(recipe.video, plugins, {**shared, "widths": dataset.widths})
+    query = _encoder(recipe.query, plugins, {**shared, "widths": dataset.query_widths})
+    if dataset.query_kind == "captions" and query.consumes == "captions":
+        _check_members(plugins.get("encoder", recipe.query.use), query, TextEncoder)
+    _check_consumes("video", recipe.video, video, "clips", dataset)
+    _check_consumes("query", recipe.query, query, dataset.query_kind, dataset)
+    shared |= {"video_encoder": video, "query_encoder": query}
+
+    def weighted(component: Component, supplies: Mapping[str, Any]) -> Weighted:
+        settings = component.settings
+        assert isinstance(settings, AlignmentSettings | PretextSettings)
+        return Weighted(_build(component, plugins, supplies), settings.weight)
+
+    settings = recipe.detector.settings if recipe.detector is not None else None
+    assert settings is None or isinstance(settings, DetectorSettings)
+    if settings is not None and settings.freeze and settings.pretrain_epochs == 0:
+        raise RecipeError(
+            ["detector.freeze: would keep a detector that was never trained"],
+            hint="set detector.pretrain_epochs to at least 1",
+        )
+    alignments = {name: weighted(c, shared) for name, c in recipe.alignments.items()}
+    if not any(alignment.weight for alignment in alignments.values()):
+        raise RecipeError(["alignments: every weight is 0, so nothing would be compared"])
+    compared = {"alignments": {name: part.component for name, part in alignments.items()}}
+    return RetrievalModel(
+        video=video,
+        query=query,
+        alignments=alignments,
+        pretexts={name: weighted(c, shared | compared) for name, c in recipe.pretexts.items()},
+        objective=_build(recipe.objective, plugins, shared),
+        detector=settings,
+    )
+
+
+def _truth(dataset: Dataset) -> Callable[[str], NDArray[np.bool_] | None]:
+    """Return what looks up ground truth by the names that clips' draws have."""
+
+    @cache
+    def videos() -> dict[str, str]:
+        found: dict[str, str] = {}
+        for split in ("train", "val", "test"):
+            with suppress(DataError):  # the data set's way to say that it has no such split
+                for item in dataset.split(split):
+                    sounds = item.queries if dataset.query_kind == "clips" else ()
+                    found |= dict.fromkeys((*sounds, item.video), item.video)
+        return found
+
+    def truth(item: str) -> NDArray[np.bool_] | None:
+        video = videos().get(item)
+        return None if video is None else dataset.truth(video)
+
+    return truth
+
+
+def _build(component: Component, plugins: Plugins, supplies: Mapping[str, Any]) -> Any:
+    entry = plugins.get(component.kind, component.use)
+    built = construct(entry.load(), component.options, supplies)
+    _check_members(entry, built, INTERFACES[component.kind])
+    return built
+
+
+def _check_members(entry: Entry, built: Any, interface: type) -> None:
+    functions = [name for name, value in vars(interface).items() if inspect.isfunction(value)]
+    public = [name for name in functions if name == "__call__" or not name.startswith("_")]
+    absent = [name for name in (*interface.__annotations__, *public) if not hasattr(built, name)]
+    if absent:
+        raise PluginError(
+            f"{entry.kind} {entry.name!r} of {entry.origin} has no {' and no '.join(absent)}, "
+            f"which varkit.interfaces.{interface.__name__} asks for",
+            hint=entry.check_command,
+        )
+
+
+def _encoder(component: Component, plugins: Plugins, supplies: Mapping[str, Any]) -> Encoder:
+    encoder = _build(component, plugins, supplies)
+    if not isinstance(encoder, nn.Module):
+        raise PluginError(
+            f"encoder {component.use!r} is no torch.nn.Module: {type(encoder).__name__}"
+        )
+    made: Encoder = encoder  # type: ignore[assignment]  # its calls are checked by the kit
+    return made
+
+
+def _check_scores(_: nn.Module, inputs: tuple[Any, ...], scores: object) -> None:
+    expect_shape(scores, tuple(inputs[1].shape), "detector: confidence")
+
+
+def _check_consumes(
+    section: str, component: Component, encoder: Encoder, kind: str, dataset: Dataset
+) -> None:
+    if encoder.consumes != kind:
+        raise RecipeError(
+            [
+                f"{section}.use: encoder {component.use!r} reads {encoder.consumes}, "
+                f"but {section} inputs of {dataset.name} are {kind}"
+            ]
+        )

@@ -1,0 +1,186 @@
+"""RetrievalModel: what a recipe composes.
+
+It knows no method: two encoders make representations, alignments compare them, an objective
+ranks them, and pretext tasks and detectors add losses of their own.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import torch
+from torch import Tensor, nn
+from torch.profiler import record_function
+
+from varkit.errors import VarkitError
+from varkit.interfaces import Batch, Encoder, Objective, Pairs, Representation
+from varkit.interfaces.checks import expect_shape
+from varkit.interfaces.settings import DetectorSettings
+from varkit.system import distributed
+
+
+@dataclass(frozen=True)
+class Weighted:
+    """An alignment or a pretext task, and how much it counts."""
+
+    component: Any
+    weight: float
+
+
+class RetrievalModel(nn.Module):
+    """Composes encoders, alignments, pretext tasks and an objective.
+
+    Args:
+        video: encodes clips.
+        query: encodes captions, or the clips of sounds.
+        alignments: name -> alignment and its weight in the similarity (ALAN, Eq. 5).
+        objective: the ranking loss.
+        pretexts: name -> pretext task and the weight of its loss.
+        detector: how the loss of the encoders' detectors counts; None = there are no detectors.
+    """
+
+    def __init__(
+        self,
+        *,
+        video: Encoder,
+        query: Encoder,
+        alignments: Mapping[str, Weighted],
+        objective: Objective,
+        pretexts: Mapping[str, Weighted] | None = None,
+        detector: DetectorSettings | None = None,
+    ) -> None:
+        super().__init__()
+        self.video = video
+        self.query = query
+        self.objective = objective
+        self.detector_settings = detector
+        self._alignments = dict(alignments)
+        self._pretexts = dict(pretexts or {})
+        # The mappings above may hold plain objects; what has parameters is registered here.
+        self.alignments = _modules(self._alignments)
+        self.pretexts = _modules(self._pretexts)
+
+    def factors(
+        self, representation: Representation, side: Literal["video", "query"]
+    ) -> Tensor | None:
+        """Return (N, K) vectors whose inner products are :meth:`similarity`, or None.
+
+        The alignments' blocks lie side by side; their weights go to the query side.
+        """
+        blocks = []
+        for name, weighted in self._counting_alignments():
+            block = weighted.component.factors(representation, side)
+            if block is None:
+                return None
+            expect_shape(block, (len(representation), "K"), f"alignments.{name}: {side} factors")
+            blocks.append(block * weighted.weight if side == "query" else block)
+        return torch.cat(blocks, dim=1)
+
+    def similarity(self, video: Representation, query: Representation) -> Tensor:
+        """Return the (V, Q) weighted sum of the alignments' similarities (ALAN, Eq. 5)."""
+        total: Tensor | None = None
+        for name, weighted in self._counting_alignments():
+            part = weighted.component.similarity(video, query)
+            expect_shape(part, (len(video), len(query)), f"alignments.{name}: similarity")
+            part = part * weighted.weight
+            total = part if total is None else total + part
+        assert total is not None  # the constructor's recipe names at least one alignment
+        return total
+
+    def forward(self, batch: Batch, epoch: int = 0) -> dict[str, Tensor]:
+        """Return the losses of a batch as () tensors, each unweighted, and their ``total``.
+
+        The total is L = L_align + lambda_1 L_detector + sum_k lambda_k L_k (ALAN, Eq. 10).
+
+        Args:
+            batch: B pairs.
+            epoch: from 0; the detector's schedule depends on it.
+        """
+        with record_function("varkit.video"):
+            video = self.video(batch.video)
+        with record_function("varkit.query"):
+            query = self.query(batch.query)
+        losses: dict[str, Tensor] = {}
+        weights: dict[str, float] = {}
+        settings = self.detector_settings
+        only_detector = settings is not None and epoch < settings.pretrain_epochs
+        with record_function("varkit.loss"):
+            detector = self._detector_loss(video, query, batch)
+            if detector is not None and settings is not None:
+                frozen = settings.freeze and not only_detector
+                losses["detector"] = detector.detach() if frozen else detector
+                weights["detector"] = settings.weight
+            if not only_detector:
+                losses["align"] = self._ranking_loss(video, query, batch, epoch)
+                weights["align"] = 1.0
+        if not only_detector:
+            for name, weighted in self._pretexts.items():
+                with record_function(f"varkit.pretext.{name}"):
+                    losses[name] = weighted.component(video, query, batch)
+                weights[name] = weighted.weight
+        if not losses:
+            raise VarkitError(
+                "detector.pretrain_epochs is set, but no encoder has a detector",
+                hint="give the recipe a sampler that reads anomaly scores, or set it to 0",
+            )
+        for name, loss in losses.items():
+            expect_shape(loss, (), f"loss {name}")
+        losses["total"] = torch.stack([losses[n] * weights[n] for n in weights]).sum()
+        return losses
+
+    def _ranking_loss(
+        self, video: Representation, query: Representation, batch: Batch, epoch: int
+    ) -> Tensor:
+        uniform = batch.draws.named("pairs").uniform(2).to(batch.group.device)
+        pairs = Pairs(batch.group, uniform, epoch)
+        v, q = self.factors(video, "video"), self.factors(query, "query")
+        if v is not None and q is not None:
+            expect_shape(v, (len(batch), "K"), "all video factors")
+            expect_shape(q, tuple(v.shape), "all query factors")
+        # Sums of many small differences: at least fp32, whatever the precision of the encoders.
+        with torch.autocast(batch.label.device.type, enabled=False):
+            if v is not None and q is not None:
+                v, q = _at_least_fp32(v), _at_least_fp32(q)
+                over_ranks = getattr(self.objective, "over_ranks", None)
+                if over_ranks is not None and distributed.world_size() > 1:
+                    loss: Tensor = over_ranks(v, q, pairs)
+                    return loss
+                group, uniform = map(distributed.gather, (pairs.group, pairs.uniform))
+                v, q = map(distributed.gather, (v, q))
+                return self.objective.factored(v, q, Pairs(group, uniform, epoch))
+            if distributed.world_size() > 1:
+                raise VarkitError(
+                    "an alignment that gives no factors cannot be trained over several ranks",
+                    hint="start one process, without torchrun",
+                )
+            return self.objective.dense(_at_least_fp32(self.similarity(video, query)), pairs)
+
+    def _detector_loss(
+        self, video: Representation, query: Representation, batch: Batch
+    ) -> Tensor | None:
+        total: Tensor | None = None
+        sides = ((self.video, video, batch.video), (self.query, query, batch.query))
+        for encoder, representation, inputs in sides:
+            if representation.scores is None:
+                continue
+            expect_shape(representation.scores, tuple(inputs.mask.shape), "scores of a detector")
+            with torch.autocast(batch.label.device.type, enabled=False):
+                part = encoder.detector.loss(
+                    _at_least_fp32(representation.scores), inputs.mask, batch.label
+                )
+            total = part if total is None else total + part
+        return total
+
+    def _counting_alignments(self) -> list[tuple[str, Weighted]]:
+        return [(name, part) for name, part in self._alignments.items() if part.weight != 0]
+
+
+def _at_least_fp32(values: Tensor) -> Tensor:
+    return values.to(torch.promote_types(values.dtype, torch.float32))
+
+
+def _modules(components: Mapping[str, Weighted]) -> nn.ModuleDict:
+    found = {n: w.component for n, w in components.items() if isinstance(w.component, nn.Module)}
+    return nn.ModuleDict(found)

@@ -1,0 +1,1 @@
+"""How components are offered, found and listed: hooks, loading, the registry."""

@@ -1,0 +1,194 @@
+"""Finds plugins: installed ones by entry point, and files that a recipe names.
+
+A plugin that fails to import is a fact to report, not a reason to stop: the others still work,
+and the failure is shown by ``varkit plugins`` and in the message of any name that is missing.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import importlib.util
+import re
+import sys
+import traceback
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from functools import partial
+from importlib.metadata import EntryPoint, entry_points
+from pathlib import Path
+from types import ModuleType
+from typing import TYPE_CHECKING
+
+import pluggy
+
+from varkit.errors import PluginError
+from varkit.plugins import hookspecs
+from varkit.plugins.registry import (
+    KINDS,
+    Command,
+    Entry,
+    Kind,
+    Register,
+    RegisterCommand,
+    Registry,
+)
+
+if TYPE_CHECKING:
+    pass
+
+
+@dataclass(frozen=True)
+class Failure:
+    """A plugin that could not be loaded, and why."""
+
+    plugin: str
+    reason: str
+    error: BaseException
+
+
+class Plugins:
+    """The loaded plugins: a registry of components, verbs, and the failures.
+
+    Attributes:
+        registry: every component of every plugin that loaded.
+        commands: every verb of every plugin that loaded, in the order of loading. Two of one name
+            harm no other verb, so they are an error only where that one is called.
+        failures: the plugins that did not.
+    """
+
+    def __init__(self) -> None:
+        self.registry = Registry()
+        self.commands: list[Command] = []
+        self.failures: list[Failure] = []
+
+    def add(self, name: str, version: str, load: Callable[[], object]) -> None:
+        """Load one plugin and register its components; a failure is recorded, not raised.
+
+        Raises:
+            PluginError: a component's name is taken or malformed; that is a conflict which
+                no order of loading can settle.
+        """
+        manager = pluggy.PluginManager(hookspecs.GROUP)
+        manager.add_hookspecs(hookspecs)
+        try:
+            manager.register(load(), name=name)
+            manager.check_pending()
+            entries: list[Entry] = []
+            for kind in KINDS:
+                hook = getattr(manager.hook, f"register_{kind}s")
+                hook(register=_collector(entries, kind, name, version))
+            commands: list[Command] = []
+            manager.hook.register_commands(register=_command_collector(commands, name, version))
+        except (Exception, SystemExit) as error:
+            # SystemExit too: a module that calls sys.exit at import must not end the program.
+            self.failures.append(Failure(name, f"{type(error).__name__}: {error}", error))
+            return
+        for entry in entries:
+            self.registry.add(entry)
+        self.commands += commands
+
+    def get(self, kind: Kind, name: str) -> Entry:
+        """Return a component's entry; a missing name also lists the plugins that failed.
+
+        Raises:
+            PluginError: there is no such component.
+        """
+        try:
+            return self.registry.get(kind, name)
+        except PluginError as error:
+            raise PluginError(f"{error.what}{self.failed()}") from None
+
+    def command(self, name: str) -> Command | None:
+        """Return the verb of a name, None if there is none.
+
+        Raises:
+            PluginError: several plugins have one of that name.
+        """
+        found = [command for command in self.commands if command.name == name]
+        if len(found) > 1:
+            raise PluginError(
+                f"{len(found)} verbs are named {name!r}: "
+                + " and ".join(f"{c.target} ({c.origin})" for c in found),
+                hint="uninstall the plugin you do not need",
+            )
+        return found[0] if found else None
+
+    def failed(self) -> str:
+        """Return a sentence on the plugins that failed, for messages; empty if none did."""
+        reasons = "; ".join(f"{f.plugin} ({f.reason})" for f in self.failures)
+        return f" Plugins that failed to load: {reasons}." if reasons else ""
+
+
+def load_plugins(
+    files: Iterable[Path] = (), *, installed: Iterable[EntryPoint] | None = None
+) -> Plugins:
+    """Load the installed plugins, then the given files.
+
+    Args:
+        files: plugin files named by a recipe; unlike an installed plugin, one that fails is an
+            error, since somebody asked for it by name.
+        installed: the entry points to load; by default those of the group ``varkit``.
+
+    Raises:
+        PluginError: two components share a name, or one of ``files`` cannot be loaded.
+    """
+    plugins = Plugins()
+    found = entry_points(group=hookspecs.GROUP) if installed is None else installed
+    for point in sorted(found, key=lambda p: p.name):
+        version = point.dist.version if point.dist is not None else "unknown"
+        plugins.add(point.name, version, point.load)
+    for file in files:
+        before = len(plugins.failures)
+        plugins.add(str(file), "file", partial(load_file, file))
+        if len(plugins.failures) > before:
+            failure = plugins.failures[-1]
+            raise PluginError(
+                f"plugin file {file} failed to load: {failure.reason}{_line(failure.error, file)}",
+                hint="varkit --debug ... shows the traceback",
+            ) from failure.error
+    return plugins
+
+
+def load_file(file: Path) -> ModuleType:
+    """Import a plugin from a file of its own, under a name that no package can have.
+
+    Raises:
+        PluginError: there is no such file.
+    """
+    if not file.is_file():
+        raise PluginError(f"no plugin file {file}")
+    path = file.resolve()
+    name = f"varkit_file_{hashlib.sha256(bytes(path)).hexdigest()[:12]}_{path.stem}"
+    spec = importlib.util.spec_from_file_location(name, path)
+    if spec is None or spec.loader is None:
+        raise PluginError(f"{file} is no Python file", hint="name it something.py")
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[name] = module  # dataclasses and pickling look a class's module up here
+    try:
+        spec.loader.exec_module(module)
+    except BaseException:
+        del sys.modules[name]
+        raise
+    return module
+
+
+def _line(error: BaseException, file: Path) -> str:
+    """Say which line of a plugin file raised an error; a syntax error says so itself."""
+    lines = [f.lineno for f in traceback.extract_tb(error.__traceback__) if f.filename == str(file)]
+    return f" (line {lines[-1]})" if lines and not isinstance(error, SyntaxError) else ""
+
+
+def _collector(entries: list[Entry], kind: Kind, plugin: str, version: str) -> Register:
+    def register(name: str, target: str | type, *, summary: str) -> None:
+        entries.append(Entry(kind, name, target, plugin, version, summary))
+
+    return register
+
+
+def _command_collector(commands: list[Command], plugin: str, version: str) -> RegisterCommand:
+    def register(name: str, target: str, *, summary: str) -> None:
+        if not re.fullmatch("[a-z][a-z0-9-]*", name):
+            raise PluginError(f"verb {name!r} must be of small letters, as in 'bench'")
+        commands.append(Command(name, target, plugin, version, summary))
+
+    return register

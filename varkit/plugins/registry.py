@@ -1,0 +1,194 @@
+"""The table of components: kind and name to where the component comes from.
+
+pluggy only carries the calls; the host owns the table, so that collisions, listing and
+nearest-match errors have one owner.
+"""
+
+from __future__ import annotations
+
+import importlib
+import inspect
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Literal, Protocol, get_args
+
+from varkit.errors import PluginError, did_you_mean
+
+if TYPE_CHECKING:
+    import click
+
+Kind = Literal["dataset", "sampler", "detector", "encoder", "alignment", "pretext", "objective"]
+KINDS: tuple[Kind, ...] = get_args(Kind)
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One registered component.
+
+    Attributes:
+        kind: one of :data:`KINDS`.
+        name: what recipes call it; unique within its kind.
+        target: a ``"module:Class"`` string, or the class itself.
+        plugin: which plugin registered it.
+        version: the version of that plugin's distribution, or ``"file"``.
+        summary: one line for ``varkit plugins``.
+    """
+
+    kind: Kind
+    name: str
+    target: str | type
+    plugin: str
+    version: str
+    summary: str
+
+    @property
+    def origin(self) -> str:
+        """Plugin and version, for messages and provenance."""
+        return f"plugin {self.plugin} {self.version}"
+
+    @property
+    def check_command(self) -> str:
+        """The command that checks it against its interface, for hints."""
+        target = self.plugin if self.version == "file" else f"{self.name} --kind {self.kind}"
+        return f"varkit plugin test {target}"
+
+    def load(self) -> type[Any]:
+        """Import and return the component's class.
+
+        Raises:
+            PluginError: the module or the attribute is not there, its import failed, or it is
+                no class.
+        """
+        if isinstance(self.target, type):
+            return self.target
+        where = f"{self.kind} {self.name!r} of {self.origin}"
+        found = import_target(self.target, where)
+        if not inspect.isclass(found):
+            raise PluginError(f"{where}: {self.target!r} is no class but {type(found).__name__}")
+        return found
+
+
+def import_target(target: str, where: str) -> Any:
+    """Import what a ``"module:attribute"`` string names.
+
+    Args:
+        target: the string.
+        where: whose it is, for the message.
+
+    Raises:
+        PluginError: the module or the attribute is not there, or its import failed.
+    """
+    module_name, _, attribute = target.partition(":")
+    try:
+        return getattr(importlib.import_module(module_name), attribute)
+    except (Exception, SystemExit) as error:  # a module that calls sys.exit included
+        raise PluginError(
+            f"{where}: cannot import {target!r}: {type(error).__name__}: {error}"
+        ) from error
+
+
+class Register(Protocol):
+    """What a plugin's hook is handed."""
+
+    def __call__(self, name: str, target: str | type, *, summary: str) -> None:
+        """Add one component."""
+
+
+@dataclass(frozen=True)
+class Command:
+    """A verb that a plugin adds to the command line.
+
+    Attributes:
+        name: the verb; ``varkit NAME`` runs it.
+        target: a ``"module:click_command"`` string, imported when the verb is called.
+        plugin: which plugin registered it.
+        version: the version of that plugin's distribution, or ``"file"``.
+        summary: one line for ``varkit --help``.
+    """
+
+    name: str
+    target: str
+    plugin: str
+    version: str
+    summary: str
+
+    @property
+    def origin(self) -> str:
+        """Plugin and version, for messages."""
+        return f"plugin {self.plugin} {self.version}"
+
+    def load(self) -> click.Command:
+        """Import and return the click command.
+
+        Raises:
+            PluginError: it cannot be imported, or is no click command.
+        """
+        import click
+
+        where = f"verb {self.name!r} of {self.origin}"
+        found = import_target(self.target, where)
+        if not isinstance(found, click.Command):
+            kind = type(found).__name__
+            raise PluginError(f"{where}: {self.target!r} is no click command but {kind}")
+        return found
+
+
+class RegisterCommand(Protocol):
+    """What the hook ``register_commands`` is handed."""
+
+    def __call__(self, name: str, target: str, *, summary: str) -> None:
+        """Add one verb."""
+
+
+class Registry:
+    """All components that the loaded plugins offer."""
+
+    def __init__(self) -> None:
+        self._entries: dict[tuple[Kind, str], Entry] = {}
+
+    def add(self, entry: Entry) -> None:
+        """Add an entry.
+
+        Raises:
+            PluginError: the kind is unknown, the name is no snake_case identifier, or the name
+                is taken; the message names both origins.
+        """
+        if entry.kind not in KINDS:
+            raise PluginError(f"{entry.origin}: no kind {entry.kind!r}; known: {', '.join(KINDS)}")
+        if not entry.name.isidentifier() or entry.name != entry.name.lower():
+            raise PluginError(
+                f"{entry.origin}: {entry.kind} name {entry.name!r} must be snake_case, "
+                "as in 'anomaly_led'"
+            )
+        taken = self._entries.get((entry.kind, entry.name))
+        if taken is not None:
+            raise PluginError(
+                f"two {entry.kind}s are named {entry.name!r}: {taken.target} ({taken.origin}) "
+                f"and {entry.target} ({entry.origin})",
+                hint="rename one, or uninstall the plugin you do not need",
+            )
+        self._entries[entry.kind, entry.name] = entry
+
+    def names(self, kind: Kind) -> list[str]:
+        """Return the sorted names of one kind."""
+        return sorted(name for k, name in self._entries if k == kind)
+
+    def get(self, kind: Kind, name: str) -> Entry:
+        """Return the entry.
+
+        Raises:
+            PluginError: there is none; the message lists what there is and the nearest match.
+        """
+        entry = self._entries.get((kind, name))
+        if entry is None:
+            names = self.names(kind)
+            raise PluginError(
+                f"no {kind} is named {name!r}.{did_you_mean(name, names)} "
+                f"Available: {', '.join(names) or 'none'}."
+            )
+        return entry
+
+    def __iter__(self) -> Iterator[Entry]:
+        """Iterate over all entries, by kind (in the order of :data:`KINDS`) and name."""
+        order = {kind: position for position, kind in enumerate(KINDS)}
+        return iter(sorted(self._entries.values(), key=lambda e: (order[e.kind], e.name)))

@@ -1,0 +1,1 @@
+"""From a YAML file and overrides to a checked, complete recipe."""

@@ -1,0 +1,273 @@
+"""The sections of a recipe, and the check of each against the classes that it names."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from varkit.errors import PluginError, did_you_mean
+from varkit.interfaces.settings import (
+    AlignmentSettings,
+    DetectorSettings,
+    EvalOptions,
+    ModelOptions,
+    NoSettings,
+    PretextSettings,
+    TrainOptions,
+)
+from varkit.plugins.loading import Plugins
+from varkit.plugins.registry import Kind
+from varkit.recipe.layers import Layers, Place, dotted
+from varkit.recipe.options import check_options, options_of, supplied_to
+from varkit.recipe.yaml import KeyPath
+
+VERSION = 1
+"""The version of the format that recipes state."""
+
+
+@dataclass(frozen=True)
+class Section:
+    """One section of a recipe.
+
+    Attributes:
+        summary: what it is, for editors.
+        kind: of the component or components in it; None = plain options.
+        options: the options beside a component's ``use``, or the section's own.
+        named: whether it holds several components by name.
+        required: whether a recipe must have it; where it is named, at least one entry.
+    """
+
+    summary: str
+    kind: Kind | None = None
+    options: type[Any] = NoSettings
+    named: bool = False
+    required: bool = False
+
+
+SECTIONS: Mapping[str, Section] = {
+    "data": Section("Videos and queries.", "dataset", required=True),
+    "model": Section("What all components agree on.", options=ModelOptions),
+    "samplers": Section("Which clips the encoders look at, by name.", "sampler", named=True),
+    "detector": Section("How anomalous every clip is.", "detector", DetectorSettings),
+    "video": Section("The encoder of videos.", "encoder", required=True),
+    "query": Section("The encoder of queries.", "encoder", required=True),
+    "alignments": Section(
+        "The similarities that are summed, by name.",
+        "alignment",
+        AlignmentSettings,
+        named=True,
+        required=True,
+    ),
+    "pretexts": Section("Further losses, by name.", "pretext", PretextSettings, named=True),
+    "objective": Section("The ranking loss.", "objective", required=True),
+    "train": Section("How the model is trained.", options=TrainOptions),
+    "eval": Section("How the model is measured.", options=EvalOptions),
+}
+"""A recipe's sections in the order in which they are written; beside them stand ``version``,
+``plugins`` and ``embedded``."""
+
+
+@dataclass(frozen=True)
+class Component:
+    """One component of a recipe.
+
+    Attributes:
+        kind: what it is.
+        use: its name in the registry.
+        options: all options of its constructor.
+        settings: what stands beside ``use`` and is not the constructor's, e.g. a
+            ``DetectorSettings``.
+    """
+
+    kind: Kind
+    use: str
+    options: Mapping[str, Any]
+    settings: Any
+
+
+@dataclass(frozen=True)
+class Problem:
+    """One fault of a recipe: where it stands, the key, what is wrong."""
+
+    place: Place
+    path: KeyPath
+    message: str
+
+    def __str__(self) -> str:
+        """Return ``file:line:column: section.key: what is wrong``."""
+        return f"{self.place}: {dotted(self.path)}: {self.message}"
+
+
+@dataclass
+class Checked:
+    """What a check found.
+
+    Attributes:
+        parts: section -> its Component, Components by name, or options. What has a problem that
+            leaves it incomplete is not there.
+        problems: everything that is wrong.
+    """
+
+    parts: dict[str, Any] = field(default_factory=dict)
+    problems: list[Problem] = field(default_factory=list)
+
+    def components(self) -> dict[KeyPath, Component]:
+        """Return all components, by where they stand."""
+        found: dict[KeyPath, Component] = {}
+        for name, part in self.parts.items():
+            if isinstance(part, Component):
+                found[(name,)] = part
+            elif isinstance(part, dict):
+                found |= {(name, key): component for key, component in part.items()}
+        return found
+
+
+def check(layers: Layers, plugins: Plugins) -> Checked:
+    """Check every section of a recipe."""
+    return _Checker(layers, plugins).check()
+
+
+class _Checker:
+    def __init__(self, layers: Layers, plugins: Plugins) -> None:
+        self.layers = layers
+        self.plugins = plugins
+        self.found = Checked()
+
+    def check(self) -> Checked:
+        value = self.layers.value
+        allowed = ("version", "plugins", *SECTIONS, "embedded")
+        for key in value:
+            if key not in allowed:
+                known = f"Known: {', '.join(allowed)}."
+                self.problem((key,), f"no such section.{did_you_mean(key, allowed)} {known}")
+        if "version" not in value:
+            self.problem(("version",), f"is required: {VERSION}")
+        elif type(value["version"]) is not int or value["version"] != VERSION:
+            self.problem(("version",), f"must be {VERSION}; not {value['version']!r}")
+        for name, section in SECTIONS.items():
+            part = self.section(name, section, value.get(name))
+            if part is not None:
+                self.found.parts[name] = part
+        return self.found
+
+    def section(self, name: str, section: Section, value: Any) -> Any:
+        if section.kind is None:
+            return self.options((name,), section, {} if value is None else value)
+        if section.named:
+            return self.named(name, section, {} if value is None else value)
+        if value is None:
+            if section.required:
+                self.problem((name,), f"is required: {self.example(section.kind)}")
+            return None
+        return self.component((name,), section.kind, section.options, value)
+
+    def options(self, path: KeyPath, section: Section, value: Any) -> Any:
+        if not isinstance(value, dict):
+            self.problem(path, f"must be a block of keys; not {value!r}")
+            return None
+        complete, problems = check_options(section.options, value)
+        for below, message in problems:
+            self.problem((*path, *below), message)
+        self.dropped(path, value, complete)
+        return None if problems else section.options(**complete)
+
+    def named(self, name: str, section: Section, value: Any) -> dict[str, Component] | None:
+        assert section.kind is not None
+        if not isinstance(value, dict):
+            self.problem((name,), f"must be a block of names, each with its {section.kind}")
+            return None
+        entries = {key: entry for key, entry in value.items() if entry is not None}
+        for key in value:
+            if key not in entries:
+                self.removed((name, key), f"{section.kind} of this name", entries)
+        if section.required and not entries:
+            self.problem((name,), f"needs at least one {section.kind}, under a name of your choice")
+        found = {}
+        for key, entry in entries.items():
+            if not key.isidentifier():
+                self.problem((name, key), "a name is made of letters, digits and _")
+                continue
+            others = [other for other in entries if other != key]
+            component = self.component((name, key), section.kind, section.options, entry, others)
+            if component is not None:
+                found[key] = component
+        return found
+
+    def component(
+        self,
+        path: KeyPath,
+        kind: Kind,
+        settings_class: type[Any],
+        value: Any,
+        others: Sequence[str] = (),
+    ) -> Component | None:
+        if not isinstance(value, dict):
+            self.problem(path, f"must be {self.example(kind)}; not {value!r}")
+            return None
+        use = value.get("use")
+        if not isinstance(use, str):
+            names = ", ".join(self.plugins.registry.names(kind)) or "none"
+            said = "is required" if use is None else f"must be text; not {use!r}"
+            meant = did_you_mean(str(path[-1]), others) if use is None else ""
+            self.problem((*path, "use"), f"{said}; {kind}s: {names}{meant and '.'}{meant}")
+            return None
+        try:
+            cls = self.plugins.get(kind, use).load()
+            supplied_to(cls)
+            own, beside = options_of(cls), options_of(settings_class)
+            taken = [name for name in own if name == "use" or name in beside]
+            if taken:
+                raise PluginError(
+                    f"{kind} {use!r} has an option {taken[0]!r}, which the recipe uses itself"
+                )
+            complete, problems = check_options(cls, {k: v for k, v in value.items() if k in own})
+            settings, more = check_options(
+                settings_class, {k: v for k, v in value.items() if k in beside}
+            )
+        except PluginError as error:
+            hint = f" ({error.hint})" if error.hint else ""
+            self.problem((*path, "use"), f"{error.what}{hint}")
+            return None
+        known = ["use", *beside, *own]
+        for key in value:
+            if key not in known:
+                self.problem((*path, key), self.unknown(path, key, kind, use, known))
+        for below, message in problems + more:
+            self.problem((*path, *below), message)
+        self.dropped(path, value, complete)
+        if len(complete) < len(own) or len(settings) < len(beside):
+            return None
+        return Component(kind, use, complete, settings_class(**settings))
+
+    def dropped(self, path: KeyPath, values: dict[str, Any], complete: dict[str, Any]) -> None:
+        """Check the keys that null took out of the blocks among a component's options."""
+        for name, kept in complete.items():
+            block = values.get(name)
+            if isinstance(block, dict) and isinstance(kept, dict):
+                for key in block:
+                    if key not in kept:
+                        self.removed((*path, name, key), "such key", kept)
+
+    def removed(self, path: KeyPath, what: str, kept: Mapping[str, Any]) -> None:
+        """Refuse a null that takes out nothing: its name is misspelt."""
+        if path not in self.layers.given:
+            meant = did_you_mean(str(path[-1]), kept)
+            known = f"Known: {', '.join(kept) or 'none'}."
+            self.problem(path, f"there is no {what} to take out.{meant} {known}")
+
+    def unknown(self, path: KeyPath, key: str, kind: Kind, use: str, known: list[str]) -> str:
+        said = f"{kind} {use!r} has no such option.{did_you_mean(key, known)}"
+        said += f" Known: {', '.join(known)}."
+        if self.layers.place((*path, key)) != self.layers.place((*path, "use")) and (
+            self.layers.place((*path, "use")).layer == "command line"
+        ):
+            said += f" To replace all of it, write '{dotted(path)}={{use: {use}, ...}}'."
+        return said
+
+    def example(self, kind: Kind) -> str:
+        names = self.plugins.registry.names(kind)
+        return f"a block such as {{use: {names[0] if names else 'NAME'}, ...}}"
+
+    def problem(self, path: KeyPath, message: str) -> None:
+        self.found.problems.append(Problem(self.layers.place(path), path, message))

@@ -1,0 +1,279 @@
+"""A component's constructor is its recipe schema; this module reads it and checks values by it.
+
+Values come from YAML, so they are JSON values, and pydantic checks them strictly as such: text is
+no number, a number no boolean, 1.0 no whole number; a list may fill a tuple, 1 may fill a float.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import inspect
+import json
+import typing
+from collections import abc
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from pydantic import ConfigDict, TypeAdapter, ValidationError
+from pydantic.errors import PydanticUserError
+from pydantic_core import PydanticSerializationError, to_jsonable_python
+
+from varkit.errors import PluginError, RecipeError, VarkitError, did_you_mean
+from varkit.interfaces import SUPPLIED
+from varkit.recipe.words import describe, documented
+from varkit.recipe.yaml import KeyPath
+
+REQUIRED: Any = inspect.Parameter.empty
+"""The default of an option that has none."""
+
+
+@dataclass(frozen=True)
+class Option:
+    """One option of a component or of a recipe's section.
+
+    Attributes:
+        name: the key in the recipe.
+        annotation: the type that values must have, limits included.
+        default: :data:`REQUIRED` where there is none.
+        doc: what the class's docstring says of it.
+    """
+
+    name: str
+    annotation: Any
+    default: Any
+    doc: str
+
+    @property
+    def required(self) -> bool:
+        """Whether a recipe must give it."""
+        return self.default is REQUIRED
+
+    def adapter(self) -> TypeAdapter[Any]:
+        """Return the strict checker of its values.
+
+        Raises:
+            PluginError: the annotation is nothing that can be checked.
+        """
+        config = ConfigDict(strict=True, allow_inf_nan=False, extra="forbid")
+        try:
+            return TypeAdapter(self.annotation, config=config)
+        except PydanticUserError as error:
+            raise PluginError(
+                f"option {self.name!r}: values of {self.annotation!r} cannot be checked: "
+                f"{error.message}"
+            ) from error
+
+    def plain_default(self) -> Any:
+        """Return the default as a recipe would write it.
+
+        Raises:
+            PluginError: it is nothing that could stand in a recipe.
+        """
+        try:
+            return to_jsonable_python(self.default)
+        except PydanticSerializationError as error:
+            raise PluginError(
+                f"option {self.name!r}: its default {self.default!r} cannot stand in a recipe"
+            ) from error
+
+
+def options_of(cls: type[Any]) -> dict[str, Option]:
+    """Return a class's options: its constructor's keyword-only arguments, in order.
+
+    Raises:
+        PluginError: one has no annotation, or an annotation that cannot be resolved.
+    """
+    docs = documented(cls)
+    factories = _default_factories(cls)
+    options = {}
+    for parameter in _parameters(cls, inspect.Parameter.KEYWORD_ONLY):
+        name = parameter.name
+        if parameter.annotation is inspect.Parameter.empty:
+            raise PluginError(f"{_name(cls)}: option {name!r} has no annotation")
+        default = factories[name]() if name in factories else parameter.default
+        annotation = _resolve(cls, name, parameter.annotation)
+        options[name] = Option(name, annotation, default, docs.get(name, ""))
+    return options
+
+
+def supplied_to(cls: type[Any]) -> tuple[str, ...]:
+    """Return what a class asks the build for: its constructor's positional arguments, in order.
+
+    Raises:
+        PluginError: the build supplies no such thing.
+    """
+    kinds = (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD)
+    names = tuple(parameter.name for parameter in _parameters(cls, *kinds))
+    for name in names:
+        if name not in SUPPLIED:
+            raise PluginError(
+                f"{_name(cls)}: positional argument {name!r} is nothing that the build supplies."
+                f"{did_you_mean(name, SUPPLIED)} It supplies {', '.join(SUPPLIED)}.",
+                hint=f"if {name!r} is an option, put it behind a * in the constructor",
+            )
+    return names
+
+
+def check_options(
+    cls: type[Any], values: Mapping[str, Any]
+) -> tuple[dict[str, Any], list[tuple[KeyPath, str]]]:
+    """Check values against a class's options and add the defaults.
+
+    Args:
+        cls: a component's class, or a dataclass of :mod:`varkit.interfaces.settings`.
+        values: as read from YAML.
+
+    Returns:
+        All options that have a good value or a default, and the problems: where, below the
+        block of the values, and what is wrong.
+
+    Raises:
+        PluginError: the class's own annotations or defaults are faulty.
+    """
+    options = options_of(cls)
+    problems: list[tuple[KeyPath, str]] = [
+        ((key,), f"no such option.{did_you_mean(key, options)} Known: {_list(options)}.")
+        for key in values
+        if key not in options
+    ]
+    complete = {}
+    for name, option in options.items():
+        if name not in values and option.required:
+            problems.append(((name,), f"is required: {describe(option.annotation)}"))
+            continue
+        try:
+            value = _kept(option, values[name]) if name in values else option.plain_default()
+            complete[name] = option.adapter().validate_json(json.dumps(value))
+        except ValidationError as error:
+            if name not in values:
+                raise PluginError(
+                    f"{_name(cls)}: the default of option {name!r} is not allowed: "
+                    f"{_wrong(option, value, error)[0][1]}"
+                ) from error
+            problems += _wrong(option, value, error)
+        except PluginError as error:
+            raise PluginError(f"{_name(cls)}: {error.what}") from error
+    return complete, problems
+
+
+def construct(cls: type[Any], options: Mapping[str, Any], supplies: Mapping[str, Any]) -> Any:
+    """Build a component.
+
+    Args:
+        cls: its class.
+        options: complete and checked.
+        supplies: what the build has at hand, by the names of ``interfaces.SUPPLIED``.
+
+    Raises:
+        RecipeError: the constructor refuses this combination of values with a ValueError.
+        PluginError: it asks for what its kind does not get, or fails in any other way.
+    """
+    names = supplied_to(cls)
+    for name in names:
+        if name not in supplies:
+            raise PluginError(
+                f"{_name(cls)} asks for {name!r}, which its kind is not given; "
+                f"given: {_list(supplies)}"
+            )
+    try:
+        return cls(*(supplies[name] for name in names), **options)
+    except VarkitError:
+        raise
+    except ValueError as error:
+        raise RecipeError([f"{_name(cls)}: {error}"]) from error
+    except Exception as error:
+        raise PluginError(
+            f"{_name(cls)} cannot be built: {type(error).__name__}: {error}"
+        ) from error
+
+
+def _kept(option: Option, value: Any) -> Any:
+    """Return a block of keys without those that a later layer removed by null."""
+    if not isinstance(value, dict) or typing.get_origin(option.annotation) is not Mapping:
+        return value
+    _, item = typing.get_args(option.annotation)
+    if item is Any or type(None) in typing.get_args(item):  # here null is a value
+        return value
+    return {key: kept for key, kept in value.items() if kept is not None}
+
+
+def _wrong(option: Option, value: Any, error: ValidationError) -> list[tuple[KeyPath, str]]:
+    """Say what is wrong with a value, at most once for each place in it."""
+    problems: dict[KeyPath, str] = {}
+    allowed = describe(option.annotation)
+    for fault in error.errors(include_url=False):
+        path: KeyPath = (option.name,)
+        found = value
+        for key in fault["loc"]:  # also names branches of unions, which are no keys
+            if not _holds(found, key):
+                break
+            found, path = found[key], (*path, key)
+        if fault["type"] in ("value_error", "assertion_error"):
+            problems.setdefault(path, fault["msg"])
+            continue
+        texts = [text for text in _literals(option.annotation) if isinstance(text, str)]
+        close = did_you_mean(found, texts) if isinstance(found, str) else ""
+        problems.setdefault(path, f"must be {allowed}; not {_show(found)}.{close}")
+    return list(problems.items())
+
+
+def _holds(value: Any, key: str | int) -> bool:
+    if isinstance(value, list):
+        return isinstance(key, int) and key < len(value)
+    return isinstance(value, dict) and key in value
+
+
+def _literals(annotation: Any) -> list[Any]:
+    if typing.get_origin(annotation) is Literal:
+        return list(typing.get_args(annotation))
+    return [text for argument in typing.get_args(annotation) for text in _literals(argument)]
+
+
+def _show(value: Any) -> str:
+    text = json.dumps(value, ensure_ascii=False)
+    return text if len(text) <= 60 else f"{text[:57]}..."
+
+
+def _list(names: abc.Iterable[str]) -> str:
+    return ", ".join(names) or "none"
+
+
+def _name(cls: type[Any]) -> str:
+    return f"{cls.__module__}.{cls.__qualname__}"
+
+
+def _parameters(cls: type[Any], *kinds: Any) -> list[inspect.Parameter]:
+    """Return constructor parameters; ``*args, **kwargs`` of a bare torch module are none."""
+    try:
+        signature = inspect.signature(cls)
+    except (TypeError, ValueError) as error:
+        raise PluginError(f"{_name(cls)}: its constructor has no readable signature") from error
+    return [parameter for parameter in signature.parameters.values() if parameter.kind in kinds]
+
+
+def _resolve(cls: type[Any], name: str, annotation: Any) -> Any:
+    """Evaluate an annotation that ``from __future__ import annotations`` left as text.
+
+    One by one, since those of positional arguments may name what only type checkers import.
+    """
+    if not isinstance(annotation, str):
+        return annotation
+    scope = inspect.unwrap(cls.__init__).__globals__
+    try:
+        return eval(annotation, dict(scope))
+    except Exception as error:
+        raise PluginError(
+            f"{_name(cls)}: annotation {annotation!r} of option {name!r} cannot be resolved: "
+            f"{type(error).__name__}: {error}"
+        ) from error
+
+
+def _default_factories(cls: type[Any]) -> dict[str, Any]:
+    if not dataclasses.is_dataclass(cls):
+        return {}
+    return {
+        field.name: field.default_factory
+        for field in dataclasses.fields(cls)
+        if field.default_factory is not dataclasses.MISSING
+    }

@@ -1,0 +1,160 @@
+"""A whole run: every seed trained and measured."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any
+
+import torch
+
+from varkit.system import distributed
+from varkit.model.build import build_model
+from varkit.data.batches import carve_validation
+from varkit.interfaces import derive_seed
+from varkit.errors import DataError
+from varkit.system.files import read_json, write_json
+from varkit.interfaces import Dataset, Item
+from varkit.evaluate.examples import examples
+from varkit.evaluate.measurement import Which, measure
+from varkit.evaluate.figures import chance
+from varkit.data.positives import positives_of
+from varkit.evaluate.results import summarize_seeds
+from varkit.train.log import Listener
+from varkit.runs.folder import Run, identity, load_trained
+from varkit.system.signals import StopRequest
+from varkit.train.loop import Trainer
+
+EXAMPLES = 6
+
+
+def run_experiment(
+    run: Run,
+    dataset: Dataset,
+    *,
+    device: torch.device,
+    listen: Callable[[int], Listener] | None = None,
+    stop: StopRequest | None = None,
+) -> dict[str, Any]:
+    """Train and measure every seed that is not done yet; write the results.
+
+    Args:
+        run: a new run, or one to continue.
+        dataset: the run's.
+        device: where to compute.
+        listen: seed -> who is told what happens in its training.
+        stop: checked after every training step.
+
+    Returns:
+        What ``results.json`` holds.
+    """
+    for item in dataset.split("test"):
+        dataset.truth(item.video)  # what is wrong with it is said now, not after the training
+    seeds = {}
+    for seed in run.recipe.train.seeds:
+        done = run.seed_folder(seed) / "results.json"
+        if not done.is_file():
+            listener = listen(seed) if listen is not None else None
+            _train(run, dataset, seed, device, listener, stop)
+            if distributed.rank() == 0:
+                _measure(run, dataset, seed, device, stop)
+            distributed.barrier()
+        seeds[seed] = read_json(done, hint=f"rm {done}, and varkit resume measures again")
+    results = summarize_seeds(seeds, chance=_chance(run, dataset))
+    if distributed.rank() == 0:
+        write_json(run.folder / "results.json", results)
+    return results
+
+
+def training_parts(run: Run, dataset: Dataset) -> tuple[list[Item], list[Item]]:
+    """Return the videos to train on and those to choose the best epoch on (``train.select``).
+
+    A data set's own ``val`` split serves where it has one; else a part of train is held out.
+    """
+    train = list(dataset.split("train"))
+    options = run.recipe.train
+    if options.select == "test":
+        return train, list(dataset.split("test"))
+    if options.select == "last":
+        return train, []
+    try:
+        return train, list(dataset.split("val"))
+    except DataError:  # the data set's way to say that it has no such split
+        # The part is the same for every seed, so that seeds differ by training alone.
+        return carve_validation(train, options.validation, seed=0)
+
+
+def _train(
+    run: Run,
+    dataset: Dataset,
+    seed: int,
+    device: torch.device,
+    listener: Listener | None,
+    stop: StopRequest | None,
+) -> None:
+    recipe = run.recipe
+    torch.manual_seed(derive_seed(seed, "weights"))
+    model = build_model(recipe, run.plugins, dataset).to(device)
+    train_items, select_items = training_parts(run, dataset)
+    Trainer(
+        model,
+        dataset,
+        train_items,
+        select_items,
+        train=recipe.train,
+        evaluation=recipe.eval,
+        seed=seed,
+        folder=run.seed_folder(seed),
+        identity=identity(recipe, dataset, model),
+        listener=listener,
+        stop=stop,
+    ).run()
+
+
+def _measure(
+    run: Run, dataset: Dataset, seed: int, device: torch.device, stop: StopRequest | None
+) -> None:
+    """Evaluate the best and the last model of a training on test."""
+
+    def pause(done: int, total: int) -> None:
+        if stop:
+            raise stop.error("stopped while measuring; the training is saved", run.folder)
+
+    recipe = run.recipe
+    folder = run.seed_folder(seed)
+    model = build_model(replace(recipe, pretexts={}), run.plugins, dataset).to(device)
+    expected = {**identity(recipe, dataset, model), "seed": seed}
+    results: dict[str, Any] = {
+        "schema": 1,
+        "simulated": dataset.simulated,
+        "dataset": dataset.name,
+        "selection": recipe.train.select,
+        "best": None,
+        "last": None,
+    }
+    shown: dict[str, Any] = {}
+    models: tuple[Which, ...] = ("last", "best")
+    for which in models:
+        path = folder / "models" / f"{which}.safetensors"
+        if not path.is_file():
+            continue
+        epoch = load_trained(model, path, expected)
+        found, report = measure(
+            model,
+            dataset,
+            dataset.split("test"),
+            options=recipe.eval,
+            device=device,
+            folder=folder,
+            which=which,
+            progress=pause,
+        )
+        results[which] = {"epoch": epoch, **report}
+        shown = examples(found, dataset, count=EXAMPLES)
+    write_json(folder / "examples.json", shown)
+    write_json(folder / "results.json", results)
+
+
+def _chance(run: Run, dataset: Dataset) -> dict[str, Any]:
+    _, _, positives = positives_of(dataset, dataset.split("test"), run.recipe.eval.positives)
+    return chance(positives)

@@ -1,0 +1,119 @@
+"""The page of a run: one HTML file with nothing remote in it and no script.
+
+Captions, names and recipes come from other people's files: the template escapes all of them, and
+a content security policy stands behind it.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from markupsafe import Markup
+
+from varkit.errors import RunError
+from varkit.system.files import read_json, write_text
+from varkit.runs.report import charts as figures
+from varkit.runs.report.html import render
+from varkit.runs.report.tables import Table, detection_table, groups_table, mark, results_table
+
+TEMPLATE = Path(__file__).with_name("page.html.j2")
+NO_EXAMPLES: Mapping[str, Any] = {"retrieval": [], "sampling": []}
+
+
+def write_page(run: Path) -> Path:
+    """Write ``report.html`` of a run, finished or not, and return its path.
+
+    Raises:
+        RunError: the folder is no run, or a file of it is damaged.
+    """
+    facts = _json(run / "run.json")
+    if facts is None:
+        raise RunError(
+            f"{run} is no run: it has no run.json", hint="name a folder runs/<recipe>/<time>-<id>"
+        )
+    results = _json(run / "results.json")
+    seeds = [str(seed) for seed in facts["seeds"]]
+    logs = {seed: _records(run / f"seed-{seed}" / "metrics.jsonl") for seed in seeds}
+    examples = {seed: _json(run / f"seed-{seed}" / "examples.json") for seed in seeds}
+    seed, shown = next(((s, e) for s, e in examples.items() if e), ("", NO_EXAMPLES))
+    suffix = mark(facts)
+    page = render(
+        TEMPLATE,
+        facts=facts,
+        mark=suffix,
+        headline=_headline(results) if results else [],
+        tables=_tables(results) if results else [],
+        curves=Markup(figures.training_curves(logs, suffix)),
+        seed=seed,
+        retrieval=shown["retrieval"],
+        sampling=[
+            (example, Markup(figures.sampling_picture(example, f"video{number}", suffix)))
+            for number, example in enumerate(shown["sampling"])
+        ],
+        provenance={name: _plain(value) for name, value in facts.items() if name != "schema"},
+        recipe=_text(run / "recipe.yaml"),
+    )
+    write_text(run / "report.html", page)
+    return run / "report.html"
+
+
+def _tables(results: Mapping[str, Any]) -> list[Table]:
+    more = (detection_table(results), groups_table(results))
+    return [results_table(results), *(table for table in more if table is not None)]
+
+
+def _headline(results: Mapping[str, Any]) -> list[tuple[str, str, str]]:
+    """Return label, figure and what to hold it against, of the checkpoint that is reported."""
+    which = "best" if "best" in results["summary"] else "last"
+    cards = []
+    for name, label in (
+        ("SumR", "SumR"),
+        ("query_to_video.R@1", "query → video R@1"),
+        ("video_to_query.R@1", "video → query R@1"),
+        ("query_to_video.MdR", "query → video MdR"),
+    ):
+        value = results["summary"][which][name]
+        way, _, key = name.rpartition(".")
+        chance = (results["chance"][way] if way else results["chance"])[key]
+        spread = "" if value["sd"] is None else f" ± {value['sd']:.1f}"
+        cards.append((f"{label}, {which}", f"{value['mean']:.1f}{spread}", f"chance {chance:.1f}"))
+    return cards
+
+
+def _plain(value: Any) -> list[str]:
+    """Return a fact of ``run.json`` as lines."""
+    if isinstance(value, Mapping):
+        return [f"{name} {inner}" for name, inner in value.items()]
+    if isinstance(value, list):
+        return [str(inner) for inner in value]
+    return [{True: "yes", False: "no"}[value] if isinstance(value, bool) else str(value)]
+
+
+def _text(path: Path) -> str:
+    try:
+        return path.read_text(encoding="utf-8")
+    except FileNotFoundError:
+        return ""
+    except (OSError, ValueError) as error:
+        raise RunError(f"{path} cannot be read: {error}") from error
+
+
+def _json(path: Path) -> Any:
+    """Return what a JSON file holds, or None where there is no such file yet."""
+    return read_json(path) if path.exists() else None
+
+
+def _records(path: Path) -> list[dict[str, Any]]:
+    """Return the records of a log; a last line without its end is still being written."""
+    records = []
+    for number, line in enumerate(_text(path).split("\n")[:-1], start=1):
+        try:
+            records.append(json.loads(line))
+        except ValueError as error:
+            raise RunError(
+                f"{path} is damaged in line {number}: {error}", hint="delete that line"
+            ) from error
+    return records

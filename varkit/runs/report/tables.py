@@ -1,0 +1,228 @@
+"""The tables of a run, as plain text cells: the terminal and the page show the same."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from varkit.evaluate.figures import DIRECTIONS
+
+KEYS = ("R@1", "R@5", "R@10", "MdR", "MnR")
+ARROWS = {"query_to_video": "Q→V", "video_to_query": "V→Q"}
+SELECTION = {
+    "val": "best = highest SumR on videos held out of training",
+    "last": "no checkpoint is selected: the last epoch counts",
+    "test": "best = highest SumR ON THE TEST SET ITSELF, which flatters it",
+    "unknown": "how the model was chosen is unknown: it comes from elsewhere",
+}
+POSITIVES = {
+    "own": "Right is a query's own video alone",
+    "duplicates": "Right is every video with literally the same caption",
+    "unique": "Right is every video with literally the same caption; equal captions are one query",
+}
+DETECTOR = ("detector AUC", "AP", "AUC, abnormal", "AP, abnormal")
+GROUP_KEYS = ("n", "R@1", "R@5", "R@10", "MdR")
+FEW = 20
+"""Groups of fewer queries or videos are marked."""
+Kind = Literal["seed", "mean", "sd", "chance", "published", "few"]
+SPREAD: Mapping[Kind, str] = {"mean": "{:.1f}", "sd": "±{:.1f}"}
+
+
+def plain(text: str) -> str:
+    """Return text of other people on one line, with nothing that a terminal would obey."""
+    return "".join(letter if letter.isprintable() else " " for letter in text)
+
+
+@dataclass(frozen=True)
+class Table:
+    """A table.
+
+    Attributes:
+        title: one line.
+        caption: how to read it.
+        columns: headings; the first column is text, all others are figures.
+        rows: cells, as many as columns.
+        kinds: what each row is.
+    """
+
+    title: str
+    caption: str
+    columns: tuple[str, ...]
+    rows: tuple[tuple[str, ...], ...]
+    kinds: tuple[Kind, ...]
+
+
+def results_table(results: Mapping[str, Any]) -> Table:
+    """Return the figures of every seed, their mean and deviation, and chance.
+
+    Args:
+        results: a run's ``results.json``; see :func:`varkit.evaluate.results.summarize_seeds`.
+    """
+    rows: list[tuple[str, ...]] = []
+    kinds: list[Kind] = []
+
+    def add(kind: Kind, label: str, epoch: str, ways: Mapping[str, Any], total: str) -> None:
+        for number, way in enumerate(DIRECTIONS):
+            lead = (label, epoch) if number == 0 else ("", "")
+            rows.append((*lead, ARROWS[way], *ways[way], total if number == 0 else ""))
+            kinds.append(kind)
+
+    for which in ("best", "last"):
+        for seed, report in _reports(results, which):
+            ways = {way: (*_figures(report[way]), str(report[way]["ties"])) for way in DIRECTIONS}
+            total = f"{report['SumR']:.1f}"
+            add("seed", f"{which}, seed {seed}", str(report.get("epoch", "")), ways, total)
+        if len(results["seeds"]) > 1 and which in results["summary"]:
+            spread = results["summary"][which]
+            for kind, form in SPREAD.items():
+                ways = {
+                    way: (*(form.format(spread[f"{way}.{key}"][kind]) for key in KEYS), "")
+                    for way in DIRECTIONS
+                }
+                add(kind, f"{which}, {kind}", "", ways, form.format(spread["SumR"][kind]))
+    extra: tuple[Kind, ...] = ("chance", "published")
+    for kind in extra:
+        if kind in results:
+            report = results[kind]
+            ways = {way: (*_figures(report[way]), "") for way in DIRECTIONS}
+            add(kind, kind, "", ways, f"{report['SumR']:.1f}")
+    return Table(
+        title=f"Retrieval on {results['dataset']}, {results['split']} split{mark(results)}",
+        caption=". ".join(_notes(results)) + ".",
+        columns=("", "epoch", "", *KEYS, "ties", "SumR"),
+        rows=tuple(rows),
+        kinds=tuple(kinds),
+    )
+
+
+def detection_table(results: Mapping[str, Any]) -> Table | None:
+    """Return how well detector and samplers find the anomaly, or None where nobody knows."""
+    reports = [
+        (f"{which}, seed {seed}", report)
+        for which in ("best", "last")
+        for seed, report in _reports(results, which)
+        if "detector" in report or "sampling" in report
+    ]
+    if not reports:
+        return None
+    samplers = sorted({name for _, report in reports for name in report.get("sampling", {})})
+    rows = [
+        (label, *_detector(report), *_shares(report.get("sampling", {}), samplers))
+        for label, report in reports
+    ]
+    kinds: list[Kind] = ["seed"] * len(reports)
+    some = reports[0][1]
+    if "sampling_uniform" in some:  # results of an older version have none
+        uniform = _shares(dict.fromkeys(samplers, some["sampling_uniform"]), samplers)
+        oracle = _shares(some["sampling_oracle"], samplers)
+        rows.append(("knows nothing", *_detector(some, blind=True), *uniform))
+        rows.append(("knows all", *("" for _ in DETECTOR), *oracle))
+        kinds += ["chance", "chance"]
+    return Table(
+        title=f"Finding the anomaly on {results['dataset']}{mark(results)}",
+        caption="AUC and AP (average precision) of the detector's confidence over all clips with "
+        "ground truth; abnormal: over the videos alone that have an anomaly. Other columns: share "
+        "of each sampler's picks that lie inside the anomaly, over those videos. Knows nothing: a "
+        "constant confidence, and clips drawn uniformly; knows all: as many different anomalous "
+        "clips as there are (a sampler that takes a clip twice can exceed that).",
+        columns=("", *DETECTOR, *samplers),
+        rows=tuple(rows),
+        kinds=tuple(kinds),
+    )
+
+
+def groups_table(results: Mapping[str, Any]) -> Table | None:
+    """Return the figures of groups of videos, of the checkpoint that is reported, or None."""
+    measured = results.get("groups", {})
+    if not measured:  # results of an older version have none
+        return None
+    which = "best" if "best" in measured else "last"
+    rows: list[tuple[str, ...]] = []
+    kinds: list[Kind] = []
+    for group in measured[which]:
+        few = min(group[way]["n"] for way in DIRECTIONS) < FEW
+        label = f"{group['by']}: {group['name']}{' *' if few else ''}"
+        rows.append((label, *_both_ways(group)))
+        kinds.append("few" if few else "seed")
+    rows.append(("chance, all videos", *_both_ways(results["chance"])))
+    kinds.append("chance")
+    trainings = len(results["seeds"])
+    return Table(
+        title=f"Groups of videos of {results['dataset']}, {which}{mark(results)}",
+        caption="Ranks are those among all videos or queries of the split"
+        + (f"; means over {trainings} trainings" if trainings > 1 else "")
+        + ". clips: length of the video; anomaly: share of its clips that are anomalous. "
+        f"* fewer than {FEW}: one answer more or less moves R@1 by over {100 / FEW:g} points.",
+        columns=("", *(f"{ARROWS[w]} {key}" for w in DIRECTIONS for key in GROUP_KEYS), "SumR"),
+        rows=tuple(rows),
+        kinds=tuple(kinds),
+    )
+
+
+def mark(facts: Mapping[str, Any]) -> str:
+    """Return what every title says where data were made by a program."""
+    return " (simulated data)" if facts["simulated"] else ""
+
+
+def _reports(results: Mapping[str, Any], which: str) -> Iterator[tuple[str, Mapping[str, Any]]]:
+    for seed, result in results["seeds"].items():
+        if result[which] is not None:
+            yield seed, result[which]
+
+
+def _figures(direction: Mapping[str, Any]) -> tuple[str, ...]:
+    return tuple(f"{direction[key]:.1f}" if key in direction else "" for key in KEYS)
+
+
+def _both_ways(report: Mapping[str, Any]) -> tuple[str, ...]:
+    """Return the cells of both directions: n, the recalls and the median, and then SumR."""
+    cells = [
+        f"{report[way][key]:.1f}" if key != "n" else str(report[way][key])
+        for way in DIRECTIONS
+        for key in GROUP_KEYS
+    ]
+    return (*cells, f"{report['SumR']:.1f}")
+
+
+def _detector(report: Mapping[str, Any], *, blind: bool = False) -> tuple[str, ...]:
+    """Return the detector's cells, or those of a constant confidence in its place."""
+    everywhere = report.get("detector", {})
+    values: list[float | None] = []
+    for part in (everywhere, everywhere.get("abnormal", {})):
+        shown = {"auc": 0.5, "ap": part["anomalous"]} if blind and part else part
+        values += [shown.get("auc"), shown.get("ap")]
+    return tuple("" if value is None else f"{value:.3f}" for value in values)
+
+
+def _shares(shares: Mapping[str, float], samplers: Iterable[str]) -> tuple[str, ...]:
+    return tuple(f"{100 * shares[name]:.1f} %" if name in shares else "" for name in samplers)
+
+
+def _notes(results: Mapping[str, Any]) -> Iterator[str]:
+    reports = [report for which in ("best", "last") for _, report in _reports(results, which)]
+    if results["simulated"]:
+        yield "SIMULATED data: not comparable with figures of any benchmark"
+    if any(report["collapsed"] for report in reports):
+        yield "WARNING: embeddings have collapsed, all of one side are the same"
+    chance = results["chance"]
+    queries, videos = (chance[way]["n"] for way in DIRECTIONS)
+    yield f"n = {queries} queries (Q), {videos} videos (V)"
+    yield POSITIVES[chance.get("positives", "own")]
+    if reports:
+        yield (
+            f"Ties count by {reports[0]['tie_rule']} rank; the column says how many right answers "
+            "tie with another candidate"
+        )
+        yield SELECTION[results["selection"]]
+        repeats = reports[0].get("repeats")
+        if repeats:
+            yield (
+                f"Each figure is the mean of {repeats['n']} sampler seeds "
+                f"(sd of SumR {repeats['SumR_sd']:.1f})"
+            )
+    if len(results["seeds"]) > 1:
+        yield f"sd is the standard deviation over {len(results['seeds'])} trainings"
+    yield "SumR = the six recalls (%) added before rounding"
+    if "published" in results:
+        yield f"published: {results['published']['source']}"

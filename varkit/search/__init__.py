@@ -1,0 +1,1 @@
+"""Vectors and scores of videos and queries: read, fused, re-ranked, measured."""

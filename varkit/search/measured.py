@@ -1,0 +1,156 @@
+"""Scores measured on a split, and saved as a run folder, as that of a trained model."""
+
+from __future__ import annotations
+
+import platform
+import secrets
+import shlex
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from varkit.data.batches import questions, video_length
+from varkit.data.positives import positives_of
+from varkit.evaluate.evaluation import Evaluation
+from varkit.evaluate.examples import examples
+from varkit.evaluate.figures import chance, summarize
+from varkit.evaluate.groups import group_figures
+from varkit.evaluate.measurement import rank_rows
+from varkit.evaluate.rank_files import write_ranks
+from varkit.evaluate.results import Results, summarize_seeds
+from varkit.evaluate.trec import write_trec
+from varkit.runs.folder import versions
+from varkit.search.scores import Scores
+from varkit.search.sources import Ground, Source
+from varkit.system.files import write_json
+
+WHICH = "last"
+"""The place in results and file names; nothing is selected here."""
+
+
+def evaluate_scores(scores: Scores, ground: Ground, backward: Scores | None = None) -> Evaluation:
+    """Rank a split by scores.
+
+    Args:
+        scores: of all its videos and queries.
+        ground: the split, and how ties and equal captions count.
+        backward: scores by which videos look for queries, where those are others.
+
+    Raises:
+        DataError: a score is not finite, or the split has nothing to rank.
+    """
+    dataset, options = ground.dataset, ground.options
+    items = tuple(dataset.split(ground.split))
+    queries, owner, positives = positives_of(dataset, items, options.positives)
+    place = {query: q for q, query in enumerate(ground.names()[1])}
+    columns = torch.tensor([place[query] for query in queries])
+    forth = scores.of(columns)
+    ranks = forth.ranks(positives, options.ties)
+    if backward is not None:
+        back = backward.of(columns).ranks(positives, options.ties)
+        collapsed = ranks.collapsed or back.collapsed
+        ranks = replace(ranks, video_to_query=back.video_to_query, collapsed=collapsed)
+    return Evaluation(
+        items=items,
+        queries=queries,
+        owner=owner,
+        positives=positives,
+        video_factors=forth.video,
+        query_factors=forth.query,
+        ranks=(ranks,),
+        report=summarize(ranks),
+        curves={},
+        clips={item.video: video_length(dataset, item.video) for item in items},
+        tiles=forth.tiles,
+        scores=forth.of_query,
+    )
+
+
+def write_measured(
+    scores: Scores,
+    ground: Ground,
+    sources: Sequence[Source],
+    how: Mapping[str, Any],
+    *,
+    backward: Scores | None = None,
+    name: str,
+    out: Path,
+    command: Sequence[str],
+    started: datetime,
+) -> tuple[Path, Results]:
+    """Measure scores and write ``out/<name>/<time>-<id>/``, which reads as any measured run.
+
+    It holds no model. TREC files are written unless each direction has scores of its own.
+
+    Args:
+        scores: as of :func:`evaluate_scores`.
+        ground: likewise.
+        sources: what the scores were made from; ``run.json`` says so, with their SHA-256.
+        how: how they were made, likewise.
+        backward: as of :func:`evaluate_scores`.
+        name: of the result in tables.
+        out: folder of runs.
+        command: the command line.
+        started: when.
+
+    Returns:
+        The folder, and what its ``results.json`` holds.
+
+    Raises:
+        DataError: as :func:`evaluate_scores`.
+        WriteError: the disk is full or not writable.
+    """
+    dataset = ground.dataset
+    found = evaluate_scores(scores, ground, backward)
+    rows = list(rank_rows(found, dataset))
+    simulated = dataset.simulated or any(source.simulated for source in sources)
+    selection = _selection(sources)
+    result = {
+        "schema": 1,
+        "simulated": simulated,
+        "dataset": dataset.name,
+        "selection": selection,
+        "best": None,
+        WHICH: {**found.report, "groups": group_figures(rows)},
+    }
+    results = summarize_seeds({0: result}, chance=chance(found.positives), split=ground.split)
+    facts = {
+        "schema": 1,
+        "recipe": name,
+        "made_from": [source.origin for source in sources],
+        "made_how": dict(how),
+        "dataset": dataset.name,
+        "simulated": simulated,
+        "embedded": any(source.embedded for source in sources),
+        "missing": [],
+        "fingerprint": dataset.fingerprint(),
+        "questions": questions(dataset),
+        "seeds": [0],
+        "selection": selection,
+        "versions": versions(),
+        "machine": f"{platform.platform()}, {platform.machine()}",
+        "command": shlex.join(command),
+        "started": started.isoformat(timespec="seconds"),
+    }
+    folder = out / name / f"{started:%Y%m%d-%H%M%S}-{secrets.token_hex(3)}"
+    own = folder / "seed-0"
+    write_ranks(own / "ranks" / f"{WHICH}.jsonl", rows)
+    if ground.options.trec_depth and backward is None:
+        write_trec(own / "trec", WHICH, found, ground.options.trec_depth)
+    write_json(own / "examples.json", examples(found, dataset))
+    write_json(own / "results.json", result)
+    write_json(folder / "run.json", facts)
+    write_json(folder / "results.json", results)
+    return folder, results
+
+
+def _selection(sources: Sequence[Source]) -> str:
+    """Return how the models were chosen; one chosen on the test set flatters all."""
+    rules = {source.selection for source in sources}
+    if "test" in rules:
+        return "test"
+    return rules.pop() if len(rules) == 1 else "unknown"

@@ -1,0 +1,139 @@
+"""How similar all videos and queries of a split are, and what can be made of several such."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+import torch
+from torch import Tensor
+
+from varkit.data.positives import Positives
+from varkit.errors import DataError
+from varkit.evaluate.rank import (
+    Ranks,
+    Tile,
+    pieces,
+    ranks_from_factors,
+    ranks_from_similarity,
+    tiles_of_factors,
+)
+from varkit.interfaces.settings import Ties
+
+Scaling = Literal["z", "raw"]
+
+
+@dataclass(frozen=True)
+class Scores:
+    """The similarity of V videos and Q queries: as a matrix, or as factors of one.
+
+    Attributes:
+        matrix: (V, Q); None = the factors say it.
+        video: (V, K), or None.
+        query: (Q, K), or None.
+    """
+
+    matrix: Tensor | None = None
+    video: Tensor | None = None
+    query: Tensor | None = None
+
+    def dense(self) -> Tensor:
+        """Return the (V, Q) float32 similarity, rounded as ranks are counted."""
+        if self.matrix is not None:
+            return self.matrix.float()
+        video, query = self._factors()
+        return (video.double() @ query.double().T).float()
+
+    def of(self, queries: Tensor) -> Scores:
+        """Return the scores of some queries, by position (q,)."""
+        if self.matrix is not None:
+            return Scores(matrix=self.matrix[:, queries])
+        video, query = self._factors()
+        return Scores(video=video, query=query[queries])
+
+    def of_videos(self, videos: Tensor) -> Scores:
+        """Return the scores of some videos, by position (v,)."""
+        if self.matrix is not None:
+            return Scores(matrix=self.matrix[videos])
+        video, query = self._factors()
+        return Scores(video=video[videos], query=query)
+
+    def ranks(self, positives: Positives, ties: Ties) -> Ranks:
+        """Return the ranks of the right answers, both ways.
+
+        Raises:
+            DataError: a score is not finite.
+        """
+        if self.matrix is not None:
+            return ranks_from_similarity(self.matrix, positives, ties=ties)
+        return ranks_from_factors(*self._factors(), positives, ties=ties)
+
+    def tiles(self) -> Iterable[Tile]:
+        """Yield the similarity piece by piece."""
+        if self.matrix is None:
+            yield from tiles_of_factors(*self._factors())
+            return
+        rows = torch.arange(len(self.matrix))
+        for columns in pieces(self.matrix.shape[1], 1024, torch.device("cpu")):
+            yield rows, columns, self.matrix[:, columns]
+
+    def of_query(self, query: int) -> Tensor:
+        """Return the (V,) scores of one query."""
+        return self.of(torch.tensor([query])).dense()[:, 0]
+
+    def _factors(self) -> tuple[Tensor, Tensor]:
+        assert self.video is not None
+        assert self.query is not None
+        return self.video, self.query
+
+
+def fuse(matrices: Sequence[Tensor], weights: Sequence[float], scaling: Scaling = "z") -> Tensor:
+    """Return the (V, Q) float64 weighted sum of several (V, Q) similarities.
+
+    Args:
+        matrices: of the same videos and queries.
+        weights: as many.
+        scaling: ``z`` = each is first shifted and scaled to mean 0 and standard deviation 1 over
+            all its V x Q scores, which leaves their order as it is; ``raw`` = as they are.
+
+    Raises:
+        DataError: under ``z``, all scores of one are the same.
+    """
+    total = torch.zeros(matrices[0].shape, dtype=torch.float64)
+    for number, (matrix, weight) in enumerate(zip(matrices, weights, strict=True), start=1):
+        part = matrix.double()
+        if scaling == "z":
+            spread = part.std(correction=0)
+            if not spread > 0:
+                raise DataError(f"number {number} scores all pairs alike: it has no z-scores")
+            part = (part - part.mean()) / spread
+        total += weight * part
+    return total
+
+
+def rerank(first: Tensor, second: Tensor, depth: int) -> Tensor:
+    """Return scores that order each seeker's best candidates anew.
+
+    The candidates of a seeker are those of its ``depth`` highest scores in ``first``, and all that
+    tie with the last of these: nothing but scores decides who is in. Among themselves they are
+    ordered by ``second``; all others follow in the order of ``first``. What ties, ties.
+
+    Args:
+        first: (n, s) scores of n candidates for each of s seekers.
+        second: (n, s), likewise.
+        depth: at least 1.
+
+    Returns:
+        (n, s) float32 whole numbers; only their order within a column has a meaning.
+    """
+    least = first.topk(min(depth, len(first)), dim=0).values[-1]
+    return torch.where(first >= least, len(first) + _levels(second), _levels(first)).float()
+
+
+def _levels(scores: Tensor) -> Tensor:
+    """Return how many different lower scores each (n, s) score has in its column."""
+    ordered, places = scores.sort(dim=0)
+    steps = torch.zeros(scores.shape, dtype=torch.int64)
+    steps[1:] = (ordered.diff(dim=0) > 0).cumsum(dim=0)
+    return torch.zeros_like(steps).scatter(0, places, steps)

@@ -1,0 +1,233 @@
+"""Where scores come from: a trained run, or a file of embeddings; and what is to be said of it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, Literal
+
+import torch
+
+from varkit.data.batches import questions
+from varkit.errors import DataError, RunError, did_you_mean
+from varkit.evaluate.evaluation import Evaluation, evaluate
+from varkit.interfaces import Dataset
+from varkit.interfaces.settings import EvalOptions
+from varkit.runs.folder import load_model, open_run
+from varkit.search.scores import Scores
+from varkit.search.vectors import Embeddings, positions, read_embeddings
+from varkit.system.files import sha256
+
+Which = Literal["best", "last"]
+
+
+@dataclass(frozen=True)
+class Source:
+    """What one model says of a split.
+
+    Attributes:
+        scores: of all videos and queries, in the data set's order.
+        origin: where they come from, for ``run.json``.
+        simulated: whether any data that they come of were made by a program.
+        embedded: whether they come of a recipe's embedded variant.
+        selection: how the model was chosen: the run's ``train.select``, or what a file says,
+            which may be ``unknown``.
+    """
+
+    scores: Scores
+    origin: dict[str, Any]
+    simulated: bool
+    embedded: bool
+    selection: str
+
+
+@dataclass(frozen=True)
+class Ground:
+    """What sources are measured on.
+
+    Attributes:
+        dataset: the data set.
+        split: which part of it.
+        options: how to rank; of the recipe's ``eval`` section.
+    """
+
+    dataset: Dataset
+    split: str
+    options: EvalOptions
+
+    def names(self) -> tuple[list[str], list[str]]:
+        """Return the identifiers of all videos and of all queries, in order."""
+        items = self.dataset.split(self.split)
+        return [item.video for item in items], [q for item in items for q in item.queries]
+
+
+def load_sources(
+    places: Sequence[Path],
+    split: str,
+    *,
+    ground: Ground | None = None,
+    which: Which | None = None,
+    seed: int | None = None,
+    device: torch.device | str = "cpu",
+) -> tuple[list[Source], Ground]:
+    """Load runs and files of embeddings, all of the same split of the same data.
+
+    Args:
+        places: folders of trained runs, and ``.npz`` files.
+        split: part of the data set.
+        ground: what they are measured on; None = the first run's data, by its ``eval`` section.
+        which: model of each run; None = the selected one, where there is one.
+        seed: training of each run; None = its first.
+        device: where to encode.
+
+    Raises:
+        RunError: a place is neither, or there is no run that says which data these are.
+        DataError: they are of different data, or a file does not fit them.
+    """
+    runs = {
+        place: encode_run(place, split, which=which, seed=seed, device=device)
+        for place in places
+        if _is_run(place)
+    }
+    if ground is None and not runs:
+        raise RunError(
+            "no run among them says which data these are",
+            hint="name the data: --on RECIPE, or --on DATA",
+        )
+    ground = ground or next(own for _, own in runs.values())
+    sources = []
+    for place in places:
+        if place not in runs:
+            sources.append(read_source(place, ground))
+            continue
+        source, own = runs[place]
+        if _asked(own) != _asked(ground):
+            raise DataError(
+                f"{place} is a run on other data: its {own.dataset.name} asks other questions "
+                f"than the {ground.dataset.name} of the others"
+            )
+        sources.append(replace(source, scores=_in_order(source.scores, own, ground)))
+    return sources, ground
+
+
+def _asked(ground: Ground) -> str:
+    """Return a hash of what the split asks; of another than test, that of all the data."""
+    dataset = ground.dataset
+    return questions(dataset) if ground.split == "test" else dataset.fingerprint()
+
+
+def _in_order(scores: Scores, own: Ground, ground: Ground) -> Scores:
+    """Bring scores of the same questions into the order of the common data set."""
+    sides = zip(("video", "query"), own.names(), ground.names(), strict=True)
+    videos, queries = (torch.tensor(positions(*side)) for side in sides)
+    return scores.of(queries).of_videos(videos)
+
+
+def read_source(path: Path, ground: Ground) -> Source:
+    """Read a file of embeddings of a split.
+
+    Raises:
+        DataError: it cannot be read, is faulty, or does not hold just the split's identifiers.
+    """
+    found = read_embeddings(path)
+    try:
+        video, query = found.of(*ground.names())
+    except DataError as error:
+        where = f"the {ground.split} split of {ground.dataset.name}"
+        raise DataError(f"{path} does not fit {where}: {error.what}") from None
+    return Source(
+        Scores(video=video, query=query),
+        {"file": str(path), "sha256": sha256(path)},
+        simulated=found.simulated or ground.dataset.simulated,
+        embedded=found.embedded,
+        selection=found.selection,
+    )
+
+
+def encode_run(
+    folder: Path,
+    split: str,
+    *,
+    which: Which | None = None,
+    seed: int | None = None,
+    device: torch.device | str = "cpu",
+) -> tuple[Source, Ground]:
+    """Encode a split with a trained model of a run, by its recipe's first sampler seed.
+
+    Raises:
+        RunError: the folder is no run with a trained model.
+        CheckpointError: the weights are damaged or belong to another recipe or data set.
+        DataError: there is no such split, or an embedding or a score is not finite.
+    """
+    run = open_run(folder)
+    seed = run.recipe.train.seeds[0] if seed is None else seed
+    models = run.seed_folder(seed) / "models"
+    which = which or run.reported(seed)
+    model, dataset, recipe = load_model(folder, seed, which)
+    # Every query by itself, and one seed: fusing and ranking come later.
+    options = replace(recipe.eval, repeats=1, positives="own")
+    found = evaluate(
+        model.to(device), dataset, dataset.split(split), options=options, device=device
+    )
+    origin = {
+        "run": str(folder),
+        "recipe": recipe.name,
+        "digest": recipe.digest(),
+        "seed": seed,
+        "checkpoint": which,
+        "sha256": sha256(models / f"{which}.safetensors"),
+    }
+    source = Source(_scores(found), origin, dataset.simulated, recipe.embedded, recipe.train.select)
+    return source, Ground(dataset, split, recipe.eval)
+
+
+def embeddings_of(source: Source, ground: Ground) -> Embeddings:
+    """Return a source's factors as a file holds them.
+
+    Raises:
+        DataError: its similarity is no inner product.
+    """
+    scores = source.scores
+    if scores.video is None or scores.query is None:
+        raise DataError(
+            f"{source.origin['run']}: an alignment of its recipe gives no factors, so its "
+            "similarity is no inner product of embeddings",
+            hint="fuse and rerank take the run itself",
+        )
+    videos, queries = ground.names()
+    return Embeddings(
+        tuple(videos),
+        scores.video.numpy(),
+        tuple(queries),
+        scores.query.numpy(),
+        simulated=source.simulated,
+        embedded=source.embedded,
+        selection=source.selection,
+    )
+
+
+def _scores(found: Evaluation) -> Scores:
+    if found.video_factors is not None and found.query_factors is not None:
+        return Scores(video=found.video_factors, query=found.query_factors)
+    matrix = torch.empty(len(found.videos), len(found.queries))
+    for rows, columns, tile in found.tiles():
+        matrix[rows[:, None], columns] = tile.float().cpu()
+    return Scores(matrix=matrix)
+
+
+def _is_run(place: Path) -> bool:
+    """Return whether a place is a folder; it must exist.
+
+    Raises:
+        RunError: there is nothing, or what was made of files and has no model.
+    """
+    if not place.exists():
+        near = did_you_mean(str(place), map(str, place.parent.glob("*")))
+        raise RunError(f"{place}: there is no such run and no such file.{near}")
+    if place.is_dir() and not (place / "recipe.yaml").exists() and (place / "run.json").exists():
+        raise RunError(
+            f"{place} was made of other runs or files, and holds ranks but no scores",
+            hint=f"name what run.json in {place} says it was made from",
+        )
+    return place.is_dir()

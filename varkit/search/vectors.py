@@ -1,0 +1,250 @@
+"""Embeddings in a file: what a model from anywhere says of the videos and queries of a split."""
+
+from __future__ import annotations
+
+import io
+import lzma
+import struct
+import zipfile
+import zlib
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from varkit.errors import DataError, did_you_mean
+from varkit.interfaces import Array
+from varkit.system.files import write_bytes
+
+REQUIRED = ("video_ids", "videos", "query_ids", "queries")
+FLAGS = ("normalize", "simulated", "embedded")
+OPTIONAL = (*FLAGS, "selection")
+SELECTIONS = ("val", "last", "test", "unknown")
+"""How a model was chosen: a run's ``train.select``, or nobody knows."""
+SHOWN = 5
+"""So many identifiers an error names."""
+_DAMAGE = (
+    *(ValueError, EOFError, KeyError, RuntimeError, OverflowError),
+    *(zipfile.BadZipFile, zlib.error, struct.error, lzma.LZMAError),
+)
+"""What numpy and zipfile raise over a file that is none of theirs, or damaged."""
+
+
+@dataclass(frozen=True)
+class Embeddings:
+    """Vectors of V videos and Q queries; their inner product is the similarity.
+
+    Attributes:
+        video_ids: as the data set calls them, length V.
+        videos: (V, K) float32, no row all zero.
+        query_ids: as the data set calls them, length Q.
+        queries: (Q, K) float32, likewise.
+        simulated: whether they come of data that a program made.
+        embedded: whether they come of a recipe's embedded variant.
+        selection: how the model was chosen, one of ``SELECTIONS``.
+
+    Raises:
+        DataError: an identifier occurs twice, a shape does not fit, a vector is not finite or
+            all zero, or there is no such selection.
+    """
+
+    video_ids: tuple[str, ...]
+    videos: Array
+    query_ids: tuple[str, ...]
+    queries: Array
+    simulated: bool = False
+    embedded: bool = False
+    selection: str = "unknown"
+
+    def __post_init__(self) -> None:
+        _check("video", self.video_ids, self.videos)
+        _check("query", self.query_ids, self.queries)
+        if self.videos.shape[1] != self.queries.shape[1]:
+            raise DataError(
+                f"video vectors are {self.videos.shape[1]} wide and query vectors "
+                f"{self.queries.shape[1]}; an inner product needs the same width"
+            )
+        if self.selection not in SELECTIONS:
+            raise DataError(
+                f"selection is {self.selection!r}.{did_you_mean(self.selection, SELECTIONS)} "
+                f"Allowed: {', '.join(SELECTIONS)}"
+            )
+
+    def of(self, videos: Sequence[str], queries: Sequence[str]) -> tuple[Tensor, Tensor]:
+        """Return the (V, K) and (Q, K) vectors in the order of a split's own identifiers.
+
+        Raises:
+            DataError: an identifier is missing, or one is not of the split.
+        """
+        return (
+            torch.from_numpy(self.videos[positions("video", self.video_ids, videos)]),
+            torch.from_numpy(self.queries[positions("query", self.query_ids, queries)]),
+        )
+
+
+def read_embeddings(path: Path) -> Embeddings:
+    """Read an ``.npz`` file of the arrays of :class:`Embeddings`; nothing in it is unpickled.
+
+    Beside them it may hold ``normalize``, a boolean that asks for vectors of length 1. Without
+    ``simulated`` or ``embedded`` it is taken for neither, without ``selection`` for unknown.
+
+    Raises:
+        DataError: it cannot be read, an array is missing, unknown or of another type, or the
+            content is as :class:`Embeddings` refuses it.
+    """
+    arrays = _arrays(path)
+    unknown = [name for name in arrays if name not in (*REQUIRED, *OPTIONAL)]
+    lacking = [name for name in REQUIRED if name not in arrays]
+    if lacking or unknown:
+        wrong = f"no array {', '.join(lacking)}" if lacking else f"an array {unknown[0]!r}"
+        near = did_you_mean(unknown[0], (*REQUIRED, *OPTIONAL)) if unknown else ""
+        raise DataError(
+            f"{path} has {wrong}.{near} Needed: {', '.join(REQUIRED)}; "
+            f"allowed: {', '.join(OPTIONAL)}"
+        )
+    try:
+        flags = {name: _flag(name, arrays[name]) for name in FLAGS if name in arrays}
+        found = Embeddings(
+            _identifiers("video_ids", arrays["video_ids"]),
+            _vectors("videos", arrays["videos"]),
+            _identifiers("query_ids", arrays["query_ids"]),
+            _vectors("queries", arrays["queries"]),
+            simulated=flags.get("simulated", False),
+            embedded=flags.get("embedded", False),
+            selection=_word("selection", arrays.get("selection", np.array("unknown"))),
+        )
+    except DataError as error:
+        raise DataError(f"{path}: {error.what}") from None
+    if flags.get("normalize", False):
+        return replace(found, videos=_normalized(found.videos), queries=_normalized(found.queries))
+    return found
+
+
+def write_embeddings(path: Path, embeddings: Embeddings) -> None:
+    """Write an ``.npz`` file that :func:`read_embeddings` reads.
+
+    Raises:
+        WriteError: the disk is full or not writable; what was at ``path`` before is untouched.
+    """
+    buffer = io.BytesIO()
+    np.savez(
+        buffer,
+        video_ids=np.array(embeddings.video_ids),
+        videos=embeddings.videos,
+        query_ids=np.array(embeddings.query_ids),
+        queries=embeddings.queries,
+        simulated=np.array(embeddings.simulated),
+        embedded=np.array(embeddings.embedded),
+        selection=np.array(embeddings.selection),
+    )
+    write_bytes(path, buffer.getvalue())
+
+
+def _arrays(path: Path) -> Mapping[str, Any]:
+    try:
+        # Opened here, since numpy leaves a file open that it finds to be none of its own.
+        with path.open("rb") as file:
+            if file.peek(2)[:2] != b"PK":  # numpy would take it for a pickle
+                raise DataError(f"{path} is no .npz file", hint="write it with numpy.savez")
+            archive = np.load(file, allow_pickle=False)
+            return {name: archive[name] for name in archive.files}
+    except OSError as error:
+        raise DataError(f"{path} cannot be read: {error.strerror or error}") from error
+    except MemoryError as error:
+        raise DataError(f"{path} does not fit into memory") from error
+    except _DAMAGE as error:
+        if "Object arrays" in str(error):
+            raise DataError(
+                f"{path} holds Python objects, which are never read",
+                hint="write identifiers with numpy.array(names), whose type is <U",
+            ) from error
+        raise DataError(f"{path} is no .npz file, or damaged: {error}") from error
+
+
+def _flag(name: str, array: Any) -> bool:
+    if array.shape != () or array.dtype != np.bool_:
+        raise DataError(f"{name} must be one boolean; not {array.dtype} of shape {array.shape}")
+    return bool(array)
+
+
+def _word(name: str, array: Any) -> str:
+    if array.shape != () or array.dtype.kind != "U":
+        raise DataError(f"{name} must be one text; not {array.dtype} of shape {array.shape}")
+    found: str = array.item()
+    return found
+
+
+def _identifiers(name: str, array: Any) -> tuple[str, ...]:
+    if array.ndim != 1 or array.dtype.kind != "U":
+        raise DataError(
+            f"{name} must be text of shape (n,); not {array.dtype} of shape {array.shape}"
+        )
+    return tuple(array.tolist())
+
+
+def _vectors(name: str, array: Any) -> Array:
+    if array.ndim != 2 or array.dtype.kind != "f":
+        raise DataError(
+            f"{name} must be floats of shape (n, K); not {array.dtype} of shape {array.shape}"
+        )
+    with np.errstate(over="ignore"):  # what overflows is not finite, and named as such
+        found: Array = array.astype(np.float32)
+    return found
+
+
+def _normalized(vectors: Array) -> Array:
+    wide = vectors.astype(np.float64)
+    found: Array = (wide / np.linalg.norm(wide, axis=1, keepdims=True)).astype(np.float32)
+    return found
+
+
+def _check(side: str, names: Sequence[str], vectors: Array) -> None:
+    if len(names) != len(vectors):
+        raise DataError(f"{len(names)} {side} identifiers, but {len(vectors)} {side} vectors")
+    if not len(names) or not vectors.shape[1]:
+        raise DataError(f"{side} vectors of shape {vectors.shape}: there is nothing to rank")
+    twice = [name for name, count in Counter(names).items() if count > 1]
+    if twice:
+        raise DataError(_named(twice, f"{side} identifiers occur more than once"))
+    faults = (
+        ("not finite", ~np.isfinite(vectors).all(axis=1)),
+        ("all zero", ~vectors.any(axis=1)),
+    )
+    for what, rows in faults:
+        faulty = [names[i] for i in np.flatnonzero(rows).tolist()]
+        if faulty:
+            raise DataError(_named(faulty, f"{side} vectors are {what}"))
+
+
+def positions(side: str, names: Sequence[str], wanted: Sequence[str]) -> list[int]:
+    """Return where each identifier of a split stands among others.
+
+    Args:
+        side: what messages call them.
+        names: in any order.
+        wanted: the split's own.
+
+    Raises:
+        DataError: an identifier is missing, or one is not of the split.
+    """
+    place = {name: i for i, name in enumerate(names)}
+    known = set(wanted)
+    lacking = [name for name in wanted if name not in place]
+    extra = [name for name in names if name not in known]
+    missing = _named(lacking, f"of {len(wanted)} {side} identifiers of the split are missing")
+    foreign = _named(extra, f"{side} identifiers are not of the split")
+    if lacking and extra:
+        raise DataError(f"{missing}.{did_you_mean(lacking[0], extra)} {foreign}")
+    if lacking or extra:
+        raise DataError(missing if lacking else foreign)
+    return [place[name] for name in wanted]
+
+
+def _named(names: Sequence[str], what: str) -> str:
+    listed = ", ".join(map(repr, names[:SHOWN])) + (", ..." if len(names) > SHOWN else "")
+    return f"{len(names)} {what}: {listed}"

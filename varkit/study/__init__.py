@@ -1,1 +1,0 @@
-"""Studies: a recipe in several variants, trained, measured and put into one table."""

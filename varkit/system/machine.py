@@ -1,0 +1,113 @@
+"""What this machine really gives the process."""
+
+from __future__ import annotations
+
+import ctypes
+import os
+from pathlib import Path
+
+import torch
+
+from varkit.errors import VarkitError
+
+
+def usable_cores() -> int:
+    """Return how many cores this process may keep busy, at least 1.
+
+    The scheduler's affinity and the cgroup's CPU quota both count: a container on a big machine
+    often has two, and torch with a thread for each of the others spins instead of computing.
+    """
+    try:
+        cores = len(os.sched_getaffinity(0))
+    except AttributeError:  # macOS and Windows have no affinity to ask for
+        cores = os.cpu_count() or 1
+    quota = cgroup_quota()
+    return max(1, cores if quota is None else min(cores, int(quota)))
+
+
+def cgroup_quota(root: Path = Path("/")) -> float | None:
+    """Return the smallest CPU quota of this process's cgroups in cores, or None without one.
+
+    Both cgroup versions are read; a quota of any ancestor holds for its descendants.
+
+    Args:
+        root: where ``proc`` and ``sys`` are mounted.
+    """
+    quotas = []
+    for line in _read(root / "proc/self/cgroup").splitlines():
+        _, controllers, path = line.split(":", 2)
+        if controllers == "":
+            top, read = root / "sys/fs/cgroup", _quota_v2
+        elif "cpu" in controllers.split(","):
+            top, read = root / "sys/fs/cgroup/cpu", _quota_v1
+        else:
+            continue
+        own = top / path.lstrip("/")
+        for folder in (own, *own.parents):
+            quotas.append(read(folder))
+            if folder == top:
+                break
+    return min((quota for quota in quotas if quota is not None), default=None)
+
+
+def return_freed_memory(above: int = 2 * 2**20) -> bool:
+    """Let memory of freed tensors go back to the system; return whether the C library can.
+
+    glibc keeps what was freed for later, up to 32 MiB a piece. Batches of videos differ in length,
+    so pieces seldom fit again, and training would hold a fifth more memory than it uses.
+
+    Args:
+        above: bytes of the smallest piece that goes back.
+    """
+    mmap_threshold = -3  # M_MMAP_THRESHOLD of <malloc.h>
+    try:
+        return bool(ctypes.CDLL(None).mallopt(mmap_threshold, above))
+    except (AttributeError, OSError, TypeError):  # no glibc
+        return False
+
+
+def _quota_v2(folder: Path) -> float | None:
+    return _cores(*_read(folder / "cpu.max").split())
+
+
+def _quota_v1(folder: Path) -> float | None:
+    quota = _read(folder / "cpu.cfs_quota_us").strip()
+    return _cores(quota, _read(folder / "cpu.cfs_period_us").strip())
+
+
+def _cores(*numbers: str) -> float | None:
+    """Return quota / period; ``max``, -1 and an absent file all mean that there is no quota."""
+    try:
+        quota, period = map(int, numbers)
+    except ValueError:
+        return None
+    return quota / period if quota > 0 and period > 0 else None
+
+
+def _read(path: Path) -> str:
+    try:
+        return path.read_text()
+    except OSError:
+        return ""
+
+
+def prepare(device: str, threads: int | None) -> tuple[torch.device, int]:
+    """Choose the device and set torch's threads; return both.
+
+    Raises:
+        VarkitError: there is no such device.
+    """
+    if device == "auto":
+        device = "cuda" if torch.cuda.is_available() else "cpu"
+    try:
+        chosen = torch.device(device)
+        torch.empty(1, device=chosen)
+    except (RuntimeError, AssertionError) as error:
+        raise VarkitError(
+            f"--device {device}: {str(error).splitlines()[0]}", hint="try --device cpu"
+        ) from error
+    count = threads or usable_cores()
+    torch.set_num_threads(count)
+    # Tokenizers warn when a process that used them forks, as one that reads features does.
+    os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
+    return chosen, count
