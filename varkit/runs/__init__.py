@@ -1,0 +1,1 @@
+"""The folder of a run: made, trained, measured, opened again, reported."""

@@ -1,0 +1,35 @@
+"""The one Jinja environment: whatever a template is given, it escapes."""
+
+from __future__ import annotations
+
+import base64
+from pathlib import Path
+from typing import Any
+
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+
+from varkit.runs.report.tables import plain
+
+
+def render(template: Path, **values: Any) -> str:
+    """Return a page; its template may include ``style.css`` of this folder.
+
+    Args:
+        template: the file.
+        values: what it may name; a name that it uses and that is missing is an error.
+    """
+    environment = Environment(
+        loader=FileSystemLoader([template.parent, Path(__file__).parent]),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.filters["plain"] = plain
+    environment.filters["data_uri"] = data_uri
+    return environment.get_template(template.name).render(**values)
+
+
+def data_uri(picture: Path) -> str:
+    """Return a PNG file as a link that holds it."""
+    return f"data:image/png;base64,{base64.b64encode(picture.read_bytes()).decode()}"
