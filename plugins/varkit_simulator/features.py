@@ -1,10 +1,9 @@
 """How what happens in a video shows in its features.
 
-A video shows things, each more or less strongly in each clip: see :func:`cues`. A clip's
-features are a sum: of the directions of these things, each as strong as :data:`STRENGTH` says; of
-the camera's own offset, the same in all clips of a video, which means nothing; and of noise. So the
-clips of an event are separable from the rest, but never cleanly, and the mean of a long video
-buries them.
+A video shows cues (:func:`cues`), each more or less strongly in each clip. A clip's features are a
+sum: of the cues' directions, each as strong as :data:`STRENGTH` says; of the camera's own offset,
+which is the same in all clips of a video and means nothing; and of noise. So the clips of an event
+are separable from the rest, but never cleanly, and the mean of a long video buries them.
 
 :func:`render` stands for I3D and VGGish, where every stream is a space of its own.
 :class:`JointSpace` stands for CLIP, in whose space pictures, words and sounds of one thing lie near
@@ -86,7 +85,7 @@ Embed = Callable[[str], Array]
 
 @dataclass(frozen=True)
 class Knobs:
-    """How hard it is.
+    """How hard retrieval is.
 
     Attributes:
         width: D of the video's streams; the sound's is the same, up to :data:`AUDIO_WIDTH`.
@@ -114,9 +113,8 @@ class Knobs:
 
     def direction(self, stream: str, *name: object) -> Array:
         """Return the unit vector that stands for something in a stream."""
-        return _unit(
-            self.rng("direction", stream, *name).standard_normal(self.stream_width(stream))
-        )
+        rng, width = self.rng("direction", stream, *name), self.stream_width(stream)
+        return _unit(rng.standard_normal(width))
 
     def words_direction(self, stream: str, text: str) -> Array:
         """Return the unit vector of a text: what several words name looks like each of them.

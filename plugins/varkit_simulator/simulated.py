@@ -14,7 +14,8 @@ from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
-from varkit_benchmarks import folder, ucfcrime_ar, xdviolence_ar
+from varkit_benchmarks import ucfcrime_ar, xdviolence_ar
+from varkit_benchmarks.folder import layout as folder_layout
 from varkit_benchmarks.layout import Layout
 from varkit_benchmarks.stored import Stored
 
@@ -63,7 +64,7 @@ class Simulated(Stored):
 
     A program writes long videos of fixed cameras in which a short event happens, with a caption or
     a sound of it, in the layout of the benchmark's authors, and they are read as theirs are (see
-    :mod:`varkit_simulator`). The truth about every video is known, in training too.
+    :mod:`varkit_simulator`). The whole truth about every video is known, in training too.
 
     Names, classes, lengths, number of segments, share of a video that its events fill, and the
     captions' words are fitted to the benchmarks' own lists and annotations. How strongly things
@@ -245,9 +246,8 @@ class _World:
                     self._write(part)
                     part.rename(folder)
         except OSError as error:
-            clips = (
-                3 * self.plan.videos * self.plan.median_clips
-            )  # mean T is three times its median
+            # The mean of T is three times its median.
+            clips = 3 * self.plan.videos * self.plan.median_clips
             vectors = 2 * self.knobs.crops if self.joint is None else 2 + self.joint.patches
             raise write_error(error, folder, clips * vectors * self.knobs.width * 2) from error
         return folder
@@ -258,7 +258,7 @@ class _World:
         if self.joint is None:
             return layout(root=str(root), name=name)
         streams = ("clip", "patches") if self.joint.patches else ("clip",)
-        return folder.layout(
+        return folder_layout(
             root=str(root),
             streams={stream: stream for stream in streams},
             query="audio",
