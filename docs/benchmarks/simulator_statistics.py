@@ -15,7 +15,7 @@ from collections import Counter, defaultdict
 from collections.abc import Iterator, Sequence
 
 import numpy as np
-from varkit_benchmarks.simulator.population import Plan, SimulatedVideo, draw_population
+from varkit_simulator.population import Plan, SimulatedVideo, draw_population
 
 Figures = dict[str, float]
 

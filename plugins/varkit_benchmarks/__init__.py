@@ -1,4 +1,4 @@
-"""Data sets: the two benchmarks, a folder of one's own, and simulated benchmarks."""
+"""Data sets: the two benchmarks, and a folder of one's own."""
 
 from varkit import hookimpl
 from varkit.plugins.registry import Register
@@ -21,9 +21,4 @@ def register_datasets(register: Register) -> None:
         "xdviolence_ar",
         "varkit_benchmarks.xdviolence_ar:XDViolenceAR",
         summary="XDViolence-AR as its authors lay it out: sounds of films and web videos",
-    )
-    register(
-        "simulated",
-        "varkit_benchmarks.simulated:Simulated",
-        summary="a simulated benchmark with ground truth, for text or audio queries",
     )

@@ -52,7 +52,7 @@ class Folder(Stored):
         name: str | None = None,
     ) -> None:
         super().__init__(
-            _layout(
+            layout(
                 root=root,
                 manifest=manifest,
                 streams=streams,
@@ -66,7 +66,7 @@ class Folder(Stored):
     @staticmethod
     def survey(**options: Any) -> Survey:
         """Open what can be opened of a folder, and say what is wrong with the rest."""
-        return survey(_layout(**options))
+        return survey(layout(**options))
 
     @staticmethod
     def missing(*, root: str, manifest: str = "manifest.csv", **options: object) -> list[str]:
@@ -133,16 +133,17 @@ Then: {command}
 """
 
 
-def _layout(
+def layout(
     *,
     root: str,
-    manifest: str,
+    manifest: str = "manifest.csv",
     streams: Mapping[str, str],
-    query: Literal["text", "audio"],
-    seconds_per_clip: float,
-    seconds_per_sound_clip: float | None,
-    name: str | None,
+    query: Literal["text", "audio"] = "text",
+    seconds_per_clip: float = 16 / 30,
+    seconds_per_sound_clip: float | None = None,
+    name: str | None = None,
 ) -> Layout:
+    """Look through the folder; options as of :class:`Folder`. No feature file is opened."""
     if not streams:
         raise DataError(f"folder {root}: name at least one stream, as in {{object: rgb}}")
     path = Path(root)

@@ -183,7 +183,7 @@ def layout(
 ) -> Layout:
     """Look through the folder; options as of :class:`UCFCrimeAR`. No feature file is opened."""
     path, found = Path(root), Findings()
-    splits = {split: _read_captions(path, split, language, found) for split in COUNTS}
+    splits = {split: read_captions(path, split, language, found) for split in COUNTS}
     entries = join(splits, COUNTS, CLASSES, found)
     _remark_on_colours(entries, language, found)
     videos = {video: entry.video() for video, entry in entries.items()}
@@ -210,9 +210,10 @@ def layout(
     )
 
 
-def _read_captions(
+def read_captions(
     root: Path, split: str, language: Literal["en", "zh"], found: Findings
 ) -> dict[str, Entry]:
+    """Return the videos of a split's workbook below ``root``; ``found`` takes its faults."""
     path = root / f"ucf_crime_{split}.xlsx"
     chosen, other = (ENGLISH, CHINESE) if language == "en" else (CHINESE, ENGLISH)
     entries: dict[str, Entry] = {}

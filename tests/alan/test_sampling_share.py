@@ -5,7 +5,7 @@ import pytest
 import torch
 from varkit_alan.anomaly_led import AnomalyLed
 from varkit_alan.temporal_convolution import TemporalConvolution
-from varkit_benchmarks.simulated import Simulated
+from varkit_simulator.simulated import Simulated
 
 from varkit.data.batches import training_batches, video_batches
 from varkit.evaluate.detection import Curve, detection

@@ -9,8 +9,8 @@ import pytest
 from varkit_benchmarks.disjoint import source_disjoint
 from varkit_benchmarks.entries import Entry
 from varkit_benchmarks.findings import Findings
-from varkit_benchmarks.simulated import Simulated
 from varkit_benchmarks.xdviolence_ar import XDViolenceAR, _read_list, layout, source
+from varkit_simulator.simulated import Simulated
 
 from varkit.testing import check_dataset
 

@@ -10,26 +10,20 @@ import sys
 import numpy as np
 import pytest
 from varkit_benchmarks.folder import Folder
-from varkit_benchmarks.simulated import Simulated
-from varkit_benchmarks.simulator.joint_space import LATENT, STRENGTH, Joint, JointSpace
-from varkit_benchmarks.simulator.parts import ALWAYS, parts
-from varkit_benchmarks.simulator.population import Plan, draw_population
-from varkit_benchmarks.simulator.signals import Knobs, said
+from varkit_simulator.features import LATENT, STRENGTH, Joint, JointSpace, Knobs, cues
+from varkit_simulator.scenarios import words_of
+from varkit_simulator.simulated import Simulated
 
+from tests.support.simulated import SMALL, factors_at, population, possible_lags
 from varkit.errors import DataError
 from varkit.testing import check_dataset
 
-SMALL = {"size": "small", "videos": 24, "median_clips": 12, "longest": 60, "width": 8}
 CLIP = SMALL | {"features": "clip"}
 
 
 def space(misalignment=0.0, patches=0, width=LATENT, **changes):
     knobs = {"noise": 1e-9, "camera": 0.0, "threat": 0.0} | changes
     return JointSpace(Knobs(width=width, crops=1, seed=0, **knobs), Joint(patches, misalignment))
-
-
-def population(task="text", videos=24):
-    return draw_population(Plan(task, videos, 0.2, 12, 60, 2, 0))
 
 
 @pytest.mark.parametrize("patches", [0, 3])
@@ -88,7 +82,7 @@ def test_other_features_of_a_world_ask_the_same_and_another_world_does_not(tmp_p
 def test_numbers_of_threads_change_no_bit(tmp_path):
     """Or machines would disagree on the fingerprint of the same world."""
     code = (
-        "import sys; from varkit_benchmarks.simulated import Simulated;"
+        "import sys; from varkit_simulator.simulated import Simulated;"
         "print(Simulated(root=sys.argv[1], features='clip', width=512, size='small',"
         " videos=20, patches=1).fingerprint())"
     )
@@ -157,8 +151,8 @@ def test_the_projection_keeps_cosines():
     wide = space(width=512)
     a, b = (wide.thing("word", x) for x in ("a red car", "a red hat"))
     left, right = a @ wide.projection, b @ wide.projection
-    found = left @ right / np.linalg.norm(left) / np.linalg.norm(right)
-    assert found == pytest.approx(a @ b, abs=0.15)
+    cosine = left @ right / np.linalg.norm(left) / np.linalg.norm(right)
+    assert cosine == pytest.approx(a @ b, abs=0.15)
     assert a @ b > 0.3, "they share a word"
 
 
@@ -166,20 +160,12 @@ def test_without_noise_a_clip_is_the_sum_of_what_it_shows():
     """Written out, at clips away from the edges of events."""
     here, checked = space(0.5), 0
     for video in population(videos=12):
-        made = here.frames(video, parts(video, 0, "text"))
-        for t in range(video.clips):
-            vector = np.zeros(LATENT)
-            for number, happening in enumerate(video.happenings):
-                inside = any(s <= t < e for s, e in happening.segments)
-                if not inside and any(s - 2 <= t < e + 2 for s, e in happening.segments):
-                    break  # fading in or out
-                last = sum(happening.segments[-1]) // 2
-                for factor, value in happening.scenario.factors().items():
-                    always = factor in ALWAYS
-                    if number == 0 if always else inside and (factor != "outcome" or t >= last):
-                        vector += STRENGTH["picture"][factor] * here.thing("picture", said(value))
-            else:
-                np.testing.assert_allclose(made[t], vector @ here.projection, atol=1e-4)
+        for clip, made in enumerate(here.frames(video, cues(video, 0, "text"))):
+            if (factors := factors_at(video, clip)) is not None:
+                right = np.zeros(LATENT)
+                for factor, value in factors:
+                    right += STRENGTH[factor]["picture"] * here.thing("picture", words_of(value))
+                np.testing.assert_allclose(made, right @ here.projection, atol=1e-4)
                 checked += 1
     assert checked > 50
 
@@ -187,7 +173,7 @@ def test_without_noise_a_clip_is_the_sum_of_what_it_shows():
 def test_a_caption_is_near_the_clips_of_its_event():
     here, nearer = space(), []
     for video in population():
-        near = here.frames(video, parts(video, 0, "text")) @ here.caption(video)[0]
+        near = here.frames(video, cues(video, 0, "text")) @ here.caption(video)[0]
         inside = np.zeros(video.clips, bool)
         for start, end in video.happenings[0].segments:
             inside[start:end] = True
@@ -203,7 +189,7 @@ def test_a_word_is_half_itself_and_half_its_phrase():
     rows, row = here.caption(video), 1
     meant = video.happenings[0].scenario.factors()
     for phrase in video.phrases:
-        whole = here.thing("word", said(meant.get(phrase.factor, phrase.text)))
+        whole = here.thing("word", words_of(meant.get(phrase.factor, phrase.text)))
         for word in phrase.text.split():
             both = whole + here.thing("word", word)
             right = both / np.linalg.norm(both) @ here.projection
@@ -216,7 +202,7 @@ def test_an_event_shows_at_one_place_and_the_scene_at_the_others():
     here = space(patches=3)
     seen = set()
     for video in population()[:12]:
-        places = here.patches(video, parts(video, 0, "text")).reshape(video.clips, 3, -1)
+        places = here.patches(video, cues(video, 0, "text")).reshape(video.clips, 3, -1)
         event = here.thing("picture", video.happenings[0].scenario.event.name) @ here.projection
         during = video.happenings[0].segments[0][0]
         strength = places[during] @ event
@@ -230,29 +216,27 @@ def test_a_sound_is_heard_when_it_is_seen_or_a_clip_later():
     here = space()
     lags = set()
     for video in population("audio")[:12]:
-        found = parts(video, 0, "audio")
-        seen, heard = here.frames(video, found), here.sound(video, found, video.clips)
-        changed = [np.abs(np.diff(x, axis=0)).sum(1) > 1e-3 for x in (seen, heard)]
-        late = set(np.flatnonzero(changed[1]))
-        possible = [lag for lag in (0, 1) if late <= {t + lag for t in np.flatnonzero(changed[0])}]
+        shown = cues(video, 0, "audio")
+        seen, heard = here.frames(video, shown), here.sound(video, shown, video.clips)
+        possible = possible_lags(seen, heard) & {0, 1}
         assert possible
-        lags |= set(possible) if len(possible) == 1 else set()
+        lags |= possible if len(possible) == 1 else set()
     assert lags == {0, 1}
 
 
 def test_zero_shot_retrieval_is_far_from_chance_and_from_perfect_and_sigma_tunes_it():
     videos = [video for video in population(videos=100) if video.twin == video.number]
-    found = []
+    recalls = []
     for sigma in (0.0, 0.7, 3.0):
         here = space(sigma, noise=0.4, camera=0.7, threat=0.5)
-        frames = [here.frames(video, parts(video, 0, "text")) for video in videos]
+        frames = [here.frames(video, cues(video, 0, "text")) for video in videos]
         mean = np.stack([(x / np.linalg.norm(x, axis=1, keepdims=True)).mean(0) for x in frames])
         asked = np.stack([here.caption(video)[0] for video in videos])
         cosines = (mean / np.linalg.norm(mean, axis=1, keepdims=True)) @ asked.T
-        found.append(np.mean((cosines > np.diag(cosines)).sum(0) < 10))
+        recalls.append(np.mean((cosines > np.diag(cosines)).sum(0) < 10))
     chance = 10 / len(videos)
-    assert 0.95 > found[0] > found[1] > 3 * chance
-    assert found[2] < 2 * chance
+    assert 0.95 > recalls[0] > recalls[1] > 3 * chance
+    assert recalls[2] < 2 * chance
 
 
 def test_options_that_do_not_go_together(tmp_path):

@@ -6,31 +6,41 @@ import fcntl
 import hashlib
 import json
 import shutil
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
+from varkit_benchmarks import ucfcrime_ar, xdviolence_ar
+from varkit_benchmarks.folder import layout as folder_layout
+from varkit_benchmarks.layout import Layout
+from varkit_benchmarks.stored import Stored
 
 from varkit.errors import DataError
 from varkit.interfaces import Count, Fraction, Natural, NonNegative, Positive
 from varkit.system.files import write_error
-from varkit_benchmarks import ucfcrime_ar, xdviolence_ar
-from varkit_benchmarks.layout import Layout
-from varkit_benchmarks.simulator.driven import Told, draw_driven, read_told
-from varkit_benchmarks.simulator.generate import VERSION, generate
-from varkit_benchmarks.simulator.ground_truth import read_ground_truth, read_masks
-from varkit_benchmarks.simulator.joint_files import VERSION as JOINT_VERSION
-from varkit_benchmarks.simulator.joint_files import generate_joint, joint_layout
-from varkit_benchmarks.simulator.joint_space import Joint
-from varkit_benchmarks.simulator.looks import lacking, text_look
-from varkit_benchmarks.simulator.population import Plan, draw_population
-from varkit_benchmarks.simulator.signals import Knobs
-from varkit_benchmarks.simulator.world import Task
-from varkit_benchmarks.stored import Stored
+from varkit_simulator.events import Task
+from varkit_simulator.features import Joint, Knobs
+from varkit_simulator.files import (
+    JOINT_VERSION,
+    VERSION,
+    read_ground_truth,
+    read_masks,
+    write_benchmark,
+    write_folder,
+)
+from varkit_simulator.population import Plan, draw_population
+from varkit_simulator.real_captions import (
+    RealVideo,
+    draw_real_population,
+    embed_words,
+    missing_packages,
+    read_real_videos,
+)
+from varkit_simulator.timeline import SECONDS
 
 SIZES: Mapping[str, Mapping[Task, tuple[int, int, int, int, int]]] = {
     # videos, of these in the test split, median clips, longest, width
@@ -54,29 +64,29 @@ class Simulated(Stored):
 
     A program writes long videos of fixed cameras in which a short event happens, with a caption or
     a sound of it, in the layout of the benchmark's authors, and they are read as theirs are (see
-    :mod:`varkit_benchmarks.simulator`). The truth is known of every video, in training too.
+    :mod:`varkit_simulator`). The whole truth about every video is known, in training too.
 
-    What is fitted to the benchmarks' own lists and annotations: names, classes, lengths, number of
-    segments and share of a video that its events fill, and the captions' words. How strongly things
+    Names, classes, lengths, number of segments, share of a video that its events fill, and the
+    captions' words are fitted to the benchmarks' own lists and annotations. How strongly things
     show in features is *not* known. ``noise``, ``camera``, ``threat``, ``others`` and the strengths
-    in :mod:`.simulator.signals` were set by hand with linear models alone, never with a model that
+    in :mod:`.features` were set by hand with linear models alone, never with a model that
     recipes train, on 290 videos held out of the training split (``medium``, seed 0; chance 11).
     There, a linear probe that is told the truth finds anomalous clips with an AUC of 0.87 (audio:
-    0.93), about what weakly supervised detectors reach on the benchmarks; between words of captions
-    and the mean of all clips, canonical correlation reaches a SumR of 180, with the mean of the
-    event's clips beside it 354; between sounds and the mean of all clips, 283. On the test split,
-    which decided none of this, it is 0.83 and 0.92; 163, 329 and 261. The proportions of the
-    strengths go back to an earlier world, and to such figures of its test split. So results say
-    whether a method works, not how well it does on the benchmark.
+    0.93), about what weakly supervised detectors reach on the benchmarks. Canonical correlation
+    between the words of captions and the mean of all clips reaches a SumR of 180, and 354 with the
+    mean of the event's clips beside it; between sounds and the mean of all clips, 283. On the test
+    split, which decided none of this, the AUC is 0.83 and 0.92, and SumR is 163, 329 and 261. The
+    proportions of the strengths come from an earlier world, and from such figures of its test
+    split. So results say whether a method works, not how well it does on the benchmark.
 
     With ``features: clip`` the same videos show in a space that pictures, words and sounds share,
-    as CLIP's is (:mod:`.simulator.joint_space`): a stream ``clip``, perhaps ``patches``, and as a
-    query the clips of a sound, or the rows of a caption, the first of the whole and one of each
-    word. They are written as a folder of one's own is, and :class:`~.folder.Folder` reads them too.
-    ``misalignment`` was set by hand so that retrieval without training is far from chance and from
-    perfect: at 512 wide (``median_clips: 32``, ``longest: 256``, seed 0) the mean of a test video's
-    clips and the caption reach a SumR of 116, and the mean of the sound's clips 99; at 128 wide 102
-    and 82. Nothing that is trained was looked at.
+    as CLIP's is (:class:`.features.JointSpace`): a stream ``clip``, perhaps ``patches``, and as a
+    query the clips of a sound, or the rows of a caption: first the whole caption, then each word.
+    They are written as a folder of one's own is, and :class:`~varkit_benchmarks.folder.Folder`
+    reads them too. ``misalignment`` was set by hand so that retrieval without training is far from
+    chance and from perfect: at 512 wide (``median_clips: 32``, ``longest: 256``, seed 0) the mean
+    of a test video's clips and the caption reach a SumR of 116, and the mean of the sound's clips
+    99; at 128 wide 102 and 82. Nothing that is trained was looked at.
 
     Args:
         task: ``text`` (UCF-Crime's classes, captions) or ``audio`` (XD-Violence's, sounds).
@@ -91,13 +101,13 @@ class Simulated(Stored):
             about norm 1.
         camera: norm of an offset that is the same in all clips of a video and means nothing.
         threat: norm of what all anomalous events have in common.
-        others: ordinary events in every video that its caption does not mention.
+        others: everyday events in every video that its caption does not mention.
         crops: crops of a video, each with noise of its own; ``clip`` has one.
         features: ``i3d`` stands for I3D and VGGish, each kind in a space of its own; ``clip`` for
             CLIP and sounds in its space.
         patches: of a clip's picture, side by side in a stream of that name; with ``clip`` only.
         misalignment: with ``clip``, norm of the error with which pictures, words and sounds each
-            see a thing of norm 1; the higher, the less is found without training.
+            see a thing of norm 1; the higher, the worse is retrieval without training.
         seed: another seed is another world.
         captions: a folder with the real benchmark's ``ucf_crime_train.xlsx`` and
             ``ucf_crime_test.xlsx``: videos, splits and captions are theirs, and features show what
@@ -105,8 +115,7 @@ class Simulated(Stored):
             A probe as above has an AUC of 0.93; captions (their embeddings by that model) and the
             mean of all clips reach 177, with the event's clips 316.
         annotations: a folder with UCF-Crime's ``All_Annotation.txt`` (lengths) and
-            ``Temporal_Anomaly_Annotation.txt``, as far as they are there; null = beside the
-            captions.
+            ``Temporal_Anomaly_Annotation.txt``; either may be missing. null = beside the captions.
         root: where to keep what was generated; each set of options has a folder of its own, which
             can be deleted at any time.
     """
@@ -157,19 +166,15 @@ class Simulated(Stored):
             crops=crops,
             seed=seed,
         )
-        told = None
+        real = None
         if captions is not None:
             if task != "text" or videos is not None or test is not None:
                 raise DataError("captions decide the task, the videos and the test split")
-            told = read_told(Path(captions), Path(annotations or captions))
-        known = None if told is None else [asdict(video) for video in told]
-        self._questions = _digest([VERSION, asdict(plan), known])
-        self.folder = _generated(plan, knobs, joint, told, Path(root))
-        name, layout = LAYOUTS[task]
-        if joint is None:
-            super().__init__(layout(root=str(self.folder), name=name))
-        else:
-            super().__init__(joint_layout(task, self.folder, joint, f"{name}-clip"))
+            real = read_real_videos(Path(captions), Path(annotations or captions))
+        world = _World(plan, knobs, joint, real)
+        self._questions = world.questions()
+        self.folder = world.generated(Path(root))
+        super().__init__(world.layout(self.folder))
 
     @staticmethod
     def missing(*, captions: str | None = None, **options: object) -> list[str]:
@@ -177,7 +182,7 @@ class Simulated(Stored):
         if captions is None:
             return []
         absent = [] if Path(captions).is_dir() else [f"{captions}: there is no such folder"]
-        return absent + lacking()
+        return absent + missing_packages()
 
     @staticmethod
     def example(folder: Path) -> dict[str, Any]:
@@ -192,7 +197,7 @@ class Simulated(Stored):
         return self._questions
 
     def ground_truth(self) -> dict[str, dict[str, Any]]:
-        """Return video -> what made it; see :mod:`varkit_benchmarks.simulator.ground_truth`."""
+        """Return video -> what made it; see :mod:`varkit_simulator.files`."""
         return read_ground_truth(self.folder)
 
     def masks(self, video: str) -> dict[str, NDArray[np.bool_]]:
@@ -200,53 +205,83 @@ class Simulated(Stored):
         return read_masks(self.folder, video)
 
 
-def _generated(
-    plan: Plan, knobs: Knobs, joint: Joint | None, told: Sequence[Told] | None, root: Path
-) -> Path:
-    """Return the folder of a world, generating it first where it is not complete."""
-    known = None if told is None else [asdict(video) for video in told]
-    world = [VERSION, asdict(plan), asdict(knobs), known]
-    if joint is not None:
-        world += [JOINT_VERSION, asdict(joint)]
-    folder = root / f"{plan.task}-v{VERSION}-{_digest(world)[:16]}"
-    if folder.is_dir():
+@dataclass(frozen=True)
+class _World:
+    """What is generated: the videos, and how features show them.
+
+    Attributes:
+        plan: of the videos.
+        knobs: how hard it is.
+        joint: of features like CLIP's; None = features like I3D's and VGGish's.
+        real: videos whose captions say what happens; None = everything is drawn.
+    """
+
+    plan: Plan
+    knobs: Knobs
+    joint: Joint | None
+    real: list[RealVideo] | None
+
+    def questions(self) -> str:
+        """Return a hash of what happens in the videos."""
+        return _digest([VERSION, asdict(self.plan), self._known()])
+
+    def generated(self, root: Path) -> Path:
+        """Return the world's folder below ``root``, generating it first where it is missing.
+
+        Raises:
+            WriteError: the disk is full or not writable.
+        """
+        parts = [VERSION, asdict(self.plan), asdict(self.knobs), self._known()]
+        if self.joint is not None:
+            parts += [JOINT_VERSION, asdict(self.joint)]
+        folder = root / f"{self.plan.task}-v{VERSION}-{_digest(parts)[:16]}"
+        if folder.is_dir():
+            return folder
+        part = root / f".{folder.name}.part"
+        try:
+            with _lock(root / f".{folder.name}.lock"):
+                if not folder.is_dir():
+                    shutil.rmtree(part, ignore_errors=True)  # of a process that was killed
+                    part.mkdir()
+                    self._write(part)
+                    part.rename(folder)
+        except OSError as error:
+            # The mean of T is three times its median.
+            clips = 3 * self.plan.videos * self.plan.median_clips
+            vectors = 2 * self.knobs.crops if self.joint is None else 2 + self.joint.patches
+            raise write_error(error, folder, clips * vectors * self.knobs.width * 2) from error
         return folder
-    part = root / f".{folder.name}.part"
-    try:
-        with _lock(root / f".{folder.name}.lock"):
-            if not folder.is_dir():
-                shutil.rmtree(part, ignore_errors=True)  # of a process that was killed
-                part.mkdir()
-                _generate(plan, knobs, joint, told, part)
-                part.rename(folder)
-    except OSError as error:
-        clips = 3 * plan.videos * plan.median_clips  # the mean of T is three times its median
-        vectors = 2 * knobs.crops if joint is None else 2 + joint.patches
-        raise write_error(error, folder, clips * vectors * knobs.width * 2) from error
-    return folder
+
+    def layout(self, root: Path) -> Layout:
+        """Look through the world's folder, as the reader of its layout does."""
+        name, layout = LAYOUTS[self.plan.task]
+        if self.joint is None:
+            return layout(root=str(root), name=name)
+        streams = ("clip", "patches") if self.joint.patches else ("clip",)
+        return folder_layout(
+            root=str(root),
+            streams={stream: stream for stream in streams},
+            query="audio",
+            seconds_per_clip=SECONDS[self.plan.task],
+            name=f"{name}-clip",
+        )
+
+    def _known(self) -> list[dict[str, Any]] | None:
+        return None if self.real is None else [asdict(video) for video in self.real]
+
+    def _write(self, root: Path) -> None:
+        if self.joint is not None:
+            videos = draw_population(self.plan)
+            write_folder(self.plan.task, videos, self.knobs, self.joint, root)
+        elif self.real is None:
+            write_benchmark(self.plan.task, draw_population(self.plan), self.knobs, root)
+        else:
+            videos = draw_real_population(self.plan, self.real)
+            write_benchmark("text", videos, self.knobs, root, embed=embed_words(videos))
 
 
 def _digest(known: Any) -> str:
     return hashlib.sha256(json.dumps(known, sort_keys=True).encode()).hexdigest()
-
-
-def _generate(
-    plan: Plan, knobs: Knobs, joint: Joint | None, told: Sequence[Told] | None, folder: Path
-) -> None:
-    if joint is not None:
-        generate_joint(plan.task, draw_population(plan), knobs, joint, folder)
-        return
-    if told is None:
-        generate(plan.task, draw_population(plan), knobs, folder)
-        return
-    videos = draw_driven(
-        told,
-        others=plan.others,
-        seed=plan.seed,
-        median_clips=plan.median_clips,
-        longest=plan.longest,
-    )
-    generate(plan.task, videos, knobs, folder, look=text_look(videos))
 
 
 @contextmanager

@@ -1,4 +1,4 @@
-"""Finite samples that have a distribution's shape exactly, not only in the limit.
+"""Random numbers: named generators, weighted choices, and samples of exactly a wanted shape.
 
 A few hundred test videos drawn independently would miss published quantiles by chance. So values
 are drawn stratified, one from each of n equally likely slices, and dealt to videos in the order of
@@ -14,9 +14,27 @@ from typing import TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
+from varkit.interfaces import derive_seed
+
 Rng = np.random.Generator
 Values = NDArray[np.float64]
 T = TypeVar("T")
+
+
+def generator(*name: object) -> Rng:
+    """Return the generator that belongs to a name: equal names draw equal numbers."""
+    return np.random.default_rng(derive_seed(*name))
+
+
+def pick(rng: Rng, items: Sequence[T], shares: Sequence[float] | Values | None = None) -> T:
+    """Draw one of some items: by their shares, or the earlier the likelier (Zipf's law)."""
+    weights = np.asarray(shares if shares is not None else 1 / np.arange(1, len(items) + 1))
+    return items[int(rng.choice(len(items), p=weights / weights.sum()))]
+
+
+def wording(rng: Rng, ways: Sequence[str]) -> str:
+    """Draw a way to say something; the first is much the commonest, as with all words."""
+    return pick(rng, ways, np.arange(1.0, len(ways) + 1) ** -1.6)
 
 
 def stratified(rng: Rng, count: int) -> Values:

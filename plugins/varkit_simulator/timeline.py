@@ -9,26 +9,24 @@ mean length and from its test split.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
-from varkit_benchmarks.simulator.classes import NORMAL
-from varkit_benchmarks.simulator.quantiles import (
-    Rng,
-    deal,
-    evenly,
-    interpolate,
-    stratified,
-)
-from varkit_benchmarks.simulator.world import Task
+from varkit_simulator.draws import Rng, deal, evenly, interpolate, stratified
+from varkit_simulator.events import NORMAL, Task
 
 Segments = tuple[tuple[int, int], ...]
+"""Ascending [start, end) in clips."""
 
+FRAMES = 16
+"""Frames of a clip."""
+SECONDS: Mapping[Task, float] = {"text": FRAMES / 30, "audio": FRAMES / 24}
+"""Length of a clip."""
 SHORTEST = 6
-"""Clips; the shortest of UCF-Crime has so many."""
+"""Clips of UCF-Crime's shortest video."""
 
 
 @dataclass(frozen=True)
@@ -38,12 +36,13 @@ class Law:
     Attributes:
         lengths: percent -> T. The first and the last are one video's share.
         fractions: percent -> share of a video that its events fill.
-        counts: segments of 100 videos, say; any number of videos takes evenly spaced ones.
-        follow: how that share goes with the logarithm of T.
-        scatter: of the number of segments, around what goes with the logarithm of T.
-        evenness: of the segments of a video: Dirichlet concentration of their lengths.
-        edges: Dirichlet weights of the time before the first and after the last segment; that
-            between two has 1.
+        counts: ascending numbers of segments of some videos; any number of videos takes evenly
+            spaced ones.
+        follow: how much the share depends on the logarithm of T.
+        scatter: how much the number of segments varies around the logarithm of T.
+        evenness: Dirichlet concentration of the lengths of a video's segments.
+        edges: Dirichlet weights of the time before the first and after the last segment; between
+            two segments it is 1.
     """
 
     lengths: Mapping[float, float]
@@ -56,7 +55,7 @@ class Law:
 
 
 def _repeat(*times: int) -> list[int]:
-    """Return 1, 2, ... as often as said."""
+    """Return the numbers 1, 2, ..., each as often as ``times`` says."""
     return [1 + count for count, often in enumerate(times) for _ in range(often)]
 
 
@@ -120,7 +119,7 @@ LAWS: Mapping[tuple[Task, str], Law] = {
 }  # fmt: skip
 
 MEDIANS: Mapping[Task, float] = {"text": 138, "audio": 141}
-"""Of the lengths of a benchmark's training split."""
+"""Median T of a benchmark's training split."""
 
 _XD_LENGTHS = {
     NORMAL: (130, 0.9), "Fighting": (91, 0.9), "Shooting": (67, 0.9), "Riot": (250, 0.9),
@@ -154,6 +153,17 @@ _FRACTION_BY_CLASS: Mapping[Task, Mapping[str, float]] = {
     },
     "audio": {},
 }  # fmt: skip
+
+
+def joined(segments: Iterable[tuple[int, int]]) -> Segments:
+    """Return segments in order; those that overlap or touch become one."""
+    apart: list[tuple[int, int]] = []
+    for start, end in sorted(segments):
+        if apart and start <= apart[-1][1]:
+            apart[-1] = apart[-1][0], max(apart[-1][1], end)
+        else:
+            apart.append((start, end))
+    return tuple(apart)
 
 
 def draw_lengths(
@@ -215,7 +225,7 @@ def draw_intervals(
     ]
 
 
-def draw_any(rng: Rng, law: Law, length: int) -> Segments:
+def draw_ordinary_segments(rng: Rng, law: Law, length: int) -> Segments:
     """Draw the clips in which something that is not an anomaly happens."""
     share = interpolate(law.fractions, rng.random(1))[0]
     count = law.counts[int(rng.integers(len(law.counts)))]
@@ -223,7 +233,7 @@ def draw_any(rng: Rng, law: Law, length: int) -> Segments:
 
 
 def draw_segments(rng: Rng, law: Law, length: int, total: int, count: int) -> Segments:
-    """Draw ``count`` segments that fill ``total`` of a video's clips, or fewer where none fit."""
+    """Draw ``count`` segments, or as many as fit, that fill ``total`` of a video's clips."""
     total = min(max(total, 1), length)
     count = max(1, min(count, total, length - total + 1))
     free = length - total

@@ -1,10 +1,139 @@
-"""UCF-Crime's 13 classes: where they happen, and the words for them."""
+"""What can happen: the anomalous classes of UCF-Crime and XD-Violence, and the words for them.
+
+Words are written as ``a dog | a puppy / a child``: values apart by a slash, ways to say one by a
+bar. What is meant shows in the features; how it is said does not.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Literal
 
-from varkit_benchmarks.simulator.events import Event, make_event
+Task = Literal["text", "audio"]
+"""``text``: UCF-Crime's classes and captions; ``audio``: XD-Violence's classes and sounds."""
+
+NORMAL = "Normal"
+"""The class of videos in which nothing anomalous happens."""
+
+UCF_CRIME: Mapping[str, tuple[int, int]] = {
+    # class: videos in training, in test
+    NORMAL: (800, 150),
+    "Abuse": (48, 2),
+    "Arrest": (45, 5),
+    "Arson": (41, 9),
+    "Assault": (47, 3),
+    "Burglary": (87, 13),
+    "Explosion": (29, 21),
+    "Fighting": (45, 5),
+    "RoadAccidents": (127, 23),
+    "Robbery": (145, 5),
+    "Shooting": (27, 23),
+    "Shoplifting": (29, 21),
+    "Stealing": (95, 5),
+    "Vandalism": (45, 5),
+}
+
+XD_CLASSES: Mapping[str, str] = {
+    "A": NORMAL,
+    "B1": "Fighting",
+    "B2": "Shooting",
+    "B4": "Riot",
+    "B5": "Abuse",
+    "B6": "Car accident",
+    "G": "Explosion",
+}
+
+XD_LABELS: Mapping[str, tuple[int, int]] = {
+    # label in the file's name: videos in training, in test
+    "A": (2049, 300), "B1-0-0": (376, 107), "B6-0-0": (375, 93), "B4-0-0": (374, 99),
+    "G-0-0": (272, 85), "B2-0-0": (232, 62), "B5-0-0": (31, 7), "B1": (1, 0), "G": (1, 0),
+    "B1-B2-0": (47, 11), "B2-G-0": (44, 8), "G-B2-0": (27, 5), "B2-B6-0": (25, 4),
+    "B2-B1-0": (19, 6), "B6-B2-0": (9, 2), "G-B6-0": (9, 0), "B2-G-B6": (5, 0), "B6-G-0": (5, 1),
+    "B2-B5-0": (4, 2), "B1-B2-B6": (4, 1), "B1-B5-0": (4, 0), "B1-B2-G": (3, 0), "G-B2-B1": (3, 0),
+    "B1-G-0": (3, 0), "B2-B6-G": (2, 2), "B4-B1-0": (2, 0), "B4-B2-B1": (2, 0), "B5-B2-0": (2, 0),
+    "B6-B2-G": (2, 0), "B2-B6-B1": (2, 0), "B1-B6-0": (2, 1), "B1-B4-0": (2, 0),
+    "B1-B2-B5": (2, 0), "B5-B1-B2": (2, 0), "B6-G-B2": (1, 0), "B5-B1-0": (1, 0),
+    "B4-B1-G": (1, 0), "B2-B5-G": (1, 0), "G-B2-B6": (1, 1), "B6-B4-0": (1, 0), "G-B1-0": (1, 0),
+    "B1-B5-B6": (1, 0), "B2-B1-B5": (1, 0), "B2-G-B1": (1, 0), "B4-B2-0": (1, 0),
+    "B4-B5-B1": (1, 0), "B4-G-0": (0, 1), "B5-B6-0": (0, 1), "B4-B5-0": (0, 1),
+}  # fmt: skip
+
+
+def classes_of(label: str) -> tuple[str, ...]:
+    """Return the classes of a label in its order; ``0`` is padding.
+
+    >>> classes_of("G-B2-0")
+    ('Explosion', 'Shooting')
+    """
+    return tuple(XD_CLASSES[part] for part in label.split("-") if part != "0")
+
+
+Ways = tuple[str, ...]
+"""Ways to say a value; the first is its name."""
+
+Subject = Literal["actor", "vehicle", "target"]
+
+
+@dataclass(frozen=True)
+class Event:
+    """A kind of event.
+
+    Attributes:
+        name: the class, or what people do on an ordinary day.
+        places: where it happens, keys of :data:`.scenarios.SCENES`; likely ones are repeated.
+        verbs: ways to say it; they look the same.
+        targets: to whom or what it happens; a video shows one.
+        tools: with what, or how; a video shows one.
+        outcomes: how it ends.
+        actors: words for the people who do it that say no more than the event does.
+        subject: what a caption begins with. ``actor``: someone does it to the target; ``vehicle``:
+            the target does it to the tool ("a truck hit a tree"); ``target``: it happens to the
+            target ("a truck exploded").
+    """
+
+    name: str
+    places: tuple[str, ...]
+    verbs: Ways
+    targets: tuple[Ways, ...]
+    tools: tuple[Ways, ...]
+    outcomes: tuple[Ways, ...]
+    actors: tuple[str, ...] = ()
+    subject: Subject = "actor"
+
+
+def values(words: str) -> tuple[Ways, ...]:
+    """Return the values of a line of words, each with its ways to say it.
+
+    >>> values("a dog | a puppy / a child")
+    (('a dog', 'a puppy'), ('a child',))
+    """
+    return tuple(tuple(way.strip() for way in value.split("|")) for value in words.split(" / "))
+
+
+def make_event(
+    name: str,
+    places: str,
+    verbs: str,
+    targets: str,
+    tools: str,
+    outcomes: str,
+    *,
+    actors: str = "",
+    subject: Subject = "actor",
+) -> Event:
+    """Return an event from lines of words."""
+    return Event(
+        name,
+        tuple(places.split()),
+        values(verbs)[0],
+        values(targets),
+        values(tools),
+        values(outcomes),
+        tuple(way for (way, *_) in values(actors)) if actors else (),
+        subject,
+    )
+
 
 _CRIMES = (
     make_event(
@@ -230,3 +359,26 @@ _CRIMES = (
 )
 
 CRIMES: Mapping[str, Event] = {event.name: event for event in _CRIMES}
+"""UCF-Crime's 13 classes."""
+
+
+def _violence(name: str, targets: str, tools: str) -> Event:
+    return make_event(name, "street road indoor public", name.lower(), targets, tools, "ended")
+
+
+_VIOLENCE = (
+    _violence(
+        "Fighting", "two fighters / a crowd / guards", "with fists / with sticks / with chairs"
+    ),
+    _violence(
+        "Shooting", "soldiers / gangsters / policemen", "with a pistol / with a rifle / from a car"
+    ),
+    _violence("Riot", "a square / a street / a stadium", "with fire / with stones / with shields"),
+    _violence("Abuse", "a child / a prisoner / a woman", "with a belt / with hands / with words"),
+    _violence(
+        "Car accident", "a car / a truck / a motorcycle", "into a wall / over the edge / into a bus"
+    ),
+    _violence("Explosion", "a house / a tank / a plane", "with smoke / with flames / with debris"),
+)
+VIOLENCE: Mapping[str, Event] = {event.name: event for event in _VIOLENCE}
+"""XD-Violence's 6 classes. No caption names them, so a few words are enough."""

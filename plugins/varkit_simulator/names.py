@@ -8,11 +8,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from varkit_benchmarks.simulator.classes import NORMAL, UCF_CRIME
-from varkit_benchmarks.simulator.quantiles import Rng, apportion
-
-SECONDS_PER_CLIP = 16 / 24
-"""Of XD-Violence, whose names hold time stamps."""
+from varkit_simulator.draws import Rng, apportion
+from varkit_simulator.events import NORMAL, UCF_CRIME
+from varkit_simulator.timeline import SECONDS
 
 _ALPHABET = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_-"
 _FIRST = (
@@ -26,11 +24,10 @@ _LAST = (
 
 
 def ucf_crime_names(rng: Rng, kinds: Sequence[str], splits: Sequence[str]) -> list[tuple[str, str]]:
-    """Return (folder, name) of every video; the numbers of a class are shared out to both splits.
+    """Return (folder, name) of every video; no number of a class is in both splits.
 
-    Names of normal videos are told apart by an underscore: ``Normal_Videos001_x264`` in training,
-    ``Normal_Videos_901_x264`` in test. Where a class is no larger than the benchmark's, its
-    numbers are no larger either.
+    Only an underscore tells names of normal videos apart: ``Normal_Videos001_x264`` in training,
+    ``Normal_Videos_901_x264`` in test. Numbers exceed the benchmark's only where a class does.
     """
     numbers = {}
     for kind, counts in UCF_CRIME.items():
@@ -54,7 +51,7 @@ class Source:
 
     Attributes:
         title: as names begin: ``The.Velvet.Teapot.1994``, or ``v=`` and 11 characters.
-        stamped: whether names say from when to when a video is; else it is the whole.
+        stamped: whether names say which part of the source a video is; else it is the whole.
     """
 
     title: str
@@ -74,8 +71,8 @@ _GROUPS = (
 def draw_sources(rng: Rng, train: int, test: int) -> list[Source]:
     """Return where every video is from, training videos first.
 
-    XD-Violence's 4,754 videos come from 1,893 sources. 184 are in both splits, nearly all films
-    among them; so 533 of 800 test videos come from a source that is also in training.
+    XD-Violence's 4,754 videos come from 1,893 sources. 184 sources, nearly all films among them,
+    are in both splits; so 533 of 800 test videos come from a source that is also in training.
 
     Args:
         rng: the world's own generator.
@@ -88,7 +85,7 @@ def draw_sources(rng: Rng, train: int, test: int) -> list[Source]:
         apportion(test, [group[3] for group in _GROUPS]),
         strict=True,
     )
-    found: tuple[list[Source], list[Source]] = [], []
+    drawn: tuple[list[Source], list[Source]] = [], []
     for (film, sources, *often), parts in zip(_GROUPS, shares, strict=True):
         total = sum(often)
         count = round(sources * sum(parts) / total)
@@ -96,9 +93,9 @@ def draw_sources(rng: Rng, train: int, test: int) -> list[Source]:
         sizes = [_sizes(part, count) for part in parts]
         for title, *numbers in zip(titles[film], *sizes, strict=False):
             source = Source(title, film or sum(numbers) > 1)
-            for split, number in zip(found, numbers, strict=True):
+            for split, number in zip(drawn, numbers, strict=True):
                 split += [source] * number
-    return [split[i] for split in found for i in rng.permutation(len(split))]
+    return [split[i] for split in drawn for i in rng.permutation(len(split))]
 
 
 def xd_violence_names(
@@ -111,7 +108,7 @@ def xd_violence_names(
         span = "1"
         if source.stamped:
             start = ends.get(source, 0) + int(rng.integers(5, 90))
-            ends[source] = start + round(length * SECONDS_PER_CLIP)
+            ends[source] = start + round(length * SECONDS["audio"])
             span = f"{_stamp(start)}_{_stamp(ends[source])}"
         names.append(f"{source.title}__#{span}_label_{label}")
     return names
@@ -122,7 +119,7 @@ def _stamp(seconds: int) -> str:
 
 
 def _films(rng: Rng) -> Iterator[str]:
-    """Yield titles without end, none twice."""
+    """Yield titles endlessly, each of them once."""
     for part in itertools.count():
         sequel = f".{part + 1}" if part else ""
         for number in rng.permutation(len(_FIRST) * len(_LAST)):
@@ -136,7 +133,7 @@ def _channels(rng: Rng) -> Iterator[str]:
 
 
 def _sizes(total: int, count: int) -> list[int]:
-    """Return how many videos each of some sources has: one at least, of few sources many."""
+    """Return how many videos each source has: at least one, and a few sources have many."""
     if total <= count:
         return [1] * total + [0] * (count - total)
     weights = (1 - (np.arange(count) + 0.5) / count) ** 1.3
