@@ -27,7 +27,7 @@ from varkit_benchmarks.ucfcrime_ar import UCFCrimeAR
 from varkit_benchmarks.xdviolence_ar import XDViolenceAR
 
 from varkit.errors import DataError
-from varkit.testing import check_dataset
+from varkit.testing.datasets import check_dataset
 
 SMALL = {"size": "small", "videos": 24, "median_clips": 12, "longest": 60, "width": 8}
 KNOBS = Knobs(width=8, noise=0.6, camera=1.0, threat=0.75, crops=1, seed=0)

@@ -17,7 +17,7 @@ from varkit_benchmarks.simulator.population import Plan, draw_population
 from varkit_benchmarks.simulator.signals import Knobs, said
 
 from varkit.errors import DataError
-from varkit.testing import check_dataset
+from varkit.testing.datasets import check_dataset
 
 SMALL = {"size": "small", "videos": 24, "median_clips": 12, "longest": 60, "width": 8}
 CLIP = SMALL | {"features": "clip"}
