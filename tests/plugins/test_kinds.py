@@ -53,7 +53,7 @@ def test_a_row_is_enough_to_register_list_check_and_document_a_kind(scaffolded):
     assert "| `register_captioners(register)` | Register captioners" in reference.hooks()
     page = reference.components(loaded.registry)
     assert "Captioner`: a sentence on what a video shows.\n\n### my_thing\n" in page
-    assert any("objectives, captioners |" in line for line in reference.supplied().splitlines())
+    assert ", captioners |" in reference.supplied()
     assert "In a recipe" not in (scaffolded.parent / "README.md").read_text()
     assert not any("captioner" in name for name in json_schema(loaded)["$defs"])
 

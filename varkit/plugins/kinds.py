@@ -73,14 +73,14 @@ SUPPLIED: Mapping[str, str] = {
     "experts": "tuple[str, ...]: the names of the E experts, in order (recipe: model.experts)",
     "widths": "dict[str, int]: the D_stream of each stream on this encoder's side",
     "samplers": "dict[str, Sampler]: the recipe's samplers, by the names given there",
-    "detector": "Callable[[int], Detector] | None: makes a detector that reads so many channels",
+    "detector": "Callable[[int], Detector] | None: makes a detector of that many channels",
     "width": "int: C, how many channels the detector reads",
     "video_encoder": "Encoder: the video encoder, already built",
     "query_encoder": "Encoder: the query encoder, already built",
     "alignments": "dict[str, Alignment]: the recipe's alignments, already built, by the names "
     "given there",
-    "truth": "Callable[[str], NDArray[bool] | None]: the (T,) ground truth of the video, or of the "
-    "sound, that draws call so",
+    "truth": "Callable[[str], NDArray[bool] | None]: the (T,) ground truth of a video, or of a "
+    "sound, by its name in the draws",
 }
 """What a constructor may ask the build for as a positional argument, by name."""
 
