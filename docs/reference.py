@@ -6,7 +6,6 @@ stops the build, and fails ``tests/test_docs.py``.
 
 from __future__ import annotations
 
-import inspect
 import json
 import re
 from collections.abc import Iterator
@@ -17,10 +16,10 @@ from typing import Any
 import click
 
 from varkit.cli import VERBS, main
-from varkit.interfaces import SUPPLIED
 from varkit.plugins import hookspecs
+from varkit.plugins.kinds import KINDS, SUPPLIED
 from varkit.plugins.loading import Plugins, load_plugins
-from varkit.plugins.registry import KINDS
+from varkit.plugins.registry import Registry
 from varkit.recipe.check import SECTIONS
 from varkit.recipe.options import describe, options_of
 
@@ -36,7 +35,7 @@ def write(folder: Path) -> None:
     """Write all generated pages; files whose name begins with ``_`` are parts of other pages."""
     folder.mkdir(exist_ok=True)
     pages = {
-        "components.md": components(),
+        "components.md": components(own_plugins().registry),
         "_sections.md": sections(),
         "_section_options.md": section_options(),
         "_hooks.md": hooks(),
@@ -53,14 +52,14 @@ def own_plugins() -> Plugins:
     return load_plugins(installed=[p for p in points if p.dist and p.dist.name == "varkit"])
 
 
-def components() -> str:
+def components(registry: Registry) -> str:
     """Return a page with every component and its options."""
     parts = [COMPONENTS]
-    registry = own_plugins().registry
-    for kind in KINDS:
-        parts.append(f"## {kind.capitalize()}s\n")
+    for kind in KINDS.values():
+        parts.append(f"## {kind.plural.capitalize()}\n")
+        parts.append(f"`{kind.protocol.replace(':', '.')}`: {kind.summary}.\n")
         for entry in registry:
-            if entry.kind == kind:
+            if entry.kind == kind.name:
                 parts.append(f"### {entry.name}\n")
                 parts.append(f"{entry.summary} (plugin {entry.plugin})\n")
                 parts.append(option_table(entry.load()))
@@ -73,7 +72,7 @@ def sections() -> str:
     for name, section in SECTIONS.items():
         holds = section.kind or "options"
         if section.named:
-            holds = f"{section.kind}s, each under a name of your choice"
+            holds = f"{KINDS[holds].plural}, each under a name of your choice"
         need = "yes" if section.required else "no"
         rows.append((f"`{name}`", section.summary, holds, need))
     return table(("section", "what it is", "holds", "required"), rows)
@@ -92,19 +91,21 @@ def section_options() -> str:
 
 def hooks() -> str:
     """Return a table of every hook."""
-    functions = [f for name, f in vars(hookspecs).items() if name.startswith("register_")]
     rows = [
-        (f"`{f.__name__}({', '.join(inspect.signature(f).parameters)})`", plain(f.__doc__ or ""))
-        for f in functions
+        (f"`{name}(register)`", plain(hook.__doc__ or ""))
+        for name, hook in hookspecs.hooks().items()
     ]
     return table(("hook", "what it is for"), rows)
 
 
 def supplied() -> str:
     """Return a table of what a constructor may ask for as a positional argument."""
-    parts = [(name, *text.split(": ", 1)) for name, text in SUPPLIED.items()]
-    rows = [(f"`{name}`", f"`{kind}`", meaning) for name, kind, meaning in parts]
-    return table(("argument", "type", "what it is"), rows)
+    rows = []
+    for name, text in SUPPLIED.items():
+        annotation, meaning = text.split(": ", 1)
+        kinds = ", ".join(kind.plural for kind in KINDS.values() if name in kind.supplied)
+        rows.append((f"`{name}`", f"`{annotation}`", meaning, kinds))
+    return table(("argument", "type", "what it is", "given to"), rows)
 
 
 def commands() -> str:

@@ -4,11 +4,11 @@ import json
 import re
 from pathlib import Path
 
-import pluggy
 import pytest
 import reference
 
 from varkit.plugins import hookspecs
+from varkit.plugins.kinds import KINDS
 from varkit.recipe.check import SECTIONS
 from varkit.recipe.load import shipped_recipes
 from varkit.recipe.options import options_of
@@ -40,10 +40,10 @@ def own_words():
 
 
 def test_every_component_and_option_is_described(registry):
-    text = reference.components()
+    text = reference.components(registry)
     for entry in registry:
         # A method's encoder and its alignment may share a name.
-        section = text.split(f"## {entry.kind.capitalize()}s\n")[1].split("\n## ")[0]
+        section = text.split(f"## {KINDS[entry.kind].plural.capitalize()}\n")[1].split("\n## ")[0]
         block = section.split(f"\n### {entry.name}\n")[1].split("\n### ")[0]
         for option in options_of(entry.load()):
             assert f"| `{option}` |" in block, f"{entry.kind} {entry.name}: {option}"
@@ -58,9 +58,7 @@ def test_every_section_of_a_recipe_and_its_options_are_described():
 
 
 def test_every_hook_is_described():
-    manager = pluggy.PluginManager(hookspecs.GROUP)
-    manager.add_hookspecs(hookspecs)
-    text = reference.hooks()
+    manager, text = hookspecs.manager(), reference.hooks()
     found = [name for name in vars(manager.hook) if not name.startswith("_")]
     assert found
     for name in found:

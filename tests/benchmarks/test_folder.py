@@ -22,7 +22,7 @@ from varkit_benchmarks.sources import FeatureError, Source, locate
 from varkit.data.batches import training_batches, video_batches
 from varkit.data.collate import segment_means
 from varkit.errors import DataError
-from varkit.testing import check_dataset
+from varkit.testing.datasets import check_dataset
 
 STREAMS = {"object": "rgb", "motion": "flow"}
 

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from varkit_benchmarks.folder import Folder
 
-from varkit.testing import check_dataset
+from varkit.testing.datasets import check_dataset
 
 SCRIPT = Path(__file__).resolve().parents[2] / "examples" / "msrvtt_folder.py"
 

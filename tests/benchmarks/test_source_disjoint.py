@@ -12,7 +12,7 @@ from varkit_benchmarks.findings import Findings
 from varkit_benchmarks.xdviolence_ar import XDViolenceAR, _read_list, layout, source
 from varkit_simulator.simulated import Simulated
 
-from varkit.testing import check_dataset
+from varkit.testing.datasets import check_dataset
 
 SPLITS = ("train", "test")
 

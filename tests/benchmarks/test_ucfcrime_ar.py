@@ -27,7 +27,7 @@ from tests.support.ucfcrime_ar import (
 )
 from varkit.data.positives import query_group
 from varkit.errors import DataError
-from varkit.testing import check_dataset
+from varkit.testing.datasets import check_dataset
 
 
 def rows_of(path):

@@ -18,7 +18,7 @@ from varkit_benchmarks.xdviolence_ar import (
 )
 
 from varkit.errors import DataError
-from varkit.testing import check_dataset
+from varkit.testing.datasets import check_dataset
 
 FILM = "A.Film.2001__#00-01-00_00-01-30_label_B1-G-0"
 WEB = "v=-a_b__c=__#1_label_A"

@@ -15,7 +15,7 @@ from varkit.cli.plugin import plugin
 from varkit.cli.plugins import plugins
 from varkit.errors import PluginError
 from varkit.plugins import loading as varkit_plugins
-from varkit.plugins.registry import KINDS
+from varkit.plugins.kinds import KINDS
 from varkit.recipe.load import load_recipe, shipped_recipes
 from varkit.testing import check
 

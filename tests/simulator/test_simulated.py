@@ -30,7 +30,7 @@ from varkit_simulator.simulated import Simulated
 
 from tests.support.simulated import SMALL, factors_at, population, possible_lags
 from varkit.errors import DataError
-from varkit.testing import check_dataset
+from varkit.testing.datasets import check_dataset
 
 KNOBS = Knobs(width=8, noise=0.6, camera=1.0, threat=0.75, crops=1, seed=0)
 

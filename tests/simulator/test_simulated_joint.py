@@ -16,7 +16,7 @@ from varkit_simulator.simulated import Simulated
 
 from tests.support.simulated import SMALL, factors_at, population, possible_lags
 from varkit.errors import DataError
-from varkit.testing import check_dataset
+from varkit.testing.datasets import check_dataset
 
 CLIP = SMALL | {"features": "clip"}
 

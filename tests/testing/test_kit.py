@@ -16,18 +16,14 @@ from tests.support.ranks import expect_no_thread_of_gloo
 from varkit.blocks.pooling import masked_mean
 from varkit.errors import DataError
 from varkit.interfaces import Item, Representation, Sequences
-from varkit.testing import (
-    ConformanceError,
-    MissingError,
-    check,
-    check_alignment,
-    check_dataset,
-    check_detector,
-    check_encoder,
-    check_objective,
-    check_pretext,
-    check_sampler,
-)
+from varkit.testing import ConformanceError, MissingError, check
+from varkit.testing.alignments import check_alignment
+from varkit.testing.datasets import check_dataset
+from varkit.testing.detectors import check_detector
+from varkit.testing.encoders import check_encoder
+from varkit.testing.objectives import check_objective
+from varkit.testing.pretexts import check_pretext
+from varkit.testing.samplers import check_sampler
 from varkit.testing.stand_ins import DIM, EXPERTS, WIDTHS, Drawn, Linear, Means, Spread, Words
 
 
@@ -146,7 +142,7 @@ def test_honest_components_pass():
     torch.manual_seed(0)
     for sampler in (Spread(), Drawn(count=40), Spread(count=1)):
         assert check_sampler(sampler)
-    assert check_detector(Linear(5), 5, fresh=Linear(5))
+    assert check_detector(Linear(5), width=5, fresh=Linear(5))
     assert check_encoder(Words(), fresh=Words())
     assert check_encoder(Pool(), fresh=Pool())
     assert check_alignment(Cosine())
@@ -323,7 +319,7 @@ class Unused(Linear):
     ],
 )
 def test_detector_faults(fault, check_name):
-    assert check_name in broken(check_detector, fault(5), 5)
+    assert check_name in broken(check_detector, fault(5), width=5)
 
 
 # ---------------------------------------------------------------- encoders

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from varkit.plugins.registry import KINDS, Kind
+from varkit.plugins.kinds import KINDS
 
 if TYPE_CHECKING:
     from varkit.plugins.registry import Entry
@@ -28,7 +28,7 @@ def plugin() -> None:
     default=Path(),
     help="Where the package's folder goes.  [default: here]",
 )
-def new(kind: Kind, name: str, folder: Path) -> None:
+def new(kind: str, name: str, folder: Path) -> None:
     """Write a package varkit-NAME with a working component of a KIND, and its test."""
     from varkit.errors import PluginError
     from varkit.plugins.loading import load_plugins
@@ -52,7 +52,7 @@ def new(kind: Kind, name: str, folder: Path) -> None:
 @plugin.command(epilog="Example: varkit plugin test anomaly_led")
 @click.argument("target", metavar="NAME|FILE")
 @click.option("--kind", type=click.Choice(KINDS), help="Which of several of the same name.")
-def test(target: str, kind: Kind | None) -> None:
+def test(target: str, kind: str | None) -> None:
     """Check the component NAME, or all components of a plugin FILE, with the conformance kit.
 
     The exit code is 1 where a promise is broken or a component cannot be checked here.
@@ -63,7 +63,7 @@ def test(target: str, kind: Kind | None) -> None:
         raise click.exceptions.Exit(1)
 
 
-def _find(target: str, kind: Kind | None) -> list[Entry]:
+def _find(target: str, kind: str | None) -> list[Entry]:
     from varkit.errors import PluginError, did_you_mean
     from varkit.plugins.loading import load_plugins
 
@@ -72,9 +72,10 @@ def _find(target: str, kind: Kind | None) -> list[Entry]:
         entries = [e for e in loaded.registry if kind in (None, e.kind)]
         if not entries:
             what = "component" if kind is None else kind
+            hook = KINDS[kind or "sampler"].hook
             raise PluginError(
                 f"{target} registers no {what}",
-                hint="mark a function register_samplers(register) with @varkit.hookimpl",
+                hint=f"mark a function {hook}(register) with @varkit.hookimpl",
             )
         return entries
     loaded = load_plugins()

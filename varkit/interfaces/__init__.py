@@ -8,7 +8,6 @@ from varkit.interfaces.draws import Draws, derive_seed
 from varkit.interfaces.flow import Batch, Captions, Clips, Pairs, Representation
 from varkit.interfaces.limits import Count, Fraction, Natural, NonNegative, Positive, Rate
 from varkit.interfaces.protocols import (
-    SUPPLIED,
     Alignment,
     Array,
     Dataset,
@@ -23,7 +22,6 @@ from varkit.interfaces.protocols import (
 )
 
 __all__ = [
-    "SUPPLIED",
     "Alignment",
     "Array",
     "Batch",

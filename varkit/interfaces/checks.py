@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import inspect
+
 from torch import Tensor
 
 from varkit.errors import PluginError
@@ -27,6 +29,14 @@ def expect_shape(found: object, shape: tuple[int | str, ...], what: str) -> None
         f"{what} must be a tensor of shape {_list(shape)}; it is {is_}",
         hint="varkit plugin test NAME|FILE checks a component against its interface",
     )
+
+
+def absent_members(component: object, protocol: type) -> list[str]:
+    """Return the attributes and methods that a protocol asks for and a component has not."""
+    functions = [name for name, value in vars(protocol).items() if inspect.isfunction(value)]
+    public = [name for name in functions if name == "__call__" or not name.startswith("_")]
+    members = (*protocol.__annotations__, *public)
+    return [name for name in members if not hasattr(component, name)]
 
 
 def _list(shape: tuple[int | str, ...]) -> str:

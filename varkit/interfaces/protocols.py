@@ -6,7 +6,7 @@ constructor *is* its recipe schema:
 * **keyword-only arguments** are the recipe's options; their annotations are checked before
   anything runs, and their defaults are the recipe's defaults;
 * **positional arguments** are what the build supplies, asked for by name as a test asks for a
-  fixture; :data:`SUPPLIED` lists them all.
+  fixture; :data:`varkit.plugins.kinds.SUPPLIED` lists them all.
 
 A class may have two static methods beside its interface: ``missing(**options) -> list[str]`` says
 what this machine lacks to run it, and ``example(folder) -> dict`` gives constructor arguments with
@@ -29,22 +29,6 @@ from torch import Tensor
 
 from varkit.interfaces.draws import Draws
 from varkit.interfaces.flow import Batch, Captions, Clips, Pairs, Representation
-
-SUPPLIED: Mapping[str, str] = {
-    "dim": "int: D, the width of every vector that alignments compare (recipe: model.dim)",
-    "experts": "tuple[str, ...]: the names of the E experts, in order (recipe: model.experts)",
-    "widths": "dict[str, int]: the D_stream of each stream on this encoder's side",
-    "samplers": "dict[str, Sampler]: the recipe's samplers, by the names given there",
-    "detector": "Callable[[int], Detector] | None: makes a detector that reads so many channels",
-    "width": "int: C, how many channels a detector reads; detectors only",
-    "video_encoder": "Encoder: the video encoder, already built",
-    "query_encoder": "Encoder: the query encoder, already built",
-    "alignments": "dict[str, Alignment]: the recipe's alignments, already built, by the names "
-    "given there; pretext tasks only",
-    "truth": "Callable[[str], NDArray[bool] | None]: the (T,) ground truth of the video, or of the "
-    "sound, that draws call so; samplers only",
-}
-"""What a constructor may ask for as a positional argument, by name."""
 
 Array = NDArray[np.float32]
 
@@ -263,7 +247,6 @@ class Dataset(Protocol):
 
 
 __all__ = [
-    "SUPPLIED",
     "Alignment",
     "Array",
     "Batch",

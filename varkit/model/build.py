@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import inspect
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from functools import cache
+from pkgutil import resolve_name
 from typing import Any
 
 import numpy as np
@@ -13,34 +13,16 @@ from numpy.typing import NDArray
 from torch import nn
 
 from varkit.errors import DataError, PluginError, RecipeError
-from varkit.interfaces import (
-    Alignment,
-    Dataset,
-    Detector,
-    Encoder,
-    Objective,
-    PretextTask,
-    Sampler,
-    TextEncoder,
-)
-from varkit.interfaces.checks import expect_shape
+from varkit.interfaces import Dataset, Detector, Encoder, TextEncoder
+from varkit.interfaces.checks import absent_members, expect_shape
 from varkit.interfaces.settings import AlignmentSettings, DetectorSettings, PretextSettings
 from varkit.model.retrieval import RetrievalModel, Weighted
+from varkit.plugins.kinds import KINDS
 from varkit.plugins.loading import Plugins
-from varkit.plugins.registry import Entry, Kind
+from varkit.plugins.registry import Entry
 from varkit.recipe.check import Component
 from varkit.recipe.load import Recipe
 from varkit.recipe.options import construct
-
-INTERFACES: Mapping[Kind, type] = {
-    "dataset": Dataset,
-    "sampler": Sampler,
-    "detector": Detector,
-    "encoder": Encoder,
-    "alignment": Alignment,
-    "pretext": PretextTask,
-    "objective": Objective,
-}
 
 
 def build_dataset(recipe: Recipe, plugins: Plugins) -> Dataset:
@@ -60,13 +42,14 @@ def build_model(recipe: Recipe, plugins: Plugins, dataset: Dataset) -> Retrieval
         RecipeError: components do not fit together or the data set.
         PluginError: a component's constructor failed.
     """
-    known = {"truth": _truth(dataset)}
-    shared: dict[str, Any] = {
+    # It grows as parts are built; each gets from it what the row of its kind names.
+    supplies: dict[str, Any] = {
+        "truth": _truth(dataset),
         "dim": recipe.model.dim,
         "experts": tuple(recipe.model.experts),
-        "samplers": {name: _build(c, plugins, known) for name, c in recipe.samplers.items()},
         "detector": None,
     }
+    supplies["samplers"] = {n: _build(c, plugins, supplies) for n, c in recipe.samplers.items()}
     if recipe.detector is not None:
         component = recipe.detector
 
@@ -76,16 +59,16 @@ def build_model(recipe: Recipe, plugins: Plugins, dataset: Dataset) -> Retrieval
                 made.register_forward_hook(_check_scores)
             return made
 
-        shared["detector"] = detector
-    video = _encoder(recipe.video, plugins, {**shared, "widths": dataset.widths})
-    query = _encoder(recipe.query, plugins, {**shared, "widths": dataset.query_widths})
+        supplies["detector"] = detector
+    video = _encoder(recipe.video, plugins, {**supplies, "widths": dataset.widths})
+    query = _encoder(recipe.query, plugins, {**supplies, "widths": dataset.query_widths})
     if dataset.query_kind == "captions" and query.consumes == "captions":
         _check_members(plugins.get("encoder", recipe.query.use), query, TextEncoder)
     _check_consumes("video", recipe.video, video, "clips", dataset)
     _check_consumes("query", recipe.query, query, dataset.query_kind, dataset)
-    shared |= {"video_encoder": video, "query_encoder": query}
+    supplies |= {"video_encoder": video, "query_encoder": query}
 
-    def weighted(component: Component, supplies: Mapping[str, Any]) -> Weighted:
+    def weighted(component: Component) -> Weighted:
         settings = component.settings
         assert isinstance(settings, AlignmentSettings | PretextSettings)
         return Weighted(_build(component, plugins, supplies), settings.weight)
@@ -97,16 +80,16 @@ def build_model(recipe: Recipe, plugins: Plugins, dataset: Dataset) -> Retrieval
             ["detector.freeze: would keep a detector that was never trained"],
             hint="set detector.pretrain_epochs to at least 1",
         )
-    alignments = {name: weighted(c, shared) for name, c in recipe.alignments.items()}
+    alignments = {name: weighted(c) for name, c in recipe.alignments.items()}
     if not any(alignment.weight for alignment in alignments.values()):
         raise RecipeError(["alignments: every weight is 0, so nothing would be compared"])
-    compared = {"alignments": {name: part.component for name, part in alignments.items()}}
+    supplies["alignments"] = {name: part.component for name, part in alignments.items()}
     return RetrievalModel(
         video=video,
         query=query,
         alignments=alignments,
-        pretexts={name: weighted(c, shared | compared) for name, c in recipe.pretexts.items()},
-        objective=_build(recipe.objective, plugins, shared),
+        pretexts={name: weighted(c) for name, c in recipe.pretexts.items()},
+        objective=_build(recipe.objective, plugins, supplies),
         detector=settings,
     )
 
@@ -132,17 +115,15 @@ def _truth(dataset: Dataset) -> Callable[[str], NDArray[np.bool_] | None]:
 
 
 def _build(component: Component, plugins: Plugins, supplies: Mapping[str, Any]) -> Any:
-    entry = plugins.get(component.kind, component.use)
-    built = construct(entry.load(), component.options, supplies)
-    _check_members(entry, built, INTERFACES[component.kind])
+    entry, kind = plugins.get(component.kind, component.use), KINDS[component.kind]
+    given = {name: supplies[name] for name in kind.supplied}
+    built = construct(entry.load(), component.options, given)
+    _check_members(entry, built, resolve_name(kind.protocol))
     return built
 
 
 def _check_members(entry: Entry, built: Any, interface: type) -> None:
-    functions = [name for name, value in vars(interface).items() if inspect.isfunction(value)]
-    public = [name for name in functions if name == "__call__" or not name.startswith("_")]
-    absent = [name for name in (*interface.__annotations__, *public) if not hasattr(built, name)]
-    if absent:
+    if absent := absent_members(built, interface):
         raise PluginError(
             f"{entry.kind} {entry.name!r} of {entry.origin} has no {' and no '.join(absent)}, "
             f"which varkit.interfaces.{interface.__name__} asks for",

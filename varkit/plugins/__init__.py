@@ -1,1 +1,1 @@
-"""How components are offered, found and listed: hooks, loading, the registry."""
+"""How components are offered, found and listed: kinds, hooks, loading, the registry."""

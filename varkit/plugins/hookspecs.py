@@ -1,7 +1,8 @@
-"""What a plugin can add to varkit: the table of contents of the product.
+"""What a plugin can add to varkit: components of every kind, and verbs of the command line.
 
-A plugin is a module with functions marked ``@varkit.hookimpl`` and named as below. Each is handed
-a ``register`` callable, to be called once for every component::
+A plugin is a module with functions marked ``@varkit.hookimpl`` and named ``register_`` and the
+plural of a kind in :data:`varkit.plugins.kinds.KINDS`. Each is handed a ``register`` callable, to
+be called once for every component::
 
     from varkit import hookimpl
 
@@ -16,9 +17,12 @@ may add verbs to the command line too; their target is a click command.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 import pluggy
+
+from varkit.plugins.kinds import KINDS, Kind
 
 if TYPE_CHECKING:
     from varkit.plugins.registry import Register, RegisterCommand
@@ -29,40 +33,27 @@ hookimpl = pluggy.HookimplMarker(GROUP)
 
 
 @hookspec
-def register_datasets(register: Register) -> None:
-    """Register datasets: pairs of videos and queries, in splits."""
-
-
-@hookspec
-def register_samplers(register: Register) -> None:
-    """Register samplers: which clips of a long video the encoder looks at."""
-
-
-@hookspec
-def register_detectors(register: Register) -> None:
-    """Register detectors: how anomalous every clip is."""
-
-
-@hookspec
-def register_encoders(register: Register) -> None:
-    """Register encoders: a video, a caption or a sound becomes a representation."""
-
-
-@hookspec
-def register_alignments(register: Register) -> None:
-    """Register alignments: how similar a video and a query are."""
-
-
-@hookspec
-def register_pretexts(register: Register) -> None:
-    """Register pretext tasks: further losses, used in training only."""
-
-
-@hookspec
-def register_objectives(register: Register) -> None:
-    """Register objectives: the ranking loss over a batch of similarities."""
-
-
-@hookspec
 def register_commands(register: RegisterCommand) -> None:
     """Register verbs of the command line: ``varkit NAME`` runs the click command."""
+
+
+def hooks() -> dict[str, Callable[..., None]]:
+    """Return all hooks by name: one for each kind of component, and that of verbs."""
+    of_kinds = {kind.hook: _hook(kind) for kind in KINDS.values()}
+    return of_kinds | {"register_commands": register_commands}
+
+
+def manager() -> pluggy.PluginManager:
+    """Return a manager that knows all hooks and no plugin."""
+    made = pluggy.PluginManager(GROUP)
+    made.add_hookspecs(type("Hooks", (), {**hooks()}))
+    return made
+
+
+def _hook(kind: Kind) -> Callable[[Register], None]:
+    def hook(register: Register) -> None: ...
+
+    protocol = kind.protocol.replace(":", ".")
+    hook.__name__ = kind.hook
+    hook.__doc__ = f"Register {kind.plural} (``{protocol}``): {kind.summary}."
+    return hookspec(hook)

@@ -17,24 +17,11 @@ from functools import partial
 from importlib.metadata import EntryPoint, entry_points
 from pathlib import Path
 from types import ModuleType
-from typing import TYPE_CHECKING
-
-import pluggy
 
 from varkit.errors import PluginError
 from varkit.plugins import hookspecs
-from varkit.plugins.registry import (
-    KINDS,
-    Command,
-    Entry,
-    Kind,
-    Register,
-    RegisterCommand,
-    Registry,
-)
-
-if TYPE_CHECKING:
-    pass
+from varkit.plugins.kinds import KINDS
+from varkit.plugins.registry import Command, Entry, Register, RegisterCommand, Registry
 
 
 @dataclass(frozen=True)
@@ -68,15 +55,14 @@ class Plugins:
             PluginError: a component's name is taken or malformed; that is a conflict which
                 no order of loading can settle.
         """
-        manager = pluggy.PluginManager(hookspecs.GROUP)
-        manager.add_hookspecs(hookspecs)
+        manager = hookspecs.manager()
         try:
             manager.register(load(), name=name)
             manager.check_pending()
             entries: list[Entry] = []
-            for kind in KINDS:
-                hook = getattr(manager.hook, f"register_{kind}s")
-                hook(register=_collector(entries, kind, name, version))
+            for kind in KINDS.values():
+                hook = getattr(manager.hook, kind.hook)
+                hook(register=_collector(entries, kind.name, name, version))
             commands: list[Command] = []
             manager.hook.register_commands(register=_command_collector(commands, name, version))
         except (Exception, SystemExit) as error:
@@ -87,7 +73,7 @@ class Plugins:
             self.registry.add(entry)
         self.commands += commands
 
-    def get(self, kind: Kind, name: str) -> Entry:
+    def get(self, kind: str, name: str) -> Entry:
         """Return a component's entry; a missing name also lists the plugins that failed.
 
         Raises:
@@ -178,7 +164,7 @@ def _line(error: BaseException, file: Path) -> str:
     return f" (line {lines[-1]})" if lines and not isinstance(error, SyntaxError) else ""
 
 
-def _collector(entries: list[Entry], kind: Kind, plugin: str, version: str) -> Register:
+def _collector(entries: list[Entry], kind: str, plugin: str, version: str) -> Register:
     def register(name: str, target: str | type, *, summary: str) -> None:
         entries.append(Entry(kind, name, target, plugin, version, summary))
 

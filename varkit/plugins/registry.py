@@ -10,15 +10,13 @@ import importlib
 import inspect
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Literal, Protocol, get_args
+from typing import TYPE_CHECKING, Any, Protocol
 
 from varkit.errors import PluginError, did_you_mean
+from varkit.plugins.kinds import KINDS, kind_named
 
 if TYPE_CHECKING:
     import click
-
-Kind = Literal["dataset", "sampler", "detector", "encoder", "alignment", "pretext", "objective"]
-KINDS: tuple[Kind, ...] = get_args(Kind)
 
 
 @dataclass(frozen=True)
@@ -26,7 +24,7 @@ class Entry:
     """One registered component.
 
     Attributes:
-        kind: one of :data:`KINDS`.
+        kind: the name of one of :data:`~varkit.plugins.kinds.KINDS`.
         name: what recipes call it; unique within its kind.
         target: a ``"module:Class"`` string, or the class itself.
         plugin: which plugin registered it.
@@ -34,7 +32,7 @@ class Entry:
         summary: one line for ``varkit plugins``.
     """
 
-    kind: Kind
+    kind: str
     name: str
     target: str | type
     plugin: str
@@ -144,7 +142,7 @@ class Registry:
     """All components that the loaded plugins offer."""
 
     def __init__(self) -> None:
-        self._entries: dict[tuple[Kind, str], Entry] = {}
+        self._entries: dict[tuple[str, str], Entry] = {}
 
     def add(self, entry: Entry) -> None:
         """Add an entry.
@@ -153,8 +151,7 @@ class Registry:
             PluginError: the kind is unknown, the name is no snake_case identifier, or the name
                 is taken; the message names both origins.
         """
-        if entry.kind not in KINDS:
-            raise PluginError(f"{entry.origin}: no kind {entry.kind!r}; known: {', '.join(KINDS)}")
+        kind = kind_named(entry.kind)
         if not entry.name.isidentifier() or entry.name != entry.name.lower():
             raise PluginError(
                 f"{entry.origin}: {entry.kind} name {entry.name!r} must be snake_case, "
@@ -163,17 +160,17 @@ class Registry:
         taken = self._entries.get((entry.kind, entry.name))
         if taken is not None:
             raise PluginError(
-                f"two {entry.kind}s are named {entry.name!r}: {taken.target} ({taken.origin}) "
+                f"two {kind.plural} are named {entry.name!r}: {taken.target} ({taken.origin}) "
                 f"and {entry.target} ({entry.origin})",
                 hint="rename one, or uninstall the plugin you do not need",
             )
         self._entries[entry.kind, entry.name] = entry
 
-    def names(self, kind: Kind) -> list[str]:
+    def names(self, kind: str) -> list[str]:
         """Return the sorted names of one kind."""
         return sorted(name for k, name in self._entries if k == kind)
 
-    def get(self, kind: Kind, name: str) -> Entry:
+    def get(self, kind: str, name: str) -> Entry:
         """Return the entry.
 
         Raises:
@@ -189,6 +186,6 @@ class Registry:
         return entry
 
     def __iter__(self) -> Iterator[Entry]:
-        """Iterate over all entries, by kind (in the order of :data:`KINDS`) and name."""
+        """Iterate over all entries, by kind (in the order of the table) and name."""
         order = {kind: position for position, kind in enumerate(KINDS)}
         return iter(sorted(self._entries.values(), key=lambda e: (order[e.kind], e.name)))

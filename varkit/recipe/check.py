@@ -4,20 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from pkgutil import resolve_name
 from typing import Any
 
 from varkit.errors import PluginError, did_you_mean
-from varkit.interfaces.settings import (
-    AlignmentSettings,
-    DetectorSettings,
-    EvalOptions,
-    ModelOptions,
-    NoSettings,
-    PretextSettings,
-    TrainOptions,
-)
+from varkit.interfaces.settings import EvalOptions, ModelOptions, TrainOptions
+from varkit.plugins.kinds import KINDS
 from varkit.plugins.loading import Plugins
-from varkit.plugins.registry import Kind
 from varkit.recipe.layers import Layers, Place, dotted
 from varkit.recipe.options import check_options, options_of, supplied_to
 from varkit.recipe.yaml import KeyPath
@@ -32,37 +25,32 @@ class Section:
 
     Attributes:
         summary: what it is, for editors.
+        options: its own, or those beside a component's ``use``.
         kind: of the component or components in it; None = plain options.
-        options: the options beside a component's ``use``, or the section's own.
         named: whether it holds several components by name.
         required: whether a recipe must have it; where it is named, at least one entry.
     """
 
     summary: str
-    kind: Kind | None = None
-    options: type[Any] = NoSettings
+    options: type[Any]
+    kind: str | None = None
     named: bool = False
     required: bool = False
 
 
+_OF_KINDS = {
+    slot.section: Section(
+        slot.summary, resolve_name(slot.settings), kind.name, slot.named, slot.required
+    )
+    for kind in KINDS.values()
+    for slot in kind.slots
+}
 SECTIONS: Mapping[str, Section] = {
-    "data": Section("Videos and queries.", "dataset", required=True),
-    "model": Section("What all components agree on.", options=ModelOptions),
-    "samplers": Section("Which clips the encoders look at, by name.", "sampler", named=True),
-    "detector": Section("How anomalous every clip is.", "detector", DetectorSettings),
-    "video": Section("The encoder of videos.", "encoder", required=True),
-    "query": Section("The encoder of queries.", "encoder", required=True),
-    "alignments": Section(
-        "The similarities that are summed, by name.",
-        "alignment",
-        AlignmentSettings,
-        named=True,
-        required=True,
-    ),
-    "pretexts": Section("Further losses, by name.", "pretext", PretextSettings, named=True),
-    "objective": Section("The ranking loss.", "objective", required=True),
-    "train": Section("How the model is trained.", options=TrainOptions),
-    "eval": Section("How the model is measured.", options=EvalOptions),
+    "data": _OF_KINDS["data"],
+    "model": Section("What all components agree on.", ModelOptions),
+    **_OF_KINDS,
+    "train": Section("How the model is trained.", TrainOptions),
+    "eval": Section("How the model is measured.", EvalOptions),
 }
 """A recipe's sections in the order in which they are written; beside them stand ``version``,
 ``plugins`` and ``embedded``."""
@@ -80,7 +68,7 @@ class Component:
             ``DetectorSettings``.
     """
 
-    kind: Kind
+    kind: str
     use: str
     options: Mapping[str, Any]
     settings: Any
@@ -197,7 +185,7 @@ class _Checker:
     def component(
         self,
         path: KeyPath,
-        kind: Kind,
+        kind: str,
         settings_class: type[Any],
         value: Any,
         others: Sequence[str] = (),
@@ -208,9 +196,10 @@ class _Checker:
         use = value.get("use")
         if not isinstance(use, str):
             names = ", ".join(self.plugins.registry.names(kind)) or "none"
+            listed = f"{KINDS[kind].plural}: {names}"
             said = "is required" if use is None else f"must be text; not {use!r}"
             meant = did_you_mean(str(path[-1]), others) if use is None else ""
-            self.problem((*path, "use"), f"{said}; {kind}s: {names}{meant and '.'}{meant}")
+            self.problem((*path, "use"), f"{said}; {listed}{meant and '.'}{meant}")
             return None
         try:
             cls = self.plugins.get(kind, use).load()
@@ -256,7 +245,7 @@ class _Checker:
             known = f"Known: {', '.join(kept) or 'none'}."
             self.problem(path, f"there is no {what} to take out.{meant} {known}")
 
-    def unknown(self, path: KeyPath, key: str, kind: Kind, use: str, known: list[str]) -> str:
+    def unknown(self, path: KeyPath, key: str, kind: str, use: str, known: list[str]) -> str:
         said = f"{kind} {use!r} has no such option.{did_you_mean(key, known)}"
         said += f" Known: {', '.join(known)}."
         if self.layers.place((*path, key)) != self.layers.place((*path, "use")) and (
@@ -265,7 +254,7 @@ class _Checker:
             said += f" To replace all of it, write '{dotted(path)}={{use: {use}, ...}}'."
         return said
 
-    def example(self, kind: Kind) -> str:
+    def example(self, kind: str) -> str:
         names = self.plugins.registry.names(kind)
         return f"a block such as {{use: {names[0] if names else 'NAME'}, ...}}"
 

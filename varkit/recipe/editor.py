@@ -10,7 +10,7 @@ from typing import Any
 
 from varkit.errors import PluginError
 from varkit.plugins.loading import Plugins
-from varkit.plugins.registry import KINDS, Entry, Kind
+from varkit.plugins.registry import Entry
 from varkit.recipe.check import SECTIONS, VERSION, Section
 from varkit.recipe.options import Option, options_of
 from varkit.recipe.words import summary
@@ -20,11 +20,12 @@ Schema = dict[str, Any]
 
 def json_schema(plugins: Plugins) -> Schema:
     """Return the schema (draft 2020-12) of recipes that use the components of ``plugins``."""
-    beside = {section.kind: section.options for section in SECTIONS.values()}
-    definitions: Schema = {kind: _choice(kind, plugins) for kind in KINDS}
+    beside = {section.kind: section.options for section in SECTIONS.values() if section.kind}
+    definitions: Schema = {kind: _choice(kind, plugins) for kind in beside}
     for entry in plugins.registry:
-        key = _key(entry.kind, entry.name)
-        definitions[key] = _component(entry, beside[entry.kind], definitions)
+        if entry.kind in beside:
+            key = _key(entry.kind, entry.name)
+            definitions[key] = _component(entry, beside[entry.kind], definitions)
     return {
         "$schema": "https://json-schema.org/draft/2020-12/schema",
         "title": "varkit recipe",
@@ -71,7 +72,7 @@ def _section(section: Section, definitions: Schema, *, partial: bool = False) ->
     }
 
 
-def _choice(kind: Kind, plugins: Plugins) -> Schema:
+def _choice(kind: str, plugins: Plugins) -> Schema:
     """Return the schema of any component of a kind: ``use`` decides what else may be there."""
     entries = [entry for entry in plugins.registry if entry.kind == kind]
     return {
@@ -122,5 +123,5 @@ def _option(option: Option, definitions: Schema) -> Schema:
     return schema
 
 
-def _key(kind: Kind, name: str) -> str:
+def _key(kind: str, name: str) -> str:
     return f"{kind}.{name}"

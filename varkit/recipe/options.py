@@ -20,7 +20,7 @@ from pydantic.errors import PydanticUserError
 from pydantic_core import PydanticSerializationError, to_jsonable_python
 
 from varkit.errors import PluginError, RecipeError, VarkitError, did_you_mean
-from varkit.interfaces import SUPPLIED
+from varkit.plugins.kinds import SUPPLIED
 from varkit.recipe.words import describe, documented
 from varkit.recipe.yaml import KeyPath
 
@@ -163,7 +163,7 @@ def construct(cls: type[Any], options: Mapping[str, Any], supplies: Mapping[str,
     Args:
         cls: its class.
         options: complete and checked.
-        supplies: what the build has at hand, by the names of ``interfaces.SUPPLIED``.
+        supplies: what the build has at hand, by the names of ``SUPPLIED``.
 
     Raises:
         RecipeError: the constructor refuses this combination of values with a ValueError.

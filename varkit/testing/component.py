@@ -2,24 +2,19 @@
 
 from __future__ import annotations
 
+import inspect
 import tempfile
 from collections.abc import Callable, Mapping
 from pathlib import Path
+from pkgutil import resolve_name
 from typing import Any
 
 from varkit.errors import PluginError, VarkitError
-from varkit.interfaces import SUPPLIED
-from varkit.plugins.registry import Kind
+from varkit.interfaces.checks import absent_members
+from varkit.plugins.kinds import SUPPLIED, Kind, kind_named
 from varkit.recipe.options import check_options, construct
-from varkit.testing.alignments import check_alignment
 from varkit.testing.checks import ConformanceError, Result
-from varkit.testing.datasets import check_dataset
-from varkit.testing.detectors import check_detector
-from varkit.testing.encoders import check_encoder
-from varkit.testing.objectives import check_objective
-from varkit.testing.pretexts import check_pretext
 from varkit.testing.probes import seeded
-from varkit.testing.samplers import check_sampler
 from varkit.testing.stand_ins import (
     DIM,
     EXPERTS,
@@ -34,26 +29,13 @@ from varkit.testing.stand_ins import (
     truth,
 )
 
-_MODEL = ("dim", "experts", "samplers", "detector")
-_ENCODERS = ("video_encoder", "query_encoder")
-_GIVEN: Mapping[Kind, tuple[str, ...]] = {
-    "dataset": (),
-    "sampler": ("truth",),
-    "detector": ("width",),
-    "encoder": (*_MODEL, "widths"),
-    "alignment": (*_MODEL, *_ENCODERS),
-    "pretext": (*_MODEL, *_ENCODERS, "alignments"),
-    "objective": (*_MODEL, *_ENCODERS),
-}
-"""What the build of a recipe supplies to each kind."""
-
 
 class MissingError(PluginError):
     """A component cannot be checked on this machine, because of what it lacks."""
 
 
 def check(
-    kind: Kind, component: type[Any], options: Mapping[str, Any] | None = None
+    kind: str, component: type[Any], options: Mapping[str, Any] | None = None
 ) -> tuple[Result, ...]:
     """Build a component from options and check everything that its kind promises.
 
@@ -64,14 +46,16 @@ def check(
     ``folder`` is empty, for files that it may write.
 
     Args:
-        kind: of the component.
+        kind: of the component, one of :data:`varkit.plugins.kinds.KINDS`.
         component: its class.
         options: its recipe options; they win over those of ``example``.
 
     Raises:
         ConformanceError: it breaks a promise; the error lists all that it breaks.
         MissingError: its ``missing`` says that this machine cannot run it.
+        PluginError: there is no such kind.
     """
+    row = kind_named(kind)
     subject = f"{kind} {component.__name__}"
     with tempfile.TemporaryDirectory(prefix="varkit-check-") as folder, seeded(0):
         try:
@@ -86,7 +70,7 @@ def check(
             if lacking:
                 raise MissingError(f"{subject} cannot be checked here: {'; '.join(lacking)}")
             supplied = _stand_ins() | {n: value for n, value in given.items() if n in SUPPLIED}
-            build = _builder(kind, component, complete, supplied)
+            build = _builder(row, component, complete, supplied)
             built, fresh = build(), build()
         except MissingError:
             raise
@@ -96,29 +80,19 @@ def check(
             promise = "It can be built from its example, or from its defaults where it has none"
             failed = Result("can_be_built", promise, said)
             raise ConformanceError(subject, [failed]) from error
-        return _check_built(kind, built, fresh, supplied, subject)
+        if absent := absent_members(built, resolve_name(row.protocol)):
+            promise = f"It has all that {row.protocol.replace(':', '.')} asks for"
+            failed = Result("has_all_members", promise, f"no {' and no '.join(absent)}")
+            raise ConformanceError(subject, [failed])
+        return _checked(row, built, {**supplied, "fresh": fresh, "subject": subject})
 
 
-def _check_built(
-    kind: Kind, built: Any, fresh: Any, supplied: Mapping[str, Any], subject: str
-) -> tuple[Result, ...]:
-    given: dict[str, Any] = {"fresh": fresh, "subject": subject}
-    sizes = {name: supplied[name] for name in ("dim", "experts")}
-    match kind:
-        case "sampler":
-            return check_sampler(built, subject=subject)
-        case "dataset":
-            return check_dataset(built, **given)
-        case "objective":
-            return check_objective(built, **given)
-        case "detector":
-            return check_detector(built, supplied["width"], **given)
-        case "alignment":
-            return check_alignment(built, **sizes, **given)
-        case "encoder":
-            return check_encoder(built, widths=supplied["widths"], **sizes, **given)
-        case "pretext":
-            return check_pretext(built, query_encoder=supplied["query_encoder"], **sizes, **given)
+def _checked(kind: Kind, built: Any, known: Mapping[str, Any]) -> tuple[Result, ...]:
+    """Run the kind's check with what it asks for by keyword."""
+    run = resolve_name(kind.check)
+    _, *asked = inspect.signature(run).parameters
+    results: tuple[Result, ...] = run(built, **{name: known[name] for name in asked})
+    return results
 
 
 def _builder(
@@ -127,9 +101,9 @@ def _builder(
     """Return what builds the component; it may change ``supplied["widths"]`` to a sound's."""
 
     def build() -> Any:
-        return construct(component, options, {name: supplied[name] for name in _GIVEN[kind]})
+        return construct(component, options, {name: supplied[name] for name in kind.supplied})
 
-    if kind == "encoder" and supplied["widths"] is WIDTHS:
+    if "widths" in kind.supplied and supplied["widths"] is WIDTHS:
         try:
             build()
         except VarkitError as error:

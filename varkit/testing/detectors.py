@@ -50,11 +50,7 @@ class _Case:
 
 
 def check_detector(
-    detector: Detector,
-    width: int,
-    *,
-    fresh: Detector | None = None,
-    subject: str = "detector",
+    detector: Detector, *, width: int, fresh: Detector | None = None, subject: str = "detector"
 ) -> tuple[Result, ...]:
     """Check a detector.
 

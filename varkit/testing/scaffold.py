@@ -9,7 +9,7 @@ from importlib.resources import files
 from pathlib import Path
 
 from varkit.errors import PluginError
-from varkit.plugins.registry import Kind
+from varkit.plugins.kinds import kind_named
 from varkit.system.files import write_text
 
 PYPROJECT = """\
@@ -38,7 +38,7 @@ pythonpath = ["."]
 README = """\
 # {package}
 
-{name}: {article} {kind} for varkit.
+{name}: {article} {kind} for varkit.{use}
 
 ```console
 $ pip install -e .
@@ -46,8 +46,6 @@ $ varkit plugins
 $ varkit plugin test {name}
 $ pytest
 ```
-
-In a recipe: `use: {name}`.
 """
 
 TEST = """\
@@ -62,7 +60,7 @@ def test_{name}_keeps_its_promises():
 """
 
 
-def scaffold(kind: Kind, name: str, folder: Path) -> list[Path]:
+def scaffold(kind: str, name: str, folder: Path) -> list[Path]:
     """Write a plugin package ``varkit-NAME`` that installs and passes its own test.
 
     Args:
@@ -74,16 +72,19 @@ def scaffold(kind: Kind, name: str, folder: Path) -> list[Path]:
         The files written, the component's module first.
 
     Raises:
-        PluginError: the name cannot be used, or something is there already.
+        PluginError: there is no such kind, the name cannot be used, or something is there already.
     """
+    row = kind_named(kind)
     check_name(name)
+    sections = " or ".join(f"`{slot.section}`" for slot in row.slots)
     words = {
         "kind": kind,
         "name": name,
         "module": f"varkit_{name}",
         "package": f"varkit-{name.replace('_', '-')}",
         "class_name": "".join(word.capitalize() for word in name.split("_")),
-        "article": "an" if kind[0] in "aeo" else "a",
+        "article": "an" if kind[0] in "aeiou" else "a",
+        "use": f" In a recipe, under {sections}: `use: {name}`." if sections else "",
     }
     root = folder / words["package"]
     if root.exists():
@@ -91,7 +92,7 @@ def scaffold(kind: Kind, name: str, folder: Path) -> list[Path]:
             f"{root} is there already; nothing was written",
             hint="choose another name or another --dir",
         )
-    template = (files("varkit.testing") / "templates" / f"{kind}.py").read_text(encoding="utf-8")
+    template = (files("varkit.testing") / "templates" / row.template).read_text(encoding="utf-8")
     module = template.replace("my_part", name).replace("MyPart", words["class_name"])
     texts = {
         f"{words['module']}.py": module,

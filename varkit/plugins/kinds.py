@@ -1,0 +1,199 @@
+"""The kinds of component, one row each: all that the core knows of a kind.
+
+Hooks, registry, recipe sections, build, conformance kit, scaffold and documentation read this
+table. A row names code as ``"module:attribute"``, imported where it is needed, so that importing
+this module stays cheap.
+
+To add a kind: a row here, its protocol in ``varkit/interfaces``, its check in ``varkit/testing``
+and its template in ``varkit/testing/templates``. One that has slots in a recipe also needs a field
+in :class:`varkit.recipe.load.Recipe` and a place in :mod:`varkit.model.build`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from varkit.errors import PluginError, did_you_mean
+
+
+@dataclass(frozen=True)
+class Slot:
+    """A section of a recipe that holds components of a kind.
+
+    Attributes:
+        section: its key.
+        summary: what it is, for editors and the documentation.
+        named: whether it holds several components by name.
+        required: whether a recipe must have it; where it is named, at least one entry.
+        settings: the class of the options beside a component's ``use``.
+    """
+
+    section: str
+    summary: str
+    named: bool = False
+    required: bool = False
+    settings: str = "varkit.interfaces.settings:NoSettings"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Kind:
+    """A kind of component.
+
+    Attributes:
+        name: what the registry and the command line call it.
+        plural: the same for several.
+        summary: what one does; completes "Register samplers: ...".
+        protocol: the class in ``varkit.interfaces`` that says what one must do.
+        supplied: the keys of :data:`SUPPLIED` that its constructor may ask for.
+        slots: where it stands in a recipe; nowhere if empty.
+        check: the conformance check. It takes the built component and may ask, by keyword, for
+            the ``subject`` of messages, for ``fresh``, another instance of the same options, and
+            for anything that the kit supplies to constructors.
+        template: the file in ``varkit/testing/templates`` that ``varkit plugin new`` starts from.
+    """
+
+    name: str
+    plural: str
+    summary: str
+    protocol: str
+    supplied: tuple[str, ...] = ()
+    slots: tuple[Slot, ...] = ()
+    check: str
+    template: str
+
+    @property
+    def hook(self) -> str:
+        """The name of the hook with which plugins register components."""
+        return f"register_{self.plural}"
+
+
+SUPPLIED: Mapping[str, str] = {
+    "dim": "int: D, the width of every vector that alignments compare (recipe: model.dim)",
+    "experts": "tuple[str, ...]: the names of the E experts, in order (recipe: model.experts)",
+    "widths": "dict[str, int]: the D_stream of each stream on this encoder's side",
+    "samplers": "dict[str, Sampler]: the recipe's samplers, by the names given there",
+    "detector": "Callable[[int], Detector] | None: makes a detector of that many channels",
+    "width": "int: C, how many channels the detector reads",
+    "video_encoder": "Encoder: the video encoder, already built",
+    "query_encoder": "Encoder: the query encoder, already built",
+    "alignments": "dict[str, Alignment]: the recipe's alignments, already built, by the names "
+    "given there",
+    "truth": "Callable[[str], NDArray[bool] | None]: the (T,) ground truth of a video, or of a "
+    "sound, by its name in the draws",
+}
+"""What a constructor may ask the build for as a positional argument, by name."""
+
+_MODEL = ("dim", "experts", "samplers", "detector")
+_ENCODERS = ("video_encoder", "query_encoder")
+
+_ROWS = (
+    Kind(
+        name="dataset",
+        plural="datasets",
+        summary="pairs of videos and queries, in splits",
+        protocol="varkit.interfaces:Dataset",
+        slots=(Slot("data", "Videos and queries.", required=True),),
+        check="varkit.testing.datasets:check_dataset",
+        template="dataset.py",
+    ),
+    Kind(
+        name="sampler",
+        plural="samplers",
+        summary="which clips of a long video the encoder looks at",
+        protocol="varkit.interfaces:Sampler",
+        supplied=("truth",),
+        slots=(Slot("samplers", "Which clips the encoders look at, by name.", named=True),),
+        check="varkit.testing.samplers:check_sampler",
+        template="sampler.py",
+    ),
+    Kind(
+        name="detector",
+        plural="detectors",
+        summary="how anomalous every clip is",
+        protocol="varkit.interfaces:Detector",
+        supplied=("width",),
+        slots=(
+            Slot(
+                "detector",
+                "How anomalous every clip is.",
+                settings="varkit.interfaces.settings:DetectorSettings",
+            ),
+        ),
+        check="varkit.testing.detectors:check_detector",
+        template="detector.py",
+    ),
+    Kind(
+        name="encoder",
+        plural="encoders",
+        summary="a video, a caption or a sound becomes a representation",
+        protocol="varkit.interfaces:Encoder",
+        supplied=(*_MODEL, "widths"),
+        slots=(
+            Slot("video", "The encoder of videos.", required=True),
+            Slot("query", "The encoder of queries.", required=True),
+        ),
+        check="varkit.testing.encoders:check_encoder",
+        template="encoder.py",
+    ),
+    Kind(
+        name="alignment",
+        plural="alignments",
+        summary="how similar a video and a query are",
+        protocol="varkit.interfaces:Alignment",
+        supplied=(*_MODEL, *_ENCODERS),
+        slots=(
+            Slot(
+                "alignments",
+                "The similarities that are summed, by name.",
+                named=True,
+                required=True,
+                settings="varkit.interfaces.settings:AlignmentSettings",
+            ),
+        ),
+        check="varkit.testing.alignments:check_alignment",
+        template="alignment.py",
+    ),
+    Kind(
+        name="pretext",
+        plural="pretexts",
+        summary="further losses, used in training only",
+        protocol="varkit.interfaces:PretextTask",
+        supplied=(*_MODEL, *_ENCODERS, "alignments"),
+        slots=(
+            Slot(
+                "pretexts",
+                "Further losses, by name.",
+                named=True,
+                settings="varkit.interfaces.settings:PretextSettings",
+            ),
+        ),
+        check="varkit.testing.pretexts:check_pretext",
+        template="pretext.py",
+    ),
+    Kind(
+        name="objective",
+        plural="objectives",
+        summary="the ranking loss over a batch of similarities",
+        protocol="varkit.interfaces:Objective",
+        supplied=(*_MODEL, *_ENCODERS),
+        slots=(Slot("objective", "The ranking loss.", required=True),),
+        check="varkit.testing.objectives:check_objective",
+        template="objective.py",
+    ),
+)
+
+KINDS: dict[str, Kind] = {row.name: row for row in _ROWS}
+"""Every kind by its name, in the order in which they are listed."""
+
+
+def kind_named(name: str) -> Kind:
+    """Return a kind.
+
+    Raises:
+        PluginError: there is none of this name; the message lists what there is and the nearest.
+    """
+    if name not in KINDS:
+        meant, known = did_you_mean(name, KINDS), ", ".join(KINDS)
+        raise PluginError(f"no kind {name!r}.{meant} Known: {known}.")
+    return KINDS[name]
