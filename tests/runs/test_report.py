@@ -10,11 +10,11 @@ import torch
 from click.testing import CliRunner
 
 from varkit.cli.report import report as report_command
+from varkit.data.positives import Positives
 from varkit.errors import RunError, VarkitError
 from varkit.evaluate import figures as metrics
-from varkit.evaluate.rank import ranks_from_similarity
 from varkit.evaluate.groups import group_figures
-from varkit.data.positives import Positives
+from varkit.evaluate.rank import ranks_from_similarity
 from varkit.evaluate.rank_files import RankRow
 from varkit.evaluate.results import summarize_seeds
 from varkit.runs.report import write_report

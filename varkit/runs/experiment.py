@@ -8,21 +8,20 @@ from typing import Any
 
 import torch
 
-from varkit.system import distributed
-from varkit.model.build import build_model
 from varkit.data.batches import carve_validation
-from varkit.interfaces import derive_seed
-from varkit.errors import DataError
-from varkit.system.files import read_json, write_json
-from varkit.interfaces import Dataset, Item
-from varkit.evaluate.examples import examples
-from varkit.evaluate.measurement import Which, measure
-from varkit.evaluate.figures import chance
 from varkit.data.positives import positives_of
+from varkit.errors import DataError
+from varkit.evaluate.examples import examples
+from varkit.evaluate.figures import chance
+from varkit.evaluate.measurement import Which, measure
 from varkit.evaluate.results import summarize_seeds
-from varkit.train.log import Listener
+from varkit.interfaces import Dataset, Item, derive_seed
+from varkit.model.build import build_model
 from varkit.runs.folder import Run, identity, load_trained
+from varkit.system import distributed
+from varkit.system.files import read_json, write_json
 from varkit.system.signals import StopRequest
+from varkit.train.log import Listener
 from varkit.train.loop import Trainer
 
 EXAMPLES = 6

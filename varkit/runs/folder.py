@@ -15,15 +15,15 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any, Literal
 
-from varkit.train import checkpoint
-from varkit.model.build import build_dataset, build_model
 from varkit.data.batches import questions
 from varkit.errors import RunError, did_you_mean
-from varkit.system.files import read_json, sha256, write_json, write_text
 from varkit.interfaces import Dataset
+from varkit.model.build import build_dataset, build_model
 from varkit.model.retrieval import RetrievalModel
 from varkit.plugins.loading import Plugins
 from varkit.recipe.load import Recipe, load_recipe
+from varkit.system.files import read_json, sha256, write_json, write_text
+from varkit.train import checkpoint
 
 PACKAGES = ("varkit", "torch", "numpy", "safetensors", "transformers", "tokenizers", "spacy")
 

@@ -11,18 +11,17 @@ from typing import Any
 
 import torch
 
-from varkit.model.build import build_dataset, build_model
-from varkit.errors import RunError
-from varkit.system.files import read_json, sha256, write_json, write_text
-from varkit.interfaces import Dataset
-from varkit.evaluate.measurement import Which, measure
-from varkit.evaluate.figures import chance
 from varkit.data.positives import positives_of
+from varkit.errors import RunError
+from varkit.evaluate.figures import chance
+from varkit.evaluate.measurement import Which, measure
 from varkit.evaluate.results import summarize_seeds
+from varkit.interfaces import Dataset
+from varkit.model.build import build_dataset, build_model
 from varkit.model.retrieval import RetrievalModel
-from varkit.recipe.load import Recipe
+from varkit.recipe.load import Recipe, changed_recipe
 from varkit.runs.folder import Run, identity, load_trained, open_run, provenance
-from varkit.recipe.load import changed_recipe
+from varkit.system.files import read_json, sha256, write_json, write_text
 
 MODELS: tuple[Which, ...] = ("last", "best")
 
