@@ -16,7 +16,8 @@ from varkit.evaluate.rank_files import read_ranks
 from varkit.model.build import build_dataset
 from varkit.recipe.load import load_recipe
 from varkit.runs.experiment import run_experiment
-from varkit.runs.folder import create_run, load_model, open_run
+from varkit.runs.folder import create_run, open_run
+from varkit.runs.trained import open_model
 from varkit.system.signals import StopRequest
 from varkit.train import checkpoint
 
@@ -114,13 +115,13 @@ def test_it_trains_resumes_is_measured_loads_and_exports(recipe, tmp_path, home,
     assert math.isfinite(found["last"]["SumR"])
     assert found["simulated"]
 
-    model, _, loaded = load_model(stopped.folder, which="last")
-    assert loaded.name == recipe.stem
-    assert not model.pretexts
+    trained = open_model(str(stopped.folder), which="last")
+    assert trained.recipe.name == recipe.stem
+    assert not trained.model.pretexts
 
     file = tmp_path / "export.npz"
     threads = ("--device", "cpu", "--threads", torch.get_num_threads())
-    result = call("embeddings", "export", stopped.folder, file, "--which", "last", *threads)
+    result = call("embeddings", "export", stopped.folder, file, "--checkpoint", "last", *threads)
     if recipe.stem in DENSE:
         assert "is no inner product" in failed(result)
         assert "take the run itself" in hint(result)

@@ -8,11 +8,11 @@ from typing import Any, Literal, TypeVar
 import torch
 from torch import Tensor
 from varkit_kernels import BackendError, InputError, explain, ranking_loss_from_factors
+from varkit_kernels.similarity_ranking import eager
 from varkit_kernels.similarity_ranking.distributed import FUSED, ranking_loss_over_ranks
 
 from varkit.errors import RecipeError, VarkitError
 from varkit.interfaces import NonNegative, Pairs
-from varkit.system import distributed
 
 T = TypeVar("T")
 
@@ -48,7 +48,7 @@ class MarginRanking:
         self.backend = backend
 
     def factored(self, video: Tensor, query: Tensor, pairs: Pairs) -> Tensor:
-        """Return the () loss of (B, K) factor vectors, in at least fp32.
+        """Return the () loss of (B, K) factor vectors.
 
         Raises:
             RecipeError: the backend that was asked for cannot run here.
@@ -56,35 +56,31 @@ class MarginRanking:
         """
         return self._run(ranking_loss_from_factors, video, query, pairs)
 
-    def over_ranks(self, video: Tensor, query: Tensor, pairs: Pairs) -> Tensor:
+    def over_ranks(self, video: Tensor, query: Tensor, pairs: Pairs) -> Tensor | None:
         """Return the () loss of all ranks' pairs, of this rank's (b, K) factors.
 
-        With a fused backend each rank computes its own rows of the B x B matrix; the others need
-        all of it on every rank.
+        With a fused backend each rank computes its own rows of the B x B matrix. Other backends
+        need all factors on every rank: None.
 
         Raises:
             RecipeError: as in :meth:`factored`.
             VarkitError: likewise.
         """
-        if self._run(_backend, video, query, pairs) in FUSED:
-            return self._run(ranking_loss_over_ranks, video, query, pairs)
-        group, uniform = map(distributed.gather, (pairs.group, pairs.uniform))
-        everyone = Pairs(group, uniform, pairs.epoch)
-        return self.factored(distributed.gather(video), distributed.gather(query), everyone)
+        if self._run(_backend, video, query, pairs) not in FUSED:
+            return None
+        return self._run(ranking_loss_over_ranks, video, query, pairs)
 
     def _run(self, function: Callable[..., T], video: Tensor, query: Tensor, pairs: Pairs) -> T:
-        """Call a function of the kernels in at least fp32; its errors become varkit's."""
-        dtype = torch.promote_types(video.dtype, torch.float32)
+        """Call a function of the kernels; its errors become varkit's."""
         try:
-            with torch.autocast(video.device.type, enabled=False):
-                return function(
-                    video.to(dtype),
-                    query.to(dtype),
-                    margin=self.margin,
-                    group=pairs.group if self.mask_identical else None,
-                    reduction=self.reduction,
-                    backend=self.backend,
-                )
+            return function(
+                video,
+                query,
+                margin=self.margin,
+                group=pairs.group if self.mask_identical else None,
+                reduction=self.reduction,
+                backend=self.backend,
+            )
         except BackendError as error:
             raise RecipeError(
                 [f"objective.backend: {error}"], hint="objective.backend=auto runs everywhere"
@@ -102,19 +98,13 @@ class MarginRanking:
             similarity: (B, B), rows videos, columns queries.
             pairs: which of them have literally the same query.
         """
-        count = len(similarity)
-        positive = similarity.diagonal()
-        to_query = (similarity - positive.unsqueeze(1) + self.margin).relu()  # s_ij - s_ii
-        to_video = (similarity - positive.unsqueeze(0) + self.margin).relu()  # s_ji - s_ii
-        if self.mask_identical:
-            group = pairs.group
-            negative = group.unsqueeze(1) != group.unsqueeze(0)
-        else:
-            negative = ~torch.eye(count, dtype=torch.bool, device=similarity.device)
-        total = (to_query + to_video).masked_fill(~negative, 0.0).sum()
-        if self.reduction == "paper":
-            return total / count
-        return total / (2 * negative.sum()).clamp(min=1)
+        own = torch.arange(len(similarity), device=similarity.device)
+        return eager.ranking_loss(
+            similarity,
+            margin=self.margin,
+            group=pairs.group if self.mask_identical else own,
+            reduction=self.reduction,
+        )
 
 
 def _backend(video: Tensor, query: Tensor, *, backend: str, **_: Any) -> str:

@@ -29,10 +29,8 @@ class HardestNegative:
         self.mask_identical = mask_identical
 
     def factored(self, video: Tensor, query: Tensor, pairs: Pairs) -> Tensor:
-        """Return the () loss of (B, K) factor vectors, in at least fp32."""
-        dtype = torch.promote_types(video.dtype, torch.float32)
-        with torch.autocast(video.device.type, enabled=False):
-            return self.dense(video.to(dtype) @ query.to(dtype).T, pairs)
+        """Return the () loss of (B, K) factor vectors."""
+        return self.dense(video @ query.T, pairs)
 
     def dense(self, similarity: Tensor, pairs: Pairs) -> Tensor:
         """Return the () loss of a (B, B) similarity; 0 for B = 1.

@@ -64,22 +64,20 @@ class InfoNCE(nn.Module):
         self.log_scale = nn.Parameter(torch.tensor(start)) if learned else start
 
     def factored(self, video: Tensor, query: Tensor, pairs: Pairs) -> Tensor:
-        """Return the () loss of (B, K) factor vectors, in at least fp32.
+        """Return the () loss of (B, K) factor vectors.
 
         Raises:
             RecipeError: the backend that was asked for cannot run here.
             VarkitError: the factors of the two sides do not fit together.
         """
-        dtype = torch.promote_types(video.dtype, torch.float32)
         try:
-            with torch.autocast(video.device.type, enabled=False):
-                loss = varkit_kernels.info_nce(
-                    video.to(dtype),
-                    query.to(dtype),
-                    scale=self.scale(),
-                    group=pairs.group if self.mask_identical else None,
-                    backend=self.backend,
-                )
+            loss = varkit_kernels.info_nce(
+                video,
+                query,
+                scale=self.scale(),
+                group=pairs.group if self.mask_identical else None,
+                backend=self.backend,
+            )
         except varkit_kernels.BackendError as error:
             raise RecipeError(
                 [f"objective.backend: {error}"], hint="objective.backend=auto runs everywhere"

@@ -9,6 +9,7 @@ from typing import Any
 
 import click
 
+from varkit.cli.options import json_option, machine_options
 from varkit_bench.options import check_number, check_picture, parse_names, parse_sizes
 
 
@@ -33,8 +34,7 @@ from varkit_bench.options import check_number, check_picture, parse_names, parse
     show_default=True,
     help="Of the products: float32, bfloat16, float16, float64.",
 )
-@click.option("--device", default="auto", show_default=True, help="auto, cpu, cuda, cuda:1, ...")
-@click.option("--threads", type=click.IntRange(1), help="CPU threads; default: usable cores.")
+@machine_options()
 @click.option(
     "--experts",
     type=click.IntRange(1),
@@ -53,7 +53,7 @@ from varkit_bench.options import check_number, check_picture, parse_names, parse
     show_default=True,
     help="Measuring time of a figure, roughly; at least 3 repeats.",
 )
-@click.option("--json", "as_json", is_flag=True, help="Print all figures as JSON on stdout.")
+@json_option
 @click.option(
     "--plot",
     type=click.Path(path_type=Path, dir_okay=False),

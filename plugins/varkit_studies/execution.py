@@ -137,7 +137,7 @@ def command(planned: Planned, base: Path | None, out: Path, settings: Settings) 
     machine = ["--device", settings.device, "--threads", str(settings.threads)]
     if not resolved.row.trains:
         place = ["--out", str(planned.folder)]
-        return ["remeasure", str(base), *resolved.overrides, *place, *machine]
+        return ["eval", str(base), *resolved.overrides, *place, *machine]
     if planned.state == "partial":  # with the device and threads that it began with
         return ["resume", str(planned.folder)]
     strict = ["--strict"] * settings.strict

@@ -10,12 +10,11 @@ from typing import Any
 
 from varkit.data.batches import questions
 from varkit.errors import RunError, VarkitError
-from varkit.evaluate.measurement import Which
 from varkit.interfaces import Dataset
+from varkit.interfaces.settings import Which
 from varkit.model.retrieval import RetrievalModel
 from varkit.recipe.load import Recipe
-from varkit.runs.folder import open_run
-from varkit.runs.remeasure import load_for
+from varkit.runs.trained import open_model
 from varkit.system.files import read_json
 from varkit_studies.comparison.compare import Comparison, compare
 from varkit_studies.comparison.estimates import Difference, Value
@@ -80,8 +79,9 @@ class FinishedRow:
         Raises:
             CheckpointError: the weights are damaged.
         """
-        seed = self.seeds[0] if seed is None else seed
-        return load_for(open_run(self.trained), self.recipe, self.dataset, seed, self.which)[0]
+        return open_model(
+            self.trained, seed=seed, which=self.which, recipe=self.recipe, dataset=self.dataset
+        ).model
 
 
 @dataclass(frozen=True)

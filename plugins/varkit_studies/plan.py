@@ -16,7 +16,6 @@ from varkit.model.build import build_dataset
 from varkit.recipe import yaml
 from varkit.recipe.load import Recipe
 from varkit.runs.folder import open_run
-from varkit.runs.remeasure import weights_of
 from varkit.system.files import sha256
 from varkit_studies.rows import ResolvedRow
 from varkit_studies.study import Study
@@ -202,7 +201,7 @@ class Planner:
         if run is not None and base is not None and "measured_from" in run.facts:
             source = run.facts["measured_from"]
             try:
-                weights = weights_of(open_run(base)) if (base / "results.json").is_file() else None
+                weights = open_run(base).weights() if (base / "results.json").is_file() else None
             except VarkitError:
                 weights = None  # its row says what is wrong with it
             seconds = source["seconds"]

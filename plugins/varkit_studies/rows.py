@@ -11,10 +11,8 @@ from typing import Any
 from varkit.errors import RecipeError, VarkitError, did_you_mean
 from varkit.plugins.loading import Plugins
 from varkit.recipe.load import Recipe, changed_recipe, find_recipe, load_recipe, shipped_recipes
+from varkit.runs.measuring import needing_training
 from varkit_studies.study import Row, Study
-
-MEASURABLE = ("data", "samplers", "alignments", "eval")
-"""Sections that a model can be measured under again without being trained again."""
 
 
 @dataclass(frozen=True)
@@ -26,7 +24,7 @@ class ResolvedRow:
         recipe: what it trains, or under what it measures.
         plugins: of the recipe.
         file: the recipe that ``varkit run`` is given; of a measuring row, its base's.
-        overrides: what ``varkit run``, or ``varkit remeasure``, is given.
+        overrides: what ``varkit run``, or ``varkit eval``, is given.
     """
 
     row: Row
@@ -88,16 +86,9 @@ def _measuring(study: Study, row: Row, base: ResolvedRow) -> ResolvedRow:
         chain.append(study.rows[above])
     given = tuple(text for one in reversed(chain) for text in _texts(one.options.measure))
     embedded = tuple(text for one in reversed(chain) for text in _texts(one.options.embedded))
-    for key in (text.partition("=")[0] for text in (*given, *embedded)):
-        section = key.partition(".")[0]
-        if section not in MEASURABLE:
-            raise RecipeError(
-                [
-                    f"command line: {key}: cannot change without training again."
-                    f"{did_you_mean(section, MEASURABLE)} Allowed: {', '.join(MEASURABLE)}."
-                ],
-                hint="a row with 'overrides' instead of 'of' and 'measure' trains",
-            )
+    if problems := needing_training(text.partition("=")[0] for text in (*given, *embedded)):
+        hint = "a row with 'overrides' instead of 'of' and 'measure' trains"
+        raise RecipeError(problems, hint=hint)
 
     def load(texts: tuple[str, ...]) -> ResolvedRow:
         recipe = changed_recipe(base.recipe, base.plugins, texts)

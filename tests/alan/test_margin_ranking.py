@@ -48,17 +48,6 @@ def test_factored_is_dense_of_the_product():
     assert objective.factored(video, query, known(group)).item() == pytest.approx(expected)
 
 
-def test_factored_is_fp32_under_autocast_and_for_half_inputs():
-    generator = torch.Generator().manual_seed(0)
-    video, query = torch.randn(2, 6, 64, generator=generator).bfloat16().unbind()
-    objective, group = MarginRanking(), torch.arange(6)
-    exact = objective.factored(video.double(), query.double(), known(group))
-    with torch.autocast("cpu", dtype=torch.bfloat16):
-        found = objective.factored(video, query, known(group))
-    assert found.dtype == torch.float32
-    assert found.item() == pytest.approx(exact.item(), rel=1e-5)
-
-
 def expect_dense_of_the_product(objective, shapes):
     """Compare the loss of factors, and its gradients, with the dense loss of their product."""
     for count, width in shapes:

@@ -93,14 +93,6 @@ def test_a_finished_run_is_only_shown_again(finished):
     assert before == {p: p.stat().st_mtime_ns for p in finished.rglob("*.safetensors")}
 
 
-def test_eval_repeats_the_figures_of_the_run(finished):
-    result = call("eval", finished, "--checkpoint", "last", "--json")
-    assert result.exit_code == 0, result.output
-    seed = json.loads((finished / "seed-0" / "results.json").read_text())
-    again = json.loads(result.stdout)["seeds"]["0"]["last"]
-    assert again == {key: seed["last"][key] for key in again}
-
-
 def test_report_writes_the_same_page_again(finished):
     page = finished / "report.html"
     before = page.read_bytes()

@@ -9,11 +9,10 @@ import pytest
 
 from tests.support.reference import retrieval_metrics as reference
 from tests.support.tiny_retrieval import Tiny, make_model
-from tests.support.tiny_runs import call, make_data, only_run, run
 from varkit.errors import RunError
+from varkit.evaluate.evaluation import evaluate, save
 from varkit.evaluate.figures import DIRECTIONS, summarize
 from varkit.evaluate.groups import group_figures
-from varkit.evaluate.measurement import measure
 from varkit.evaluate.rank_files import RankRow, read_ranks, write_ranks
 from varkit.evaluate.trec import encode
 from varkit.interfaces.settings import EvalOptions
@@ -37,16 +36,10 @@ class Grouped(Tiny):
 
 def measured(folder=None, *, factorises=True, dataset=None, **options):
     dataset = dataset or Grouped()
-    found, report = measure(
-        make_model(factorises),
-        dataset,
-        dataset.items(),
-        options=EvalOptions(**options),
-        device="cpu",
-        folder=folder,
-        which="best",
-    )
-    return dataset, found, report
+    options = EvalOptions(**options)
+    model = make_model(factorises)
+    found = evaluate(model, dataset, dataset.items(), options=options, device="cpu")
+    return dataset, found, save(found, dataset, folder, "best", trec_depth=options.trec_depth)
 
 
 def test_every_rank_of_every_repeat_is_saved(tmp_path):
@@ -270,31 +263,6 @@ def test_identifiers_survive_white_space():
         assert encoded.encode()
         assert unquote(encoded, errors="surrogatepass") == name
     assert encode("v1_x264.mp4#0") == "v1_x264.mp4#0"
-
-
-def test_a_run_saves_its_ranks_and_eval_writes_them_elsewhere(tmp_path):
-    recipe = make_data(tmp_path / "data", test=(5, 9, 4))
-    assert run(recipe, "eval.repeats=2", "eval.positives=duplicates").exit_code == 0
-    folder = only_run(recipe)
-    results = json.loads((folder / "results.json").read_text())
-    for which in ("best", "last"):
-        assert len(read_ranks(folder / "seed-0" / "ranks" / f"{which}.jsonl")) == 2 * (3 + 3)
-        assert {group["by"] for group in results["groups"][which]} >= {"label", "clips"}
-        assert results["seeds"]["0"][which]["positives"] == "duplicates"
-    assert (folder / "seed-0" / "trec" / "last.video_to_query.run").is_file()
-    before = {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()}
-    out = tmp_path / "out"
-    again = call("eval", folder, "--out", out, "--json", "--threads", 1)
-    assert again.exit_code == 0, again.output
-    assert json.loads(again.stdout)["summary"]["best"] == results["summary"]["best"]
-    for name in ("ranks/best.jsonl", "trec/best.query_to_video.run", "trec/query_to_video.qrels"):
-        assert (out / name).read_bytes() == (folder / "seed-0" / name).read_bytes()
-    assert before == {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()}
-    options = ("--positives", "unique", "--ties", "pessimistic", "--json", "--threads", 1)
-    other = json.loads(call("eval", folder, *options).stdout)
-    best = other["seeds"]["0"]["best"]
-    assert (best["positives"], best["tie_rule"]) == ("unique", "pessimistic")
-    assert other["chance"]["positives"] == "unique"
 
 
 def test_ranks_of_one_group_of_all_are_those_of_the_whole():

@@ -10,13 +10,13 @@ import torch
 from click.testing import CliRunner
 
 from varkit.cli.report import report as report_command
+from varkit.data.positives import Positives
 from varkit.errors import RunError, VarkitError
 from varkit.evaluate import figures as metrics
-from varkit.evaluate.rank import ranks_from_similarity
 from varkit.evaluate.groups import group_figures
-from varkit.data.positives import Positives
+from varkit.evaluate.rank import ranks_from_similarity
 from varkit.evaluate.rank_files import RankRow
-from varkit.evaluate.results import summarize_seeds
+from varkit.evaluate.results import summarize_seeds, training_results
 from varkit.runs.report import write_report
 from varkit.runs.report.tables import groups_table, results_table
 
@@ -62,19 +62,17 @@ def rows_of(ranks):
 
 
 def results_of(seeds, *, simulated=True, selection="val", **more):
-    trainings = {
-        seed: {
-            "schema": 1,
-            "simulated": simulated,
-            "dataset": "Tiny",
-            "selection": selection,
-            "best": None if selection == "last" else {"epoch": 3, **measured(seed)},
-            "last": {"epoch": 4, **measured(seed + 100)},
-        }
-        for seed in seeds
-    }
-    chance = metrics.chance(Positives.own(torch.arange(20)))
-    return summarize_seeds(trainings, chance=chance, **more)
+    trainings = {}
+    for seed in seeds:
+        best = {} if selection == "last" else {"best": {"epoch": 3, **measured(seed)}}
+        trainings[seed] = training_results(
+            {**best, "last": {"epoch": 4, **measured(seed + 100)}},
+            dataset="Tiny",
+            simulated=simulated,
+            selection=selection,
+            chance=metrics.chance(Positives.own(torch.arange(20))),
+        )
+    return summarize_seeds(trainings, **more)
 
 
 def sampling(video, *, clips=30, truth=True, scores=True):

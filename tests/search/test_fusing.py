@@ -214,17 +214,17 @@ def test_a_model_without_factors_is_ranked_the_same(world, rule, tmp_path):
     ranks = {}
     for name in ("plain", "blunt"):
         folder = world[name]
-        options = ("--positives", rule, "--checkpoint", "last", "--out", tmp_path / name)
+        options = (f"eval.positives={rule}", "--checkpoint", "last", "--out", tmp_path / name)
         assert call("eval", folder, *options).exit_code == 0
-        rows = read_ranks(tmp_path / name / "ranks" / "last.jsonl")
+        rows = read_ranks(tmp_path / name / "seed-0" / "ranks" / "last.jsonl")
         ranks[name] = {(row.direction, row.id): row.rank for row in rows}
     file = tmp_path / "plain.npz"
-    assert call("embeddings", "export", world["plain"], file, "--which", "last").exit_code == 0
+    assert call("embeddings", "export", world["plain"], file, "--checkpoint", "last").exit_code == 0
     found = np.load(file)
     assert ranks["plain"] == expected(product(found["videos"], found["queries"]), rule=rule)
     # Alone, the same model without factors, fused with itself, has the same ranks.
     blunt = world["blunt"]
-    halves = ("fuse", blunt, blunt, "--scaling", "raw", "--which", "last", "--positives", rule)
+    halves = ("fuse", blunt, blunt, "--scaling", "raw", "--checkpoint", "last", "--positives", rule)
     _, fused = measured(*halves, out=tmp_path / "runs")
     assert fused == ranks["blunt"]
 
@@ -248,7 +248,7 @@ def test_an_exported_run_measures_as_the_run_did(world, tmp_path):
 def test_export_takes_any_split_and_checkpoint(world, tmp_path):
     for which in ("best", "last"):
         path = tmp_path / f"{which}.npz"
-        options = ("--which", which, "--split", "train")
+        options = ("--checkpoint", which, "--split", "train")
         assert call("embeddings", "export", world["plain"], path, *options).exit_code == 0
     found = np.load(tmp_path / "best.npz")
     assert found["video_ids"].tolist() == [f"train{v}" for v in range(8)]
@@ -388,7 +388,7 @@ def test_a_run_without_factors_cannot_be_exported_but_fused_and_reranked(world, 
     assert "gives no factors" in failed(result)
     assert "fuse and rerank" in hint(result)
     assert not (tmp_path / "blunt.npz").exists()
-    options = ("--which", "last")
+    options = ("--checkpoint", "last")
     file = write(tmp_path / "other.npz", *random_vectors(6))
     # Blunt's own order, asked for through a rerank of all candidates.
     _, ranks = measured(

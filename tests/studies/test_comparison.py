@@ -481,9 +481,22 @@ def test_other_queries_are_refused_whatever_is_allowed(tmp_path):
 
 def test_a_run_without_ranks_says_how_to_measure_it_again(pair):
     (pair[0] / "seed-1" / "ranks" / "best.jsonl").unlink()
-    with pytest.raises(RunError, match="has no ranks of seed 1") as caught:
+    with pytest.raises(
+        RunError, match=r"no ranks of a training: .*best\.jsonl is missing"
+    ) as caught:
         compare(pair)
-    assert caught.value.hint == f"varkit eval {pair[0]} --seed 1 --out {pair[0] / 'seed-1'}"
+    results = pair[0] / "seed-1/results.json"
+    assert caught.value.hint == f"rm -f {results} && varkit resume {pair[0]}"
+
+
+def test_a_measured_run_without_ranks_says_how_it_was_measured(tmp_path):
+    command = "varkit eval runs/a/1 eval.ties=optimistic --out measured"
+    source = {"measured_from": {"run": "runs/a/1"}, "command": command}
+    folder = write_run(tmp_path / "measured", random_ranks(0), **source)
+    (folder / "seed-0/ranks/best.jsonl").unlink()
+    with pytest.raises(RunError) as caught:
+        compare([folder])
+    assert caught.value.hint == command
 
 
 def test_a_run_that_is_not_finished_says_how_to_go_on(pair):
@@ -547,7 +560,7 @@ def test_damaged_ranks_are_named(pair, spoil):
     path.write_text(spoil(path.read_text()))
     with pytest.raises(RunError, match=r"best\.jsonl is damaged") as caught:
         compare(pair)
-    assert caught.value.hint == f"varkit eval {pair[1]} --seed 0 --out {pair[1] / 'seed-0'}"
+    assert caught.value.hint.endswith(f"&& varkit resume {pair[1]}")
 
 
 @pytest.mark.parametrize(

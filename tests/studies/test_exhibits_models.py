@@ -13,7 +13,7 @@ from varkit_studies.exhibits.matching import Mean, precision
 from tests.support.studies import study
 from tests.support.tiny_runs import call
 from varkit.data.batches import video_batches
-from varkit.runs.folder import load_model
+from varkit.runs.trained import open_model
 
 PARTS = """\
 from varkit import hookimpl
@@ -108,10 +108,14 @@ def run_of(place, recipe):
     return run
 
 
+def trained(place, recipe, seed=0):
+    opened = open_model(run_of(place, recipe), seed=seed)
+    return opened.model, opened.dataset
+
+
 def slow_scores(model, dataset, videos, texts):
     """Return the similarity of each video and text, one pair after another."""
     scores = np.empty((len(videos), len(texts)))
-    model.eval()
     with torch.no_grad():
         queries = [model.query(model.query.tokenize([text])) for text in texts]
         for v, video in enumerate(videos):
@@ -164,7 +168,7 @@ def test_every_exhibit_is_made_and_says_that_data_are_simulated(place, done):
 
 
 def test_statistics_count_each_data_set_once(place, done):
-    _, text, _ = load_model(run_of(place, "text"))
+    _, text = trained(place, "text")
     found = [o for o in done["exhibits"]["statistics"]["figures"] if o["kind"] == "counted"]
     counted = {(one["dataset"], one["figure"]): one["value"] for one in found}
     assert {name for name, _ in counted} == {"simulated-ucf", "simulated-xd", "UCFCrime-AR", "Both"}
@@ -211,7 +215,7 @@ def test_coarse_queries_count_the_first_videos_of_the_category(place, done):
     for k in (2, 5):
         values = []
         for seed in (0, 1):
-            model, dataset, _ = load_model(run_of(place, "text"), seed)
+            model, dataset = trained(place, "text", seed)
             items = dataset.split("test")
             classes = [item.classes for item in items]
             scores = slow_scores(model, dataset, [item.video for item in items], list(queries))
@@ -229,8 +233,7 @@ def test_the_share_of_picks_inside_is_counted_clip_by_clip(place, done):
     assert found["oracle", "anomaly"]["value"] == 1
     values = {"fixed": [], "anomaly": []}
     for seed in (0, 1):
-        model, dataset, _ = load_model(run_of(place, "text"), seed)
-        model.eval()
+        model, dataset = trained(place, "text", seed)
         for item in dataset.split("test"):
             truth = dataset.truth(item.video)
             if not truth.any():
@@ -255,11 +258,11 @@ def test_a_model_searches_the_videos_of_other_data(place, done):
         "Fighting": {"Fighting"}, "Shooting": {"Shooting"}, "Explosion": {"Explosion"},
         "Car accident": {"RoadAccidents", "Car accident"}, "Abuse": {"Abuse"}, "Riot": {"Riot"},
     }  # fmt: skip
-    _, films, _ = load_model(run_of(place, "audio"))
+    _, films = trained(place, "audio")
     items = films.split("test")
     values = {}
     for seed in (0, 1):
-        model, dataset, _ = load_model(run_of(place, "text"), seed)
+        model, dataset = trained(place, "text", seed)
         own = dataset.split("test")
         texts = [dataset.query(item.queries[0]) for item in own]
         scores = slow_scores(model, films, [item.video for item in items], texts)

@@ -25,7 +25,8 @@ from tests.support.studies import make_study, plan, study
 from tests.support.tiny_runs import call
 from varkit.data.batches import query_batches, video_batches
 from varkit.evaluate.figures import DIRECTIONS, RECALLS
-from varkit.runs.folder import load_model, open_run
+from varkit.runs.folder import open_run
+from varkit.runs.trained import open_model
 
 ROWS = ["fixed", "both", "cls", "same"]
 
@@ -81,9 +82,8 @@ def test_measuring_again_uses_the_trained_weights_under_the_changed_recipe(done)
     assert source["run"] == told["rows"]["both"]["run"]
     assert (source["recipe_differs"], source["data_differs"]) == (True, False)
     for seed in (0, 1):
-        model, dataset, recipe = load_model(Path(source["run"]), seed)
-        model.eval()
-        ranks = ranks_by_cls(model, dataset, recipe)
+        trained = open_model(source["run"], seed=seed)
+        ranks = ranks_by_cls(trained.model, trained.dataset, trained.recipe)
         lines = (Path(row["run"]) / f"seed-{seed}/ranks/best.jsonl").read_text().splitlines()
         assert {(r["direction"], r["id"]): r["rank"] for r in map(json.loads, lines)} == ranks
 
@@ -122,7 +122,7 @@ def test_a_finished_study_trains_nothing_again(done):
     assert result.exit_code == 0
     assert json.loads(result.stdout) == told
     assert "varkit run" not in result.stderr
-    assert "varkit remeasure" not in result.stderr
+    assert "varkit eval" not in result.stderr
     assert snapshot(file.parent / "runs") == before
 
 
@@ -311,7 +311,7 @@ def test_the_page_has_its_tables_first_and_each_rows_differences_folded(done):
 def test_a_line_is_printed_whenever_a_row_starts_or_ends(done):
     file, _, said = done
     lines = said.splitlines()
-    for row, verb in (("fixed", "run"), ("both", "run"), ("cls", "remeasure")):
+    for row, verb in (("fixed", "run"), ("both", "run"), ("cls", "eval")):
         started = [i for i, line in enumerate(lines) if line.startswith(f"{row}: varkit {verb} ")]
         ended = [
             i
@@ -351,23 +351,6 @@ def test_a_measured_run_can_be_loaded_by_an_exhibit(done):
     alone = finished.rows["cls"].model()
     assert {name for name, _ in alone._counting_alignments()} == {"cls"}
     assert finished.rows["cls"].dataset is finished.rows["both"].dataset
-
-
-def test_remeasuring_keeps_a_training_and_its_own_promise(done, tmp_path):
-    _, told, _ = done
-    run = told["rows"]["both"]["run"]
-    refused = call("remeasure", run, "eval.seed=1", "--out", told["rows"]["fixed"]["run"])
-    assert refused.exit_code == 1
-    assert "holds a training" in refused.stderr
-    wrong = call("remeasure", run, "model.dim=16", "--out", tmp_path / "m")
-    assert wrong.exit_code == 1
-    assert "do not fit the model" in wrong.stderr
-    assert not (tmp_path / "m/run.json").exists()
-    same = call("remeasure", run, "eval.seed=0", "--out", tmp_path / "m", "--json")
-    kept = json.loads((Path(run) / "results.json").read_text())
-    assert json.loads(same.stdout) == kept
-    facts = json.loads((tmp_path / "m/run.json").read_text())
-    assert facts["measured_from"]["recipe_differs"] is False
 
 
 SLOW = """\

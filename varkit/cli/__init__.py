@@ -27,9 +27,11 @@ if TYPE_CHECKING:
 VERBS: dict[str, tuple[str, str]] = {
     "run": ("varkit.cli.run:run", "Train and measure a recipe."),
     "resume": ("varkit.cli.resume:resume", "Continue a run that was stopped or killed."),
-    "eval": ("varkit.cli.evaluate:evaluate", "Measure a run's checkpoint again."),
+    "eval": (
+        "varkit.cli.evaluate:evaluate",
+        "Measure a trained run again, or under changed options.",
+    ),
     "report": ("varkit.cli.report:report", "Write a run's page again."),
-    "remeasure": ("varkit.cli.remeasure:remeasure", "Measure a run under changed options."),
     "embeddings": (
         "varkit.cli.embeddings:embeddings",
         "Measure embeddings of any model; export, fuse and re-rank runs.",

@@ -8,6 +8,8 @@ from pathlib import Path
 
 import click
 
+from varkit.cli.options import json_option, options, strict_option
+
 TARGET = """\b
 TARGET is a recipe (a file, or a name that varkit ls shows), of which the data section counts, or
 the name of a data set that varkit plugins shows. KEY=VALUE changes the recipe, or is an option of
@@ -25,12 +27,8 @@ def data() -> None:
 def _target(command: Callable[..., None]) -> Callable[..., None]:
     """Add what the sub-verbs have in common."""
     command.__doc__ = f"{inspect.cleandoc(command.__doc__ or '')}\n\n{TARGET}"
-    for decorate in (
-        click.option("--json", "as_json", is_flag=True, help="Print JSON on stdout."),
-        click.option("--strict", is_flag=True, help="Never take a recipe's embedded: block."),
-    ):
-        command = decorate(command)
-    return command
+    decorated: Callable[..., None] = options(strict_option, json_option)(command)
+    return decorated
 
 
 changes = click.argument("changes", nargs=-1, metavar="[KEY=VALUE]...")

@@ -8,11 +8,13 @@ from pathlib import Path
 
 import click
 
+from varkit.cli.options import json_option
+
 COLOURS = {"ok": "green", "warn": "yellow", "fail": "red"}
 
 
 @click.command(epilog="Example: varkit doctor --json")
-@click.option("--json", "as_json", is_flag=True, help="Print JSON instead of lines.")
+@json_option
 def doctor(as_json: bool) -> None:
     """Look at this machine: what varkit finds, what it lacks, and how to get it.
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shlex
 import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -12,11 +12,18 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import click
 
+from varkit.cli.options import (
+    checkpoint_option,
+    json_option,
+    machine_options,
+    options,
+    split_option,
+)
+
 if TYPE_CHECKING:
     from varkit.search.scores import Scores
     from varkit.search.sources import Ground, Source
 
-Which = Literal["best", "last"]
 PLACE = click.Path(path_type=Path)
 
 
@@ -25,38 +32,22 @@ def embeddings() -> None:
     """Measure embeddings of any model; export, fuse and re-rank runs."""
 
 
-def _options(*decorators: Callable[[Any], Any]) -> Callable[[Any], Any]:
-    def decorate(command: Any) -> Any:
-        for decorator in reversed(decorators):
-            command = decorator(command)
-        return command
-
-    return decorate
-
-
-_split = click.option("--split", default="test", show_default=True, help="Part of the data set.")
-_model = _options(
-    click.option(
-        "--which",
-        type=click.Choice(["best", "last"]),
-        help="Model of a run: of the selected epoch, or the last; default: the selected one, "
-        "where there is one.",
-    ),
+_model = options(
+    checkpoint_option,
     click.option("--seed", type=int, help="Training of a run; default: its first."),
-    click.option("--device", default="auto", show_default=True, help="auto, cpu, cuda, ..."),
-    click.option("--threads", type=click.IntRange(1), help="CPU threads; default: usable cores."),
+    machine_options(),
 )
-_measured = _options(
-    _split,
+_measured = options(
+    split_option,
     click.option(
         "--positives",
         type=click.Choice(["own", "duplicates", "unique"]),
-        help="Which answers are right, as of varkit eval; default: the recipe's.",
+        help="Which answers are right (eval.positives); default: the recipe's.",
     ),
     click.option(
         "--ties",
         type=click.Choice(["average", "optimistic", "pessimistic"]),
-        help="How equal scores count; default: the recipe's.",
+        help="How equal scores count (eval.ties); default: the recipe's.",
     ),
     click.option("--name", help="Of the result in tables."),
     click.option(
@@ -66,7 +57,7 @@ _measured = _options(
         show_default=True,
         help="Folder that gets <name>/<time>-<id>/.",
     ),
-    click.option("--json", "as_json", is_flag=True, help="Print the results as JSON on stdout."),
+    json_option,
 )
 _on = click.option(
     "--on",
@@ -96,7 +87,7 @@ def measure(file: Path, target: str, changes: tuple[str, ...], **rest: Any) -> N
 @embeddings.command(epilog="Example: varkit embeddings export runs/alan_ucf/20260101-1a2b3c a.npz")
 @click.argument("run", type=PLACE)
 @click.argument("out", type=PLACE)
-@_split
+@split_option
 @_model
 @click.option("--force", is_flag=True, help="Overwrite OUT.")
 def export(run: Path, out: Path, split: str, force: bool, **rest: Any) -> None:
@@ -217,7 +208,7 @@ def _chosen(rest: Mapping[str, Any]) -> dict[str, Any]:
     from varkit.system.machine import prepare
 
     device, _ = prepare(rest["device"], rest["threads"])
-    return {"which": rest["which"], "seed": rest["seed"], "device": device}
+    return {"which": rest["checkpoint"], "seed": rest["seed"], "device": device}
 
 
 def _finish(
@@ -231,11 +222,7 @@ def _finish(
     backward: Scores | None = None,
 ) -> None:
     """Measure, save and show."""
-    import json
-
-    from varkit.cli.training_display import print_results
-    from varkit.errors import VarkitError
-    from varkit.runs.report import write_report
+    from varkit.cli.training_display import report, show_results
     from varkit.search.measured import write_measured
 
     name = rest["name"] or default
@@ -252,12 +239,6 @@ def _finish(
         command=["varkit", *sys.argv[1:]],
         started=datetime.now(UTC),
     )
-    if rest["as_json"]:
-        click.echo(json.dumps(results))
-    else:
-        print_results(results)
+    show_results(results, as_json=rest["as_json"])
     click.echo(f"run: {folder}", err=True)
-    try:
-        click.echo(f"report: {write_report(folder)}", err=True)
-    except VarkitError as error:  # results are saved; the page can be written at any time
-        click.echo(f"no report: {error}\n  then: varkit report {folder}", err=True)
+    report(folder)

@@ -1,101 +1,84 @@
-"""``varkit eval``: measure a trained run again."""
+"""``varkit eval``: measure a trained run again, also under changed options."""
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
-from typing import Literal
+from typing import TYPE_CHECKING
 
 import click
 
+from varkit.cli.options import (
+    checkpoint_option,
+    json_option,
+    machine_options,
+    run_argument,
+    split_option,
+)
+
+if TYPE_CHECKING:
+    from varkit.interfaces.settings import Which
+
 
 @click.command("eval")
-@click.argument("run", type=click.Path(path_type=Path, file_okay=False))
-@click.option("--seed", type=int, help="Of the training; default: the run's first.")
-@click.option(
-    "--checkpoint",
-    type=click.Choice(["best", "last"]),
-    help="The selected epoch, or the last; default: the selected one, where there is one.",
-)
-@click.option("--split", default="test", show_default=True, help="Part of the data set.")
-@click.option(
-    "--positives",
-    type=click.Choice(["own", "duplicates", "unique"]),
-    help="Which answers are right: a query's own video, every video with literally the same "
-    "caption, or the same with equal captions as one query; default: the recipe's.",
-)
-@click.option(
-    "--ties",
-    type=click.Choice(["average", "optimistic", "pessimistic"]),
-    help="How equal scores count; default: the recipe's.",
-)
+@run_argument
+@click.argument("changes", nargs=-1, metavar="[KEY=VALUE]...")
+@click.option("--seed", type=int, help="Of the training; default: the run's first; all with --out.")
+@checkpoint_option
+@split_option
 @click.option(
     "--out",
     type=click.Path(path_type=Path, file_okay=False),
-    help="Folder that gets ranks/ and trec/: the rank of every query, and TREC files.",
+    help="Folder that gets the measurement as a run of its own, of all trainings and checkpoints "
+    "unless you name one; varkit compare reads it.",
 )
-@click.option("--device", default="auto", show_default=True, help="auto, cpu, cuda, cuda:1, ...")
-@click.option("--threads", type=click.IntRange(1), help="CPU threads; default: usable cores.")
-@click.option("--json", "as_json", is_flag=True, help="Print the results as JSON on stdout.")
+@machine_options()
+@json_option
 def evaluate(
     run: Path,
+    changes: tuple[str, ...],
     seed: int | None,
-    checkpoint: Literal["best", "last"] | None,
+    checkpoint: Which | None,
     split: str,
-    positives: Literal["own", "duplicates", "unique"] | None,
-    ties: Literal["average", "optimistic", "pessimistic"] | None,
     out: Path | None,
     device: str,
     threads: int | None,
     as_json: bool,
 ) -> None:
-    """Measure a trained model of RUN again; no file of the run changes.
+    """Measure trained models of RUN again; nothing in RUN changes.
+
+    KEY=VALUE changes what needs no training: the sections data, samplers, alignments and eval of
+    the run's recipe. The weights must still fit.
 
     \b
     Examples:
       varkit eval runs/alan_ucf/20260101-120000-1a2b3c
       varkit eval runs/alan_ucf/20260101-120000-1a2b3c --checkpoint last --json
-      varkit eval runs/alan_ucf/20260101-120000-1a2b3c --positives unique --out ranks
+      varkit eval runs/alan_ucf/20260101-120000-1a2b3c eval.positives=unique eval.ties=optimistic
+      varkit eval runs/alan_ucf/20260101-120000-1a2b3c alignments.cls.weight=1 \\
+        alignments.avg.weight=0 --out runs/cls_alone
     """
-    import json
-    from dataclasses import replace
-
-    from varkit.cli.training_display import print_results
-    from varkit.evaluate.figures import chance
-    from varkit.evaluate.measurement import measure
-    from varkit.evaluate.results import summarize_seeds
-    from varkit.runs.folder import load_model, open_run
+    from varkit.cli.training_display import show_results
+    from varkit.runs.folder import open_run
+    from varkit.runs.measuring import measure_again, measure_as_run
     from varkit.system.machine import prepare
 
-    chosen, _ = prepare(device, threads)
+    place, count = prepare(device, threads)
     opened = open_run(run)
-    training = opened.recipe.train
-    seed = training.seeds[0] if seed is None else seed
-    which = checkpoint or opened.reported(seed)
-    model, dataset, recipe = load_model(run, seed, which)
-    found, report = measure(
-        model.to(chosen),
-        dataset,
-        dataset.split(split),
-        options=replace(
-            recipe.eval,
-            positives=positives or recipe.eval.positives,
-            ties=ties or recipe.eval.ties,
-        ),
-        device=chosen,
-        folder=out,
-        which=which,
-    )
-    result = {
-        "schema": 1,
-        "simulated": dataset.simulated,
-        "dataset": dataset.name,
-        "selection": training.select,
-        "best": None,
-        "last": None,
-        which: report,
-    }
-    results = summarize_seeds({seed: result}, chance=chance(found.positives), split=split)
-    if as_json:
-        click.echo(json.dumps(results))
+    if out is None:
+        results = measure_again(
+            opened, changes, seed=seed, which=checkpoint, split=split, device=place
+        )
     else:
-        print_results(results)
+        results = measure_as_run(
+            opened,
+            changes,
+            seed=seed,
+            which=checkpoint,
+            split=split,
+            out=out,
+            device=place,
+            threads=count,
+            command=["varkit", *sys.argv[1:]],
+        )
+    show_results(results, as_json=as_json)

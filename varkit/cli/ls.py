@@ -10,6 +10,8 @@ from typing import Any
 
 import click
 
+from varkit.cli.options import json_option
+
 EXAMPLES = """\b
 Examples:
   varkit ls
@@ -18,7 +20,7 @@ Examples:
 
 
 @click.command(epilog=EXAMPLES)
-@click.option("--json", "as_json", is_flag=True, help="Print JSON on stdout.")
+@json_option
 def ls(as_json: bool) -> None:
     """List the shipped recipes: what each is, and what this machine lacks to run it."""
     from varkit.recipe.load import shipped_recipes

@@ -9,12 +9,14 @@ from typing import TYPE_CHECKING
 
 import click
 
+from varkit.cli.options import json_option
+
 if TYPE_CHECKING:
     from varkit.plugins.loading import Plugins
 
 
 @click.command(epilog="Example: varkit plugins --json")
-@click.option("--json", "as_json", is_flag=True, help="Print JSON instead of a table.")
+@json_option
 def plugins(as_json: bool) -> None:
     """List every component and verb of every plugin, and the plugins that failed to load."""
     from varkit.cli import installed_plugins

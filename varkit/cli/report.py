@@ -6,9 +6,11 @@ from pathlib import Path
 
 import click
 
+from varkit.cli.options import run_argument
+
 
 @click.command()
-@click.argument("run", type=click.Path(path_type=Path, file_okay=False))
+@run_argument
 def report(run: Path) -> None:
     """Write report.html of RUN again, from the files of the run alone.
 

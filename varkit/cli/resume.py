@@ -6,12 +6,13 @@ from pathlib import Path
 
 import click
 
+from varkit.cli.options import json_option, machine_options, run_argument
+
 
 @click.command()
-@click.argument("run", type=click.Path(path_type=Path, file_okay=False))
-@click.option("--device", help="Default: what the run began with.")
-@click.option("--threads", type=click.IntRange(1), help="Default: what the run began with.")
-@click.option("--json", "as_json", is_flag=True, help="Print the results as JSON on stdout.")
+@run_argument
+@machine_options(device=None, otherwise="what the run began with")
+@json_option
 def resume(run: Path, device: str | None, threads: int | None, as_json: bool) -> None:
     """Continue a run from its newest checkpoint, to the same numbers.
 

@@ -8,11 +8,13 @@ from pathlib import Path
 
 import click
 
+from varkit.cli.options import json_option, machine_options, strict_option
+
 
 @click.command()
 @click.argument("recipe")
 @click.argument("overrides", nargs=-1, metavar="[KEY=VALUE]...")
-@click.option("--strict", is_flag=True, help="Refuse instead of taking the embedded: block.")
+@strict_option
 @click.option(
     "--out",
     type=click.Path(path_type=Path, file_okay=False),
@@ -20,9 +22,8 @@ import click
     show_default=True,
     help="Folder that gets <recipe>/<time>-<id>/.",
 )
-@click.option("--device", default="auto", show_default=True, help="auto, cpu, cuda, cuda:1, ...")
-@click.option("--threads", type=click.IntRange(1), help="CPU threads; default: usable cores.")
-@click.option("--json", "as_json", is_flag=True, help="Print the results as JSON on stdout.")
+@machine_options()
+@json_option
 def run(
     recipe: str,
     overrides: tuple[str, ...],

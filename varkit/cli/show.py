@@ -6,6 +6,8 @@ import json
 
 import click
 
+from varkit.cli.options import json_option, strict_option
+
 EXAMPLES = """\b
 Examples:
   varkit show alan_ucf
@@ -16,8 +18,8 @@ Examples:
 @click.command(epilog=EXAMPLES)
 @click.argument("recipe")
 @click.argument("overrides", nargs=-1, metavar="[KEY=VALUE]...")
-@click.option("--strict", is_flag=True, help="Refuse to take the embedded: block.")
-@click.option("--json", "as_json", is_flag=True, help="Print JSON instead of YAML.")
+@strict_option
+@json_option
 def show(recipe: str, overrides: tuple[str, ...], strict: bool, as_json: bool) -> None:
     """Print a recipe resolved and complete, with where each value came from.
 

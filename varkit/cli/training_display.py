@@ -6,7 +6,7 @@ import json
 import shlex
 import time
 from contextlib import nullcontext
-from typing import Any
+from pathlib import Path
 
 import click
 import torch
@@ -14,6 +14,7 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
 
 from varkit.errors import VarkitError, WriteError
+from varkit.evaluate.results import RunResults
 from varkit.interfaces import Dataset
 from varkit.recipe.load import Recipe
 from varkit.runs.experiment import run_experiment, training_parts
@@ -78,20 +79,17 @@ def finish(run: Run, dataset: Dataset, device: torch.device, *, as_json: bool) -
         raise
     if not first:
         return
-    if as_json:
-        click.echo(json.dumps(results))
-    else:
-        print_results(results)
-    try:
-        click.echo(f"report: {write_report(run.folder)}", err=True)
-    except VarkitError as error:  # results are saved; the page can be written at any time
-        click.echo(f"no report: {error}\n  then: varkit report {run.folder}", err=True)
+    show_results(results, as_json=as_json)
+    report(run.folder)
 
 
-def print_results(results: dict[str, Any]) -> None:
-    """Print the results table on stdout."""
+def show_results(results: RunResults, *, as_json: bool) -> None:
+    """Print results on stdout: as a table, or as JSON."""
     from rich.table import Table
 
+    if as_json:
+        click.echo(json.dumps(results))
+        return
     found = results_table(results)
     table = Table(
         title=found.title, caption=found.caption, title_justify="left", caption_justify="left"
@@ -101,6 +99,14 @@ def print_results(results: dict[str, Any]) -> None:
     for row in found.rows:
         table.add_row(*row)
     Console().print(table)
+
+
+def report(folder: Path) -> None:
+    """Write the page of a run and say where it lies, or why it is not there."""
+    try:
+        click.echo(f"report: {write_report(folder)}", err=True)
+    except VarkitError as error:  # results are saved; the page can be written at any time
+        click.echo(f"no report: {error}\n  then: varkit report {folder}", err=True)
 
 
 class Display:

@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING
 
 import click
 
+from varkit.cli.options import json_option, strict_option
+
 if TYPE_CHECKING:
     from varkit.plugins.loading import Plugins
     from varkit.recipe.load import Recipe
@@ -22,9 +24,9 @@ Examples:
 @click.command(epilog=EXAMPLES)
 @click.argument("recipe")
 @click.argument("overrides", nargs=-1, metavar="[KEY=VALUE]...")
-@click.option("--strict", is_flag=True, help="Refuse to take the embedded: block.")
+@strict_option
 @click.option("--build", is_flag=True, help="Also open its data and build its model.")
-@click.option("--json", "as_json", is_flag=True, help="Print the outcome as JSON on stdout.")
+@json_option
 def validate(
     recipe: str, overrides: tuple[str, ...], strict: bool, build: bool, as_json: bool
 ) -> None:

@@ -1,10 +1,12 @@
-"""Measures a model on a split: every video and query encoded once, ranked both ways."""
+"""Measures a model on a split: every video and query encoded once, ranked both ways, and saved."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -14,10 +16,13 @@ from varkit.errors import DataError
 from varkit.evaluate.detection import Curve, detection
 from varkit.evaluate.encoding import Progress, Side, SplitEncoder
 from varkit.evaluate.figures import Report, summarize
-from varkit.evaluate.rank import Ranks, Tile, ranks_from_factors, ranks_from_tiles
+from varkit.evaluate.groups import group_figures
+from varkit.evaluate.rank import Answers, Ranks, Tile, ranks_from_factors, ranks_from_tiles
+from varkit.evaluate.rank_files import RankRow, write_ranks
 from varkit.evaluate.results import average
+from varkit.evaluate.trec import write_trec
 from varkit.interfaces import Dataset, Item
-from varkit.interfaces.settings import EvalOptions
+from varkit.interfaces.settings import EvalOptions, Which
 from varkit.model.retrieval import RetrievalModel
 
 
@@ -164,3 +169,74 @@ def _scores(encoder: SplitEncoder, videos: Side, queries: Side, query: int) -> T
 
 def _plain(factors: Tensor | None) -> Tensor | None:
     return None if factors is None else factors.cpu()
+
+
+def save(
+    found: Evaluation, dataset: Dataset, folder: Path | None, which: Which, *, trec_depth: int
+) -> Report:
+    """Save every rank, by which others can check the figures, and return the whole report.
+
+    Args:
+        found: an evaluation.
+        dataset: where its items come from.
+        folder: gets ``ranks/<which>.jsonl`` and ``trec/``; None = nothing is written.
+        which: the model's name in the files.
+        trec_depth: candidates a query in the TREC files; 0 = no such files.
+
+    Returns:
+        The evaluation's report with ``groups`` (:func:`varkit.evaluate.groups.group_figures`).
+
+    Raises:
+        WriteError: the disk is full or not writable.
+    """
+    rows = list(rank_rows(found, dataset))
+    if folder is not None:
+        write_ranks(folder / "ranks" / f"{which}.jsonl", rows)
+        if trec_depth:
+            write_trec(folder / "trec", which, found, trec_depth)
+    return {**found.report, "groups": group_figures(rows)}
+
+
+def rank_rows(found: Evaluation, dataset: Dataset) -> Iterator[RankRow]:
+    """Yield the rank of every query, then of every video, of one sampler seed after another."""
+    facts = [_facts(item, found, dataset) for item in found.items]
+    owner = found.owner.tolist()
+    videos, queries = found.videos, found.queries
+    captions = dataset.query_kind == "captions"
+    texts = [str(dataset.query(query)) if captions else None for query in queries]
+    for repeat, ranks in enumerate(found.ranks):
+        for q, place in enumerate(_places(ranks.query_to_video, videos)):
+            yield RankRow(
+                direction="query_to_video",
+                repeat=repeat,
+                id=queries[q],
+                text=texts[q],
+                **place,
+                **facts[owner[q]],
+            )
+        for v, place in enumerate(_places(ranks.video_to_query, queries)):
+            yield RankRow(
+                direction="video_to_query",
+                repeat=repeat,
+                id=videos[v],
+                text=None,
+                **place,
+                **facts[v],
+            )
+
+
+def _places(answers: Answers, names: Sequence[str]) -> Iterator[dict[str, Any]]:
+    for rank, ties, answer in zip(answers.rank, answers.ties, answers.answer, strict=True):
+        yield {"rank": float(rank), "ties": int(ties), "answer": names[answer]}
+
+
+def _facts(item: Item, found: Evaluation, dataset: Dataset) -> dict[str, Any]:
+    truth = dataset.truth(item.video)
+    nowhere = 0.0 if item.label == 0 else None
+    return {
+        "video": item.video,
+        "label": item.label,
+        "classes": item.classes,
+        "clips": found.clips[item.video],
+        "anomaly": nowhere if truth is None else float(truth.mean()),
+    }

@@ -1,15 +1,41 @@
-"""Reports of several sampler seeds, or of several trainings, made into one."""
+"""Reports of several models, sampler seeds or trainings, made into one; what JSON files hold."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from statistics import fmean, stdev
-from typing import Any
+from typing import Any, NotRequired, TypedDict
 
 from varkit.evaluate.detection import DETECTION
 from varkit.evaluate.figures import DIRECTIONS, FIGURES, Report, figure
+from varkit.interfaces.settings import Which
 
-Results = dict[str, Any]
+
+class TrainingResults(TypedDict):
+    """What ``seed-<n>/results.json`` holds; :func:`training_results` makes it."""
+
+    schema: int
+    simulated: bool
+    dataset: str
+    selection: str
+    chance: Report
+    best: Report | None
+    last: Report | None
+
+
+class RunResults(TypedDict):
+    """What a run's ``results.json`` holds; :func:`summarize_seeds` makes it."""
+
+    schema: int
+    simulated: bool
+    dataset: str
+    split: str
+    selection: str
+    chance: Report
+    seeds: dict[str, TrainingResults]
+    summary: dict[str, dict[str, dict[str, float | None]]]
+    groups: dict[str, list[Report]]
+    published: NotRequired[Report]
 
 
 def average(reports: Sequence[Report]) -> Report:
@@ -42,37 +68,61 @@ def _mean(values: Sequence[Any]) -> Any:
     return values[0] if all(value == values[0] for value in values) else fmean(values)
 
 
-def summarize_seeds(
-    seeds: Mapping[int, Results],
+def training_results(
+    reports: Mapping[Which, Report],
     *,
+    dataset: str,
+    simulated: bool,
+    selection: str,
     chance: Report,
-    split: str = "test",
-    published: Report | None = None,
-) -> Results:
-    """Return a run's ``results.json``: every training, and mean and deviation over them.
+) -> TrainingResults:
+    """Return what was measured of the models of one training.
 
     Args:
-        seeds: training seed -> its ``results.json``.
+        reports: of each model that was measured.
+        dataset: its name.
+        simulated: whether any of the data were made by a program.
+        selection: how ``best`` was chosen: ``train.select``.
         chance: :func:`varkit.evaluate.figures.chance` of the same split.
-        split: what was measured.
+    """
+    return {
+        "schema": 1,
+        "simulated": simulated,
+        "dataset": dataset,
+        "selection": selection,
+        "chance": chance,
+        "best": reports.get("best"),
+        "last": reports.get("last"),
+    }
+
+
+def summarize_seeds(
+    seeds: Mapping[int, TrainingResults], *, split: str = "test", published: Report | None = None
+) -> RunResults:
+    """Return every training of a run, and mean and deviation over them.
+
+    Args:
+        seeds: training seed -> what was measured of its models.
+        split: what they were measured on.
         published: the figures that a paper printed, and ``source``, which says where.
     """
     some = next(iter(seeds.values()))
-    results: Results = {
+    results: RunResults = {
         "schema": 1,
         "simulated": any(result["simulated"] for result in seeds.values()),
         "dataset": some["dataset"],
         "split": split,
         "selection": some["selection"],
-        "chance": chance,
+        "chance": some["chance"],
         "seeds": {str(seed): result for seed, result in seeds.items()},
         "summary": {},
         "groups": {},
     }
     if published is not None:
         results["published"] = published
-    for which in ("best", "last"):
-        reports = [result[which] for result in seeds.values() if result[which] is not None]
+    models: tuple[Which, ...] = ("best", "last")
+    for which in models:
+        reports = [report for result in seeds.values() if (report := result[which]) is not None]
         if reports:
             results["summary"][which] = {name: _spread(reports, name) for name in FIGURES}
             if all("groups" in report for report in reports):

@@ -13,14 +13,17 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 from urllib.parse import quote
 
 import torch
 from torch import Tensor
 
-from varkit.evaluate.evaluation import Evaluation
 from varkit.evaluate.rank import Tile
 from varkit.system.files import replacing
+
+if TYPE_CHECKING:
+    from varkit.evaluate.evaluation import Evaluation
 
 UNSAFE = re.compile(r"[\s%\x00-\x1f\x7f\ud800-\udfff]")
 """What identifiers cannot hold in these files."""

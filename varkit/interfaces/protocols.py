@@ -124,12 +124,15 @@ class PretextTask(Protocol):
 class Objective(Protocol):
     """The ranking loss; pair b of the batch is the positive, all others are negatives.
 
+    The model calls it outside autocast, with vectors and similarities in at least fp32.
+
     One that need not see all factors in one place may have a method for training over W ranks:
 
-    * ``over_ranks(video, query, pairs) -> Tensor``: the () loss of all ranks' pairs together, on
-      every rank, of this rank's (b, K) factors and its own ``pairs``. Ranks may differ in b. The
-      gradients that reach this rank's factors are W times those of the loss, for training averages
-      them over ranks. Without it every rank gathers all factors and calls :meth:`factored`.
+    * ``over_ranks(video, query, pairs) -> Tensor | None``: the () loss of all ranks' pairs
+      together, on every rank, of this rank's (b, K) factors and its own ``pairs``. Ranks may differ
+      in b. The gradients that reach this rank's factors are W times those of the loss, for training
+      averages them over ranks. Without it, or where it returns None on all ranks, every rank
+      gathers all factors and calls :meth:`factored`.
     """
 
     def factored(self, video: Tensor, query: Tensor, pairs: Pairs) -> Tensor:

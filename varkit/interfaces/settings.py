@@ -17,6 +17,8 @@ Rule = Literal["own", "duplicates", "unique"]
 """Which answers are right; :attr:`EvalOptions.positives` says what each means."""
 Ties = Literal["average", "optimistic", "pessimistic"]
 """How equal scores count; :attr:`EvalOptions.ties` says what each means."""
+Which = Literal["best", "last"]
+"""A training's model: of the selected epoch, or of the last."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -133,8 +133,9 @@ class RetrievalModel(nn.Module):
     def _ranking_loss(
         self, video: Representation, query: Representation, batch: Batch, epoch: int
     ) -> Tensor:
-        uniform = batch.draws.named("pairs").uniform(2).to(batch.group.device)
-        pairs = Pairs(batch.group, uniform, epoch)
+        group = batch.group
+        uniform = batch.draws.named("pairs").uniform(2).to(group.device)
+        pairs = Pairs(group, uniform, epoch)
         v, q = self.factors(video, "video"), self.factors(query, "query")
         if v is not None and q is not None:
             expect_shape(v, (len(batch), "K"), "all video factors")
@@ -143,13 +144,13 @@ class RetrievalModel(nn.Module):
         with torch.autocast(batch.label.device.type, enabled=False):
             if v is not None and q is not None:
                 v, q = _at_least_fp32(v), _at_least_fp32(q)
-                over_ranks = getattr(self.objective, "over_ranks", None)
-                if over_ranks is not None and distributed.world_size() > 1:
-                    loss: Tensor = over_ranks(v, q, pairs)
-                    return loss
-                group, uniform = map(distributed.gather, (pairs.group, pairs.uniform))
-                v, q = map(distributed.gather, (v, q))
-                return self.objective.factored(v, q, Pairs(group, uniform, epoch))
+                loss: Tensor | None = None
+                if distributed.world_size() > 1 and hasattr(self.objective, "over_ranks"):
+                    loss = self.objective.over_ranks(v, q, pairs)
+                if loss is None:
+                    v, q, group, uniform = map(distributed.gather, (v, q, group, uniform))
+                    loss = self.objective.factored(v, q, Pairs(group, uniform, epoch))
+                return loss
             if distributed.world_size() > 1:
                 raise VarkitError(
                     "an alignment that gives no factors cannot be trained over several ranks",

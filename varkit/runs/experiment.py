@@ -3,29 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import replace
-from typing import Any
 
 import torch
 
-from varkit.system import distributed
-from varkit.model.build import build_model
 from varkit.data.batches import carve_validation
-from varkit.interfaces import derive_seed
 from varkit.errors import DataError
+from varkit.evaluate.results import RunResults, summarize_seeds
+from varkit.interfaces import Dataset, Item, derive_seed
+from varkit.model.build import build_model
+from varkit.runs.folder import Run
+from varkit.runs.measuring import measure_training
+from varkit.runs.trained import identity
+from varkit.system import distributed
 from varkit.system.files import read_json, write_json
-from varkit.interfaces import Dataset, Item
-from varkit.evaluate.examples import examples
-from varkit.evaluate.measurement import Which, measure
-from varkit.evaluate.figures import chance
-from varkit.data.positives import positives_of
-from varkit.evaluate.results import summarize_seeds
-from varkit.train.log import Listener
-from varkit.runs.folder import Run, identity, load_trained
 from varkit.system.signals import StopRequest
+from varkit.train.log import Listener
 from varkit.train.loop import Trainer
-
-EXAMPLES = 6
 
 
 def run_experiment(
@@ -35,7 +28,7 @@ def run_experiment(
     device: torch.device,
     listen: Callable[[int], Listener] | None = None,
     stop: StopRequest | None = None,
-) -> dict[str, Any]:
+) -> RunResults:
     """Train and measure every seed that is not done yet; write the results.
 
     Args:
@@ -60,7 +53,7 @@ def run_experiment(
                 _measure(run, dataset, seed, device, stop)
             distributed.barrier()
         seeds[seed] = read_json(done, hint=f"rm {done}, and varkit resume measures again")
-    results = summarize_seeds(seeds, chance=_chance(run, dataset))
+    results = summarize_seeds(seeds)
     if distributed.rank() == 0:
         write_json(run.folder / "results.json", results)
     return results
@@ -120,41 +113,5 @@ def _measure(
         if stop:
             raise stop.error("stopped while measuring; the training is saved", run.folder)
 
-    recipe = run.recipe
     folder = run.seed_folder(seed)
-    model = build_model(replace(recipe, pretexts={}), run.plugins, dataset).to(device)
-    expected = {**identity(recipe, dataset, model), "seed": seed}
-    results: dict[str, Any] = {
-        "schema": 1,
-        "simulated": dataset.simulated,
-        "dataset": dataset.name,
-        "selection": recipe.train.select,
-        "best": None,
-        "last": None,
-    }
-    shown: dict[str, Any] = {}
-    models: tuple[Which, ...] = ("last", "best")
-    for which in models:
-        path = folder / "models" / f"{which}.safetensors"
-        if not path.is_file():
-            continue
-        epoch = load_trained(model, path, expected)
-        found, report = measure(
-            model,
-            dataset,
-            dataset.split("test"),
-            options=recipe.eval,
-            device=device,
-            folder=folder,
-            which=which,
-            progress=pause,
-        )
-        results[which] = {"epoch": epoch, **report}
-        shown = examples(found, dataset, count=EXAMPLES)
-    write_json(folder / "examples.json", shown)
-    write_json(folder / "results.json", results)
-
-
-def _chance(run: Run, dataset: Dataset) -> dict[str, Any]:
-    _, _, positives = positives_of(dataset, dataset.split("test"), run.recipe.eval.positives)
-    return chance(positives)
+    measure_training(run, seed, dataset=dataset, device=device, folder=folder, progress=pause)

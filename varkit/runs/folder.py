@@ -13,19 +13,50 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, NotRequired, TypedDict
 
-from varkit.train import checkpoint
-from varkit.model.build import build_dataset, build_model
 from varkit.data.batches import questions
 from varkit.errors import RunError, did_you_mean
-from varkit.system.files import read_json, sha256, write_json, write_text
 from varkit.interfaces import Dataset
-from varkit.model.retrieval import RetrievalModel
+from varkit.interfaces.settings import Which
 from varkit.plugins.loading import Plugins
 from varkit.recipe.load import Recipe, load_recipe
+from varkit.system.files import read_json, sha256, write_json, write_text
 
 PACKAGES = ("varkit", "torch", "numpy", "safetensors", "transformers", "tokenizers", "spacy")
+
+
+class Facts(TypedDict):
+    """What ``run.json`` holds: where a run comes from.
+
+    The first part is of every run, the second of those that a recipe made, the last says what the
+    others were measured from, or made of.
+    """
+
+    schema: int
+    recipe: str
+    dataset: str
+    simulated: bool
+    embedded: bool
+    missing: list[str]
+    fingerprint: str
+    questions: str
+    seeds: list[int]
+    selection: str
+    versions: dict[str, str]
+    machine: str
+    command: str
+    started: str
+
+    digest: NotRequired[str]
+    plugins: NotRequired[dict[str, str]]
+    plugin_files: NotRequired[dict[str, str]]
+    device: NotRequired[str]
+    threads: NotRequired[int]
+
+    measured_from: NotRequired[dict[str, Any]]
+    made_from: NotRequired[list[dict[str, Any]]]
+    made_how: NotRequired[dict[str, Any]]
 
 
 @dataclass(frozen=True)
@@ -42,21 +73,29 @@ class Run:
     folder: Path
     recipe: Recipe
     plugins: Plugins
-    facts: dict[str, Any]
+    facts: Facts
 
     def seed_folder(self, seed: int) -> Path:
         """Return the folder of one of its trainings."""
         return self.folder / f"seed-{seed}"
 
-    def reported(self, seed: int) -> Literal["best", "last"]:
+    def model_file(self, seed: int, which: Which) -> Path:
+        """Return where a trained model lies."""
+        return self.seed_folder(seed) / "models" / f"{which}.safetensors"
+
+    def weights(self) -> dict[str, str]:
+        """Return the SHA-256 of all trained models, by their place in the run."""
+        files = sorted(self.folder.glob("seed-*/models/*.safetensors"))
+        return {str(file.relative_to(self.folder)): sha256(file) for file in files}
+
+    def reported(self, seed: int) -> Which:
         """Return which model of a training counts: of the selected epoch, if one was selected.
 
         Weights that are lost were selected all the same: whoever loads them says so.
         """
-        folder = self.seed_folder(seed)
-        if (folder / "models" / "best.safetensors").is_file():
+        if self.model_file(seed, "best").is_file():
             return "best"
-        results = folder / "results.json"
+        results = self.seed_folder(seed) / "results.json"
         selected = results.is_file() and read_json(results)["best"] is not None
         return "best" if selected else "last"
 
@@ -77,9 +116,8 @@ def create_run(
     Raises:
         RunError: it cannot be written.
     """
-    name = f"{started:%Y%m%d-%H%M%S}-{secrets.token_hex(3)}"
-    folder = out / recipe.name / name
-    facts = provenance(
+    folder = new_folder(out, recipe.name, started)
+    facts = recipe_provenance(
         recipe,
         plugins,
         dataset,
@@ -93,37 +131,70 @@ def create_run(
     return Run(folder, recipe, plugins, facts)
 
 
+def new_folder(out: Path, name: str, started: datetime) -> Path:
+    """Return ``out/<name>/<time>-<short id>``, where no run is yet."""
+    return out / name / f"{started:%Y%m%d-%H%M%S}-{secrets.token_hex(3)}"
+
+
 def provenance(
+    name: str,
+    dataset: Dataset,
+    *,
+    seeds: Sequence[int],
+    selection: str,
+    embedded: bool,
+    missing: Sequence[str] = (),
+    command: Sequence[str],
+    started: datetime,
+) -> Facts:
+    """Return what ``run.json`` says of every run, whatever it was made of."""
+    return {
+        "schema": 1,
+        "recipe": name,
+        "dataset": dataset.name,
+        "simulated": dataset.simulated,
+        "embedded": embedded,
+        "missing": list(missing),
+        "fingerprint": dataset.fingerprint(),
+        "questions": questions(dataset),
+        "seeds": list(seeds),
+        "selection": selection,
+        "versions": versions(),
+        "machine": f"{platform.platform()}, {platform.machine()}",
+        "command": shlex.join(command),
+        "started": started.isoformat(timespec="seconds"),
+    }
+
+
+def recipe_provenance(
     recipe: Recipe,
     plugins: Plugins,
     dataset: Dataset,
     *,
+    seeds: Sequence[int] | None = None,
     command: Sequence[str],
     started: datetime,
     device: str,
     threads: int,
-) -> dict[str, Any]:
-    """Return what ``run.json`` says: where a run comes from."""
+) -> Facts:
+    """Return what ``run.json`` says of a run of a recipe; ``seeds`` are all of its by default."""
+    facts = provenance(
+        recipe.name,
+        dataset,
+        seeds=recipe.train.seeds if seeds is None else seeds,
+        selection=recipe.train.select,
+        embedded=recipe.embedded,
+        missing=recipe.missing,
+        command=command,
+        started=started,
+    )
     return {
-        "schema": 1,
-        "recipe": recipe.name,
+        **facts,
         "digest": recipe.digest(),
-        "dataset": dataset.name,
-        "simulated": dataset.simulated,
-        "embedded": recipe.embedded,
-        "missing": list(recipe.missing),
-        "fingerprint": dataset.fingerprint(),
-        "questions": questions(dataset),
-        "seeds": list(recipe.train.seeds),
-        "selection": recipe.train.select,
-        "versions": versions(),
         "plugins": {entry.plugin: entry.version for entry in plugins.registry},
         "plugin_files": {str(file): sha256(file) for file in recipe.plugin_files},
-        "machine": f"{platform.platform()}, {platform.machine()}",
         "device": device,
         "threads": threads,
-        "command": shlex.join(command),
-        "started": started.isoformat(timespec="seconds"),
     }
 
 
@@ -131,7 +202,7 @@ def open_run(folder: Path) -> Run:
     """Open a run's recipe and provenance.
 
     Raises:
-        RunError: the folder is no run, a file of it is damaged, or a plugin file has changed.
+        RunError: the folder is not a run, a file of it is damaged, or a plugin file has changed.
         RecipeError: the recipe no longer fits the installed plugins.
     """
     for name in ("run.json", "recipe.yaml"):
@@ -142,7 +213,7 @@ def open_run(folder: Path) -> Run:
                 f"{folder} is no run: it has no {name}.{did_you_mean(str(folder), siblings)}",
                 hint="name a folder runs/<recipe>/<time>-<id>",
             )
-    facts = read_json(folder / "run.json")
+    facts: Facts = read_json(folder / "run.json")
     if not isinstance(facts, dict) or facts.get("schema") != 1:
         raise RunError(f"{folder / 'run.json'} is damaged, or of another version of varkit")
     recipe, plugins = load_recipe(folder / "recipe.yaml")
@@ -190,56 +261,6 @@ def locked(folder: Path) -> Iterator[None]:
         file.write(str(os.getpid()))
         file.flush()
         yield
-
-
-def identity(recipe: Recipe, dataset: Dataset, model: RetrievalModel) -> dict[str, str]:
-    """Return what a checkpoint must agree on to fit: recipe, data, and weights it leaves out.
-
-    An encoder may hold pretrained weights that are in no checkpoint because they never change,
-    such as a frozen language model's; its ``fingerprint()`` then says which they are.
-    """
-    found = {"recipe": recipe.digest(), "data": dataset.fingerprint()}
-    for side, encoder in (("video", model.video), ("query", model.query)):
-        if hasattr(encoder, "fingerprint"):
-            found[f"pretrained {side} encoder"] = encoder.fingerprint()
-    return found
-
-
-def load_model(
-    folder: Path, seed: int | None = None, which: Literal["best", "last"] = "best"
-) -> tuple[RetrievalModel, Dataset, Recipe]:
-    """Load a trained model for search or evaluation: no pretext task, on the CPU.
-
-    Args:
-        folder: of the run.
-        seed: of the training; None = the first.
-        which: the epoch chosen on the selection part, or the last.
-
-    Raises:
-        RunError: the folder is no run, or has no such training.
-        CheckpointError: the weights are damaged or belong to another recipe or data set.
-    """
-    run = open_run(folder)
-    seed = run.recipe.train.seeds[0] if seed is None else seed
-    if seed not in run.recipe.train.seeds:
-        raise RunError(f"{folder} has no seed {seed}; it has {list(run.recipe.train.seeds)}")
-    dataset = build_dataset(run.recipe, run.plugins)
-    model = build_model(replace(run.recipe, pretexts={}), run.plugins, dataset)
-    path = run.seed_folder(seed) / "models" / f"{which}.safetensors"
-    load_trained(model, path, {**identity(run.recipe, dataset, model), "seed": seed})
-    return model, dataset, run.recipe
-
-
-def load_trained(model: RetrievalModel, path: Path, expected: dict[str, Any]) -> int:
-    """Load trained weights into a model and return the number of epochs they had.
-
-    Raises:
-        CheckpointError: they are damaged, do not fit, or belong to another recipe or data set.
-    """
-    tensors, state = checkpoint.load(path, hint="start the run again with varkit run")
-    checkpoint.check_identity(state, expected, path)
-    checkpoint.load_weights(model, tensors, str(path))
-    return int(state["epoch"])
 
 
 def versions() -> dict[str, str]:

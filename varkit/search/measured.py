@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import platform
-import secrets
-import shlex
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
@@ -13,22 +10,19 @@ from typing import Any
 
 import torch
 
-from varkit.data.batches import questions, video_length
+from varkit.data.batches import video_length
 from varkit.data.positives import positives_of
-from varkit.evaluate.evaluation import Evaluation
+from varkit.evaluate.evaluation import Evaluation, save
 from varkit.evaluate.examples import examples
 from varkit.evaluate.figures import chance, summarize
-from varkit.evaluate.groups import group_figures
-from varkit.evaluate.measurement import rank_rows
-from varkit.evaluate.rank_files import write_ranks
-from varkit.evaluate.results import Results, summarize_seeds
-from varkit.evaluate.trec import write_trec
-from varkit.runs.folder import versions
+from varkit.evaluate.results import RunResults, summarize_seeds, training_results
+from varkit.interfaces.settings import Which
+from varkit.runs.folder import new_folder, provenance
 from varkit.search.scores import Scores
 from varkit.search.sources import Ground, Source
 from varkit.system.files import write_json
 
-WHICH = "last"
+WHICH: Which = "last"
 """The place in results and file names; nothing is selected here."""
 
 
@@ -81,7 +75,7 @@ def write_measured(
     out: Path,
     command: Sequence[str],
     started: datetime,
-) -> tuple[Path, Results]:
+) -> tuple[Path, RunResults]:
     """Measure scores and write ``out/<name>/<time>-<id>/``, which reads as any measured run.
 
     It holds no model. TREC files are written unless each direction has scores of its own.
@@ -105,44 +99,32 @@ def write_measured(
         WriteError: the disk is full or not writable.
     """
     dataset = ground.dataset
-    found = evaluate_scores(scores, ground, backward)
-    rows = list(rank_rows(found, dataset))
-    simulated = dataset.simulated or any(source.simulated for source in sources)
-    selection = _selection(sources)
-    result = {
-        "schema": 1,
-        "simulated": simulated,
-        "dataset": dataset.name,
-        "selection": selection,
-        "best": None,
-        WHICH: {**found.report, "groups": group_figures(rows)},
-    }
-    results = summarize_seeds({0: result}, chance=chance(found.positives), split=ground.split)
-    facts = {
-        "schema": 1,
-        "recipe": name,
-        "made_from": [source.origin for source in sources],
-        "made_how": dict(how),
-        "dataset": dataset.name,
-        "simulated": simulated,
-        "embedded": any(source.embedded for source in sources),
-        "missing": [],
-        "fingerprint": dataset.fingerprint(),
-        "questions": questions(dataset),
-        "seeds": [0],
-        "selection": selection,
-        "versions": versions(),
-        "machine": f"{platform.platform()}, {platform.machine()}",
-        "command": shlex.join(command),
-        "started": started.isoformat(timespec="seconds"),
-    }
-    folder = out / name / f"{started:%Y%m%d-%H%M%S}-{secrets.token_hex(3)}"
+    measured = evaluate_scores(scores, ground, backward)
+    facts = provenance(
+        name,
+        dataset,
+        seeds=[0],
+        selection=_selection(sources),
+        embedded=any(source.embedded for source in sources),
+        command=command,
+        started=started,
+    )
+    facts["simulated"] |= any(source.simulated for source in sources)
+    facts["made_from"] = [source.origin for source in sources]
+    facts["made_how"] = dict(how)
+    folder = new_folder(out, name, started)
     own = folder / "seed-0"
-    write_ranks(own / "ranks" / f"{WHICH}.jsonl", rows)
-    if ground.options.trec_depth and backward is None:
-        write_trec(own / "trec", WHICH, found, ground.options.trec_depth)
-    write_json(own / "examples.json", examples(found, dataset))
-    write_json(own / "results.json", result)
+    depth = ground.options.trec_depth if backward is None else 0
+    training = training_results(
+        {WHICH: save(measured, dataset, own, WHICH, trec_depth=depth)},
+        dataset=dataset.name,
+        simulated=facts["simulated"],
+        selection=facts["selection"],
+        chance=chance(measured.positives),
+    )
+    results = summarize_seeds({0: training}, split=ground.split)
+    write_json(own / "examples.json", examples(measured, dataset))
+    write_json(own / "results.json", training)
     write_json(folder / "run.json", facts)
     write_json(folder / "results.json", results)
     return folder, results

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import torch
 
@@ -13,13 +13,11 @@ from varkit.data.batches import questions
 from varkit.errors import DataError, RunError, did_you_mean
 from varkit.evaluate.evaluation import Evaluation, evaluate
 from varkit.interfaces import Dataset
-from varkit.interfaces.settings import EvalOptions
-from varkit.runs.folder import load_model, open_run
+from varkit.interfaces.settings import EvalOptions, Which
+from varkit.runs.trained import open_model
 from varkit.search.scores import Scores
 from varkit.search.vectors import Embeddings, positions, read_embeddings
 from varkit.system.files import sha256
-
-Which = Literal["best", "last"]
 
 
 @dataclass(frozen=True)
@@ -160,23 +158,20 @@ def encode_run(
         CheckpointError: the weights are damaged or belong to another recipe or data set.
         DataError: there is no such split, or an embedding or a score is not finite.
     """
-    run = open_run(folder)
-    seed = run.recipe.train.seeds[0] if seed is None else seed
-    models = run.seed_folder(seed) / "models"
-    which = which or run.reported(seed)
-    model, dataset, recipe = load_model(folder, seed, which)
+    trained = open_model(folder, seed=seed, which=which)
+    recipe, dataset = trained.recipe, trained.dataset
     # Every query by itself, and one seed: fusing and ranking come later.
     options = replace(recipe.eval, repeats=1, positives="own")
     found = evaluate(
-        model.to(device), dataset, dataset.split(split), options=options, device=device
+        trained.model.to(device), dataset, dataset.split(split), options=options, device=device
     )
     origin = {
         "run": str(folder),
         "recipe": recipe.name,
         "digest": recipe.digest(),
-        "seed": seed,
-        "checkpoint": which,
-        "sha256": sha256(models / f"{which}.safetensors"),
+        "seed": trained.seed,
+        "checkpoint": trained.which,
+        "sha256": sha256(trained.run.model_file(trained.seed, trained.which)),
     }
     source = Source(_scores(found), origin, dataset.simulated, recipe.embedded, recipe.train.select)
     return source, Ground(dataset, split, recipe.eval)

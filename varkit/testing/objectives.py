@@ -77,14 +77,18 @@ def over_ranks_equals_factored(case: _Case) -> None:
     if over_ranks is None or not dist.is_available() or distributed.world_size() > 1:
         return
 
-    def compute(loss_of: Callable[[Tensor, Tensor, Pairs], Tensor]) -> Row:
+    def compute(loss_of: Callable[[Tensor, Tensor, Pairs], Tensor | None]) -> Row:
         video, query = (side.clone().requires_grad_() for side in (case.video, case.query))
         loss = loss_of(video, query, case.pairs)
+        if loss is None:  # the model gathers
+            return {}
         of_video, of_query = torch.autograd.grad(loss, (video, query))
         return {"loss": loss, "gradient of video": of_video, "gradient of query": of_query}
 
     with _one_rank():
-        expect_same(compute(case.objective.factored), compute(over_ranks), "over one rank")
+        over = compute(over_ranks)
+    if over:
+        expect_same(compute(case.objective.factored), over, "over one rank")
 
 
 def one_pair_is_enough(case: _Case) -> None:

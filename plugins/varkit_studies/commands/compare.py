@@ -7,7 +7,10 @@ from typing import TYPE_CHECKING, Literal
 
 import click
 
+from varkit.cli.options import checkpoint_option, json_option
+
 if TYPE_CHECKING:
+    from varkit.interfaces.settings import Which
     from varkit_studies.comparison import Comparison
 
 
@@ -19,11 +22,7 @@ if TYPE_CHECKING:
     required=True,
     metavar="RUN...",
 )
-@click.option(
-    "--checkpoint",
-    type=click.Choice(["best", "last"]),
-    help="The selected epoch, or the last; default: the selected one, where there is one.",
-)
+@checkpoint_option
 @click.option("--all-pairs", is_flag=True, help="Every run against every earlier one.")
 @click.option(
     "--allow-mismatch",
@@ -52,10 +51,10 @@ if TYPE_CHECKING:
     type=click.Path(path_type=Path, file_okay=False),
     help="Folder that gets comparison.md, .csv, .tex, .html and .json.",
 )
-@click.option("--json", "as_json", is_flag=True, help="Print the comparison as JSON on stdout.")
+@json_option
 def compare(
     runs: tuple[Path, ...],
-    checkpoint: Literal["best", "last"] | None,
+    checkpoint: Which | None,
     all_pairs: bool,
     allow_mismatch: bool,
     queries: int,

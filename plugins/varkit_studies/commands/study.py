@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING
 
 import click
 
+from varkit.cli.options import json_option, machine_options, strict_option
+
 if TYPE_CHECKING:
     from varkit_studies.execution import Settings
     from varkit_studies.finished import FinishedStudy
@@ -24,7 +26,7 @@ if TYPE_CHECKING:
     metavar="NAME,...",
     help="Run these rows alone, with those that they measure and the reference.",
 )
-@click.option("--strict", is_flag=True, help="Refuse instead of taking an embedded: block.")
+@strict_option
 @click.option(
     "--out",
     type=click.Path(path_type=Path, file_okay=False),
@@ -32,11 +34,12 @@ if TYPE_CHECKING:
     show_default=True,
     help="Folder of the runs; studies/<name>/ in it gets the tables and the page.",
 )
-@click.option("--jobs", type=click.IntRange(1), help="Runs at once; default: cores by threads.")
 @click.option(
-    "--threads", type=click.IntRange(1), default=1, show_default=True, help="CPU threads of a run."
+    "--jobs",
+    type=click.IntRange(1),
+    help="Runs at once; default: cores by threads.",
 )
-@click.option("--device", default="auto", show_default=True, help="auto, cpu, cuda, cuda:1, ...")
+@machine_options(threads=1)
 @click.option(
     "--resamples",
     type=click.IntRange(1000),
@@ -44,7 +47,7 @@ if TYPE_CHECKING:
     show_default=True,
     help="Draws of every interval and test.",
 )
-@click.option("--json", "as_json", is_flag=True, help="Print JSON on stdout.")
+@json_option
 def study(
     study: str,
     overrides: tuple[str, ...],

@@ -10,10 +10,11 @@ from string import ascii_uppercase
 from typing import Any
 
 from varkit.errors import RunError
+from varkit.interfaces.settings import Which
 from varkit_studies.comparison.estimates import Difference, Value, estimate
 from varkit_studies.comparison.groups import GroupDifference, group_differences
 from varkit_studies.comparison.moves import Flips, Move, flips, moves
-from varkit_studies.comparison.ranked_run import Checkpoint, RankedRun, load_ranked_run, mismatches
+from varkit_studies.comparison.ranked_run import RankedRun, load_ranked_run, mismatches
 
 
 @dataclass(frozen=True)
@@ -56,7 +57,7 @@ class Comparison:
 def compare(
     folders: Sequence[Path],
     *,
-    checkpoint: Checkpoint | None = None,
+    checkpoint: Which | None = None,
     all_pairs: bool = False,
     allow_mismatch: bool = False,
     resamples: int = 10_000,

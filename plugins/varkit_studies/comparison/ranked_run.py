@@ -6,7 +6,7 @@ import shlex
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,9 +14,8 @@ from numpy.typing import NDArray
 from varkit.errors import RunError, did_you_mean
 from varkit.evaluate.figures import DIRECTIONS, RECALLS
 from varkit.evaluate.rank_files import RankRow, read_ranks
+from varkit.interfaces.settings import Which
 from varkit.system.files import read_json
-
-Checkpoint = Literal["best", "last"]
 
 
 @dataclass(frozen=True)
@@ -36,7 +35,7 @@ class RankedRun:
 
     folder: Path
     facts: Mapping[str, Any]
-    checkpoint: Checkpoint
+    checkpoint: Which
     selection: str
     protocol: Mapping[str, str]
     seeds: tuple[int, ...]
@@ -53,7 +52,7 @@ class RankedRun:
         return (self.folder.resolve() if source is None else Path(source["run"])).parts[-2:]
 
 
-def load_ranked_run(folder: Path, checkpoint: Checkpoint | None = None) -> RankedRun:
+def load_ranked_run(folder: Path, checkpoint: Which | None = None) -> RankedRun:
     """Read a run's provenance, results and ranks.
 
     Args:
@@ -93,15 +92,16 @@ def load_ranked_run(folder: Path, checkpoint: Checkpoint | None = None) -> Ranke
     except (KeyError, IndexError, TypeError, AttributeError, ValueError) as error:
         raise RunError(f"{path} is damaged, or of another version of varkit: {error!r}") from error
     files = [folder / f"seed-{seed}" / "ranks" / f"{which}.jsonl" for seed in seeds]
-    read = [_read(folder, seed, file) for seed, file in zip(seeds, files, strict=True)]
-    for file, (rows, ranks), total in zip(files, read, sums, strict=True):
+    again = [_measure_again(folder, seed, facts) for seed in seeds]
+    read = [_read(file, hint) for file, hint in zip(files, again, strict=True)]
+    for file, (rows, ranks), total, hint in zip(files, read, sums, again, strict=True):
         if ranks.shape != read[0][1].shape or _keys(rows) != _keys(read[0][0]):
             raise RunError(f"{file} holds other queries or sampler seeds than {files[0]}")
         found = _sum_of_recalls(rows, ranks)
         if abs(found - total) > 1e-6:
             raise RunError(
                 f"{file} is of another measurement than {path}: SumR {found:.4f} and {total:.4f}",
-                hint=_measure_again(folder, seeds[files.index(file)]),
+                hint=hint,
             )
     return RankedRun(
         folder=folder,
@@ -160,26 +160,26 @@ def _runs(folder: Path, pattern: str) -> list[Path]:
     return sorted(folder.glob(f"{pattern}/run.json")) if folder.is_dir() else []
 
 
-def _read(folder: Path, seed: int, file: Path) -> tuple[tuple[RankRow, ...], NDArray[np.float64]]:
+def _read(file: Path, hint: str | None) -> tuple[tuple[RankRow, ...], NDArray[np.float64]]:
     """Return the rows of the first sampler seed, and (P, N) ranks."""
     if not file.exists():
-        raise RunError(
-            f"{folder} has no ranks of seed {seed}: {file} is missing",
-            hint=_measure_again(folder, seed),
-        )
+        raise RunError(f"there are no ranks of a training: {file} is missing", hint=hint)
     try:
         found = read_ranks(file)
     except RunError as error:
-        raise RunError(error.what, hint=_measure_again(folder, seed)) from error
+        raise RunError(error.what, hint=hint) from error
     rows = sorted(found, key=lambda row: (row.repeat, row.direction, row.id))
     repeats = rows[-1].repeat + 1
     ranks = np.array([row.rank for row in rows], dtype=np.float64).reshape(repeats, -1)
     return tuple(rows[: ranks.shape[1]]), ranks
 
 
-def _measure_again(folder: Path, seed: int) -> str:
-    run, own = shlex.quote(str(folder)), shlex.quote(str(folder / f"seed-{seed}"))
-    return f"varkit eval {run} --seed {seed} --out {own}"
+def _measure_again(folder: Path, seed: int, facts: Mapping[str, Any]) -> str | None:
+    """Return the command that writes the ranks of a training again."""
+    if "measured_from" in facts or "made_from" in facts:
+        return facts.get("command")
+    results = folder / f"seed-{seed}" / "results.json"
+    return f"rm -f {shlex.quote(str(results))} && varkit resume {shlex.quote(str(folder))}"
 
 
 def _keys(rows: Sequence[RankRow]) -> list[tuple[str, str]]:

@@ -14,12 +14,12 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from varkit.errors import VarkitError
 from varkit.data.inspect.captions import caption_length
 from varkit.data.inspect.portrait import Portrait
 from varkit.data.inspect.statistics import Statistics
-from varkit.system.files import write_bytes
+from varkit.errors import VarkitError
 from varkit.runs.report.tables import mark
+from varkit.system.files import write_bytes
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

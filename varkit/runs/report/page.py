@@ -14,10 +14,10 @@ from typing import Any
 from markupsafe import Markup
 
 from varkit.errors import RunError
-from varkit.system.files import read_json, write_text
 from varkit.runs.report import charts as figures
 from varkit.runs.report.html import render
 from varkit.runs.report.tables import Table, detection_table, groups_table, mark, results_table
+from varkit.system.files import read_json, write_text
 
 TEMPLATE = Path(__file__).with_name("page.html.j2")
 NO_EXAMPLES: Mapping[str, Any] = {"retrieval": [], "sampling": []}

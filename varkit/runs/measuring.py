@@ -1,0 +1,254 @@
+"""Trained models measured: after their training, or again under changes that need none."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterable, Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+
+import torch
+
+from varkit.errors import RecipeError, RunError, did_you_mean
+from varkit.evaluate.encoding import Progress
+from varkit.evaluate.evaluation import evaluate, save
+from varkit.evaluate.examples import examples
+from varkit.evaluate.figures import Report, chance
+from varkit.evaluate.results import (
+    RunResults,
+    TrainingResults,
+    summarize_seeds,
+    training_results,
+)
+from varkit.interfaces import Dataset
+from varkit.interfaces.settings import Which
+from varkit.model.build import build_dataset
+from varkit.recipe.layers import parse_overrides
+from varkit.recipe.load import Recipe, changed_recipe
+from varkit.runs.folder import Run, recipe_provenance
+from varkit.runs.trained import open_model
+from varkit.system.files import read_json, write_json, write_text
+
+MEASURABLE = ("data", "samplers", "alignments", "eval")
+"""Sections of a recipe that may change under a trained model; it may still not fit them."""
+
+
+def measure_training(
+    run: Run,
+    seed: int,
+    *,
+    which: Which | None = None,
+    recipe: Recipe | None = None,
+    dataset: Dataset,
+    split: str = "test",
+    device: torch.device,
+    folder: Path | None,
+    progress: Progress | None = None,
+) -> TrainingResults:
+    """Measure the models of one training.
+
+    Args:
+        run: of the training.
+        seed: of the training.
+        which: the one model; None = the last, and that of the selected epoch where there is one.
+        recipe: measure them under this recipe instead of the run's own.
+        dataset: of the recipe.
+        split: part of the data set.
+        device: where to compute.
+        folder: gets ``results.json``, ``examples.json``, ``ranks/`` and ``trec/``; None = nothing
+            is written.
+        progress: is told how far it is with each model.
+
+    Raises:
+        RunError: the run has no such training.
+        CheckpointError: the weights are damaged, or do not fit the recipe.
+        DataError: there is no such split, or an embedding is not finite.
+        WriteError: the disk is full or not writable.
+    """
+    recipe = recipe or run.recipe
+    items = dataset.split(split)
+    models: tuple[Which, ...] = ("last", "best") if run.reported(seed) == "best" else ("last",)
+    reports: dict[Which, Report] = {}
+    for each in models if which is None else (which,):
+        trained = open_model(run, seed=seed, which=each, recipe=recipe, dataset=dataset)
+        measured = evaluate(
+            trained.model.to(device),
+            dataset,
+            items,
+            options=recipe.eval,
+            device=device,
+            progress=progress,
+        )
+        report = save(measured, dataset, folder, each, trec_depth=recipe.eval.trec_depth)
+        reports[each] = {"epoch": trained.epoch, **report}
+    results = training_results(
+        reports,
+        dataset=dataset.name,
+        simulated=dataset.simulated,
+        selection=recipe.train.select,
+        chance=chance(measured.positives),
+    )
+    if folder is not None:
+        write_json(folder / "examples.json", examples(measured, dataset))
+        write_json(folder / "results.json", results)
+    return results
+
+
+def measure_again(
+    run: Run,
+    changes: Sequence[str] = (),
+    *,
+    seed: int | None = None,
+    which: Which | None = None,
+    split: str = "test",
+    device: torch.device,
+) -> RunResults:
+    """Measure one trained model of a run again; nothing is written.
+
+    Args:
+        run: of the training.
+        changes: ``dotted.key=value``, of the sections :data:`MEASURABLE`.
+        seed: of the training; None = the run's first.
+        which: model of the training; None = of the selected epoch, where one was selected.
+        split: part of the data set.
+        device: where to compute.
+
+    Returns:
+        What the ``results.json`` of a run with this one model would hold.
+
+    Raises:
+        RecipeError: a change needs training, or does not fit the recipe.
+        RunError: as in :func:`measure_training`; so are the other errors.
+    """
+    recipe = measured_recipe(run, changes)
+    seed = recipe.train.seeds[0] if seed is None else seed
+    training = measure_training(
+        run,
+        seed,
+        which=which or run.reported(seed),
+        recipe=recipe,
+        dataset=build_dataset(recipe, run.plugins),
+        split=split,
+        device=device,
+        folder=None,
+    )
+    return summarize_seeds({seed: training}, split=split)
+
+
+def measure_as_run(
+    run: Run,
+    changes: Sequence[str] = (),
+    *,
+    seed: int | None = None,
+    which: Which | None = None,
+    split: str = "test",
+    out: Path,
+    device: torch.device,
+    threads: int,
+    command: Sequence[str],
+) -> RunResults:
+    """Measure the trained models of a run again, and write that as a run of its own.
+
+    Args:
+        run: of the trainings; nothing in it changes.
+        changes: as in :func:`measure_again`.
+        seed: of the one training; None = all of them.
+        which: the one model of each training; None = the last and the selected.
+        split: part of the data set.
+        out: the folder to write; what was measured there before is replaced.
+        device: where to compute.
+        threads: for ``run.json``.
+        command: for ``run.json``.
+
+    Returns:
+        What ``results.json`` holds.
+
+    Raises:
+        RunError: ``out`` holds a run that trained, or as in :func:`measure_training`.
+        RecipeError: as in :func:`measure_again`; so are the other errors.
+    """
+    started, clock = datetime.now(UTC), time.perf_counter()
+    recipe = measured_recipe(run, changes)
+    dataset = build_dataset(recipe, run.plugins)
+    _clear(out)
+    trainings = {
+        each: measure_training(
+            run,
+            each,
+            which=which,
+            recipe=recipe,
+            dataset=dataset,
+            split=split,
+            device=device,
+            folder=out / f"seed-{each}",
+        )
+        for each in (recipe.train.seeds if seed is None else (seed,))
+    }
+    results = summarize_seeds(trainings, split=split)
+    facts = recipe_provenance(
+        recipe,
+        run.plugins,
+        dataset,
+        seeds=list(trainings),
+        command=command,
+        started=started,
+        device=str(device),
+        threads=threads,
+    )
+    facts["measured_from"] = {
+        "run": str(run.folder),
+        "changes": list(changes),
+        "recipe_differs": recipe.digest() != run.facts["digest"],
+        "data_differs": dataset.fingerprint() != run.facts["fingerprint"],
+        "dataset": run.facts["dataset"],
+        "weights": run.weights(),
+        "seconds": time.perf_counter() - clock,
+    }
+    write_text(out / "recipe.yaml", recipe.to_yaml())
+    write_json(out / "results.json", results)
+    write_json(out / "run.json", facts)  # the last: without it the folder is not a run
+    return results
+
+
+def measured_recipe(run: Run, changes: Sequence[str]) -> Recipe:
+    """Return a run's recipe with changes that need no training.
+
+    Raises:
+        RecipeError: what is wrong with the changes.
+    """
+    if not changes:
+        return run.recipe
+    problems = needing_training(key for key, _ in parse_overrides(changes))
+    if problems:
+        raise RecipeError(
+            [f"command line: {problem}" for problem in problems],
+            hint="varkit run trains under any change",
+        )
+    return changed_recipe(run.recipe, run.plugins, changes)
+
+
+def needing_training(keys: Iterable[str]) -> list[str]:
+    """Return what is wrong with dotted keys whose change a trained model cannot be measured under.
+
+    >>> needing_training(["eval.ties"])
+    []
+    """
+    return [
+        f"{key}: cannot change without training again."
+        f"{did_you_mean(section, MEASURABLE)} Allowed: {', '.join(MEASURABLE)}."
+        for key in keys
+        if (section := key.partition(".")[0]) not in MEASURABLE
+    ]
+
+
+def _clear(out: Path) -> None:
+    """Let a folder be written; what was measured there before is not a run any more.
+
+    Raises:
+        RunError: it holds a run that was not measured from another.
+    """
+    facts = out / "run.json"
+    if facts.exists():
+        if "measured_from" not in read_json(facts):
+            raise RunError(f"{out} holds a training", hint="name another folder for --out")
+        facts.unlink()  # half of what follows must not pass for it

@@ -1,0 +1,100 @@
+"""The model that a run trained, opened again: for search, evaluation, and anything else."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from varkit.errors import RunError
+from varkit.interfaces import Dataset
+from varkit.interfaces.settings import Which
+from varkit.model.build import build_dataset, build_model
+from varkit.model.retrieval import RetrievalModel
+from varkit.recipe.load import Recipe
+from varkit.runs.folder import Run, open_run
+from varkit.train import checkpoint
+
+
+@dataclass(frozen=True)
+class TrainedModel:
+    """A model with the weights of one training.
+
+    Attributes:
+        run: that trained it.
+        recipe: what the model is built from: the run's recipe, or a changed one.
+        dataset: of that recipe.
+        model: in evaluation mode, without pretext tasks.
+        seed: of the training.
+        which: whether these are the weights of the selected epoch, or of the last.
+        epoch: how many epochs were trained.
+    """
+
+    run: Run
+    recipe: Recipe
+    dataset: Dataset
+    model: RetrievalModel
+    seed: int
+    which: Which
+    epoch: int
+
+
+def open_model(
+    run: Run | Path | str,
+    *,
+    seed: int | None = None,
+    which: Which | None = None,
+    recipe: Recipe | None = None,
+    dataset: Dataset | None = None,
+) -> TrainedModel:
+    """Open a trained model of a run, on the CPU.
+
+    The weights must be those of the run's own recipe, and so must pretrained weights that no
+    checkpoint holds. The data must be those it was trained on, unless ``recipe`` names others.
+
+    Args:
+        run: an opened run, or its folder.
+        seed: of the training; None = the run's first.
+        which: model of that training; None = of the selected epoch, where one was selected.
+        recipe: builds the model from this recipe instead of the run's own.
+        dataset: of the recipe, where it is open already.
+
+    Raises:
+        RunError: the folder is not a run, or the run has no such training.
+        CheckpointError: the weights are damaged, do not fit the recipe, or are not of these data.
+        DataError: the data set is missing or faulty.
+    """
+    run = run if isinstance(run, Run) else open_run(Path(run))
+    if source := run.facts.get("measured_from"):
+        raise RunError(
+            f"{run.folder} holds no models: it was measured from {source['run']}",
+            hint=f"name {source['run']} instead",
+        )
+    seeds = run.recipe.train.seeds
+    seed = seeds[0] if seed is None else seed
+    if seed not in seeds:
+        raise RunError(f"{run.folder} has no seed {seed}; it has {list(seeds)}")
+    which = which or run.reported(seed)
+    recipe = recipe or run.recipe
+    dataset = build_dataset(recipe, run.plugins) if dataset is None else dataset
+    model = build_model(replace(recipe, pretexts={}), run.plugins, dataset)
+    expected = {**identity(recipe, dataset, model), "recipe": run.facts["digest"], "seed": seed}
+    if recipe.data != run.recipe.data:
+        expected["data"] = run.facts["fingerprint"]
+    path = run.model_file(seed, which)
+    tensors, state = checkpoint.load(path, hint="start the run again with varkit run")
+    checkpoint.check_identity(state, expected, path)
+    checkpoint.load_weights(model, tensors, str(path))
+    return TrainedModel(run, recipe, dataset, model.eval(), seed, which, int(state["epoch"]))
+
+
+def identity(recipe: Recipe, dataset: Dataset, model: RetrievalModel) -> dict[str, str]:
+    """Return what a checkpoint must agree on to fit: recipe, data, and weights it leaves out.
+
+    An encoder may hold pretrained weights that are in no checkpoint because they never change,
+    such as a frozen language model's; its ``fingerprint()`` then says which they are.
+    """
+    parts = {"recipe": recipe.digest(), "data": dataset.fingerprint()}
+    for side, encoder in (("video", model.video), ("query", model.query)):
+        if hasattr(encoder, "fingerprint"):
+            parts[f"pretrained {side} encoder"] = encoder.fingerprint()
+    return parts
