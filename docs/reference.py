@@ -1,7 +1,7 @@
-"""Writes the parts of the documentation that the program knows best, from the program.
+"""Generates documentation from the program: components, options, hooks and commands.
 
-``docs/conf.py`` calls :func:`write` before every build. An option without a word of documentation
-stops the build, and fails ``tests/test_docs.py``.
+``docs/conf.py`` calls :func:`write` before every build. An option without documentation stops the
+build and fails ``tests/test_docs.py``.
 """
 
 from __future__ import annotations
@@ -26,8 +26,8 @@ from varkit.recipe.options import describe, options_of
 COMPONENTS = """\
 # Components and their options
 
-Every component that varkit ships and every option of its recipe block, made from the program.
-`varkit plugins` lists them together with whatever else is installed.
+Every component that varkit ships, and every option of its recipe block. This page is generated from
+the program. `varkit plugins` also lists the components of other installed plugins.
 """
 
 

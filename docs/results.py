@@ -1,13 +1,14 @@
-"""Writes docs/results.md: what others published, and what was measured with varkit.
+"""Writes docs/results.md: published figures, and figures measured with varkit.
 
-``python docs/results.py`` writes the page again from ``docs/results/published.yaml`` and from the
-result files ``docs/results/*.json``. ``python docs/results.py add runs/studies/NAME`` first makes
-such a file of a finished study. ``tests/test_results.py`` checks that the page is up to date.
+``python docs/results.py`` writes the page from ``docs/results/published.yaml`` and the result files
+``docs/results/*.json``. ``python docs/results.py add runs/studies/NAME`` first makes such a file
+from a finished study. ``tests/test_results.py`` checks that the page is up to date.
 """
 
 from __future__ import annotations
 
 import json
+import re
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
@@ -27,23 +28,29 @@ KINDS = {
     "msrvtt": "Measured with varkit, MSR-VTT",
     "simulated": "Measured with varkit, SIMULATED data",
 }
-"""What the rows of a result file may be; a file holds one kind alone."""
+"""Kinds of figures; all rows of a result file are of one kind."""
 ABOUT = {
-    "real": "These may be held against published rows of the same protocol and backbone.",
-    "msrvtt": "A general benchmark of ordinary videos: no anomaly in it, and no row of it is "
-    "comparable with any other table of this page.",
-    "simulated": "A program made the videos. These figures say that the machinery works and how "
-    "methods order in that world; no row is comparable with a row of any other table.",
+    "real": "These rows may be compared with published rows of the same protocol and backbone.",
+    "msrvtt": "A general benchmark of ordinary videos without anomalies. No row is comparable with "
+    "another table of this page.",
+    "simulated": "A program made the videos. These figures show that the machinery works and how "
+    "methods order in that world. No row is comparable with a row of another data set.",
 }
+SAID = r"All rows trained with|Seeds of|Row \w+ trained nothing: .* \(other recipe\)\.$"
+"""Lines of a protocol that a table's command or cells say too."""
 HEAD = """\
 # Results
 
-Made by `docs/results.py`; edit that, `docs/results/published.yaml` or the result files instead.
-Three kinds of figures stand here, never in one table: what others published, what was measured with
-varkit on real data, and what was measured on simulated data.
+`docs/results.py` makes this page from `docs/results/`. Published figures, figures measured with
+varkit on real data, and figures measured on simulated data never share a table. Compare rows
+within one kind only: published figures follow different rules for n, ties and the choice of
+checkpoints, and rest on different backbones.
 
-R@K in %, SumR is the six recalls added. Published figures follow different rules for n, ties and
-the choice of checkpoints, and rest on different backbones: rows compare within one kind.
+R@K is in %. SumR is the sum of the six recalls. In measured tables, figures are means over
+trainings ± their standard deviation, and *95 %* is the interval of SumR: for other trainings and
+other videos; of a row with one training, for other videos alone. A row that is *measured again*
+trains nothing: it measures another row's models under the changes in its study's file,
+`recipes/studies/`. A row that is *embedded* ran its recipe's `embedded:` block.
 """
 
 
@@ -59,16 +66,18 @@ def page(published: Mapping[str, Any], results: Sequence[Mapping[str, Any]]) -> 
         "",
         "## Published",
         "",
-        "Not measured here. An empty cell is unknown to us; so is the sum of a row that has one.",
+        "Not measured with varkit. We do not know what belongs into an empty cell.",
     ]
     for name, (title, letter) in BENCHMARKS.items():
         lines += _published(title, letter, published[name])
     for kind, title in KINDS.items():
         lines += ["", f"## {title}", "", ABOUT[kind]]
-        own = [result for result in results if result["kind"] == kind]
-        for result in own:
-            lines += _below(markdown_table(_measured(result)))
-            lines += ["", *(f"- {markdown_text(line)}" for line in _protocol(result))]
+        own: dict[str, list[Mapping[str, Any]]] = {}
+        for result in results:
+            if result["kind"] == kind:
+                own.setdefault(result["dataset"], []).append(result)
+        for dataset, tables in own.items():
+            lines += _data_set(f"Measured on {dataset}{_mark(tables[0])}", tables)
         if not own:
             lines += ["", "No result file yet."]
     return "\n".join(lines) + "\n"
@@ -149,12 +158,24 @@ def _published(title: str, letter: str, rows: Sequence[Mapping[str, Any]]) -> li
         words=3,
     )
     listed = [f"- {key}: {markdown_text(note)}" for note, key in notes.items()]
-    return [*_below(markdown_table(table)), "", *listed]
+    return [*_below(markdown_table(table), 3), "", *listed]
+
+
+def _data_set(title: str, results: Sequence[Mapping[str, Any]]) -> Iterator[str]:
+    """Yield the tables of a data set, below the lines that hold for all of them."""
+    protocols = [list(_protocol(result)) for result in results]
+    common = [line for line in protocols[0] if all(line in other for other in protocols)]
+    yield from ("", f"### {markdown_text(title)}", "")
+    yield from (f"- {markdown_text(line)}" for line in common)
+    for result, protocol in zip(results, protocols, strict=True):
+        yield from _below(markdown_table(_measured(result)), 4)
+        own = [f"- {markdown_text(line)}" for line in protocol if line not in common]
+        yield from ("", *own) if own else ()
 
 
 def _measured(result: Mapping[str, Any]) -> Table:
     letter = "T" if result["text"] else "A"
-    mark = " (simulated data)" if result["kind"] == "simulated" else ""
+    some = not all(row["embedded"] for row in result["rows"])
     rows = []
     for row in result["rows"]:
         values = [row["values"][figure] for figure in FIGURES]
@@ -162,24 +183,34 @@ def _measured(result: Mapping[str, Any]) -> Table:
             _cell(v["value"]) + ("" if v["sd_trainings"] is None else f" ±{v['sd_trainings']:.1f}")
             for v in values
         ]
-        marks = ["embedded"] * row["embedded"] + ["measured again"] * row["measured_again"]
+        marks = ["embedded"] * (row["embedded"] and some)
+        marks += ["measured again"] * row["measured_again"]
         label = f"{row['label']} ({', '.join(marks)})" if marks else row["label"]
         limits = values[-1]["interval_trainings"] or values[-1]["interval"]
         seeds = ", ".join(map(str, row["seeds"]))
         rows.append((label, *shown, between(limits), seeds))
     return Table(
-        title=f"{result['title']}, measured on {result['dataset']}{mark}",
-        caption="Means over trainings, ± their standard deviation. 95 %: of SumR, the interval "
-        "that allows for other trainings as well as for other videos; of a row with one training, "
-        "for other videos alone.",
+        title=f"{result['title']}{_mark(result)}",
+        caption=f"Command: {result['command']}",
         columns=("", *_columns(letter), "SumR", "95 %", "seeds"),
         rows=tuple(rows),
     )
 
 
+def _mark(result: Mapping[str, Any]) -> str:
+    return " (simulated data)" if result["kind"] == "simulated" else ""
+
+
 def _protocol(result: Mapping[str, Any]) -> Iterator[str]:
-    yield f"Command: {result['command']}"
-    yield from result["protocol"]
+    """Yield the lines of the protocol that the command and the cells do not say already."""
+    all_rows = sum(": n = " in line for line in result["protocol"]) == 1
+    for line in result["protocol"]:
+        if line.startswith("EMBEDDED"):
+            yield "EMBEDDED variant of the recipes, since something that they need was missing."
+        elif all_rows and ": n = " in line:
+            yield line[line.index("n = ") :]
+        elif not re.match(SAID, line):
+            yield line
 
 
 def _columns(letter: str) -> tuple[str, ...]:
@@ -194,18 +225,18 @@ def _cell(value: float | None) -> str:
     return "" if value is None else f"{value:.1f}"
 
 
-def _below(lines: Sequence[str]) -> list[str]:
-    """Put a table's heading below the page's."""
-    return [f"#{line}" if line.startswith("## ") else line for line in lines]
+def _below(lines: Sequence[str], level: int) -> list[str]:
+    """Give a table's heading a level of the page."""
+    return [line.replace("##", "#" * level, 1) if line[:3] == "## " else line for line in lines]
 
 
 def main(arguments: Sequence[str]) -> None:
     """Write the page; ``add FOLDER`` first takes in a study."""
     if arguments and arguments[0] == "add":
         for folder in arguments[1:]:
-            found = reduced(json.loads((Path(folder) / "study.json").read_text("utf-8")))
-            file = HERE / "results" / f"{found['study']}.json"
-            file.write_text(json.dumps(found, indent=1) + "\n", "utf-8")
+            result = reduced(json.loads((Path(folder) / "study.json").read_text("utf-8")))
+            file = HERE / "results" / f"{result['study']}.json"
+            file.write_text(json.dumps(result, indent=1) + "\n", "utf-8")
     (HERE / "results.md").write_text(page(*read()), "utf-8")
 
 
