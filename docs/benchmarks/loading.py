@@ -59,7 +59,7 @@ def measure(args: argparse.Namespace, workers: int, method: str) -> dict:
     recipe, plugins = load_recipe(args.recipe, args.overrides)
     dataset = build_dataset(recipe, plugins)
     items = dataset.split("train")
-    size, longest = recipe.train.batch_size, max(dataset.length(item.video) for item in items)
+    size, longest = recipe.train.batch_size, max(dataset.open(item.video).length for item in items)
     if args.cold:
         drop_cache(Path(dataset.folder if dataset.simulated else recipe.data.options["root"]))
     before, start = peak(resource.RUSAGE_SELF), read_so_far()

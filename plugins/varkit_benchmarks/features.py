@@ -6,7 +6,6 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from varkit.data.collate import means, segment_edges
 from varkit.interfaces import Array
 from varkit_benchmarks.arrays import load_clips, shape
 from varkit_benchmarks.sources import FeatureError, Source
@@ -15,80 +14,32 @@ PIECE = 4096
 """So many clips of a long video are in memory at a time."""
 
 
-def read(source: Source, *, width: int | None = None, crop: int = 0) -> Array:
-    """Read the clips of one crop.
-
-    Args:
-        source: an array of (T, D), or (C, T, D) where there are C crops.
-        width: the D that is expected; None = any.
-        crop: which of the C crops; an array without crops is its own crop 0.
-
-    Returns:
-        (T, D) float32.
-
-    Raises:
-        FeatureError: the file is missing, unreadable or truncated, or holds no such array; or the
-            array is of another shape, no numbers, empty or not finite.
-    """
-    found = _checked(source, width, crop)
-    return _clips(source, crop, 0, found[-2])
-
-
-def read_pieces(source: Source, *, width: int | None = None, crop: int = 0) -> Iterator[Array]:
+def read_pieces(
+    source: Source, length: int | None = None, *, width: int | None = None, crop: int = 0
+) -> Iterator[Array]:
     """Read the clips of one crop, of a .npy file some thousand at a time.
 
     The header is looked at in this call, numbers as the pieces are asked for.
 
     Args:
-        source: as in :func:`read`.
-        width: as in :func:`read`.
-        crop: as in :func:`read`.
+        source: an array of (T, D), or (C, T, D) where there are C crops.
+        length: how many clips to read, from the first; None = all.
+        width: the D that is expected; None = any.
+        crop: which of the C crops; an array without crops is its own crop 0.
 
     Yields:
         (t, D) float32, one after another.
 
     Raises:
-        FeatureError: as in :func:`read`.
+        FeatureError: the file is missing, unreadable or truncated, or holds no such array; or the
+            array is of another shape, no numbers, empty or not finite.
     """
-    length = _checked(source, width, crop)[-2]
+    every = _checked(source, width, crop)[-2]
+    length = every if length is None else length
     step = PIECE if source.file.suffix == ".npy" else length
     return (
         _clips(source, crop, start, min(start + step, length)) for start in range(0, length, step)
     )
-
-
-def read_means(
-    source: Source, length: int, count: int, *, width: int | None = None, crop: int = 0
-) -> Array:
-    """Read the first ``length`` clips of one crop as means over ``count`` equal segments.
-
-    It is :func:`varkit.data.collate.segment_means` of :func:`read`, but of a .npy file only some
-    thousand clips are in memory at a time.
-
-    Args:
-        source: as in :func:`read`.
-        length: how many clips count, at least ``count``.
-        count: how many means.
-        width: as in :func:`read`.
-        crop: as in :func:`read`.
-
-    Returns:
-        (count, D) float32.
-
-    Raises:
-        FeatureError: as in :func:`read`, or there are fewer clips than ``length``.
-    """
-    found = _checked(source, width, crop)
-    if found[-2] < length:
-        raise FeatureError(f"has {found[-2]} clips; expected {length}")
-    edges = segment_edges(length, count)
-    result = np.empty((count, found[-1]), np.float32)
-    step = max(1, PIECE * count // length)
-    for first in range(0, count, step):
-        part = edges[first : first + step + 1]
-        clips = _clips(source, crop, int(part[0]), int(part[-1]))
-        result[first : first + step] = means(clips, part - part[0])
-    return result
 
 
 def _checked(source: Source, width: int | None, crop: int) -> tuple[int, ...]:

@@ -8,7 +8,6 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from varkit.data.batches import questions
 from varkit.errors import RunError, VarkitError
 from varkit.interfaces import Dataset
 from varkit.interfaces.settings import Which
@@ -256,7 +255,7 @@ def open_study(
         except VarkitError as error:
             missing[name] = error.what if error.hint is None else f"{error.what} ({error.hint})"
             continue
-        asked = {**ranked.protocol, "questions": questions(planned.dataset)}
+        asked = {**ranked.protocol, "questions": planned.dataset.questions()}
         rows[name] = FinishedRow(
             row=row,
             folder=planned.folder,

@@ -13,7 +13,7 @@ from varkit_alan.top_k import TopK
 
 from varkit.data.collate import segment_means
 from varkit.errors import VarkitError
-from varkit.interfaces import Draws, Sequences
+from varkit.interfaces import Draws
 from varkit.model.build import build_dataset, build_model
 from varkit.recipe.load import load_recipe
 
@@ -100,8 +100,8 @@ def test_truth_is_reduced_as_clips_are(truth, length):
     assert reduced.any() == any(truth)
     if length <= len(truth):  # the data's own averages of the truth are above 0 at the same places
         times = np.zeros((len(truth), 2), np.float32)
-        clips = Sequences({"truth": np.array(truth, np.float32)[:, None]}, times)
-        means = segment_means(clips, length).streams["truth"][:, 0]
+        clips = {"truth": [np.array(truth, np.float32)[:, None]]}
+        means = segment_means(clips, times, length).streams["truth"][:, 0]
         assert reduced.tolist() == (means > 0).tolist()
 
 

@@ -16,7 +16,7 @@ from tests.support.reference.alan_video import numpy_state
 from varkit.blocks.segments import segment_means, spread
 from varkit.data.collate import segment_means as means_of_one
 from varkit.errors import VarkitError
-from varkit.interfaces import Batch, Draws, Representation, Sequences
+from varkit.interfaces import Batch, Draws, Representation
 from varkit.testing import check
 
 EXPERTS = ("joint",)
@@ -169,7 +169,7 @@ def test_segments_are_those_of_one_item_alone_and_spread_puts_them_back(count):
     back = spread(numbers, clips.mask)
     for b, length in enumerate(lengths):
         raw = clips.streams["raw"][b, :length].float().numpy()
-        own = means_of_one(Sequences({"raw": raw}, np.zeros((length, 2), np.float32)), count)
+        own = means_of_one({"raw": [raw]}, np.zeros((length, 2), np.float32), count)
         size = len(own)
         np.testing.assert_allclose(found[b, :size], own.streams["raw"], rtol=1e-5, atol=1e-6)
         assert not found[b, size:].any()

@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 from varkit_benchmarks.ucfcrime_ar import UCFCrimeAR
 
+from tests.support.toys import ALL, clips_of
 from tests.support.ucfcrime_ar import TEST, TRAIN, faults, make, remarks
 from varkit.data.inspect.verification import verify
 from varkit.errors import DataError
@@ -81,18 +82,18 @@ def test_crops_of_other_lengths_are_refused(tmp_path):
         np.save(tmp_path / "rgb" / f"{TRAIN[0]}__{crop}.npy", np.ones((length, 2), np.float32))
     opened = UCFCrimeAR(root=str(tmp_path))
     video = "Abuse001_x264"
-    assert [len(opened.video(video, crop)) for crop in (0, 1)] == [6, 5], "one clip is nothing"
-    assert len(opened.video_means(video, 1, 5)) == 5
-    assert len(opened.video_means(video, 1, 3)) == 3
-    for read in (opened.video, lambda *args: opened.video_means(*args, 3)):
+    assert [len(clips_of(opened, video, crop)) for crop in (0, 1)] == [6, 5], "one clip is nothing"
+    assert len(opened.open(video).means(5, 1)) == 5
+    assert len(opened.open(video).means(3, 1)) == 3
+    for count in (ALL, 3):
         with pytest.raises(DataError, match=r"__2\.npy has 4 clips; the centre crop has 6"):
-            read(video, 2)
+            opened.open(video).means(count, 2)
     with pytest.raises(DataError, match="has 4 clips"):
-        opened.pieces(video, "object", 2)
+        opened.open(video).pieces("object", 2)
     (fault,) = verify(UCFCrimeAR, {"root": str(tmp_path)}, quick=True).faults
     assert "__2.npy has 4 clips" in fault.text
     with pytest.raises(DataError, match="has 3 crops; number 3 was asked for"):
-        opened.video(video, 3)
+        clips_of(opened, video, 3)
 
 
 def shaped(root, dims):
@@ -128,8 +129,9 @@ def test_videos_of_one_length_are_not_called_the_other_way_round(tmp_path):
     shaped(tmp_path, lambda i: (32, 16 if i == 2 else 8))
     opened = UCFCrimeAR(root=str(tmp_path))
     assert opened.widths == {"object": 8, "motion": 8}
+    items = *opened.split("train"), *opened.split("test")
     with pytest.raises(DataError, match=r"has shape \(32, 16\); expected \(T, 8\)"):
-        [opened.video(item.video) for split in ("train", "test") for item in opened.split(split)]
+        [clips_of(opened, item.video) for item in items]
 
 
 def test_the_width_is_that_of_most_videos_wherever_they_stand(tmp_path):

@@ -15,12 +15,14 @@ import pytest
 import torch
 from safetensors.torch import save_file
 from varkit_benchmarks.arrays import shape
-from varkit_benchmarks.features import read, read_means
+from varkit_benchmarks.features import read_pieces
 from varkit_benchmarks.folder import Folder
 from varkit_benchmarks.sources import FeatureError, Source, locate
 
+from tests.support.toys import ALL, clips_of
 from varkit.data.batches import training_batches, video_batches
 from varkit.data.collate import segment_means
+from varkit.data.plain import InMemory
 from varkit.errors import DataError
 from varkit.testing.datasets import check_dataset
 
@@ -69,10 +71,10 @@ def test_what_is_read_is_what_was_written(tmp_path):
     assert folder.name == tmp_path.name
     assert folder.widths == {"object": 4, "motion": 3}
     assert [item.video for item in folder.split("train")] == ["v0", "v1", "v2"]
-    clips = folder.video("v1")
+    clips = clips_of(folder, "v1")
     np.testing.assert_array_equal(clips.streams["object"], features(6, 4, seed=1))
     assert clips.times[2].tolist() == [1.0, 1.5]
-    assert folder.length("v1") == len(clips) == 6
+    assert folder.open("v1").length == len(clips) == 6
     assert folder.query("v1#0") == "caption 1"
     assert folder.truth("v0").tolist() == [False, False, True, True, False]
     assert folder.truth("v2").tolist() == [False] * 7, "label 0 says that nothing is anomalous"
@@ -116,8 +118,8 @@ def test_sounds_are_queries(tmp_path):
     folder = opened(tmp_path, query="audio", seconds_per_sound_clip=0.96)
     check_dataset(folder)
     assert folder.query_widths == {"audio": 6}
-    assert folder.query_length("v2#0") == 9
-    sound = folder.query("v2#0")
+    assert folder.query("v2#0").length == 9
+    sound = folder.query("v2#0").means(ALL)
     np.testing.assert_array_equal(sound.streams["audio"], features(9, 6, seed=2))
     assert sound.times[0].tolist() == [0, np.float32(0.96)]
 
@@ -126,11 +128,11 @@ def test_flow_may_be_one_clip_shorter_and_no_more(tmp_path):
     make(tmp_path)
     np.save(tmp_path / "0.flow.npy", features(4, 3))
     folder = opened(tmp_path)
-    assert len(folder.video("v0")) == folder.length("v0") == 4
-    assert all(len(stream) == 4 for stream in folder.video("v0").streams.values())
+    assert len(clips_of(folder, "v0")) == folder.open("v0").length == 4
+    assert all(len(stream) == 4 for stream in clips_of(folder, "v0").streams.values())
     np.save(tmp_path / "0.flow.npy", features(3, 3))
     with pytest.raises(DataError, match=r"video 'v0'.*object has 5, motion has 3"):
-        folder.video("v0")
+        clips_of(folder, "v0")
 
 
 def test_crops(tmp_path):
@@ -138,14 +140,14 @@ def test_crops(tmp_path):
     np.save(tmp_path / "0.rgb.npy", features(5, 4, crops=3))
     folder = opened(tmp_path)
     with pytest.raises(DataError, match="differ in crops: object has 3, motion has 1"):
-        folder.crops("v0")
+        assert folder.open("v0").crops
     np.save(tmp_path / "0.flow.npy", features(5, 3, crops=3))
-    assert folder.crops("v0") == 3
-    assert folder.crops("v1") == 1
+    assert folder.open("v0").crops == 3
+    assert folder.open("v1").crops == 1
     expected = features(5, 4, crops=3)[2]
-    np.testing.assert_array_equal(folder.video("v0", 2).streams["object"], expected)
+    np.testing.assert_array_equal(clips_of(folder, "v0", 2).streams["object"], expected)
     with pytest.raises(DataError, match="has 3 crops; number 3"):
-        folder.video("v0", 3)
+        clips_of(folder, "v0", 3)
 
 
 @pytest.mark.parametrize("dtype", ["float16", "float32", "float64", "uint8", ">f4"])
@@ -163,7 +165,7 @@ def test_formats_and_types_become_float32(tmp_path, dtype, suffix):
         native = array.astype(array.dtype.newbyteorder("="))
         save_file({"x": torch.from_numpy(native), "y": torch.zeros(2)}, file)
     source = Source(file, None if suffix == "npy" else "x")
-    found = read(source, width=4)
+    (found,) = read_pieces(source, width=4)
     assert found.dtype == np.float32
     assert found.flags.c_contiguous
     np.testing.assert_array_equal(found, array.astype(np.float32))
@@ -172,7 +174,8 @@ def test_formats_and_types_become_float32(tmp_path, dtype, suffix):
 
 def test_bfloat16(tmp_path):
     save_file({"x": torch.full((3, 2), 1.5, dtype=torch.bfloat16)}, tmp_path / "a.safetensors")
-    assert (read(Source(tmp_path / "a.safetensors")) == 1.5).all()
+    (found,) = read_pieces(Source(tmp_path / "a.safetensors"))
+    assert (found == 1.5).all()
 
 
 def test_one_archive_for_many_videos(tmp_path):
@@ -188,10 +191,10 @@ def test_one_archive_for_many_videos(tmp_path):
     write_csv(tmp_path, rows)
     folder = opened(tmp_path)
     check_dataset(folder)
-    np.testing.assert_array_equal(folder.video("v3").streams["object"], arrays["v3"])
+    np.testing.assert_array_equal(clips_of(folder, "v3").streams["object"], arrays["v3"])
     options = {"tokenize": None, "batch_size": 3, "max_clips": 9, "seed": 0, "epoch": 0}
     sounds = opened(tmp_path)
-    sounds.query_kind, sounds.query = "clips", lambda query: folder.video(query.split("#")[0])
+    sounds.query_kind, sounds.query = "clips", lambda query: folder.open(query.split("#")[0])
     one, other = (
         next(iter(training_batches(sounds, sounds.split("train"), **options, workers=workers)))
         for workers in (0, 2)
@@ -213,14 +216,14 @@ def broken_files(tmp_path):
     np.savez(tmp_path / "object.npz", x=np.array([{}, {}], dtype=object), allow_pickle=True)
     np.save(tmp_path / "object.npy", np.array([{}, {}], dtype=object), allow_pickle=True)
     np.save(tmp_path / "text.npy", np.array([["a", "b"]]))
-    np.save(tmp_path / "complex.npy", np.ones((2, 4), complex))
-    np.save(tmp_path / "bool.npy", np.ones((2, 4), bool))
+    np.save(tmp_path / "complex.npy", np.ones((6, 4), complex))
+    np.save(tmp_path / "bool.npy", np.ones((6, 4), bool))
     np.save(tmp_path / "empty.npy", np.ones((0, 4), np.float32))
     np.save(tmp_path / "vector.npy", np.ones(4, np.float32))
     np.save(tmp_path / "four.npy", np.ones((1, 2, 3, 4), np.float32))
     np.save(tmp_path / "wide.npy", features(5, 7))
     np.save(tmp_path / "nan.npy", np.where(np.arange(20).reshape(5, 4) == 13, np.nan, 1))
-    np.save(tmp_path / "inf.npy", np.array([[1e300, 1, 1, 1], [-1e300, 1, 1, 1]]))
+    np.save(tmp_path / "inf.npy", np.full((6, 4), 1e300))
     (tmp_path / "short.npy").write_bytes(whole[:-40])
     (tmp_path / "header.npy").write_bytes(whole[:20])
     (tmp_path / "nothing.npy").write_bytes(b"")
@@ -260,7 +263,7 @@ def test_bad_files_are_named_with_video_and_reason(tmp_path):
         write_csv(tmp_path, rows)
         folder = opened(tmp_path)
         with pytest.raises(DataError) as caught:
-            folder.video("v1")
+            clips_of(folder, "v1")
         message = str(caught.value)
         assert message.startswith(f"video 'v1', stream 'object': {tmp_path / cell} "), message
         assert reason in message
@@ -271,9 +274,16 @@ def test_a_file_that_vanished_is_named(tmp_path):
     make(tmp_path)
     folder = opened(tmp_path)
     (tmp_path / "1.rgb.npy").unlink()
-    for look in (folder.video, folder.length, folder.crops):
+    reader = folder.open("v1")
+    for look in (
+        lambda: reader.means(ALL),
+        lambda: reader.pieces("object"),
+        lambda: reader.length,
+        lambda: reader.times,
+        lambda: reader.crops,
+    ):
         with pytest.raises(DataError, match=r"^video 'v1', stream 'object': .*npy is not there$"):
-            look("v1")
+            look()
     with pytest.raises(DataError, match=r"1\.rgb\.npy cannot be read: No such file"):
         folder.fingerprint()
 
@@ -390,7 +400,7 @@ def test_unknown_names_are_errors(tmp_path):
     with pytest.raises(DataError, match="no split 'val'; it has test, train"):
         folder.split("val")
     with pytest.raises(DataError, match="no video 'x'"):
-        folder.video("x")
+        clips_of(folder, "x")
     with pytest.raises(DataError, match="at least one stream"):
         opened(tmp_path, streams={})
 
@@ -502,30 +512,33 @@ def store(path, array, kind):
     ("length", "count", "crops"),
     [(9, 9, None), (9, 4, None), (10_007, 7, None), (10_007, 1024, 3), (9000, 8999, None)],
 )
-def test_means_of_segments_are_those_of_the_whole(tmp_path, kind, length, count, crops):
+def test_pieces_are_the_first_clips_and_their_means_those_of_the_whole(
+    tmp_path, kind, length, count, crops
+):
     array = features(length + 1, 3, seed=length, crops=crops)
     source = store(tmp_path, array, kind)
     for crop in range(crops or 1):
         whole = (array if crops is None else array[crop])[:length]
-        found = read_means(source, length, count, width=3, crop=crop)
+        pieces = list(read_pieces(source, length, width=3, crop=crop))
+        np.testing.assert_array_equal(np.concatenate(pieces), whole)
+        means = segment_means({"object": pieces}, np.zeros((length, 2), np.float32), count)
+        found = means.streams["object"]
         assert found.dtype == np.float32
         np.testing.assert_allclose(found, slow_means(whole, count), rtol=1e-5, atol=1e-6)
 
 
-def test_means_of_segments_say_what_is_wrong(tmp_path):
+def test_pieces_say_what_is_wrong(tmp_path):
     array = features(20_000, 3)
     array[17_777, 1] = np.nan
     np.save(tmp_path / "a.npy", array)
     source = Source(tmp_path / "a.npy")
     with pytest.raises(FeatureError, match="clip 17777 holds NaN or infinity"):
-        read_means(source, 20_000, 100)
-    assert np.isfinite(read_means(source, 17_777, 100)).all(), "clips behind the end do not count"
-    with pytest.raises(FeatureError, match="has 20000 clips; expected 20001"):
-        read_means(source, 20_001, 100)
+        list(read_pieces(source))
+    assert sum(map(len, read_pieces(source, 17_777))) == 17_777, "clips behind it do not count"
     with pytest.raises(FeatureError, match="expected \\(T, 4\\)"):
-        read_means(source, 20_000, 100, width=4)
+        read_pieces(source, width=4)
     with pytest.raises(FeatureError, match="has 1 crops; number 1 was asked for"):
-        read_means(source, 20_000, 100, crop=1)
+        read_pieces(source, crop=1)
 
 
 def test_the_longest_video_is_averaged_in_pieces_as_in_one(tmp_path):
@@ -535,15 +548,13 @@ def test_the_longest_video_is_averaged_in_pieces_as_in_one(tmp_path):
     np.save(tmp_path / "0.flow.npy", flow)
     folder = opened(tmp_path)
     for crop, count in ((0, 1024), (1, 1024), (0, 50_000)):
-        whole = segment_means(folder.video("v0", crop), count)
-        parts = folder.video_means("v0", crop, count)
+        whole = InMemory(clips_of(folder, "v0", crop)).means(count)
+        parts = folder.open("v0").means(count, crop)
         for stream in STREAMS:
             np.testing.assert_array_equal(parts.streams[stream], whole.streams[stream])
         np.testing.assert_array_equal(parts.times, whole.times)
         expected = slow_means(flow[crop], count)
         np.testing.assert_allclose(parts.streams["motion"], expected, rtol=1e-5, atol=1e-6)
-    short = folder.video_means("v1", 0, 1024)
-    np.testing.assert_array_equal(short.streams["object"], folder.video("v1").streams["object"])
 
 
 def test_the_fingerprint_knows_which_file_feeds_which_stream(tmp_path):
@@ -570,9 +581,9 @@ def test_an_anomaly_that_fills_just_half_a_clip_counts_anywhere(tmp_path):
 def test_no_file_stays_open(tmp_path):
     make(tmp_path)
     folder = opened(tmp_path)
-    folder.video("v0")
+    clips_of(folder, "v0")
     gc.collect()  # what earlier tests left open is closed now, and not between the two looks
     before = len(os.listdir("/proc/self/fd"))
     for _ in range(20):
-        folder.video("v0"), folder.crops("v1"), folder.length("v2")
+        clips_of(folder, "v0"), folder.open("v1").crops, folder.open("v2").length
     assert len(os.listdir("/proc/self/fd")) == before

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 from varkit_benchmarks.folder import Folder
 
+from tests.support.toys import clips_of
 from varkit.testing.datasets import check_dataset
 
 SCRIPT = Path(__file__).resolve().parents[2] / "examples" / "msrvtt_folder.py"
@@ -30,5 +31,5 @@ def test_the_script_makes_a_folder_of_all_videos_and_captions(real_data, tmp_pat
     with np.load(source / "features_50x128_f32.npz", allow_pickle=False) as archive:
         row = archive["ids"].tolist().index("video901")
         np.testing.assert_array_equal(
-            folder.video("video901").streams["object"], archive["feats"][row]
+            clips_of(folder, "video901").streams["object"], archive["feats"][row]
         )

@@ -12,6 +12,7 @@ from varkit_benchmarks.findings import Findings
 from varkit_benchmarks.xdviolence_ar import XDViolenceAR, _read_list, layout, source
 from varkit_simulator.simulated import Simulated
 
+from tests.support.toys import clips_of
 from varkit.testing.datasets import check_dataset
 
 SPLITS = ("train", "test")
@@ -103,7 +104,7 @@ def test_the_data_set_offers_it_and_says_so(world):
     assert dataset.simulated
     for video in parts["test"][:3]:
         np.testing.assert_array_equal(
-            dataset.video(video).streams["object"], world.video(video).streams["object"]
+            clips_of(dataset, video).streams["object"], clips_of(world, video).streams["object"]
         )
     remarks = layout(**options).remarks
     sizes = [f"{split} {len(videos)} videos of" for split, videos in parts.items()]

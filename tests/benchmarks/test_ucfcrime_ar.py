@@ -13,6 +13,7 @@ import pytest
 from varkit_benchmarks.colours import colour_disagreements
 from varkit_benchmarks.ucfcrime_ar import CLASSES, UCFCrimeAR, layout, split_name
 
+from tests.support.toys import clips_of
 from tests.support.ucfcrime_ar import (
     ANNOTATION,
     HEADINGS,
@@ -110,7 +111,7 @@ def test_line_ends_in_names_are_no_part_of_them(benchmark, real):
             for split in ("train", "test")]  # fmt: skip
     assert [sum(part) for part in ends] == [1609, 284]
     for video in ("Vandalism050_x264", "Burglary021_x264", "Vandalism036_x264", "Abuse028_x264"):
-        assert benchmark.crops(video) == 1
+        assert benchmark.open(video).crops == 1
 
 
 def test_empty_columns_and_names_of_sheets_do_not_matter(real):
@@ -218,12 +219,12 @@ def test_both_kinds_of_annotation_files_say_the_same(real, real_data, tmp_path):
 
 def test_very_short_and_very_long_real_videos(benchmark, frames):
     lengths = {name.split("/")[1]: (count - 1) // 16 for name, count in frames.items()}
-    assert all(benchmark.length(video) == length for video, length in lengths.items())
-    assert max(lengths.values()) == benchmark.length("Normal_Videos308_x264") == 61_031
+    assert all(benchmark.open(video).length == length for video, length in lengths.items())
+    assert max(lengths.values()) == benchmark.open("Normal_Videos308_x264").length == 61_031
     assert sum(count // 16 < 16 for count in frames.values()) == 17
     short = min(lengths, key=lengths.get)
-    assert len(benchmark.video(short)) == lengths[short] == 6
-    means = benchmark.video_means("Normal_Videos308_x264", 0, 1024)
+    assert len(clips_of(benchmark, short)) == lengths[short] == 6
+    means = benchmark.open("Normal_Videos308_x264").means(1024, 0)
     assert len(means) == 1024
     assert means.times[-1, 1] == pytest.approx(61_031 * 16 / 30, rel=1e-6)
 
@@ -276,12 +277,13 @@ def test_it_keeps_the_promises_of_a_data_set(tmp_path):
     opened = UCFCrimeAR(root=str(tmp_path))
     check_dataset(opened, fresh=UCFCrimeAR(root=str(tmp_path)))
     assert opened.name == "UCFCrime-AR"
-    assert opened.video("Abuse001_x264").times[1].tolist() == [
+    assert clips_of(opened, "Abuse001_x264").times[1].tolist() == [
         np.float32(16 / 30),
         np.float32(32 / 30),
     ]
-    assert opened.crops("Abuse001_x264") == 3
-    assert [opened.video("Abuse001_x264", k).streams["object"][0, 0] for k in range(3)] == [0, 1, 2]
+    assert opened.open("Abuse001_x264").crops == 3
+    values = [clips_of(opened, "Abuse001_x264", k).streams["object"][0, 0] for k in range(3)]
+    assert values == [0, 1, 2]
     assert [item.classes for item in opened.split("test")] == [("Arson",), ("Normal",)]
     assert opened.truth("Arson009_x264").tolist() == [False, False, True, True, False, False]
 
@@ -294,7 +296,7 @@ def test_options_are_the_same_wherever_they_are_given():
 def test_any_crop_can_be_the_centre(tmp_path):
     make(tmp_path, crops=(0, 1, 2))
     opened = UCFCrimeAR(root=str(tmp_path), centre=1)
-    values = [opened.video("Abuse001_x264", k).streams["motion"][0, 0] for k in range(3)]
+    values = [clips_of(opened, "Abuse001_x264", k).streams["motion"][0, 0] for k in range(3)]
     assert values == [1, 0, 2]
     assert opened.fingerprint() != UCFCrimeAR(root=str(tmp_path)).fingerprint()
     (fault, other) = faults(tmp_path, centre=5)
@@ -337,8 +339,8 @@ def test_features_may_lie_otherwise(tmp_path, kind):
             (folder / "circle").symlink_to(folder)
     opened = UCFCrimeAR(root=str(tmp_path))
     assert [item.video for item in opened.split("test")] == [n.split("/")[1] for n in TEST]
-    assert opened.crops("Abuse001_x264") == (1 if kind == "one file" else 2)
-    assert len(opened.video("Abuse001_x264")) == 6
+    assert opened.open("Abuse001_x264").crops == (1 if kind == "one file" else 2)
+    assert len(clips_of(opened, "Abuse001_x264")) == 6
 
 
 def test_crops_inside_of_crop_files_are_refused(tmp_path):
@@ -346,7 +348,7 @@ def test_crops_inside_of_crop_files_are_refused(tmp_path):
     np.save(tmp_path / "rgb" / f"{TRAIN[0]}__0.npy", np.zeros((10, 6, 2), np.float32))
     opened = UCFCrimeAR(root=str(tmp_path))
     with pytest.raises(DataError, match=r"is one of 2 crops, but has shape \(10, 6, 2\)"):
-        opened.crops("Abuse001_x264")
+        assert opened.open("Abuse001_x264").crops
 
 
 def test_crops_in_the_middle_axis_are_refused(tmp_path):
@@ -570,7 +572,7 @@ def test_a_file_of_the_video_itself_wins_over_its_copy(tmp_path):
         copy = tmp_path / "rgb" / folder / "Abuse001_x264__0.npy"
         copy.parent.mkdir()
         np.save(copy, np.full((6, 2), 9, np.float32))
-    assert (UCFCrimeAR(root=str(tmp_path)).video("Abuse001_x264").streams["object"] == 0).all()
+    assert (clips_of(UCFCrimeAR(root=str(tmp_path)), "Abuse001_x264").streams["object"] == 0).all()
 
 
 @pytest.mark.parametrize("folder", ["/tmp", "..", "a/../../b", "", "C:\\x"])
@@ -612,6 +614,6 @@ def test_missing_guide_and_example(tmp_path):
 
 def test_the_example_has_numbers_worth_a_look(tmp_path):
     opened = UCFCrimeAR(**UCFCrimeAR.example(tmp_path))
-    clips = opened.video("Abuse001_x264").streams["object"]
+    clips = clips_of(opened, "Abuse001_x264").streams["object"]
     assert clips.std(axis=0).min() > 0.5
-    assert not np.array_equal(clips, opened.video("Normal_Videos001_x264").streams["object"])
+    assert not np.array_equal(clips, clips_of(opened, "Normal_Videos001_x264").streams["object"])

@@ -17,6 +17,7 @@ from varkit_benchmarks.xdviolence_ar import (
     source,
 )
 
+from tests.support.toys import ALL, clips_of
 from varkit.errors import DataError
 from varkit.testing.datasets import check_dataset
 
@@ -151,17 +152,17 @@ def test_it_keeps_the_promises_of_a_data_set(tmp_path):
     opened = XDViolenceAR(root=str(tmp_path))
     check_dataset(opened, fresh=XDViolenceAR(root=str(tmp_path)))
     assert opened.name == "XDViolence-AR"
-    assert opened.crops(FILM) == 5
-    assert [opened.video(FILM, k).streams["object"][0, 0] for k in CROPS] == list(CROPS)
+    assert opened.open(FILM).crops == 5
+    assert [clips_of(opened, FILM, k).streams["object"][0, 0] for k in CROPS] == list(CROPS)
     (item, *_) = opened.split("train")
     assert (item.label, item.classes) == (1, ("Explosion", "Fighting"))
-    sound = opened.query(item.queries[0])
+    sound = opened.query(item.queries[0]).means(ALL)
     assert (sound.streams["audio"] == 7).all()
-    assert sound.times[1, 0] == opened.video(FILM).times[1, 0] == np.float32(16 / 24)
+    assert sound.times[1, 0] == clips_of(opened, FILM).times[1, 0] == np.float32(16 / 24)
     assert opened.truth(TEST[0]).tolist() == [False, False, True, True, False, True]
     other = XDViolenceAR(root=str(tmp_path), seconds_per_sound_clip=0.96, centre=3)
     assert other.query(item.queries[0]).times[1, 0] == np.float32(0.96)
-    values = [other.video(WEB, k).streams["motion"][0, 0] for k in CROPS]
+    values = [clips_of(other, WEB, k).streams["motion"][0, 0] for k in CROPS]
     assert values == [3, 0, 1, 2, 4]
 
 
@@ -169,7 +170,7 @@ def test_flow_may_be_one_clip_shorter(tmp_path):
     make(tmp_path)
     np.save(tmp_path / "flow" / "train" / f"{FILM}__2.npy", np.zeros((5, 2), np.float32))
     opened = XDViolenceAR(root=str(tmp_path))
-    assert [len(opened.video(FILM, k)) for k in CROPS] == [6, 6, 5, 6, 6]
+    assert [len(clips_of(opened, FILM, k)) for k in CROPS] == [6, 6, 5, 6, 6]
 
 
 def test_options_are_the_same_wherever_they_are_given():
@@ -195,8 +196,8 @@ def test_files_may_lie_otherwise(tmp_path, kind):
         (tmp_path / "train.list").write_bytes("".join(["\ufeff", *lines]).encode())
     opened = XDViolenceAR(root=str(tmp_path))
     assert [item.video for item in opened.split("train")] == list(TRAIN)
-    assert opened.crops(FILM) == (1 if kind == "centre only" else 5)
-    assert len(opened.query(f"{WEB}#0")) == 6
+    assert opened.open(FILM).crops == (1 if kind == "centre only" else 5)
+    assert opened.query(f"{WEB}#0").length == 6
 
 
 def lines_of(split, *more):

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 import torch
 
-from tests.support.toys import Toy
+from tests.support.toys import Toy, clips_of
 from varkit.data.batches import (
     carve_validation,
     query_batches,
@@ -19,6 +19,7 @@ from varkit.data.batches import (
     video_batches,
 )
 from varkit.data.collate import collate_clips, segment_means
+from varkit.data.plain import InMemory
 from varkit.errors import DataError
 from varkit.interfaces import Batch, Captions, Clips, Draws, Item, Sequences
 
@@ -76,7 +77,7 @@ def test_a_batch_holds_what_the_data_set_holds():
     for batch in epoch_of(toy, max_clips=100):
         assert batch.video.draws.seed == batch.draws.seed
         for b, video in enumerate(batch.video.draws.items):
-            expected = toy.video(video)
+            expected = clips_of(toy, video)
             pair_video, query = batch.draws.items[b].split("|")
             assert pair_video == video
             assert batch.query.texts[b] == toy.query(query)
@@ -124,8 +125,8 @@ def test_start_skips_batches_without_reading_them(workers):
     toy = Toy(videos=13)
     whole = [rows_of(batch) for batch in epoch_of(toy)]
     read = []
-    video = toy.video
-    toy.video = lambda name, crop=0: (read.append(name), video(name, crop))[1]
+    opening = toy.open
+    toy.open = lambda video: (read.append(video), opening(video))[1]
     assert [rows_of(batch) for batch in epoch_of(toy, start=2, workers=workers)] == whole[2:]
     assert len(read) == (4 if workers == 0 else 0), "other processes read"
     assert epoch_of(toy, start=3) == []
@@ -160,10 +161,10 @@ def test_a_stop_sent_while_reading_processes_start_does_not_end_them():
 def test_a_bad_file_is_a_one_line_error_from_any_process(workers):
     toy = Toy(videos=4)
 
-    def broken(video, crop=0):
+    def broken(video):
         raise DataError(f"video {video!r}: bad", hint="look")
 
-    toy.video = broken
+    toy.open = broken
     with pytest.raises(DataError, match=r"^video 'v\d': bad\n  hint: look$"):
         epoch_of(toy, workers=workers)
 
@@ -180,11 +181,9 @@ def test_too_few_videos_for_a_batch_make_one_batch_and_too_few_for_the_ranks_an_
 
 def test_crops_are_drawn_by_video_and_epoch():
     class Cropped(Toy):
-        def crops(self, video):
-            return 5
-
-        def video(self, video, crop=0):
-            return Sequences({"object": np.full((2, 1), crop, np.float32)}, self._times(2))
+        def open(self, video):
+            streams = ({"object": np.full((2, 1), crop, np.float32)} for crop in range(5))
+            return InMemory(*(Sequences(stream, self._times(2)) for stream in streams))
 
     toy = Cropped(videos=40)
 
@@ -222,13 +221,14 @@ def test_groups_join_captions_that_are_literally_the_same():
     assert torch.isnan(batch.label).all(), "nobody said whether they are anomalous"
 
 
+@pytest.mark.parametrize("pieces", [1, 3, 5])
 @pytest.mark.parametrize(("total", "count"), [(9, 4), (10, 3), (7, 6), (5, 1)])
-def test_segment_means_equal_a_slow_loop(total, count):
+def test_segment_means_equal_a_slow_loop(total, count, pieces):
     rng = np.random.default_rng(total)
     stream = rng.standard_normal((total, 3)).astype(np.float32)
     edges = np.arange(total + 1, dtype=np.float32)
     times = np.stack([edges[:-1], edges[1:]], axis=1)
-    found = segment_means(Sequences({"object": stream}, times), count)
+    found = segment_means({"object": np.array_split(stream, pieces)}, times, count)
     assert found.streams["object"].dtype == np.float32
     for i in range(count):
         clips = range(i * total // count, (i + 1) * total // count)
@@ -238,13 +238,23 @@ def test_segment_means_equal_a_slow_loop(total, count):
 
 
 def test_segment_means_leave_short_sequences_alone():
-    short = Sequences({"object": np.ones((4, 2), np.float32)}, np.zeros((4, 2), np.float32))
-    assert segment_means(short, 4) is short
+    clips, times = np.ones((4, 2), np.float32), np.zeros((4, 2), np.float32)
+    short = segment_means({"object": [clips], "motion": [clips[:3], clips[3:]]}, times, 4)
+    assert short.streams["object"] is clips
+    np.testing.assert_array_equal(short.streams["motion"], clips)
+    assert short.times is times
+
+
+@pytest.mark.parametrize("clips", [5, 7])
+def test_segment_means_refuse_clips_without_times(clips):
+    streams = {"object": [np.ones((4, 2), np.float32), np.ones((clips - 4, 2), np.float32)]}
+    with pytest.raises(DataError, match=f"'object' has {clips} clips, but there are times of 6"):
+        segment_means(streams, np.zeros((6, 2), np.float32), 2)
 
 
 def test_training_clips_are_capped_and_evaluation_reads_all():
     toy = Toy(videos=12)
-    lengths = {i.video: len(toy.video(i.video)) for i in toy.split("train")}
+    lengths = {i.video: len(clips_of(toy, i.video)) for i in toy.split("train")}
     assert max(lengths.values()) > 5
     for batch in epoch_of(toy, max_clips=5):
         expected = [min(lengths[video], 5) for video in batch.video.draws.items]
@@ -361,10 +371,9 @@ def test_a_video_of_nine_hours_costs_little_more_than_its_clips():
     length, width = 61_000, 64
 
     class Long(Toy):
-        def video(self, video, crop=0):
-            edges = np.arange(length + 1, dtype=np.float32)
-            times = np.stack([edges[:-1], edges[1:]], axis=1)
-            return Sequences({"object": np.ones((length, width), np.float32)}, times)
+        def open(self, video):
+            clips = np.ones((length, width), np.float32)
+            return InMemory(Sequences({"object": clips}, self._times(length)))
 
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     (batch,) = epoch_of(Long(videos=8), batch_size=8, items=Long(videos=8).split("train"))

@@ -97,20 +97,6 @@ def test_lengths_of_sounds(tmp_path, rows):
     assert "words.mean" not in figures
 
 
-def test_a_data_set_without_headers_is_read(tmp_path, rows):
-    class Plain:
-        """The interface and nothing else."""
-
-        def __init__(self):
-            inner = opened(tmp_path)
-            for name in ("name", "simulated", "query_kind", "widths", "query_widths"):
-                setattr(self, name, getattr(inner, name))
-            for name in ("split", "video", "crops", "query", "truth", "fingerprint"):
-                setattr(self, name, getattr(inner, name))
-
-    assert statistics(Plain()).figures == statistics(opened(tmp_path)).figures
-
-
 def test_no_numbers_are_read_where_headers_say_it(tmp_path, rows):
     before = statistics(opened(tmp_path)).figures
     for i in range(6):

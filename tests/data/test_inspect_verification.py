@@ -11,7 +11,9 @@ from varkit_benchmarks.folder import Folder
 
 from tests.support.faulty_data import change, make, spoil, write
 from tests.support.tiny_runs import call, failed, make_data, run
+from tests.support.toys import clips_of
 from varkit.data.inspect.verification import verify
+from varkit.data.plain import InMemory
 from varkit.errors import DataError
 from varkit.interfaces import Item, Sequences
 
@@ -227,7 +229,7 @@ def test_the_words_are_those_of_the_data_set(tmp_path, name):
         folder = Folder(**options(tmp_path))
         for split in ("train", "test"):
             for item in folder.split(split):
-                folder.video(item.video)
+                clips_of(folder, item.video)
 
     with pytest.raises(DataError) as refused:
         read_all()
@@ -376,8 +378,8 @@ def test_sounds_are_read_and_compared(tmp_path):
     for quick, count in ((False, 2), (True, 1)):
         texts = [fault.text for fault in checked(tmp_path, query="audio", quick=quick).faults]
         assert texts[0] == (
-            f"sound 'v2#0': {tmp_path}/2.sound.npy has shape (12, 3); expected (T, 5) or "
-            "(crops, T, 5)"
+            f"sound 'v2#0', stream 'audio': {tmp_path}/2.sound.npy has shape (12, 3); "
+            "expected (T, 5) or (crops, T, 5)"
         )
         assert len(texts) == count
 
@@ -410,7 +412,7 @@ def test_the_pieces_of_a_long_video_are_all_of_it(tmp_path):
     folder = Folder(**options(tmp_path))
     for video in ("v0", "v1", "v2"):
         for crop in (0, 1):
-            pieces = list(folder.pieces(video, "object", crop))
+            pieces = list(folder.open(video).pieces("object", crop))
             np.testing.assert_array_equal(np.concatenate(pieces), clips[crop])
     change(tmp_path / "0.rgb.npy", spoil(8500, crop=1))
     np.save(tmp_path / "0.flow.npy", clips[:, :, :3])
@@ -434,7 +436,7 @@ class Bare:
             raise DataError("no split 'val'")
         return [Item(f"{name}{i}", (f"{name}{i}#0",), i % 2) for i in range(2)]
 
-    def video(self, video, crop=0):
+    def open(self, video):
         length = {"train0": 12, "train1": 13}.get(video, 14)
         seed = int.from_bytes(video.encode())
         clips = np.random.default_rng(seed).random((length, 4), np.float32)
@@ -452,18 +454,15 @@ class Bare:
                 streams = {"object": clips[:0]}
             if self.fault == "error":
                 raise FileNotFoundError("no such file: train1.npy")
-        return Sequences(streams, np.zeros((length, 2), np.float32))
-
-    def crops(self, video):
-        return 1
+        return InMemory(Sequences(streams, np.zeros((length, 2), np.float32)))
 
     def query(self, query):
         if self.fault == "kind" and query == "train1#0":
-            return self.video("train1")
+            return self.open("train1")
         return " " if self.fault == "blank" and query == "train1#0" else f"caption {query}"
 
     def truth(self, video):
-        length = 5 if self.fault == "truth" and video == "train1" else len(self.video(video))
+        length = 5 if self.fault == "truth" and video == "train1" else self.open(video).length
         truth = np.zeros(length, bool)
         truth[1] = int(video[-1]) == 1
         if self.fault == "label" and video == "train1":
@@ -482,7 +481,7 @@ class Bare:
         ("", ()),
         ("nan", ("video 'train1', stream 'object': clip 3 holds NaN or infinity",)),
         ("infinity", ("video 'train1', stream 'object': clip 4 holds NaN or infinity",)),
-        ("streams", ("video 'train1': streams differ in length: object has 13, motion has 12",)),
+        ("streams", ("video 'train1', stream 'motion': has 12 clips; expected 13",)),
         ("width", ("video 'train1', stream 'object': has shape (13, 3); expected (T, 4)",)),
         ("empty", ("video 'train1', stream 'object': has shape (0, 4); expected (T, 4)",)),
         ("error", ("video 'train1': FileNotFoundError: no such file: train1.npy",)),

@@ -8,6 +8,8 @@ import torch
 
 from tests.support.reference import retrieval_metrics as reference
 from tests.support.tiny_retrieval import WORDS, Pool, Tiny, make_model
+from tests.support.toys import clips_of
+from varkit.data.plain import InMemory
 from varkit.errors import DataError, VarkitError
 from varkit.evaluate.detection import DETECTION, Curve, detection
 from varkit.evaluate.evaluation import evaluate
@@ -98,7 +100,7 @@ def test_mean_of_crops_is_the_mean_of_their_embeddings():
     single = []
     for crop in range(3):
         view = Tiny(crops=1)
-        view.video = lambda video, _=0, crop=crop: dataset.video(video, crop)
+        view.open = lambda video, crop=crop: InMemory(clips_of(dataset, video, crop))
         single.append(run(view).video_factors)
     torch.testing.assert_close(mean, torch.stack(single).mean(0))
     centre = run(dataset)

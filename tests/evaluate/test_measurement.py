@@ -9,6 +9,8 @@ import pytest
 
 from tests.support.reference import retrieval_metrics as reference
 from tests.support.tiny_retrieval import Tiny, make_model
+from tests.support.toys import clips_of
+from varkit.data.plain import InMemory
 from varkit.errors import RunError
 from varkit.evaluate.evaluation import evaluate, save
 from varkit.evaluate.figures import DIRECTIONS, summarize
@@ -238,9 +240,9 @@ def test_trec_eval_finds_the_same_ranks_where_nothing_ties(tmp_path, factorises,
 
 def test_runs_hold_the_candidates_that_trec_eval_would_rank_first(tmp_path):
     dataset = Grouped(videos=8)
-    clips = dataset.video("v3")
+    clips = clips_of(dataset, "v3")
     ones = replace(clips, streams={"object": np.ones_like(clips.streams["object"])})
-    dataset.video = lambda video, crop=0: ones  # so all of them tie
+    dataset.open = lambda video: InMemory(ones)  # so all of them tie
     dataset.truth = lambda video: None
     measured(tmp_path, dataset=dataset, trec_depth=3)
     run, _ = trec(tmp_path, "query_to_video")

@@ -29,6 +29,7 @@ from varkit_simulator.files import write_benchmark
 from varkit_simulator.simulated import Simulated
 
 from tests.support.simulated import SMALL, factors_at, population, possible_lags
+from tests.support.toys import clips_of
 from varkit.errors import DataError
 from varkit.testing.datasets import check_dataset
 
@@ -144,7 +145,7 @@ def test_killed_while_generating_it_leaves_no_half_data_set(tmp_path):
     assert len(list(tmp_path.glob(".*.part/*/*/*.npy"))) == 21
     assert [path.name[0] for path in tmp_path.iterdir()] == [".", "."], "a lock and a part"
     dataset = Simulated(root=str(tmp_path), **SMALL)
-    assert all(len(dataset.video(item.video)) for item in dataset.split("test"))
+    assert all(len(clips_of(dataset, item.video)) for item in dataset.split("test"))
     assert not list(tmp_path.glob("*.part"))
 
 
@@ -173,13 +174,13 @@ def test_what_is_read_is_what_was_drawn(tmp_path, task):
         assert split == video.split
         assert item.label == int(video.anomalous)
         assert item.classes == video.classes
-        assert len(dataset.video(name)) == video.clips
+        assert len(clips_of(dataset, name)) == video.clips
         query = dataset.query(item.queries[0])
         if task == "text":
             assert query == video.caption
         else:
-            assert video.clips <= len(query) <= video.clips + 1
-            assert (query.streams["audio"] >= 0).all()
+            assert video.clips <= query.length <= video.clips + 1
+            assert all((piece >= 0).all() for piece in query.pieces("audio"))
 
 
 @pytest.mark.parametrize("task", ["text", "audio"])
@@ -188,7 +189,7 @@ def test_the_truth_is_what_the_annotations_say(tmp_path, task):
     facts = dataset.ground_truth()
     for item in [*dataset.split("train"), *dataset.split("test")]:
         told, masks = facts[item.video], dataset.masks(item.video)
-        assert told["clips"] == dataset.length(item.video)
+        assert told["clips"] == dataset.open(item.video).length
         np.testing.assert_array_equal(dataset.truth(item.video), masks["anomaly"])
         assert masks["anomaly"].any() == bool(item.label)
         for event, during in zip(told["events"], masks["events"], strict=True):
@@ -236,8 +237,8 @@ def test_crops_are_the_same_signal_with_noise_of_their_own(tmp_path):
     options = SMALL | {"width": 256, "median_clips": 40, "longest": 200}
     dataset = Simulated(root=str(tmp_path), crops=3, **options)
     for item in dataset.split("test"):
-        assert dataset.crops(item.video) == 3
-        read = [dataset.video(item.video, crop).streams["object"] for crop in range(3)]
+        assert dataset.open(item.video).crops == 3
+        read = [clips_of(dataset, item.video, crop).streams["object"] for crop in range(3)]
         for one, two in itertools.combinations(read, 2):  # what differs is their noise, each 0.4
             assert (one - two).std() == pytest.approx(0.4 * np.sqrt(2), rel=0.1)
         mean = np.mean(read, axis=0)
@@ -299,7 +300,7 @@ def test_what_is_anomalous_shows_but_not_cleanly(tmp_path):
 
     def clips(split):
         videos = [item.video for item in dataset.split(split)]
-        read = [np.concatenate([*dataset.video(v).streams.values()], axis=1) for v in videos]
+        read = [np.concatenate([*clips_of(dataset, v).streams.values()], axis=1) for v in videos]
         return np.concatenate(read).astype(float), np.concatenate([*map(dataset.truth, videos)])
 
     x, y = clips("train")

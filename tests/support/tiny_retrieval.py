@@ -4,6 +4,7 @@ import numpy as np
 import torch
 from torch import nn
 
+from varkit.data.plain import InMemory
 from varkit.interfaces import Captions, Item, Representation, Sequences
 from varkit.model.retrieval import RetrievalModel, Weighted
 
@@ -26,7 +27,10 @@ class Tiny:
     def items(self):
         return [Item(v, (f"{v}#0", f"{v}#1"), int(i % 3 > 0)) for i, v in enumerate(self.names)]
 
-    def video(self, video, crop=0):
+    def open(self, video):
+        return InMemory(*(self._clips(video, crop) for crop in range(self.crop_count)))
+
+    def _clips(self, video, crop):
         generator = np.random.default_rng([int(video[1:]), crop])
         clips = 3 + int(video[1:]) % 7
         features = generator.normal(size=(clips, 4)).astype(np.float32)
@@ -35,9 +39,6 @@ class Tiny:
         start = np.arange(clips, dtype=np.float32)
         return Sequences({"object": features}, np.stack([start, start + 1], axis=1))
 
-    def crops(self, video):
-        return self.crop_count
-
     def query(self, query):
         generator = np.random.default_rng([int(query[1:-2]), int(query[-1]), 7])
         return " ".join(generator.choice(WORDS, size=2 + int(query[-1])))
@@ -45,7 +46,7 @@ class Tiny:
     def truth(self, video):
         if not self.known:
             return None
-        inside = np.zeros(len(self.video(video)), dtype=bool)
+        inside = np.zeros(self.open(video).length, dtype=bool)
         inside[1] = int(video[1:]) % 3 > 0
         return inside
 

@@ -6,10 +6,18 @@ from typing import Literal
 
 import numpy as np
 
+from varkit.data.plain import InMemory, hash_questions
 from varkit.errors import DataError
-from varkit.interfaces import Draws, Item, Sequences
+from varkit.interfaces import Dataset, Draws, Item, Sequences
 
+ALL = 10**6
+"""More clips than any toy has."""
 WORDS = ("man", "car", "door", "fire", "dog", "store", "night", "street")
+
+
+def clips_of(dataset: Dataset, video: str, crop: int = 0) -> Sequences:
+    """All clips of a video, as they are."""
+    return dataset.open(video).means(ALL, crop)
 
 
 class Toy:
@@ -33,33 +41,33 @@ class Toy:
     def _random(self, key: str) -> np.random.Generator:
         return Draws(0, (key,)).numpy(0)
 
-    def video(self, video: str, crop: int = 0) -> Sequences:
+    def open(self, video: str) -> InMemory:
         random = self._random(video)
         length = 3 + int(video[1:]) * 5 % 19
         streams = {
             name: random.standard_normal((length, width)).astype(np.float32)
             for name, width in self.widths.items()
         }
-        return Sequences(streams, self._times(length))
+        return InMemory(Sequences(streams, self._times(length)))
 
-    def crops(self, video: str) -> int:
-        return 1
-
-    def query(self, query: str) -> str | Sequences:
+    def query(self, query: str) -> str | InMemory:
         random = self._random(query)
         if self.query_kind == "captions":
             return " ".join(random.choice(WORDS, 5))
         length = int(random.integers(2, 9))
         stream = random.standard_normal((length, 4)).astype(np.float32)
-        return Sequences({"audio": stream}, self._times(length))
+        return InMemory(Sequences({"audio": stream}, self._times(length)))
 
     def truth(self, video: str) -> np.ndarray | None:
-        truth = np.zeros(len(self.video(video)), bool)
+        truth = np.zeros(self.open(video).length, bool)
         truth[: int(video[1:]) % 2 * 2] = True
         return truth
 
     def fingerprint(self) -> str:
         return f"toy-{self.count}-{self.query_kind}"
+
+    def questions(self) -> str:
+        return hash_questions(self)
 
     @staticmethod
     def _times(length: int) -> np.ndarray:

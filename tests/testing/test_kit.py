@@ -14,6 +14,7 @@ from torch import nn
 
 from tests.support.ranks import expect_no_thread_of_gloo
 from varkit.blocks.pooling import masked_mean
+from varkit.data.plain import InMemory, hash_questions
 from varkit.errors import DataError
 from varkit.interfaces import Item, Representation, Sequences
 from varkit.testing import ConformanceError, MissingError, check
@@ -121,12 +122,10 @@ class Toy:
             raise DataError(f"no split {name}")
         return [Item(f"{name}-{k}", (f"{name}-{k}-q",), k) for k in range(2)]
 
-    def video(self, video, crop=0):
+    def open(self, video):
+        streams = {"object": np.arange(12, dtype=np.float32).reshape(4, 3)}
         starts = np.arange(4, dtype=np.float32)
-        return Sequences({"object": np.ones((4, 3), np.float32)}, np.stack([starts, starts + 1], 1))
-
-    def crops(self, video):
-        return 1
+        return InMemory(Sequences(streams, np.stack([starts, starts + 1], 1)))
 
     def query(self, query):
         return f"a caption of {query}"
@@ -136,6 +135,9 @@ class Toy:
 
     def fingerprint(self):
         return "1"
+
+    def questions(self):
+        return hash_questions(self)
 
 
 def test_honest_components_pass():
@@ -687,10 +689,41 @@ class Wide(Toy):
     widths: ClassVar = {"object": 4}
 
 
-class NotFinite(Toy):
-    def video(self, video, crop=0):
-        found = super().video(video, crop)
-        return replace(found, streams={"object": found.streams["object"] * np.float32(np.nan)})
+class Broken(Toy):
+    """A data set with a fault in its readers."""
+
+    def __init__(self, fault):
+        self.fault = fault
+
+    def open(self, video):
+        reader = super().open(video)
+        vars(reader).update(self.fault(reader))
+        return reader
+
+
+def pieces_of(change):
+    def fault(reader):
+        read = reader.pieces
+        return {"pieces": lambda stream, crop=0: iter([change(*read(stream, crop))])}
+
+    return fault
+
+
+def means_of(change):
+    def fault(reader):
+        read = reader.means
+        return {"means": lambda count, crop=0: change(read(99), read(count))}
+
+    return fault
+
+
+def spent(reader):
+    pieces = reader.pieces("object")
+    return {"pieces": lambda stream, crop=0: pieces}
+
+
+def first_clips(whole, means):
+    return replace(means, streams={n: x[: len(means)] for n, x in whole.streams.items()})
 
 
 class ShortTruth(Toy):
@@ -713,8 +746,7 @@ class Restless(Toy):
     [
         (Leaky, "splits_are_disjoint"),
         (AnySplit, "unknown_split_is_refused"),
-        (Wide, "videos_can_be_read"),
-        (NotFinite, "videos_can_be_read"),
+        (Wide, "clips_can_be_read"),
         (ShortTruth, "truth_fits_the_clips"),
         (EmptyCaption, "queries_can_be_read"),
         (Restless, "fingerprint_is_stable"),
@@ -722,6 +754,63 @@ class Restless(Toy):
 )
 def test_dataset_faults(fault, check_name):
     assert check_name in broken(check_dataset, fault(), fresh=fault())
+
+
+@pytest.mark.parametrize(
+    ("fault", "checks"),
+    [
+        (pieces_of(lambda clips: clips * np.float32(np.nan)), {"clips_can_be_read"}),
+        (pieces_of(lambda clips: clips.astype(np.float64)), {"clips_can_be_read"}),
+        (pieces_of(lambda clips: clips[:3]), {"lengths_agree"}),
+        (lambda reader: {"crops": 0}, {"clips_can_be_read"}),
+        (lambda reader: {"length": 5}, {"lengths_agree", "truth_fits_the_clips"}),
+        (lambda reader: {"times": reader.times[::-1]}, {"lengths_agree"}),
+        (lambda reader: {"times": reader.times[:3]}, {"lengths_agree"}),
+        (means_of(first_clips), {"means_are_those_of_the_pieces"}),
+        (means_of(lambda whole, means: whole), {"means_are_those_of_the_pieces"}),
+        (
+            means_of(lambda whole, means: replace(means, times=whole.times[: len(means)])),
+            {"means_are_those_of_the_pieces"},
+        ),
+        (spent, {"reading_twice_is_the_same"}),
+    ],
+)
+def test_faults_of_a_video_reader(fault, checks):
+    assert checks <= broken(check_dataset, Broken(fault))
+
+
+@pytest.mark.parametrize(("by", "right"), [(-2, False), (-1, True), (1, True), (2, False)])
+def test_a_crop_may_be_one_clip_longer_or_shorter_and_no_more(by, right):
+    def crop(reader):
+        length = reader.length + by
+        starts = np.arange(length, dtype=np.float32)
+        times = np.stack([starts, starts + 1], 1)
+        other = Sequences({"object": np.ones((length, 3), np.float32)}, times)
+        return vars(InMemory(reader.means(99), other))
+
+    if right:
+        assert check_dataset(Broken(crop))
+    else:
+        assert broken(check_dataset, Broken(crop)) == {"lengths_agree"}
+
+
+def test_sounds_are_read_as_videos_are():
+    class Sounds(Toy):
+        query_kind, query_widths = "clips", {"object": 3}
+
+        def query(self, query):
+            return self.open(query)
+
+    class Deaf(Sounds):
+        query_widths = {"object": 2}  # noqa: RUF012
+
+    class Captions(Sounds):
+        def query(self, query):
+            return "a caption"
+
+    assert check_dataset(Sounds(), fresh=Sounds())
+    assert "clips_can_be_read" in broken(check_dataset, Deaf())
+    assert "queries_can_be_read" in broken(check_dataset, Captions())
 
 
 # ---------------------------------------------------------------- by kind and class

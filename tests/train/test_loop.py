@@ -235,11 +235,11 @@ def test_clipping_bounds_the_step(tmp_path):
 
 def test_a_nan_stops_the_training_and_keeps_the_checkpoint(tmp_path):
     class Poisoned(Toy):
-        def video(self, video, crop=0):
-            found = super().video(video)
+        def open(self, video):
+            reader = super().open(video)
             if video == "v3":
-                found.streams["object"][:] = float("nan")
-            return found
+                next(reader.pieces("object"))[:] = float("nan")
+            return reader
 
     with pytest.raises(RunError, match="not finite in epoch 0"):
         make_trainer(tmp_path, dataset=Poisoned(), batch_size=12).run()

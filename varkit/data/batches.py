@@ -11,16 +11,27 @@ import math
 import signal
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
 import torch
 from torch.utils.data import DataLoader
 
-from varkit.data.collate import collate_clips, segment_means
+from varkit.data.collate import collate_clips
 from varkit.data.positives import query_group
 from varkit.errors import DataError, VarkitError
-from varkit.interfaces import Batch, Captions, Clips, Dataset, Draws, Item, Sequences, derive_seed
+from varkit.interfaces import (
+    Batch,
+    Captions,
+    Clips,
+    Dataset,
+    Draws,
+    Item,
+    Sequences,
+    VideoReader,
+    derive_seed,
+)
 
 Tokenize = Callable[[Sequence[str]], Captions]
 STOPS = (signal.SIGINT, signal.SIGTERM)
@@ -56,6 +67,30 @@ def carve_validation(
             held.add(min(order, key=order.__getitem__))
     train = [item for item in items if item.video not in held]
     return train, [item for item in items if item.video in held]
+
+
+def caption_of(dataset: Dataset, query: str) -> str:
+    """Return a caption.
+
+    Raises:
+        DataError: the query is a sound.
+    """
+    asked = dataset.query(query)
+    if not isinstance(asked, str):
+        raise DataError(f"{dataset.name}: query {query!r} is a sound, not a caption")
+    return asked
+
+
+def sound_of(dataset: Dataset, query: str) -> VideoReader:
+    """Open a sound.
+
+    Raises:
+        DataError: the query is a caption.
+    """
+    asked = dataset.query(query)
+    if isinstance(asked, str):
+        raise DataError(f"{dataset.name}: query {query!r} is a caption, not a sound")
+    return asked
 
 
 def steps_per_epoch(items: Sequence[Item], batch_size: int) -> int:
@@ -136,25 +171,6 @@ def training_batches(
         yield _assemble(read, tokenize, epoch_seed)
 
 
-def video_length(dataset: Dataset, video: str) -> int:
-    """Return T; the data set's ``length(video)``, where it has one, spares a reading."""
-    length = getattr(dataset, "length", None)
-    return len(dataset.video(video)) if length is None else int(length(video))
-
-
-def video_clips(dataset: Dataset, video: str, crop: int, max_clips: int) -> Sequences:
-    """Read a video's clips, averaged over ``max_clips`` equal segments if there are more.
-
-    A data set's ``video_means(video, crop, count)``, where it has one, spares having a video of
-    hours in memory as a whole.
-    """
-    means = getattr(dataset, "video_means", None)
-    if means is not None:
-        found: Sequences = means(video, crop, max_clips)
-        return found
-    return segment_means(dataset.video(video, crop), max_clips)
-
-
 def video_batches(
     dataset: Dataset,
     videos: Sequence[str],
@@ -179,11 +195,12 @@ def video_batches(
         Positions in ``videos`` and the clips of those videos.
     """
     yield from _clip_batches(
+        dataset.open,
         videos,
-        lambda video: min(max_clips, video_length(dataset, video)),
-        lambda video: video_clips(dataset, video, crop, max_clips),
-        seed,
-        clips_per_batch,
+        seed=seed,
+        crop=crop,
+        max_clips=max_clips,
+        clips_per_batch=clips_per_batch,
     )
 
 
@@ -200,8 +217,7 @@ def query_batches(
     """Iterate over some queries, for evaluation, queries of similar length together.
 
     Args:
-        dataset: read lazily; its ``query_length(query)``, where it has one, spares a second
-            reading of sounds.
+        dataset: read lazily.
         queries: identifiers.
         tokenize: cuts captions into tokens; None where queries are sounds.
         seed: of the samplers at evaluation.
@@ -213,30 +229,19 @@ def query_batches(
         Positions in ``queries`` and the captions or clips of those queries.
     """
     if tokenize is None:
-        length = getattr(dataset, "query_length", None) or (lambda q: len(_sound(dataset, q)))
         yield from _clip_batches(
+            partial(sound_of, dataset),
             queries,
-            lambda query: min(max_clips, length(query)),
-            lambda query: segment_means(_sound(dataset, query), max_clips),
-            seed,
-            clips_per_batch,
+            seed=seed,
+            max_clips=max_clips,
+            clips_per_batch=clips_per_batch,
         )
         return
-    texts = [_caption(dataset, query) for query in queries]
+    texts = [caption_of(dataset, query) for query in queries]
     order = sorted(range(len(texts)), key=lambda i: len(texts[i]))
     for begin in range(0, len(order), batch_size):
         chosen = order[begin : begin + batch_size]
         yield chosen, tokenize([texts[i] for i in chosen])
-
-
-def questions(dataset: Dataset) -> str:
-    """Return a hash of what the test split asks: two runs with the same one can be paired.
-
-    A data set's fingerprint also tells its features and its training videos, in which runs may
-    differ and be compared. One that has no ``questions`` of its own is compared with itself alone.
-    """
-    own = getattr(dataset, "questions", None)
-    return dataset.fingerprint() if own is None else str(own())
 
 
 @dataclass(frozen=True)
@@ -274,15 +279,16 @@ class _Reader:
         clips: list[Sequences] = []
         queries: list[str] = []
         for b, item in enumerate(items):
-            crop = int(crop_draws.numpy(b).integers(self.dataset.crops(item.video)))
-            clips.append(video_clips(self.dataset, item.video, crop, self.max_clips))
+            video = self.dataset.open(item.video)
+            crop = int(crop_draws.numpy(b).integers(video.crops))
+            clips.append(video.means(self.max_clips, crop))
             queries.append(item.queries[int(query_draws.numpy(b).integers(len(item.queries)))])
         return _Read(items, collate_clips(clips, draws), tuple(queries), self._queries(queries))
 
     def _queries(self, queries: Sequence[str]) -> Clips | tuple[str, ...]:
         if self.dataset.query_kind == "captions":
-            return tuple(_caption(self.dataset, query) for query in queries)
-        sounds = [segment_means(_sound(self.dataset, query), self.max_clips) for query in queries]
+            return tuple(caption_of(self.dataset, query) for query in queries)
+        sounds = [sound_of(self.dataset, query).means(self.max_clips) for query in queries]
         return collate_clips(sounds, Draws(self.seed, tuple(queries)))
 
 
@@ -325,13 +331,15 @@ def _assemble(read: _Read, tokenize: Tokenize | None, seed: int) -> Batch:
 
 
 def _clip_batches(
+    open_item: Callable[[str], VideoReader],
     items: Sequence[str],
-    length: Callable[[str], int],
-    read: Callable[[str], Sequences],
+    *,
     seed: int,
+    crop: int = 0,
+    max_clips: int,
     clips_per_batch: int,
 ) -> Iterator[tuple[list[int], Clips]]:
-    lengths = [length(item) for item in items]
+    lengths = [min(max_clips, open_item(item).length) for item in items]
     order = sorted(range(len(items)), key=lengths.__getitem__)
     while order:
         # Ascending, so the last one taken is the longest and decides the padding.
@@ -340,18 +348,5 @@ def _clip_batches(
             size += 1
         chosen, order = order[:size], order[size:]
         draws = Draws(derive_seed(seed, "eval"), tuple(items[i] for i in chosen))
-        yield chosen, collate_clips([read(items[i]) for i in chosen], draws)
-
-
-def _sound(dataset: Dataset, query: str) -> Sequences:
-    found = dataset.query(query)
-    if isinstance(found, str):
-        raise DataError(f"{dataset.name}: query {query!r} is a caption, not a sound")
-    return found
-
-
-def _caption(dataset: Dataset, query: str) -> str:
-    found = dataset.query(query)
-    if not isinstance(found, str):
-        raise DataError(f"{dataset.name}: query {query!r} is a sound, not a caption")
-    return found
+        clips = [open_item(items[i]).means(max_clips, crop) for i in chosen]
+        yield chosen, collate_clips(clips, draws)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 import numpy as np
 import torch
@@ -56,27 +56,46 @@ def segment_edges(total: int, count: int) -> NDArray[np.int64]:
     return edges
 
 
-def segment_means(sequences: Sequences, count: int) -> Sequences:
-    """Average a sequence over ``count`` equal segments; a shorter one is returned as it is.
+def segment_means(streams: Mapping[str, Iterable[Array]], times: Array, count: int) -> Sequences:
+    """Average T clips over ``count`` equal segments; if there are no more, return them as they are.
 
     Segment i holds the clips [floor(i T / count), floor((i + 1) T / count)); it begins when its
     first clip does and ends when its last clip does.
+
+    Args:
+        streams: name -> clips in pieces of (t, D), one after another, T in all.
+        times: (T, 2) seconds.
+        count: of segments.
+
+    Raises:
+        DataError: a stream has more or fewer clips than there are times.
     """
-    total = len(sequences)
-    if total <= count:
-        return sequences
-    edges = segment_edges(total, count)
-    times = np.stack([sequences.times[edges[:-1], 0], sequences.times[edges[1:] - 1, 1]], axis=1)
-    streams = {name: means(clips, edges) for name, clips in sequences.streams.items()}
-    return Sequences(streams, times)
+    if len(times) <= count:
+        return Sequences({name: _joined(pieces) for name, pieces in streams.items()}, times)
+    edges = segment_edges(len(times), count)
+    ends = np.stack([times[edges[:-1], 0], times[edges[1:] - 1, 1]], axis=1)
+    return Sequences({name: _means(name, pieces, edges) for name, pieces in streams.items()}, ends)
 
 
-def means(clips: Array, edges: NDArray[np.int64]) -> Array:
-    """Return the (S, D) means of (T, D) clips over the S segments between S + 1 edges."""
-    sizes = np.diff(edges)
+def _joined(pieces: Iterable[Array]) -> Array:
+    first, *rest = pieces
+    return np.concatenate([first, *rest]) if rest else first
+
+
+def _means(name: str, pieces: Iterable[Array], edges: NDArray[np.int64]) -> Array:
+    """Return the (S, D) means of clips over the S segments between S + 1 edges."""
+    total, sizes = int(edges[-1]), np.diff(edges)
     segments = torch.from_numpy(np.repeat(np.arange(len(sizes)), sizes))
-    # torch's index_add_, since numpy's add.reduceat takes seven times as long.
-    sums = torch.zeros(len(sizes), clips.shape[1])
-    sums.index_add_(0, segments, torch.from_numpy(clips))
-    found: Array = (sums / torch.from_numpy(sizes)[:, None]).numpy()
-    return found
+    sums, done = None, 0
+    for clips in pieces:
+        if sums is None:
+            sums = torch.zeros(len(sizes), clips.shape[1])
+        # torch's index_add_, since numpy's add.reduceat takes seven times as long. It adds clip
+        # after clip, so the sums are the same to the bit, however the clips are cut into pieces.
+        own = segments[done : done + len(clips)]
+        sums.index_add_(0, own, torch.from_numpy(clips[: len(own)]))
+        done += len(clips)
+    if sums is None or done != total:
+        raise DataError(f"stream {name!r} has {done} clips, but there are times of {total}")
+    means: Array = (sums / torch.from_numpy(sizes)[:, None]).numpy()
+    return means

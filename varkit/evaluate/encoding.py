@@ -9,7 +9,7 @@ from typing import Literal
 import torch
 from torch import Tensor
 
-from varkit.data.batches import query_batches, video_batches, video_length
+from varkit.data.batches import query_batches, video_batches
 from varkit.errors import DataError, VarkitError
 from varkit.evaluate.detection import Curve
 from varkit.evaluate.rank import Tile, tiles_of_factors
@@ -66,7 +66,7 @@ class SplitEncoder:
         self.videos, self.queries = videos, queries
         self.crops = [1] * len(videos)
         if options.crops == "mean":
-            self.crops = [dataset.crops(video) for video in videos]
+            self.crops = [dataset.open(video).crops for video in videos]
         self.captions: Side | None = None
         self.progress, self.done = progress, 0
         again = options.repeats if dataset.query_kind == "clips" else 1
@@ -143,7 +143,7 @@ class SplitEncoder:
                 curves = _curves(representation, inputs.mask.sum(1).tolist())
                 for position, (length, curve) in zip(positions, curves, strict=True):
                     if length == self.options.max_clips and name == "video":
-                        length = video_length(self.dataset, names[position])
+                        length = self.dataset.open(names[position]).length
                         curve = curve.over(length, self.options.max_clips)
                     side.clips.setdefault(names[position], length)  # crop 0 comes first
                     if curve.picks or curve.scores is not None:

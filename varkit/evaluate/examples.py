@@ -68,7 +68,7 @@ def _videos(evaluation: Evaluation, dataset: Dataset, count: int) -> list[str]:
 
 def _sampling(evaluation: Evaluation, dataset: Dataset, video: str) -> dict[str, Any]:
     curve, truth = evaluation.curves[video], dataset.truth(video)
-    times = dataset.video(video).times
+    times = dataset.open(video).times
     return {
         "video": video,
         "seconds": round(float(times[-1, 1]), 3),

@@ -19,6 +19,7 @@ from varkit.interfaces.protocols import (
     Sampler,
     Sequences,
     TextEncoder,
+    VideoReader,
 )
 
 __all__ = [
@@ -45,5 +46,6 @@ __all__ = [
     "Sampler",
     "Sequences",
     "TextEncoder",
+    "VideoReader",
     "derive_seed",
 ]

@@ -19,7 +19,7 @@ E experts, D width, K length of a factor vector.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar, Literal, Protocol, runtime_checkable
 
@@ -164,6 +164,46 @@ class Sequences:
         return int(self.times.shape[0])
 
 
+class VideoReader(Protocol):
+    """The clips of one video, or of one sound, opened but not yet read.
+
+    A video of hours is never in memory as a whole, unless the data set keeps it there. Between
+    calls a reader keeps no file open. Every property and method may raise a DataError that names
+    the video: a file is missing, unreadable, empty or not finite.
+    """
+
+    @property
+    def length(self) -> int:
+        """T, from a header or an index: no numbers are read.
+
+        It is that of crop 0; another crop may have one clip more or fewer.
+        """
+
+    @property
+    def times(self) -> Array:
+        """(T, 2) float32, start and end of every clip in seconds, ascending; likewise."""
+
+    @property
+    def crops(self) -> int:
+        """How many crops there are, at least 1; crop 0 is the centre."""
+
+    def pieces(self, stream: str, crop: int = 0) -> Iterator[Array]:
+        """Read one stream's T clips in order, as many at a time as memory allows.
+
+        What a header shows to be wrong with this stream is raised in the call; numbers are read,
+        and checked, as the pieces are asked for.
+
+        Yields:
+            (t, D) float32, one after another.
+        """
+
+    def means(self, count: int, crop: int = 0) -> Sequences:
+        """Read all streams, averaged over ``count`` equal segments if there are more clips.
+
+        :func:`varkit.data.collate.segment_means` does it, from :meth:`pieces`.
+        """
+
+
 @dataclass(frozen=True)
 class Item:
     """One video of a split and the queries that describe it.
@@ -193,19 +233,6 @@ class Dataset(Protocol):
         widths: stream -> D_stream on the video side.
         query_widths: the same on the query side; empty for captions.
 
-    Methods that one may have, for speed and for long videos:
-
-    * ``length(video) -> int`` and ``query_length(query) -> int``: T, without reading numbers;
-    * ``times(video) -> (T, 2) float32``: start and end of every clip, likewise;
-    * ``video_means(video, crop, count) -> Sequences``: clips averaged over ``count`` segments;
-    * ``pieces(video, stream, crop) -> Iterator[(t, D) float32]``: a stream's clips, one piece
-      after another; what the file's header shows to be wrong is raised in the call.
-
-    And so that models on other features of the same videos can be compared with one another:
-
-    * ``questions() -> str``: a hash of what is asked of the test split, and of nothing else: its
-      videos and queries, whatever the features; see :func:`varkit.data.batches.questions`.
-
     What its class may have, for ``varkit data``:
 
     * a static method ``survey(**options) -> varkit.data.inspect.verification.Survey``: opens what
@@ -229,24 +256,29 @@ class Dataset(Protocol):
             DataError: there is no such split.
         """
 
-    def video(self, video: str, crop: int = 0) -> Sequences:
-        """Read one video's clips; crop 0 is the centre.
+    def open(self, video: str) -> VideoReader:
+        """Open one video; :class:`varkit.data.plain.InMemory` is a reader of clips in memory.
 
         Raises:
-            DataError: a feature file is missing, unreadable, empty or not finite.
+            DataError: there is no such video.
         """
 
-    def crops(self, video: str) -> int:
-        """Return how many crops the video's features have, at least 1."""
-
-    def query(self, query: str) -> str | Sequences:
-        """Return a caption, or read the clips of a sound."""
+    def query(self, query: str) -> str | VideoReader:
+        """Return a caption, or open a sound."""
 
     def truth(self, video: str) -> NDArray[np.bool_] | None:
         """Return (T,) True where a clip is anomalous, or None where nobody knows."""
 
     def fingerprint(self) -> str:
         """Return a hash of everything that can change a result."""
+
+    def questions(self) -> str:
+        """Return a hash of what is asked of the test split, whatever the features.
+
+        That is its videos and their queries: runs with the same one can be compared query by
+        query, even where they differ in features and training videos.
+        :func:`varkit.data.plain.hash_questions` gives the plain answer.
+        """
 
 
 __all__ = [
@@ -267,4 +299,5 @@ __all__ = [
     "Sampler",
     "Sequences",
     "TextEncoder",
+    "VideoReader",
 ]

@@ -15,7 +15,6 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any, NotRequired, TypedDict
 
-from varkit.data.batches import questions
 from varkit.errors import RunError, did_you_mean
 from varkit.interfaces import Dataset
 from varkit.interfaces.settings import Which
@@ -156,7 +155,7 @@ def provenance(
         "embedded": embedded,
         "missing": list(missing),
         "fingerprint": dataset.fingerprint(),
-        "questions": questions(dataset),
+        "questions": dataset.questions(),
         "seeds": list(seeds),
         "selection": selection,
         "versions": versions(),

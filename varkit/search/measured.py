@@ -10,7 +10,6 @@ from typing import Any
 
 import torch
 
-from varkit.data.batches import video_length
 from varkit.data.positives import positives_of
 from varkit.evaluate.evaluation import Evaluation, save
 from varkit.evaluate.examples import examples
@@ -58,7 +57,7 @@ def evaluate_scores(scores: Scores, ground: Ground, backward: Scores | None = No
         ranks=(ranks,),
         report=summarize(ranks),
         curves={},
-        clips={item.video: video_length(dataset, item.video) for item in items},
+        clips={item.video: dataset.open(item.video).length for item in items},
         tiles=forth.tiles,
         scores=forth.of_query,
     )

@@ -9,7 +9,6 @@ from typing import Any
 
 import torch
 
-from varkit.data.batches import questions
 from varkit.errors import DataError, RunError, did_you_mean
 from varkit.evaluate.evaluation import Evaluation, evaluate
 from varkit.interfaces import Dataset
@@ -112,7 +111,7 @@ def load_sources(
 def _asked(ground: Ground) -> str:
     """Return a hash of what the split asks; of another than test, that of all the data."""
     dataset = ground.dataset
-    return questions(dataset) if ground.split == "test" else dataset.fingerprint()
+    return dataset.questions() if ground.split == "test" else dataset.fingerprint()
 
 
 def _in_order(scores: Scores, own: Ground, ground: Ground) -> Scores:

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
+from itertools import pairwise
+from typing import Any
 
 import numpy as np
 
-from varkit.data.batches import questions
+from varkit.data.batches import sound_of
 from varkit.errors import DataError
-from varkit.interfaces import Dataset, Item, Sequences
+from varkit.interfaces import Array, Dataset, Item, Sequences, VideoReader
 from varkit.testing.checks import Result, expect, run
 
 LOOKED_AT = 8
@@ -30,6 +32,17 @@ class _Case:
 
     def some(self) -> list[Item]:
         return [item for items in self.splits().values() for item in items[:LOOKED_AT]]
+
+    def opened(self) -> Iterator[tuple[str, VideoReader, int, Mapping[str, int]]]:
+        """Open first and last crop of these videos, and of their queries where those are sounds."""
+        data = self.dataset
+        for item in self.some():
+            sounds = item.queries if data.query_kind == "clips" else ()
+            readers = [(f"video {item.video!r}", data.open(item.video), data.widths)]
+            readers += [(f"query {q!r}", sound_of(data, q), data.query_widths) for q in sounds]
+            for where, reader, widths in readers:
+                for crop in sorted({0, reader.crops - 1}):
+                    yield f"{where}, crop {crop}", reader, crop, widths
 
 
 def check_dataset(
@@ -94,26 +107,60 @@ def unknown_split_is_refused(case: _Case) -> None:
     expect(False, f"{len(items)} items of split 'no_such_split'")
 
 
-def videos_can_be_read(case: _Case) -> None:
-    """A video's clips are finite float32 of the promised widths, with ascending times."""
-    for item in case.some():
-        crops = case.dataset.crops(item.video)
-        expect(isinstance(crops, int) and crops >= 1, f"video {item.video!r} has {crops!r} crops")
-        for crop in {0, crops - 1}:
-            clips = case.dataset.video(item.video, crop)
-            _expect_sequences(clips, case.dataset.widths, f"video {item.video!r}, crop {crop}")
-
-
 def queries_can_be_read(case: _Case) -> None:
-    """A query is a caption that is not empty, or clips of the promised widths."""
+    """A query is a caption that is not empty, or a sound, as query_kind says."""
     for item in case.some():
         for query in item.queries:
-            found = case.dataset.query(query)
+            asked = case.dataset.query(query)
             if case.dataset.query_kind == "captions":
-                right = isinstance(found, str) and bool(found.strip())
-                expect(right, f"query {query!r} is {found!r}")
+                right = isinstance(asked, str) and bool(asked.strip())
+                expect(right, f"query {query!r} is {asked!r}")
             else:
-                _expect_sequences(found, case.dataset.query_widths, f"query {query!r}")
+                expect(not isinstance(asked, str), f"query {query!r} is the caption {asked!r}")
+
+
+def clips_can_be_read(case: _Case) -> None:
+    """Clips of videos and sounds are finite float32 of the promised widths, in every crop."""
+    for where, reader, crop, widths in case.opened():
+        crops = reader.crops
+        expect(isinstance(crops, int) and crops >= 1, f"{where}: crops = {crops!r}")
+        for stream, width in widths.items():
+            clips = _whole(reader, stream, crop)
+            _expect_array(clips, (len(clips), width), f"{where}, stream {stream!r}")
+
+
+def lengths_agree(case: _Case) -> None:
+    """Length, times and pieces of all streams tell the same T, of other crops one more or less."""
+    for where, reader, crop, widths in case.opened():
+        length, times = reader.length, reader.times
+        expect(isinstance(length, int) and length > 0, f"{where}: length = {length!r}")
+        _expect_array(times, (length, 2), f"{where}: times")
+        ascending = (times[:, 0] < times[:, 1]).all() and (np.diff(times[:, 0]) >= 0).all()
+        expect(bool(ascending), f"{where}: times are not ascending intervals")
+        counts = {stream: sum(map(len, reader.pieces(stream, crop))) for stream in widths}
+        few, many = min(counts.values()), max(counts.values())
+        right = few == many and abs(few - length) <= (crop > 0)
+        expect(right, f"{where}: length is {length}, but the pieces hold {counts} clips")
+
+
+def means_are_those_of_the_pieces(case: _Case) -> None:
+    """Clips are averaged over equal segments, and come as they are where there are no more."""
+    for where, reader, crop, widths in case.opened():
+        parts = {stream: _whole(reader, stream, crop) for stream in widths}
+        total = len(next(iter(parts.values())))
+        for count in (1, (total + 1) // 2, total + 1):
+            means = reader.means(count, crop)
+            place = f"{where}: means of {total} clips over {count} segments"
+            right = isinstance(means, Sequences) and means.streams.keys() == widths.keys()
+            expect(right, f"{place}: {means!r}")
+            edges = [i * total // min(count, total) for i in range(min(count, total) + 1)]
+            segments = list(pairwise(edges))
+            for stream, clips in parts.items():
+                slow = [clips[a:b].mean(0, np.float64) for a, b in segments]
+                _expect_close(means.streams[stream], slow, f"{place}, stream {stream!r}")
+            if len(times := reader.times) == total:
+                ends = [(times[a, 0], times[b - 1, 1]) for a, b in segments]
+                _expect_close(means.times, ends, f"{place}: times")
 
 
 def truth_fits_the_clips(case: _Case) -> None:
@@ -122,20 +169,22 @@ def truth_fits_the_clips(case: _Case) -> None:
         truth = case.dataset.truth(item.video)
         if truth is None:
             continue
-        count = len(case.dataset.video(item.video))
+        count = case.dataset.open(item.video).length
         right = truth.dtype == np.bool_ and truth.shape == (count,)
         where = f"video {item.video!r} of {count} clips"
         expect(right, f"{where}: truth is {truth.dtype} of shape {truth.shape}")
 
 
 def reading_twice_is_the_same(case: _Case) -> None:
-    """A video, a query and the splits are the same each time they are read."""
+    """The splits, videos and sounds are the same each time they are read."""
     expect(case.splits() == case.splits(), "the splits differ")
-    for item in case.some()[:2]:
-        first, second = case.dataset.video(item.video), case.dataset.video(item.video)
-        for name, part in first.streams.items():
-            same = np.array_equal(part, second.streams[name])
-            expect(same, f"video {item.video!r}, stream {name!r} differs")
+    for (where, reader, crop, widths), (_, other, *_) in zip(
+        case.opened(), case.opened(), strict=True
+    ):
+        for stream in widths:
+            first, *more = (_whole(one, stream, crop) for one in (reader, reader, other))
+            same = all(np.array_equal(first, again) for again in more)
+            expect(same, f"{where}, stream {stream!r} differs")
 
 
 def fingerprint_is_stable(case: _Case) -> None:
@@ -149,31 +198,30 @@ def fingerprint_is_stable(case: _Case) -> None:
 
 
 def questions_are_stable(case: _Case) -> None:
-    """What is asked, where the data set tells it, is a text that is the same each time."""
-    first, second = questions(case.dataset), questions(case.dataset)
-    expect(bool(first), "empty")
+    """The hash of the questions is a text that is the same each time."""
+    first, second = case.dataset.questions(), case.dataset.questions()
+    expect(isinstance(first, str) and bool(first), f"{first!r}")
     expect(first == second, f"{first} at first, then {second}")
     if case.fresh is not None:
-        other = questions(case.fresh)
+        other = case.fresh.questions()
         expect(first == other, f"{first}, and {other} from another instance")
 
 
-def _expect_sequences(found: object, widths: Mapping[str, int], where: str) -> None:
-    expect(isinstance(found, Sequences), f"{where}: {type(found).__name__}, no Sequences")
-    assert isinstance(found, Sequences)  # as the line above made sure
-    count = len(found)
-    expect(count > 0, f"{where}: no clips")
-    streams = sorted(found.streams)
-    expect(streams == sorted(widths), f"{where}: streams {streams} instead of {sorted(widths)}")
-    parts = {name: (part, widths[name]) for name, part in found.streams.items()}
-    for name, (part, width) in (*parts.items(), ("times", (found.times, 2))):
-        right = part.dtype == np.float32 and part.shape == (count, width)
-        shape = f"{part.dtype} of shape {part.shape} instead of float32 ({count}, {width})"
-        expect(right, f"{where}: {name} is {shape}")
-        expect(bool(np.isfinite(part).all()), f"{where}: {name} is not finite")
-    starts, ends = found.times[:, 0], found.times[:, 1]
-    right = bool((starts < ends).all()) and bool((np.diff(starts) >= 0).all())
-    expect(right, f"{where}: times are not ascending intervals")
+def _whole(reader: VideoReader, stream: str, crop: int) -> Array:
+    return np.concatenate([*reader.pieces(stream, crop)])
+
+
+def _expect_array(array: Array, shape: tuple[int, ...], where: str) -> None:
+    right = array.dtype == np.float32 and array.shape == shape
+    expect(right, f"{where} is {array.dtype} of shape {array.shape} instead of float32 {shape}")
+    expect(bool(np.isfinite(array).all()), f"{where} is not finite")
+
+
+def _expect_close(array: Array, slow: Sequence[Any], where: str) -> None:
+    _expect_array(array, np.shape(slow), where)
+    atol = 1e-3 * float(np.abs(slow).max())  # a long sum in float32
+    close = np.allclose(array, slow, rtol=1e-3, atol=atol)
+    expect(close, f"{where} differs from a slow loop over the pieces")
 
 
 _CHECKS = (
@@ -181,8 +229,10 @@ _CHECKS = (
     splits_are_disjoint,
     items_are_complete,
     unknown_split_is_refused,
-    videos_can_be_read,
     queries_can_be_read,
+    clips_can_be_read,
+    lengths_agree,
+    means_are_those_of_the_pieces,
     truth_fits_the_clips,
     reading_twice_is_the_same,
     fingerprint_is_stable,

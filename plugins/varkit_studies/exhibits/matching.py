@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from varkit.errors import RunError, did_you_mean
 from varkit.evaluate.encoding import Side, SplitEncoder
 from varkit.evaluate.evaluation import evaluating
-from varkit.interfaces import Dataset
+from varkit.interfaces import Dataset, VideoReader
 from varkit.interfaces.settings import EvalOptions
 from varkit.model.retrieval import RetrievalModel
 from varkit_studies.finished import FinishedRow, FinishedStudy
@@ -28,8 +28,8 @@ class Queries(Protocol):
     def query_kind(self) -> Literal["captions", "clips"]:
         """What a query is."""
 
-    def query(self, query: str) -> Any:
-        """Return a caption, or the clips of a sound."""
+    def query(self, query: str) -> str | VideoReader:
+        """Return a caption, or open a sound."""
 
 
 class Texts:
@@ -43,7 +43,7 @@ class Texts:
 
 
 class Joined:
-    """The videos of one data set with the queries of another.
+    """The videos of one data set with the queries of another, as far as encoding asks for them.
 
     Args:
         gallery: whose videos.
@@ -51,11 +51,8 @@ class Joined:
     """
 
     def __init__(self, gallery: Dataset, queries: Queries) -> None:
-        self.gallery, self.queries = gallery, queries
-
-    def __getattr__(self, name: str) -> Any:
-        """Find what has to do with queries there, and all else in the gallery."""
-        return getattr(self.queries if name.startswith("query") else self.gallery, name)
+        self.name, self.open = gallery.name, gallery.open
+        self.query_kind, self.query = queries.query_kind, queries.query
 
 
 def encoder(

@@ -153,8 +153,7 @@ def _draw(
     title: str,
     file: Path,
 ) -> None:
-    headers = getattr(dataset, "times", None)
-    times = dataset.video(video).times if headers is None else headers(video)
+    times = dataset.open(video).times
     middle = times.mean(axis=1)
     first, *rest = curve.picks
     rows = [first, CONFIDENCE, *rest] if curve.scores is not None else [first, *rest]

@@ -11,8 +11,9 @@ from typing import TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
+from varkit.data.batches import caption_of, sound_of
 from varkit.errors import DataError, VarkitError
-from varkit.interfaces import Array, Dataset, Item, Sequences
+from varkit.interfaces import Array, Dataset, Item, VideoReader
 
 FROZEN = 8
 """A stream that stays the same over more clips than this shows nothing."""
@@ -60,6 +61,15 @@ class Extent:
         """(D,) True where all clips hold the same number."""
         same: NDArray[np.bool_] = self.low == self.high
         return same
+
+    @property
+    def frozen(self) -> bool:
+        """Whether more than :data:`FROZEN` clips are all the same."""
+        return self.clips > FROZEN and bool(self.same.all())
+
+
+Streams = dict[str, tuple[Extent, bytes]]
+"""Stream -> what it holds, and a hash of it."""
 
 
 @dataclass
@@ -110,66 +120,64 @@ def examine(dataset: Dataset, item: Item, *, quick: bool) -> Examination:
     """Read every crop of every stream of a video, and every query of it, in bounded memory.
 
     Args:
-        dataset: its ``pieces``, where it has them, spare it a long video in memory.
+        dataset: whose video it is.
         item: the video.
-        quick: look at headers only, as far as the data set can.
+        quick: look at headers only.
 
     Returns:
         All that is wrong. What a data set itself refuses is there in its own words, so in those
         of training.
     """
     found = Examination(item)
-    found.crops = found.attempt("features", partial(dataset.crops, item.video))
-    hashes = {}
-    for crop in range(found.crops or 1):
-        if quick and not hasattr(dataset, "pieces"):
-            break
-        streams = found.attempt("features", partial(open_streams, dataset, item.video, crop))
-        for stream, opening in (streams or {}).items():
-            pieces = found.attempt("features", opening)
-            if quick or pieces is None:
-                continue
-            where = f"video {item.video!r}, stream {stream!r}"
-            width = dataset.widths[stream]
-            read = found.attempt("features", partial(_read, pieces, width, where))
-            if read is None:
-                continue
-            extent, digest = read
-            found.size += 4 * extent.clips * width
-            if extent.clips > FROZEN and extent.same.all():
-                found.fault("features", f"{where}: {_frozen(extent)}")
+    video = f"video {item.video!r}"
+    reader = found.attempt("features", partial(dataset.open, item.video))
+    if reader is not None:
+        found.crops = found.attempt("features", lambda: reader.crops)
+        for crop in range(found.crops or 1):
+            read = _streams(found, "features", video, reader, dataset.widths, crop, quick=quick)
+            for stream, (extent, _) in read.items():
+                if extent.frozen:
+                    found.fault("features", f"{video}, stream {stream!r}: {_frozen(extent)}")
             if crop == 0:
-                found.extents[stream], hashes[stream] = extent, digest
-    if len(hashes) == len(dataset.widths):
-        found.content = b"".join(hashes[stream] for stream in sorted(hashes))
+                found.extents = {stream: extent for stream, (extent, _) in read.items()}
+                found.content = _content(read, dataset.widths)
+        found.clips = found.attempt("streams", lambda: reader.length)
     _lengths(found, dataset)
     _queries(found, dataset, quick=quick)
     return found
 
 
-def open_streams(
-    dataset: Dataset, video: str, crop: int = 0
-) -> dict[str, Callable[[], Iterable[Array]]]:
-    """Return, for each stream, what opens it: its clips in pieces of (t, D), one after another.
+def _streams(
+    found: Examination,
+    group: str,
+    name: str,
+    reader: VideoReader,
+    widths: Mapping[str, int],
+    crop: int = 0,
+    *,
+    quick: bool,
+) -> Streams:
+    """Read a crop of every stream, or only headers; return what could be read."""
+    streams = {}
+    for stream, width in widths.items():
+        pieces, where = partial(reader.pieces, stream, crop), f"{name}, stream {stream!r}"
+        if quick:
+            found.attempt(group, pieces)
+        elif read := found.attempt(group, partial(_read, pieces, width, where)):
+            streams[stream] = read
+            found.size += 4 * read[0].clips * width
+    return streams
 
-    Raises:
-        DataError: a data set without ``pieces``, which is read whole here, refuses the video.
-    """
-    if hasattr(dataset, "pieces"):
-        return {name: partial(dataset.pieces, video, name, crop) for name in dataset.widths}
-    return {
-        name: partial(_whole, clips) for name, clips in dataset.video(video, crop).streams.items()
-    }
+
+def _content(read: Streams, widths: Mapping[str, int]) -> bytes | None:
+    """Return a hash of all streams; None where one was not read."""
+    return b"".join(read[name][1] for name in sorted(read)) if len(read) == len(widths) else None
 
 
-def _whole(clips: Array) -> Iterable[Array]:
-    return (clips,)
-
-
-def _read(pieces: Iterable[Array], width: int, where: str) -> tuple[Extent, bytes]:
+def _read(pieces: Callable[[], Iterable[Array]], width: int, where: str) -> tuple[Extent, bytes]:
     extent: Extent | None = None
     digest = hashlib.blake2b(digest_size=16)
-    for clips in pieces:
+    for clips in pieces():
         if clips.ndim != 2 or clips.shape[1] != width or len(clips) == 0:
             raise DataError(f"{where}: has shape {clips.shape}; expected (T, {width})")
         piece = Extent(clips.min(axis=0), clips.max(axis=0), len(clips))
@@ -193,16 +201,10 @@ def _frozen(extent: Extent) -> str:
 def _lengths(found: Examination, dataset: Dataset) -> None:
     """Compare streams, ground truth and label with one another."""
     video, label = found.item.video, found.item.label
-    length = getattr(dataset, "length", None)
-    if length is not None:
-        found.clips = found.attempt("streams", partial(length, video))
-    elif found.extents:
-        counts = {stream: extent.clips for stream, extent in found.extents.items()}
-        if len(set(counts.values())) == 1:
-            found.clips = next(iter(counts.values()))
-        else:
-            listed = ", ".join(f"{stream} has {count}" for stream, count in counts.items())
-            found.fault("streams", f"video {video!r}: streams differ in length: {listed}")
+    for stream, extent in found.extents.items():
+        if found.clips not in (extent.clips, None):
+            text = f"stream {stream!r}: has {extent.clips} clips; expected {found.clips}"
+            found.fault("streams", f"video {video!r}, {text}")
     truth = found.attempt("ground truth", partial(dataset.truth, video))
     if truth is None:
         return
@@ -222,34 +224,20 @@ def _lengths(found: Examination, dataset: Dataset) -> None:
 
 
 def _queries(found: Examination, dataset: Dataset, *, quick: bool) -> None:
-    sounds = dataset.query_kind == "clips"
+    widths = dataset.query_widths
     for query in found.item.queries:
-        if quick and sounds:
-            if hasattr(dataset, "query_length"):
-                found.attempt("queries", partial(dataset.query_length, query))
+        if dataset.query_kind == "captions":
+            caption = found.attempt("queries", partial(caption_of, dataset, query))
+            if caption is not None:
+                found.queries[query] = caption
+                if not caption.strip():
+                    found.fault("queries", f"query {query!r} is an empty caption")
             continue
-        read = found.attempt("queries", partial(dataset.query, query))
-        if isinstance(read, Sequences) and sounds:
-            _sound(found, query, read, dataset.query_widths)
-        elif isinstance(read, str) and not sounds:
-            found.queries[query] = read
-            if not read.strip():
-                found.fault("queries", f"query {query!r} is an empty caption")
-        elif read is not None:
-            has = "a caption, not a sound" if sounds else "a sound, not a caption"
-            found.fault("queries", f"{dataset.name}: query {query!r} is {has}")
-
-
-def _sound(found: Examination, query: str, sound: Sequences, widths: Mapping[str, int]) -> None:
-    hashes = []
-    for stream, clips in sound.streams.items():
-        where = f"sound {query!r}, stream {stream!r}"
-        read = found.attempt("queries", partial(_read, [clips], widths[stream], where))
-        if read is None:
-            return
-        extent, digest = read
-        hashes.append(digest)
-        found.size += clips.nbytes
-        if extent.clips > FROZEN and extent.same.all():
-            found.silent.append(query)
-    found.queries[query] = b"".join(hashes)
+        sound = found.attempt("queries", partial(sound_of, dataset, query))
+        if sound is not None:
+            read = _streams(found, "queries", f"sound {query!r}", sound, widths, quick=quick)
+            content = _content(read, widths)
+            if content is not None:
+                found.queries[query] = content
+            if any(extent.frozen for extent, _ in read.values()):
+                found.silent.append(query)

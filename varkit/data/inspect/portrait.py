@@ -9,11 +9,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from varkit.data.inspect.examination import open_streams
 from varkit.data.inspect.statistics import segments
 from varkit.data.inspect.verification import open_splits
 from varkit.errors import DataError, did_you_mean
-from varkit.interfaces import Array, Dataset, Item, Sequences
+from varkit.interfaces import Array, Dataset, Item, VideoReader
 
 Floats = NDArray[np.float64]
 
@@ -45,7 +44,7 @@ class Portrait:
         queries: query -> the caption, or how many clips the sound has.
         crops: of its features.
         times: (T, 2) seconds.
-        curves: stream -> crop 0 over time; streams may differ by a clip.
+        curves: stream -> crop 0 over time.
         truth: (T,) True where a clip is anomalous; None where nobody knows.
     """
 
@@ -111,16 +110,16 @@ def portray(dataset: Dataset, video: str) -> Portrait:
     if video not in places:
         raise DataError(f"{dataset.name} has no video {video!r}.{did_you_mean(video, places)}")
     split, item = places[video]
-    headers = getattr(dataset, "times", None)
+    reader = dataset.open(video)
     return Portrait(
         dataset=dataset.name,
         simulated=dataset.simulated,
         split=split,
         item=item,
         queries={query: _query(dataset.query(query)) for query in item.queries},
-        crops=dataset.crops(video),
-        times=dataset.video(video).times if headers is None else headers(video),
-        curves={stream: _curves(dataset, video, stream) for stream in dataset.widths},
+        crops=reader.crops,
+        times=reader.times,
+        curves={stream: _curves(reader, stream) for stream in dataset.widths},
         truth=dataset.truth(video),
     )
 
@@ -141,19 +140,16 @@ def timeline(truth: NDArray[np.bool_], width: int) -> str:
     return "".join("·▁▂▃▄▅▆▇█"[int(np.ceil(share * 8))] for share in shares)
 
 
-def _query(query: str | Sequences) -> str | int:
-    return query if isinstance(query, str) else len(query)
+def _query(query: str | VideoReader) -> str | int:
+    return query if isinstance(query, str) else query.length
 
 
-def _curves(dataset: Dataset, video: str, stream: str) -> Curves:
+def _curves(reader: VideoReader, stream: str) -> Curves:
     """Read a stream twice, in pieces, since its mean comes first and a long one is not kept."""
-    total, count = np.zeros(dataset.widths[stream]), 0
-    for clips in open_streams(dataset, video)[stream]():
-        total += clips.sum(axis=0, dtype=np.float64)
-        count += len(clips)
-    mean = (total / count).astype(np.float32)
+    sums = [clips.sum(axis=0, dtype=np.float64) for clips in reader.pieces(stream)]
+    mean = (np.sum(sums, axis=0) / reader.length).astype(np.float32)
     norm, distance = [], []
-    for clips in open_streams(dataset, video)[stream]():
+    for clips in reader.pieces(stream):
         norm.append(np.linalg.norm(clips, axis=1).astype(np.float64))
         distance.append(np.linalg.norm(clips - mean, axis=1).astype(np.float64))
-    return Curves(len(total), np.concatenate(norm), np.concatenate(distance))
+    return Curves(len(mean), np.concatenate(norm), np.concatenate(distance))

@@ -1,7 +1,7 @@
 """What a data set holds, in figures: lengths, captions, classes, anomalies.
 
 Every figure has a stable name, ``words.mean``, and one of a split that split behind it,
-``words.mean.train``. Lengths come from headers where the data set can tell them so.
+``words.mean.train``. Lengths come from headers.
 """
 
 from __future__ import annotations
@@ -124,7 +124,7 @@ def statistics(dataset: Dataset, progress: Progress | None = None) -> Statistics
     """Count and measure a data set.
 
     Args:
-        dataset: its ``times`` and ``query_length``, where it has them, spare reading numbers.
+        dataset: whose readers tell lengths and times.
         progress: is called after every video.
 
     Raises:
@@ -161,27 +161,16 @@ def segments(truth: NDArray[np.bool_]) -> tuple[tuple[int, int], ...]:
 
 
 def _video(dataset: Dataset, item: Item, split: str) -> Video:
-    headers = getattr(dataset, "times", None)
-    times = dataset.video(item.video).times if headers is None else headers(item.video)
-    captions, sounds = [], []
-    for query in item.queries:
-        length = getattr(dataset, "query_length", None)
-        if dataset.query_kind == "clips" and length is not None:
-            sounds.append(length(query))
-            continue
-        found = dataset.query(query)
-        if isinstance(found, str):
-            captions.append(found)
-        else:
-            sounds.append(len(found))
+    times = dataset.open(item.video).times
+    queries = [dataset.query(query) for query in item.queries]
     truth = dataset.truth(item.video)
     return Video(
         item,
         split,
         len(times),
         float(times[-1, 1] - times[0, 0]),
-        tuple(captions),
-        tuple(sounds),
+        tuple(query for query in queries if isinstance(query, str)),
+        tuple(query.length for query in queries if not isinstance(query, str)),
         None if truth is None else segments(truth),
     )
 

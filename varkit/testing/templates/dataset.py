@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from varkit import hookimpl
+from varkit.data.plain import InMemory, hash_questions
 from varkit.errors import DataError
 from varkit.interfaces import Count, Item, Sequences, derive_seed
 from varkit.plugins.registry import Register
@@ -40,7 +41,7 @@ class MyPart:
         ids = [f"{name}-{number}" for number in range(self.videos)]
         return [Item(video, (f"{video}-caption",), label=k % 2) for k, video in enumerate(ids)]
 
-    def video(self, video: str, crop: int = 0) -> Sequences:
+    def open(self, video: str) -> InMemory:
         """Return one video's clips, of one second each."""
         random = np.random.default_rng(derive_seed(video))
         starts = np.arange(random.integers(4, 40), dtype=np.float32)
@@ -48,11 +49,7 @@ class MyPart:
             name: random.standard_normal((len(starts), width), dtype=np.float32)
             for name, width in self.widths.items()
         }
-        return Sequences(streams, np.stack([starts, starts + 1], axis=1))
-
-    def crops(self, video: str) -> int:
-        """Return how many crops there are."""
-        return 1
+        return InMemory(Sequences(streams, np.stack([starts, starts + 1], axis=1)))
 
     def query(self, query: str) -> str:
         """Return a caption."""
@@ -65,6 +62,10 @@ class MyPart:
     def fingerprint(self) -> str:
         """Return a hash of everything that can change a result."""
         return hashlib.sha256(repr((self.name, self.videos, self.widths)).encode()).hexdigest()
+
+    def questions(self) -> str:
+        """Return a hash of what is asked of the test split."""
+        return hash_questions(self)
 
 
 @hookimpl

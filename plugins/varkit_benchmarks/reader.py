@@ -1,0 +1,141 @@
+"""Videos and sounds in feature files, opened."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+
+from varkit.data.collate import segment_means
+from varkit.errors import DataError
+from varkit.interfaces import Array, Sequences
+from varkit_benchmarks.features import read_pieces
+from varkit_benchmarks.shapes import named, shape_of
+from varkit_benchmarks.sources import Source
+from varkit_benchmarks.timing import clip_times
+
+
+@dataclass(frozen=True)
+class FeatureReader:
+    """The clips of one video or sound (see :class:`varkit.interfaces.VideoReader`).
+
+    A file is opened when its header or its numbers are asked for, and closed again. Streams may
+    differ by one clip, since optical flow has one frame less; the longer ones are cut.
+
+    Attributes:
+        name: whose clips they are, such as ``video 'a'``.
+        streams: stream -> its feature files: one a crop, the centre first, or one with all crops.
+        widths: stream -> D.
+        seconds: length of a clip.
+    """
+
+    name: str
+    streams: Mapping[str, tuple[Source, ...]]
+    widths: Mapping[str, int]
+    seconds: float
+
+    @property
+    def length(self) -> int:
+        """T of the centre crop.
+
+        Raises:
+            DataError: a header is unreadable, or streams differ by more than one clip.
+        """
+        return self._length(0)
+
+    @property
+    def times(self) -> Array:
+        """(T, 2) start and end of every clip in seconds."""
+        return clip_times(self.length, self.seconds)
+
+    @property
+    def crops(self) -> int:
+        """How many crops there are.
+
+        Raises:
+            DataError: the streams do not have the same number.
+        """
+        counts = {}
+        for stream in self.widths:
+            sources, shape = self.streams[stream], self._shape(stream, 0)
+            inside = shape[0] if len(shape) == 3 else 1
+            if len(sources) > 1 and inside > 1:
+                raise DataError(
+                    f"{self._where(stream)}: {sources[0]} is one of {len(sources)} crops, but has "
+                    f"shape {shape}; expected (T, {shape[-1]})"
+                )
+            counts[stream] = inside * len(sources)
+        if len(set(counts.values())) > 1:
+            listed = ", ".join(f"{stream} has {count}" for stream, count in counts.items())
+            raise DataError(f"{self.name}: streams differ in crops: {listed}")
+        return next(iter(counts.values()))
+
+    def pieces(self, stream: str, crop: int = 0) -> Iterator[Array]:
+        """Read one stream's clips, some thousand at a time.
+
+        Raises:
+            DataError: its feature file is missing, unreadable, empty, not finite or of another
+                shape than the others.
+        """
+        try:
+            length = self._length(crop)
+        except DataError:  # perhaps of another stream alone: this one is read to its own end
+            length = None
+        return self._pieces(stream, crop, length)
+
+    def means(self, count: int, crop: int = 0) -> Sequences:
+        """Read all streams, averaged over ``count`` equal segments if there are more clips.
+
+        Raises:
+            DataError: as :attr:`length` and :meth:`pieces`.
+        """
+        length = self._length(crop)
+        streams = {stream: self._pieces(stream, crop, length) for stream in self.widths}
+        return segment_means(streams, clip_times(length, self.seconds), count)
+
+    def _pieces(self, stream: str, crop: int, length: int | None) -> Iterator[Array]:
+        source, inside = self._source(stream, crop)
+        where = f"{self._where(stream)}: {source}"
+        with named(where):
+            pieces = read_pieces(source, length, width=self.widths[stream], crop=inside)
+        return _each(pieces, where)
+
+    def _length(self, crop: int) -> int:
+        lengths = {stream: self._shape(stream, crop)[-2] for stream in self.widths}
+        shortest = min(lengths.values())
+        if max(lengths.values()) > shortest + 1:
+            listed = ", ".join(f"{stream} has {length}" for stream, length in lengths.items())
+            raise DataError(f"{self.name}: streams differ by more than one clip: {listed}")
+        return shortest
+
+    def _shape(self, stream: str, crop: int) -> tuple[int, ...]:
+        source, _ = self._source(stream, crop)
+        return shape_of(source, self.widths[stream], self._where(stream))
+
+    def _source(self, stream: str, crop: int) -> tuple[Source, int]:
+        """Return the file that holds a crop, and the crop's number in it.
+
+        Raises:
+            DataError: there is no such crop, or its length differs from the centre's by more than
+                one clip.
+        """
+        sources = self.streams[stream]
+        if len(sources) == 1:
+            return sources[0], crop
+        where = self._where(stream)
+        if crop >= len(sources):
+            raise DataError(f"{where} has {len(sources)} crops; number {crop} was asked for")
+        if crop:
+            centre, length = (shape_of(sources[k], None, where)[-2] for k in (0, crop))
+            if abs(length - centre) > 1:
+                raise DataError(
+                    f"{where}: {sources[crop]} has {length} clips; the centre crop has {centre}"
+                )
+        return sources[crop], 0
+
+    def _where(self, stream: str) -> str:
+        return f"{self.name}, stream {stream!r}"
+
+
+def _each(pieces: Iterator[Array], where: str) -> Iterator[Array]:
+    with named(where):
+        yield from pieces
