@@ -284,8 +284,10 @@ class Planner:
         recipe, key = resolved.recipe, _data_key(resolved.recipe)
         if key not in self.datasets:
             self.datasets[key] = build_dataset(recipe, resolved.plugins)
-        base = self.rows[resolved.row.base]  # a model measured again has the code of its training
-        code = code_of(base.recipe, base.plugins) | code_of(recipe, resolved.plugins)
+        code = code_of(recipe, resolved.plugins)
+        if resolved.row.base != resolved.row.name:  # measured again: also that of its training
+            base = self.rows[resolved.row.base]
+            code |= code_of(base.recipe, base.plugins)
         fingerprint = self.datasets[key].fingerprint()
         return Identity(recipe.digest(), fingerprint, frozenset(code.items()))
 

@@ -92,6 +92,10 @@ def test_code_counts(write, old, new):
     assert hash_of(write, SOURCE.replace(old, new)) != hash_of(write, SOURCE)
 
 
+def test_a_module_of_words_alone_is_an_empty_one(write):
+    assert hash_of(write, '"""Nothing."""\n') == hash_of(write, "") != hash_of(write, "None")
+
+
 def test_imports_are_followed_wherever_they_stand_as_far_as_they_count(write):
     package = write(
         __init__="from PACKAGE.of_package import WIDTH",

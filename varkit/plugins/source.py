@@ -68,33 +68,31 @@ def _find(module: str) -> ModuleSpec | None:
 @cache
 def _read(text: str) -> tuple[str, tuple[Import, ...]]:
     """Return the hash of a module's source, and its imports."""
-    tree = ast.parse(text)
-    imports: list[Import] = []
-    for node in ast.walk(tree):
-        if isinstance(node, ast.Import):
-            imports += ((0, alias.name, None) for alias in node.names)
-        elif isinstance(node, ast.ImportFrom):
-            imports += ((node.level, node.module or "", alias.name) for alias in node.names)
     words: list[str] = []
-    _spell(tree, words)
+    imports: list[Import] = []
+    _spell(ast.parse(text), words, imports)
     return hashlib.sha256("\n".join(words).encode()).hexdigest()[:16], tuple(imports)
 
 
-def _spell(node: ast.AST, words: list[str]) -> None:
-    """Append a syntax tree to ``words``, without docstrings and what errors say."""
+def _spell(node: ast.AST, words: list[str], imports: list[Import]) -> None:
+    """Spell a syntax tree out, without docstrings and what errors say; gather its imports."""
     words.append(type(node).__name__)
-    if isinstance(node, ast.Raise) and isinstance(node.exc, ast.Call):
+    if isinstance(node, ast.Import):
+        imports += ((0, alias.name, None) for alias in node.names)
+    elif isinstance(node, ast.ImportFrom):
+        imports += ((node.level, node.module or "", alias.name) for alias in node.names)
+    elif isinstance(node, ast.Raise) and isinstance(node.exc, ast.Call):
         node = ast.Raise(node.exc.func, node.cause)
-    for field, value in ast.iter_fields(node):
-        if value is None or field == "kind":  # kind: the u of u"text"
-            continue
+    for field in node._fields:
+        value = getattr(node, field, None)
         items = value if isinstance(value, list) else [value]
         items = [item for item in items if not _is_docstring(item)]
-        if items:
-            words.append(field)
+        if value is None or not items or field == "kind":  # kind: the u of u"text"
+            continue
+        words.append(field)
         for item in items:
             if isinstance(item, ast.AST):
-                _spell(item, words)
+                _spell(item, words, imports)
             else:
                 words.append(ascii(item))  # repr() depends on the Unicode of a version
     words.append(")")

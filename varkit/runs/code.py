@@ -4,11 +4,12 @@ These count:
 
 - the modules that a recipe's components come from, and its plugin files;
 - what they import of their own packages and of packages named ``varkit_...``, such as kernels;
-- the core between a data set and trained weights: the rooms :data:`ROOMS`, where imported.
+- of the core, what stands between data and weights: :data:`ROOTS`, and what these and the
+  components import of :data:`ROOMS`.
 
-Measuring does not count: ``varkit eval`` measures again without training. What reads recipes and
-files does not either: its outcome is in the recipe's digest and the data's fingerprint. The
-versions of other packages are recorded beside the code.
+Measuring does not count, since ``varkit eval`` measures again without training. Neither does what
+reads recipes and files: its outcome is in the recipe's digest and the data's fingerprint. Versions
+of other packages are recorded beside the code.
 """
 
 from __future__ import annotations
@@ -54,7 +55,7 @@ def code_of(recipe: Recipe, plugins: Plugins) -> dict[str, str]:
     def counts(module: str) -> bool:
         top, *inner = module.split(".")
         if top == "varkit":
-            return bool(inner) and inner[0] in ROOMS and "inspect" not in inner
+            return bool(inner) and inner[0] in ROOMS and "inspect" not in inner  # which only shows
         return top in versions or top.startswith("varkit_")
 
     for module, known in source_hashes(roots, counts).items():
@@ -92,9 +93,9 @@ def refusal(folder: Path, differing: Sequence[str]) -> RunError:
 
 
 def both(before: Mapping[str, str] | None, now: Mapping[str, str]) -> dict[str, str]:
-    """Return the code of a run that one state of code began and another went on with.
+    """Return the code of what one state of code began and another went on with.
 
-    What differs is neither of the two, so such a run is not taken for one of either.
+    Where they differ it names both, so that neither takes the run for its own.
     """
     old = dict.fromkeys(now, NOT_RECORDED) if before is None else dict(before)
     for name, known in now.items():
