@@ -30,12 +30,14 @@ class Settings:
         device: of each.
         threads: of each.
         strict: refuse to take an embedded block.
+        accept_code: go on with runs that other code made, and measure them.
     """
 
     jobs: int
     device: str
     threads: int
     strict: bool = False
+    accept_code: bool = False
 
 
 @dataclass
@@ -135,11 +137,12 @@ def command(planned: Planned, base: Path | None, out: Path, settings: Settings) 
     """
     resolved = planned.resolved
     machine = ["--device", settings.device, "--threads", str(settings.threads)]
+    accept = ["--accept-code"] * settings.accept_code
     if not resolved.row.trains:
         place = ["--out", str(planned.folder)]
-        return ["eval", str(base), *resolved.overrides, *place, *machine]
+        return ["eval", str(base), *resolved.overrides, *place, *accept, *machine]
     if planned.state == "partial":  # with the device and threads that it began with
-        return ["resume", str(planned.folder)]
+        return ["resume", str(planned.folder), *accept]
     strict = ["--strict"] * settings.strict
     return ["run", str(resolved.file), *resolved.overrides, *strict, "--out", str(out), *machine]
 

@@ -13,6 +13,7 @@ from varkit.interfaces import Dataset
 from varkit.interfaces.settings import Which
 from varkit.model.retrieval import RetrievalModel
 from varkit.recipe.load import Recipe
+from varkit.runs.folder import open_run
 from varkit.runs.trained import open_model
 from varkit.system.files import read_json
 from varkit_studies.comparison.compare import Comparison, compare
@@ -34,6 +35,7 @@ class FinishedRow:
         dataset: what it was measured on.
         ranked: the rank of every query, training and sampler seed.
         results: its ``results.json``.
+        other_code: in what its code is not that of now, which was accepted; empty = it is.
     """
 
     row: Row
@@ -43,6 +45,7 @@ class FinishedRow:
     dataset: Dataset
     ranked: RankedRun
     results: Mapping[str, Any]
+    other_code: tuple[str, ...] = ()
 
     @property
     def name(self) -> str:
@@ -78,8 +81,9 @@ class FinishedRow:
         Raises:
             CheckpointError: the weights are damaged.
         """
+        run = open_run(self.trained, accept_code=bool(self.other_code))
         return open_model(
-            self.trained, seed=seed, which=self.which, recipe=self.recipe, dataset=self.dataset
+            run, seed=seed, which=self.which, recipe=self.recipe, dataset=self.dataset
         ).model
 
 
@@ -264,6 +268,7 @@ def open_study(
             dataset=planned.dataset,
             ranked=replace(ranked, protocol=asked),  # older runs did not record it
             results=results,
+            other_code=planned.other_code,
         )
     if not rows and not data:
         why = "; ".join(f"{name}: {reason}" for name, reason in missing.items())

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any, Literal
@@ -15,8 +15,8 @@ from varkit.interfaces import Dataset
 from varkit.model.build import build_dataset
 from varkit.recipe import yaml
 from varkit.recipe.load import Recipe
+from varkit.runs.code import code_of, differing
 from varkit.runs.folder import open_run
-from varkit.system.files import sha256
 from varkit_studies.rows import ResolvedRow
 from varkit_studies.study import Study
 
@@ -25,11 +25,15 @@ State = Literal["cached", "partial", "missing"]
 
 @dataclass(frozen=True)
 class Identity:
-    """What makes two runs the same: recipe, data, and what plugin files hold."""
+    """What makes two runs the same: recipe, data, and the code behind them."""
 
     recipe: str
     data: str
-    plugin_files: frozenset[tuple[str, str]]
+    code: frozenset[tuple[str, str]]
+
+    def but_for_code(self) -> tuple[str, str]:
+        """Return what is the same of a run that other code made."""
+        return self.recipe, self.data
 
 
 @dataclass(frozen=True)
@@ -56,8 +60,12 @@ class FoundRun:
     @property
     def identity(self) -> Identity:
         """What the run was made of."""
-        files = frozenset((Path(f).name, sha) for f, sha in self.facts["plugin_files"].items())
-        return Identity(self.facts["digest"], self.facts["fingerprint"], files)
+        code = frozenset(self.facts.get("code", {}).items())
+        return Identity(self.facts["digest"], self.facts["fingerprint"], code)
+
+    def other_code(self, identity: Identity) -> tuple[str, ...]:
+        """Return in what the run's code differs from what it must be made of."""
+        return differing(self.facts.get("code"), dict(identity.code))
 
     @cached_property
     def seconds(self) -> float | None:
@@ -87,6 +95,8 @@ class Planned:
         same_as: the earlier row whose run this one shares; None = it has its own.
         seconds: of training steps that are left, by an earlier run; None = unknown.
         estimated_from: that run.
+        other_code: in what the code of now is not that of ``folder``, where that was accepted; of
+            a missing row, not that of an earlier run which is the same but for this.
     """
 
     resolved: ResolvedRow
@@ -97,6 +107,7 @@ class Planned:
     same_as: str | None
     seconds: float | None
     estimated_from: Path | None
+    other_code: tuple[str, ...]
 
     @property
     def name(self) -> str:
@@ -123,6 +134,7 @@ class Planned:
             "fingerprint": self.identity.data,
             "seconds": self.seconds,
             "estimated_from": None if self.estimated_from is None else str(self.estimated_from),
+            "other_code": list(self.other_code),
         }
 
 
@@ -133,12 +145,21 @@ class Planner:
         study: the study.
         rows: resolved.
         out: the folder of runs.
+        accept_code: take runs that other code made, where the code of now made none.
 
     Raises:
         RecipeError: a row's data cannot be opened; with all that cannot.
     """
 
-    def __init__(self, study: Study, rows: Mapping[str, ResolvedRow], out: Path) -> None:
+    def __init__(
+        self,
+        study: Study,
+        rows: Mapping[str, ResolvedRow],
+        out: Path,
+        *,
+        accept_code: bool = False,
+    ) -> None:
+        self.accept_code = accept_code
         self.study = study
         self.rows = rows
         self.out = out
@@ -169,9 +190,7 @@ class Planner:
             what = self.identities[name], self.identities[self.rows[name].row.base]
             if what in first:
                 twin = found[first[what]]
-                found[name] = self._planned(
-                    name, twin.state, twin.folder, twin.seconds, twin.estimated_from, twin.name
-                )
+                found[name] = replace(twin, resolved=self.rows[name], same_as=twin.name)
                 continue
             row = self.rows[name].row
             found[name] = (
@@ -183,33 +202,48 @@ class Planner:
         return {name: found[name] for name in self.rows}
 
     def _trained(self, name: str, runs: Sequence[FoundRun]) -> Planned:
-        own = [run for run in runs if run.identity == self.identities[name]]
-        finished = [run for run in own if run.finished]
+        identity = self.identities[name]
+        own = [run for run in runs if run.identity == identity]
+        alike = [
+            run
+            for run in runs
+            if run.identity.but_for_code() == identity.but_for_code()
+            and run.identity not in self.identities.values()  # another row's plugin file, say
+        ]
+        taken = own or (alike if self.accept_code else [])
+        finished = [run for run in taken if run.finished]
+        known = finished or taken or alike
+        other_code = known[-1].other_code(identity) if known else ()
         if finished:
-            return self._planned(name, "cached", finished[-1].folder, 0.0)
+            return self._planned(name, "cached", finished[-1].folder, 0.0, other_code=other_code)
         whole, source = self._estimate(name, runs)
-        if not own:
-            return self._planned(name, "missing", None, whole, source)
-        done = own[-1].seconds
+        if not taken:
+            return self._planned(name, "missing", None, whole, source, other_code)
+        done = taken[-1].seconds
         left = None if whole is None or done is None else max(0.0, whole - done)
-        return self._planned(name, "partial", own[-1].folder, left, source)
+        return self._planned(name, "partial", taken[-1].folder, left, source, other_code)
 
     def _measured(self, name: str, base: Path | None) -> Planned:
         folder = self.folder / "measured" / name
         run = _run(folder / "run.json")
-        seconds = None
+        seconds: float | None = None
+        other_code: tuple[str, ...] = ()
         if run is not None and base is not None and "measured_from" in run.facts:
             source = run.facts["measured_from"]
             try:
-                weights = open_run(base).weights() if (base / "results.json").is_file() else None
+                # Its row says what is wrong with it, and whether its code is accepted.
+                trained = open_run(base, accept_code=True)
+                weights = trained.weights() if (base / "results.json").is_file() else None
             except VarkitError:
-                weights = None  # its row says what is wrong with it
-            seconds = source["seconds"]
-            same = run.identity == self.identities[name] and source["weights"] == weights
-            if same and run.finished:
-                return self._planned(name, "cached", folder, 0.0)
+                weights = None
+            seconds, identity = source["seconds"], self.identities[name]
+            same = run.identity.but_for_code() == identity.but_for_code()
+            if same and source["weights"] == weights:
+                other_code = run.other_code(identity)
+                if run.finished and (self.accept_code or not other_code):
+                    return self._planned(name, "cached", folder, 0.0, other_code=other_code)
         estimated = None if seconds is None else folder
-        return self._planned(name, "missing", folder, seconds, estimated)
+        return self._planned(name, "missing", folder, seconds, estimated, other_code)
 
     def _estimate(self, name: str, runs: Sequence[FoundRun]) -> tuple[float | None, Path | None]:
         """Scale the newest finished run of the same recipe and data to this one's epochs."""
@@ -231,7 +265,7 @@ class Planner:
         folder: Path | None,
         seconds: float | None,
         source: Path | None = None,
-        same_as: str | None = None,
+        other_code: tuple[str, ...] = (),
     ) -> Planned:
         resolved = self.rows[name]
         return Planned(
@@ -240,17 +274,22 @@ class Planner:
             identity=self.identities[name],
             state=state,
             folder=folder,
-            same_as=same_as,
+            same_as=None,
             seconds=seconds,
             estimated_from=source,
+            other_code=other_code,
         )
 
     def _identity(self, resolved: ResolvedRow) -> Identity:
         recipe, key = resolved.recipe, _data_key(resolved.recipe)
         if key not in self.datasets:
             self.datasets[key] = build_dataset(recipe, resolved.plugins)
-        files = frozenset((file.name, sha256(file)) for file in recipe.plugin_files)
-        return Identity(recipe.digest(), self.datasets[key].fingerprint(), files)
+        code = code_of(recipe, resolved.plugins)
+        if resolved.row.base != resolved.row.name:  # measured again: also that of its training
+            base = self.rows[resolved.row.base]
+            code |= code_of(base.recipe, base.plugins)
+        fingerprint = self.datasets[key].fingerprint()
+        return Identity(recipe.digest(), fingerprint, frozenset(code.items()))
 
 
 def _runs(out: Path) -> Iterable[FoundRun]:
@@ -261,7 +300,7 @@ def _runs(out: Path) -> Iterable[FoundRun]:
 
 def _run(file: Path) -> FoundRun | None:
     """Return a run; None where it is none, or damaged: a study then makes its own."""
-    needed = ("digest", "fingerprint", "plugin_files", "started", "recipe", "seeds")
+    needed = ("digest", "fingerprint", "started", "recipe", "seeds")
     try:
         facts = json.loads(file.read_text("utf-8"))
     except (OSError, ValueError):

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 from varkit.recipe.load import Recipe
 from varkit.runs.report.tables import POSITIVES, SELECTION
+from varkit_studies.code import by_code
 from varkit_studies.comparison.compare import Comparison
 from varkit_studies.comparison.tables import fingerprints
 from varkit_studies.finished import FinishedRow, FinishedStudy
@@ -27,6 +28,8 @@ def warnings(study: FinishedStudy) -> Iterator[str]:
             f"PARTIAL: rows {', '.join(chosen)} of {len(chosen) + len(left_out)}; "
             f"left out: {', '.join(left_out)}."
         )
+    for names, differing in by_code((row.name, row.other_code) for row in rows):
+        yield f"OTHER CODE made {names} ({differing}), used all the same."
     for name, why in study.unfinished.items():
         yield f"Row {name} is missing: {why}."
 

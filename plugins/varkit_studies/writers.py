@@ -168,6 +168,7 @@ def _row(study: FinishedStudy, row: FinishedRow) -> dict[str, Any]:
         "measured_from": row.facts.get("measured_from"),
         **{key: row.facts.get(key) for key in (*keys, "selection", "versions", "machine")},
         "questions": row.ranked.protocol["questions"],
+        "other_code": list(row.other_code),
         "seeds": list(row.seeds),
         "checkpoint": row.which,
         "summary": row.results["summary"],

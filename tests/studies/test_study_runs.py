@@ -179,7 +179,7 @@ def test_other_weights_data_or_plugin_files_are_not_taken_for_the_same(done, tmp
 
     parts = file.parent / "data/parts.py"
     source = parts.read_text()
-    parts.write_text(source + "# changed\n")
+    parts.write_text(source + "CHANGED = True\n")
     assert {row["state"] for row in plan(file).values()} == {"missing"}
     parts.write_text(source)
     clip = next((file.parent / "data").glob("train0.npy"))

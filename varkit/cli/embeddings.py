@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import click
 
 from varkit.cli.options import (
+    accept_code_option,
     checkpoint_option,
     json_option,
     machine_options,
@@ -35,6 +36,7 @@ def embeddings() -> None:
 _model = options(
     checkpoint_option,
     click.option("--seed", type=int, help="Training of a run; default: its first."),
+    accept_code_option,
     machine_options(),
 )
 _measured = options(
@@ -208,7 +210,8 @@ def _chosen(rest: Mapping[str, Any]) -> dict[str, Any]:
     from varkit.system.machine import prepare
 
     device, _ = prepare(rest["device"], rest["threads"])
-    return {"which": rest["checkpoint"], "seed": rest["seed"], "device": device}
+    chosen = {key: rest[key] for key in ("seed", "accept_code")}
+    return {"which": rest["checkpoint"], "device": device, **chosen}
 
 
 def _finish(

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import click
 
 from varkit.cli.options import (
+    accept_code_option,
     checkpoint_option,
     json_option,
     machine_options,
@@ -32,6 +33,7 @@ if TYPE_CHECKING:
     help="Folder that gets the measurement as a run of its own, of all trainings and checkpoints "
     "unless you name one; varkit compare reads it.",
 )
+@accept_code_option
 @machine_options()
 @json_option
 def evaluate(
@@ -41,6 +43,7 @@ def evaluate(
     checkpoint: Which | None,
     split: str,
     out: Path | None,
+    accept_code: bool,
     device: str,
     threads: int | None,
     as_json: bool,
@@ -64,7 +67,7 @@ def evaluate(
     from varkit.system.machine import prepare
 
     place, count = prepare(device, threads)
-    opened = open_run(run)
+    opened = open_run(run, accept_code=accept_code)
     if out is None:
         results = measure_again(
             opened, changes, seed=seed, which=checkpoint, split=split, device=place

@@ -55,4 +55,9 @@ checkpoint_option = click.option(
 split_option = click.option(
     "--split", default="test", show_default=True, help="Part of the data set."
 )
+accept_code_option = click.option(
+    "--accept-code",
+    is_flag=True,
+    help="Use a run also if the code that made it has changed since.",
+)
 run_argument = click.argument("run", type=click.Path(path_type=Path, file_okay=False))

@@ -6,14 +6,17 @@ from pathlib import Path
 
 import click
 
-from varkit.cli.options import json_option, machine_options, run_argument
+from varkit.cli.options import accept_code_option, json_option, machine_options, run_argument
 
 
 @click.command()
 @run_argument
+@accept_code_option
 @machine_options(device=None, otherwise="what the run began with")
 @json_option
-def resume(run: Path, device: str | None, threads: int | None, as_json: bool) -> None:
+def resume(
+    run: Path, accept_code: bool, device: str | None, threads: int | None, as_json: bool
+) -> None:
     """Continue a run from its newest checkpoint, to the same numbers.
 
     On the same machine, with the same threads and processes, the result is the uninterrupted
@@ -29,7 +32,7 @@ def resume(run: Path, device: str | None, threads: int | None, as_json: bool) ->
     from varkit.system import distributed
     from varkit.system.machine import prepare
 
-    opened = open_run(run)
+    opened = open_run(run, accept_code=accept_code)
     chosen, count = prepare(device or opened.facts["device"], threads or opened.facts["threads"])
     with distributed.process_group(chosen):
         announce(opened.recipe, chosen, count)

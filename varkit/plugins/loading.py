@@ -143,9 +143,8 @@ def load_file(file: Path) -> ModuleType:
     """
     if not file.is_file():
         raise PluginError(f"no plugin file {file}")
-    path = file.resolve()
-    name = f"varkit_file_{hashlib.sha256(bytes(path)).hexdigest()[:12]}_{path.stem}"
-    spec = importlib.util.spec_from_file_location(name, path)
+    name = file_module(file)
+    spec = importlib.util.spec_from_file_location(name, file.resolve())
     if spec is None or spec.loader is None:
         raise PluginError(f"{file} is no Python file", hint="name it something.py")
     module = importlib.util.module_from_spec(spec)
@@ -156,6 +155,12 @@ def load_file(file: Path) -> ModuleType:
         del sys.modules[name]
         raise
     return module
+
+
+def file_module(file: Path) -> str:
+    """Return the name under which :func:`load_file` imports a file."""
+    path = file.resolve()
+    return f"varkit_file_{hashlib.sha256(bytes(path)).hexdigest()[:12]}_{path.stem}"
 
 
 def _line(error: BaseException, file: Path) -> str:

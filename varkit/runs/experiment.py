@@ -11,6 +11,7 @@ from varkit.errors import DataError
 from varkit.evaluate.results import RunResults, summarize_seeds
 from varkit.interfaces import Dataset, Item, derive_seed
 from varkit.model.build import build_model
+from varkit.runs.code import both, code_of
 from varkit.runs.folder import Run
 from varkit.runs.measuring import measure_training
 from varkit.runs.trained import identity
@@ -47,6 +48,7 @@ def run_experiment(
     for seed in run.recipe.train.seeds:
         done = run.seed_folder(seed) / "results.json"
         if not done.is_file():
+            _record_code(run)
             listener = listen(seed) if listen is not None else None
             _train(run, dataset, seed, device, listener, stop)
             if distributed.rank() == 0:
@@ -57,6 +59,13 @@ def run_experiment(
     if distributed.rank() == 0:
         write_json(run.folder / "results.json", results)
     return results
+
+
+def _record_code(run: Run) -> None:
+    """Say in ``run.json`` that code other than the run's own goes on with it."""
+    if run.other_code and distributed.rank() == 0:
+        code = both(run.facts.get("code"), code_of(run.recipe, run.plugins))
+        write_json(run.folder / "run.json", {**run.facts, "code": code})
 
 
 def training_parts(run: Run, dataset: Dataset) -> tuple[list[Item], list[Item]]:

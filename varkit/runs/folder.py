@@ -20,6 +20,7 @@ from varkit.interfaces import Dataset
 from varkit.interfaces.settings import Which
 from varkit.plugins.loading import Plugins
 from varkit.recipe.load import Recipe, load_recipe
+from varkit.runs.code import code_of, differing, refusal
 from varkit.system.files import read_json, sha256, write_json, write_text
 
 PACKAGES = ("varkit", "torch", "numpy", "safetensors", "transformers", "tokenizers", "spacy")
@@ -49,7 +50,7 @@ class Facts(TypedDict):
 
     digest: NotRequired[str]
     plugins: NotRequired[dict[str, str]]
-    plugin_files: NotRequired[dict[str, str]]
+    code: NotRequired[dict[str, str]]
     device: NotRequired[str]
     threads: NotRequired[int]
 
@@ -67,12 +68,14 @@ class Run:
         recipe: as it was resolved when the run began.
         plugins: the plugins of now.
         facts: ``run.json``: where the run came from.
+        other_code: in what the code of now differs from the run's, where that was accepted.
     """
 
     folder: Path
     recipe: Recipe
     plugins: Plugins
     facts: Facts
+    other_code: tuple[str, ...] = ()
 
     def seed_folder(self, seed: int) -> Path:
         """Return the folder of one of its trainings."""
@@ -191,17 +194,21 @@ def recipe_provenance(
         **facts,
         "digest": recipe.digest(),
         "plugins": {entry.plugin: entry.version for entry in plugins.registry},
-        "plugin_files": {str(file): sha256(file) for file in recipe.plugin_files},
+        "code": code_of(recipe, plugins),
         "device": device,
         "threads": threads,
     }
 
 
-def open_run(folder: Path) -> Run:
+def open_run(folder: Path, *, accept_code: bool = False) -> Run:
     """Open a run's recipe and provenance.
 
+    Args:
+        folder: of the run.
+        accept_code: open it also if the code that made it has changed since.
+
     Raises:
-        RunError: the folder is not a run, a file of it is damaged, or a plugin file has changed.
+        RunError: the folder is not a run, a file of it is damaged, or other code made it.
         RecipeError: the recipe no longer fits the installed plugins.
     """
     for name in ("run.json", "recipe.yaml"):
@@ -228,13 +235,10 @@ def open_run(folder: Path) -> Run:
             "have other defaults",
             hint="start a new run with varkit run",
         )
-    for file, digest in facts["plugin_files"].items():
-        if sha256(Path(file)) != digest:
-            raise RunError(
-                f"plugin file {file} has changed since the run began",
-                hint="put it back as it was, or start a new run with varkit run",
-            )
-    return Run(folder, recipe, plugins, facts)
+    other_code = differing(facts.get("code"), code_of(recipe, plugins))
+    if other_code and not accept_code:
+        raise refusal(folder, other_code)
+    return Run(folder, recipe, plugins, facts, other_code)
 
 
 @contextmanager

@@ -25,6 +25,7 @@ from varkit.interfaces.settings import Which
 from varkit.model.build import build_dataset
 from varkit.recipe.layers import parse_overrides
 from varkit.recipe.load import Recipe, changed_recipe
+from varkit.runs.code import both
 from varkit.runs.folder import Run, recipe_provenance
 from varkit.runs.trained import open_model
 from varkit.system.files import read_json, write_json, write_text
@@ -195,6 +196,7 @@ def measure_as_run(
         device=str(device),
         threads=threads,
     )
+    facts["code"] = both(run.facts.get("code"), facts["code"])
     facts["measured_from"] = {
         "run": str(run.folder),
         "changes": list(changes),

@@ -13,6 +13,7 @@ from varkit.errors import DataError, RunError, did_you_mean
 from varkit.evaluate.evaluation import Evaluation, evaluate
 from varkit.interfaces import Dataset
 from varkit.interfaces.settings import EvalOptions, Which
+from varkit.runs.folder import open_run
 from varkit.runs.trained import open_model
 from varkit.search.scores import Scores
 from varkit.search.vectors import Embeddings, positions, read_embeddings
@@ -67,6 +68,7 @@ def load_sources(
     which: Which | None = None,
     seed: int | None = None,
     device: torch.device | str = "cpu",
+    accept_code: bool = False,
 ) -> tuple[list[Source], Ground]:
     """Load runs and files of embeddings, all of the same split of the same data.
 
@@ -77,13 +79,17 @@ def load_sources(
         which: model of each run; None = the selected one, where there is one.
         seed: training of each run; None = its first.
         device: where to encode.
+        accept_code: take also runs that other code made.
 
     Raises:
-        RunError: a place is neither, or there is no run that says which data these are.
+        RunError: a place is neither, or a run that other code made; or there is no run that says
+            which data these are.
         DataError: they are of different data, or a file does not fit them.
     """
     runs = {
-        place: encode_run(place, split, which=which, seed=seed, device=device)
+        place: encode_run(
+            place, split, which=which, seed=seed, device=device, accept_code=accept_code
+        )
         for place in places
         if _is_run(place)
     }
@@ -149,15 +155,16 @@ def encode_run(
     which: Which | None = None,
     seed: int | None = None,
     device: torch.device | str = "cpu",
+    accept_code: bool = False,
 ) -> tuple[Source, Ground]:
     """Encode a split with a trained model of a run, by its recipe's first sampler seed.
 
     Raises:
-        RunError: the folder is no run with a trained model.
+        RunError: the folder is no run with a trained model, or other code made it.
         CheckpointError: the weights are damaged or belong to another recipe or data set.
         DataError: there is no such split, or an embedding or a score is not finite.
     """
-    trained = open_model(folder, seed=seed, which=which)
+    trained = open_model(open_run(folder, accept_code=accept_code), seed=seed, which=which)
     recipe, dataset = trained.recipe, trained.dataset
     # Every query by itself, and one seed: fusing and ranking come later.
     options = replace(recipe.eval, repeats=1, positives="own")
@@ -171,6 +178,7 @@ def encode_run(
         "seed": trained.seed,
         "checkpoint": trained.which,
         "sha256": sha256(trained.run.model_file(trained.seed, trained.which)),
+        "other_code": list(trained.run.other_code),
     }
     source = Source(_scores(found), origin, dataset.simulated, recipe.embedded, recipe.train.select)
     return source, Ground(dataset, split, recipe.eval)

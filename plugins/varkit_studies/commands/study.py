@@ -28,6 +28,11 @@ if TYPE_CHECKING:
 )
 @strict_option
 @click.option(
+    "--accept-code",
+    is_flag=True,
+    help="Use runs whose code has changed since, instead of training again; the tables say so.",
+)
+@click.option(
     "--out",
     type=click.Path(path_type=Path, file_okay=False),
     default=Path("runs"),
@@ -54,6 +59,7 @@ def study(
     plan_only: bool,
     rows: str | None,
     strict: bool,
+    accept_code: bool,
     out: Path,
     jobs: int | None,
     threads: int,
@@ -89,7 +95,8 @@ def study(
     found = load_study(study)
     if rows is not None:
         found = _chosen(found, rows.split(","))
-    planner = Planner(found, resolve_rows(found, overrides, strict=strict), out)
+    resolved = resolve_rows(found, overrides, strict=strict)
+    planner = Planner(found, resolved, out, accept_code=accept_code)
     if plan_only:
         if as_json:
             told = {"schema": 1, "study": found.name, "left_out": list(found.left_out)}
@@ -98,7 +105,7 @@ def study(
         else:
             show_plan(planner)
         return
-    settings = Settings(jobs or _jobs(device, threads), device, threads, strict)
+    settings = Settings(jobs or _jobs(device, threads), device, threads, strict, accept_code)
     finished = _run(planner, settings, overrides, resamples)
     paths, failed = write_study(finished, planner.results)
     if as_json:

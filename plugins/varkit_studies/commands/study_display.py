@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 import click
@@ -11,6 +11,7 @@ from rich.table import Table
 from rich.text import Text
 
 from varkit.runs.report.tables import plain
+from varkit_studies.code import by_code
 from varkit_studies.exhibits.table import ResultsTable
 from varkit_studies.finished import FinishedStudy
 from varkit_studies.plan import Planned, Planner
@@ -89,7 +90,17 @@ def _remarks(plan: Mapping[str, Planned], out: Path) -> list[str]:
         *lines,
         *_marked(plan, "Simulated data", lambda planned: planned.dataset.simulated),
         *_marked(plan, "Embedded variant", lambda planned: planned.resolved.recipe.embedded),
+        *_other_code(plan),
     ]
+
+
+def _other_code(plan: Mapping[str, Planned]) -> Iterator[str]:
+    """Yield which rows have an earlier run by other code, and whether it is used."""
+    rows = [(p.name, p.other_code, p.state == "missing") for p in plan.values()]
+    for names, differing in by_code((name, code) for name, code, again in rows if again):
+        yield f"Made by other code ({differing}), so run again: {names}. --accept-code uses it."
+    for names, differing in by_code((name, code) for name, code, again in rows if not again):
+        yield f"Made by other code ({differing}), and used all the same: {names}."
 
 
 def _marked(plan: Mapping[str, Planned], what: str, holds: Callable[[Planned], bool]) -> list[str]:

@@ -11,6 +11,7 @@ from typing import Any
 
 from varkit.errors import RunError
 from varkit.interfaces.settings import Which
+from varkit_studies.code import different_code
 from varkit_studies.comparison.estimates import Difference, Value, estimate
 from varkit_studies.comparison.groups import GroupDifference, group_differences
 from varkit_studies.comparison.moves import Flips, Move, flips, moves
@@ -24,6 +25,7 @@ class Comparison:
     Attributes:
         simulated: whether any run's data were made by a program.
         mismatches: in what the runs differ that they should agree on; empty = nothing.
+        different_code: in which modules that the runs share their code differs.
         queries: how many were looked with.
         videos: how many were looked with.
         resamples: draws of every interval and test.
@@ -38,6 +40,7 @@ class Comparison:
 
     simulated: bool
     mismatches: tuple[str, ...]
+    different_code: tuple[str, ...]
     queries: int
     videos: int
     resamples: int
@@ -91,6 +94,13 @@ def compare(
     return Comparison(
         simulated=any(run.facts["simulated"] for run in runs),
         mismatches=differ,
+        different_code=different_code(
+            {
+                name: run.facts.get("code")
+                for name, run in zip(names, runs, strict=True)
+                if "made_from" not in run.facts  # of several models' scores, or of no model of ours
+            }
+        ),
         queries=ways.count("query_to_video"),
         videos=ways.count("video_to_query"),
         resamples=resamples,

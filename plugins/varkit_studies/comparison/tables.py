@@ -80,6 +80,8 @@ def notes(found: Comparison) -> list[str]:
         lines.append("SIMULATED data: not comparable with figures of any benchmark.")
     if found.mismatches:
         lines.append(f"NOT MEASURED ALIKE, compared all the same: {'; '.join(found.mismatches)}.")
+    if found.different_code:
+        lines.append(f"MADE BY DIFFERENT CODE: {'; '.join(found.different_code)}.")
     some = next(iter(found.runs.values()))
     rule = some["positives_rule"]
     lines += [

@@ -81,6 +81,7 @@ def _row(study: FinishedStudy, row: FinishedRow, p_holm: float | None) -> tuple[
 def _label(study: FinishedStudy, row: FinishedRow) -> str:
     every = all(other.facts["embedded"] for other in study.rows.values())  # then the title says it
     marks = ["embedded"] * (bool(row.facts["embedded"]) and not every)
+    marks += ["other code"] * bool(row.other_code)
     marks += ["measured again"] * ("measured_from" in row.facts)
     return f"{row.row.label} ({', '.join(marks)})" if marks else row.row.label
 
