@@ -12,14 +12,14 @@ import torch
 
 from tests.support.tiny_runs import call, failed, hint
 from varkit.errors import StoppedError
-from varkit.evaluate.rank_files import read_ranks
+from varkit.evaluation.rank_files import read_ranks
 from varkit.model.build import build_dataset
 from varkit.recipe.load import load_recipe
 from varkit.runs.experiment import run_experiment
 from varkit.runs.folder import create_run, open_run
 from varkit.runs.trained import open_model
 from varkit.system.signals import StopRequest
-from varkit.train import checkpoint
+from varkit.training import checkpoint
 
 ROOT = Path(__file__).resolve().parent.parent
 RECIPES = sorted(path for path in (ROOT / "recipes").glob("*.yaml"))

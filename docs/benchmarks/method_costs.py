@@ -40,7 +40,7 @@ def one(name: str, overrides: list[str]) -> None:
     from varkit.model.build import build_dataset, build_model
     from varkit.recipe.load import load_recipe
     from varkit.system.machine import usable_cores
-    from varkit.train.optimiser import make_optimizer
+    from varkit.training.optimiser import make_optimizer
 
     recipe, plugins = load_recipe(name, overrides)
     torch.set_num_threads(usable_cores())

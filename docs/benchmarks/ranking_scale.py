@@ -14,8 +14,8 @@ import time
 import torch
 
 from varkit.data.positives import Positives
-from varkit.evaluate.figures import summarize
-from varkit.evaluate.rank import ranks_from_factors
+from varkit.evaluation.figures import summarize
+from varkit.evaluation.rank import ranks_from_factors
 
 
 def main() -> None:

@@ -19,7 +19,7 @@ from varkit.interfaces import derive_seed
 from varkit.model.build import build_dataset, build_model
 from varkit.recipe.load import load_recipe
 from varkit.system.machine import usable_cores
-from varkit.train.optimiser import make_optimizer
+from varkit.training.optimiser import make_optimizer
 
 STEPS = 8
 

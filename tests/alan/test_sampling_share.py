@@ -8,7 +8,7 @@ from varkit_alan.temporal_convolution import TemporalConvolution
 from varkit_simulator.simulated import Simulated
 
 from varkit.data.batches import training_batches, video_batches
-from varkit.evaluate.detection import Curve, detection
+from varkit.evaluation.detection import Curve, detection
 from varkit.testing.stand_ins import Words
 
 

@@ -20,8 +20,8 @@ from varkit.recipe.load import shipped_recipes
 from varkit.runs.folder import load_trained
 from varkit.system import distributed
 from varkit.testing.stand_ins import make_representation
-from varkit.train import checkpoint
-from varkit.train.loop import Trainer
+from varkit.training import checkpoint
+from varkit.training.loop import Trainer
 
 WIDTHS = {"object": 5, "motion": 3}
 

@@ -13,7 +13,7 @@ import psutil
 import pytest
 
 from tests.support.tiny_runs import call, failed, hint, make_data, only_run, run
-from varkit.train.log import MetricsLog
+from varkit.training.log import MetricsLog
 
 
 @pytest.fixture

@@ -17,7 +17,7 @@ import torch
 from click.testing import CliRunner
 
 from varkit.cli import main
-from varkit.train import checkpoint
+from varkit.training import checkpoint
 
 RECIPE = """\
 # A small model of sounds, for tests.

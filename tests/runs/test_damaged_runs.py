@@ -12,8 +12,8 @@ from pathlib import Path
 import pytest
 
 from tests.support.tiny_runs import call, failed, hint, make_data, only_run, run
-from varkit.train import checkpoint
-from varkit.train.log import MetricsLog
+from varkit.training import checkpoint
+from varkit.training.log import MetricsLog
 
 
 @pytest.fixture

@@ -12,7 +12,7 @@ import torch
 
 from tests.support.tiny_runs import call, failed, hint, make_data, only_run, run
 from varkit.errors import RunError
-from varkit.evaluate.rank_files import read_ranks
+from varkit.evaluation.rank_files import read_ranks
 from varkit.runs.folder import open_run
 from varkit.runs.measuring import MEASURABLE
 from varkit.runs.trained import open_model

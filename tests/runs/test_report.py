@@ -12,11 +12,11 @@ from click.testing import CliRunner
 from varkit.cli.report import report as report_command
 from varkit.data.positives import Positives
 from varkit.errors import RunError, VarkitError
-from varkit.evaluate import figures as metrics
-from varkit.evaluate.groups import group_figures
-from varkit.evaluate.rank import ranks_from_similarity
-from varkit.evaluate.rank_files import RankRow
-from varkit.evaluate.results import summarize_seeds, training_results
+from varkit.evaluation import figures as metrics
+from varkit.evaluation.groups import group_figures
+from varkit.evaluation.rank import ranks_from_similarity
+from varkit.evaluation.rank_files import RankRow
+from varkit.evaluation.results import summarize_seeds, training_results
 from varkit.runs.report import write_report
 from varkit.runs.report.tables import groups_table, results_table
 

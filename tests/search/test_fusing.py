@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 from tests.support.tiny_runs import call, failed, hint, only_run, run
 from varkit.errors import DataError
-from varkit.evaluate.rank_files import read_ranks
+from varkit.evaluation.rank_files import read_ranks
 from varkit.search.scores import Scores, fuse, rerank
 
 PARTS = """\

@@ -28,7 +28,7 @@ from varkit_studies.comparison.videos import figures_of_seeds
 
 from tests.support.ranked_runs import RECALLS, WAYS, random_ranks, rank_rows, write_run
 from varkit.errors import RunError
-from varkit.evaluate.rank_files import read_ranks, write_ranks
+from varkit.evaluation.rank_files import read_ranks, write_ranks
 
 SUM = FIGURES.index("SumR")
 

@@ -24,7 +24,7 @@ from varkit_studies.writers import write_study
 from tests.support.studies import make_study, plan, study
 from tests.support.tiny_runs import call
 from varkit.data.batches import query_batches, video_batches
-from varkit.evaluate.figures import DIRECTIONS, RECALLS
+from varkit.evaluation.figures import DIRECTIONS, RECALLS
 from varkit.runs.folder import open_run
 from varkit.runs.trained import open_model
 

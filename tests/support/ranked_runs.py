@@ -4,7 +4,7 @@ import json
 
 import numpy as np
 
-from varkit.evaluate.rank_files import RankRow, write_ranks
+from varkit.evaluation.rank_files import RankRow, write_ranks
 
 RECALLS = (1, 5, 10)
 WAYS = ("query_to_video", "video_to_query")

@@ -20,8 +20,8 @@ from tests.support.toys import Toy
 from varkit.interfaces.settings import DetectorSettings, EvalOptions, TrainOptions
 from varkit.model.retrieval import RetrievalModel, Weighted
 from varkit.system import distributed
-from varkit.train import checkpoint
-from varkit.train.loop import Trainer
+from varkit.training import checkpoint
+from varkit.training.loop import Trainer
 
 pytestmark = pytest.mark.slow
 

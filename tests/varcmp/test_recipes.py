@@ -8,7 +8,7 @@ import torch
 from varkit.data.batches import query_batches, training_batches, video_batches
 from varkit.model.build import build_dataset, build_model
 from varkit.recipe.load import load_recipe
-from varkit.train.optimiser import make_optimizer
+from varkit.training.optimiser import make_optimizer
 
 RECIPES = Path(__file__).parents[2] / "recipes"
 SMALL = ("size=small", "videos=24", "median_clips=12", "longest=30", "width=16", "root=sim")

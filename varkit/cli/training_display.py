@@ -14,7 +14,7 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
 
 from varkit.errors import VarkitError, WriteError
-from varkit.evaluate.results import RunResults
+from varkit.evaluation.results import RunResults
 from varkit.interfaces import Dataset
 from varkit.recipe.load import Recipe
 from varkit.runs.experiment import run_experiment, training_parts
@@ -24,7 +24,7 @@ from varkit.runs.report.tables import results_table
 from varkit.system import distributed
 from varkit.system.machine import return_freed_memory
 from varkit.system.signals import stop_request
-from varkit.train.log import Listener, Record
+from varkit.training.log import Listener, Record
 
 HEARTBEAT = 30.0
 """Seconds between lines of progress where there is no terminal to draw a bar on."""

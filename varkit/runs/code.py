@@ -24,7 +24,7 @@ from varkit.recipe.check import SECTIONS, Component
 from varkit.recipe.load import Recipe
 
 ROOMS = ("blocks", "data", "model", "train")
-ROOTS = ("varkit.interfaces.draws", "varkit.model.build", "varkit.train.loop")
+ROOTS = ("varkit.interfaces.draws", "varkit.model.build", "varkit.training.loop")
 """Modules of the core that every training uses."""
 MOST_NAMED = 4
 NOT_RECORDED = "not recorded"

@@ -8,7 +8,7 @@ import torch
 
 from varkit.data.batches import carve_validation
 from varkit.errors import DataError
-from varkit.evaluate.results import RunResults, summarize_seeds
+from varkit.evaluation.results import RunResults, summarize_seeds
 from varkit.interfaces import Dataset, Item, derive_seed
 from varkit.model.build import build_model
 from varkit.runs.code import both, code_of
@@ -18,8 +18,8 @@ from varkit.runs.trained import identity
 from varkit.system import distributed
 from varkit.system.files import read_json, write_json
 from varkit.system.signals import StopRequest
-from varkit.train.log import Listener
-from varkit.train.loop import Trainer
+from varkit.training.log import Listener
+from varkit.training.loop import Trainer
 
 
 def run_experiment(

@@ -10,11 +10,11 @@ from pathlib import Path
 import torch
 
 from varkit.errors import RecipeError, RunError, did_you_mean
-from varkit.evaluate.encoding import Progress
-from varkit.evaluate.evaluation import evaluate, save
-from varkit.evaluate.examples import examples
-from varkit.evaluate.figures import Report, chance
-from varkit.evaluate.results import (
+from varkit.evaluation.encoding import Progress
+from varkit.evaluation.evaluate import evaluate, save
+from varkit.evaluation.examples import examples
+from varkit.evaluation.figures import Report, chance
+from varkit.evaluation.results import (
     RunResults,
     TrainingResults,
     summarize_seeds,

@@ -12,7 +12,7 @@ from varkit.model.build import build_dataset, build_model
 from varkit.model.retrieval import RetrievalModel
 from varkit.recipe.load import Recipe
 from varkit.runs.folder import Run, open_run
-from varkit.train import checkpoint
+from varkit.training import checkpoint
 
 
 @dataclass(frozen=True)

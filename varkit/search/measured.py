@@ -11,10 +11,10 @@ from typing import Any
 import torch
 
 from varkit.data.positives import positives_of
-from varkit.evaluate.evaluation import Evaluation, save
-from varkit.evaluate.examples import examples
-from varkit.evaluate.figures import chance, summarize
-from varkit.evaluate.results import RunResults, summarize_seeds, training_results
+from varkit.evaluation.evaluate import Evaluation, save
+from varkit.evaluation.examples import examples
+from varkit.evaluation.figures import chance, summarize
+from varkit.evaluation.results import RunResults, summarize_seeds, training_results
 from varkit.interfaces.settings import Which
 from varkit.runs.folder import new_folder, provenance
 from varkit.search.scores import Scores

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from varkit.data.positives import Positives
 from varkit.errors import DataError
-from varkit.evaluate.rank import (
+from varkit.evaluation.rank import (
     Ranks,
     Tile,
     pieces,

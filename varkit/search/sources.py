@@ -10,7 +10,7 @@ from typing import Any
 import torch
 
 from varkit.errors import DataError, RunError, did_you_mean
-from varkit.evaluate.evaluation import Evaluation, evaluate
+from varkit.evaluation.evaluate import Evaluation, evaluate
 from varkit.interfaces import Dataset
 from varkit.interfaces.settings import EvalOptions, Which
 from varkit.runs.folder import open_run

@@ -9,7 +9,7 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from varkit.evaluate.rank_files import RankRow
+from varkit.evaluation.rank_files import RankRow
 from varkit_studies.comparison.ranked_run import RankedRun
 from varkit_studies.comparison.statistics import FIGURES, bootstrap, figures, interval
 from varkit_studies.comparison.videos import by_video, video_rows

@@ -12,8 +12,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from varkit.errors import RunError, did_you_mean
-from varkit.evaluate.figures import DIRECTIONS, RECALLS
-from varkit.evaluate.rank_files import RankRow, read_ranks
+from varkit.evaluation.figures import DIRECTIONS, RECALLS
+from varkit.evaluation.rank_files import RankRow, read_ranks
 from varkit.interfaces.settings import Which
 from varkit.system.files import read_json
 

@@ -6,8 +6,8 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from varkit.evaluate.figures import DIRECTIONS, RECALLS
-from varkit.evaluate.rank_files import RankRow
+from varkit.evaluation.figures import DIRECTIONS, RECALLS
+from varkit.evaluation.rank_files import RankRow
 from varkit_studies.comparison.ranked_run import RankedRun
 from varkit_studies.comparison.statistics import Floats, figures
 

@@ -11,8 +11,8 @@ import torch
 from numpy.typing import NDArray
 
 from varkit.errors import RunError, did_you_mean
-from varkit.evaluate.encoding import Side, SplitEncoder
-from varkit.evaluate.evaluation import evaluating
+from varkit.evaluation.encoding import Side, SplitEncoder
+from varkit.evaluation.evaluate import evaluating
 from varkit.interfaces import Dataset, VideoReader
 from varkit.interfaces.settings import EvalOptions
 from varkit.model.retrieval import RetrievalModel

@@ -12,7 +12,7 @@ from typing import Any, TypeVar
 import numpy as np
 import torch
 
-from varkit.evaluate.evaluation import evaluating
+from varkit.evaluation.evaluate import evaluating
 from varkit.interfaces import Count
 from varkit_studies.comparison.tables import Table
 from varkit_studies.exhibits import Exhibit

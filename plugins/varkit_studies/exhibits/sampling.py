@@ -11,9 +11,9 @@ from numpy.typing import NDArray
 
 from varkit.data.inspect.statistics import segments
 from varkit.errors import DataError
-from varkit.evaluate.detection import Curve
-from varkit.evaluate.evaluation import evaluating
-from varkit.evaluate.examples import spread
+from varkit.evaluation.detection import Curve
+from varkit.evaluation.evaluate import evaluating
+from varkit.evaluation.examples import spread
 from varkit.interfaces import Count, Dataset
 from varkit.runs.report.charts import COLOURS
 from varkit.runs.report.data_figures import BLUE, RED, panels, save, style

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from varkit.evaluate.figures import DIRECTIONS
+from varkit.evaluation.figures import DIRECTIONS
 
 KEYS = ("R@1", "R@5", "R@10", "MdR", "MnR")
 ARROWS = {"query_to_video": "Q→V", "video_to_query": "V→Q"}
@@ -57,7 +57,7 @@ def results_table(results: Mapping[str, Any]) -> Table:
     """Return the figures of every seed, their mean and deviation, and chance.
 
     Args:
-        results: a run's ``results.json``; see :func:`varkit.evaluate.results.summarize_seeds`.
+        results: a run's ``results.json``; see :func:`varkit.evaluation.results.summarize_seeds`.
     """
     rows: list[tuple[str, ...]] = []
     kinds: list[Kind] = []

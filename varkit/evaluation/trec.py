@@ -19,11 +19,11 @@ from urllib.parse import quote
 import torch
 from torch import Tensor
 
-from varkit.evaluate.rank import Tile
+from varkit.evaluation.rank import Tile
 from varkit.system.files import replacing
 
 if TYPE_CHECKING:
-    from varkit.evaluate.evaluation import Evaluation
+    from varkit.evaluation.evaluate import Evaluation
 
 UNSAFE = re.compile(r"[\s%\x00-\x1f\x7f\ud800-\udfff]")
 """What identifiers cannot hold in these files."""

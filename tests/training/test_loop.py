@@ -22,8 +22,8 @@ from varkit.interfaces.settings import DetectorSettings, EvalOptions, TrainOptio
 from varkit.model.retrieval import RetrievalModel, Weighted
 from varkit.system.signals import stop_request
 from varkit.testing.stand_ins import Words
-from varkit.train import checkpoint
-from varkit.train.loop import Trainer
+from varkit.training import checkpoint
+from varkit.training.loop import Trainer
 
 OPTIONS = {"epochs": 3, "batch_size": 4, "lr": 1e-2, "checkpoint_steps": 1}
 

@@ -13,14 +13,14 @@ from torch import Tensor, nn
 
 from varkit.data.positives import Positives, positives_of
 from varkit.errors import DataError
-from varkit.evaluate.detection import Curve, detection
-from varkit.evaluate.encoding import Progress, Side, SplitEncoder
-from varkit.evaluate.figures import Report, summarize
-from varkit.evaluate.groups import group_figures
-from varkit.evaluate.rank import Answers, Ranks, Tile, ranks_from_factors, ranks_from_tiles
-from varkit.evaluate.rank_files import RankRow, write_ranks
-from varkit.evaluate.results import average
-from varkit.evaluate.trec import write_trec
+from varkit.evaluation.detection import Curve, detection
+from varkit.evaluation.encoding import Progress, Side, SplitEncoder
+from varkit.evaluation.figures import Report, summarize
+from varkit.evaluation.groups import group_figures
+from varkit.evaluation.rank import Answers, Ranks, Tile, ranks_from_factors, ranks_from_tiles
+from varkit.evaluation.rank_files import RankRow, write_ranks
+from varkit.evaluation.results import average
+from varkit.evaluation.trec import write_trec
 from varkit.interfaces import Dataset, Item
 from varkit.interfaces.settings import EvalOptions, Which
 from varkit.model.retrieval import RetrievalModel
@@ -86,8 +86,8 @@ def evaluate(
         progress: is told how far it is.
 
     Returns:
-        The figures of :func:`varkit.evaluate.figures.summarize`, and with them, where they apply,
-        those of :func:`varkit.evaluate.detection.detection` and ``repeats`` (``n`` sampler seeds
+        The figures of :func:`varkit.evaluation.figures.summarize`, and with them, where they apply,
+        those of :func:`varkit.evaluation.detection.detection` and ``repeats`` (``n`` sampler seeds
         and each figure's ``_sd``).
 
     Raises:
@@ -184,7 +184,7 @@ def save(
         trec_depth: candidates a query in the TREC files; 0 = no such files.
 
     Returns:
-        The evaluation's report with ``groups`` (:func:`varkit.evaluate.groups.group_figures`).
+        The evaluation's report with ``groups`` (:func:`varkit.evaluation.groups.group_figures`).
 
     Raises:
         WriteError: the disk is full or not writable.

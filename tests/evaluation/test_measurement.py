@@ -12,11 +12,11 @@ from tests.support.tiny_retrieval import Tiny, make_model
 from tests.support.toys import clips_of
 from varkit.data.plain import InMemory
 from varkit.errors import RunError
-from varkit.evaluate.evaluation import evaluate, save
-from varkit.evaluate.figures import DIRECTIONS, summarize
-from varkit.evaluate.groups import group_figures
-from varkit.evaluate.rank_files import RankRow, read_ranks, write_ranks
-from varkit.evaluate.trec import encode
+from varkit.evaluation.evaluate import evaluate, save
+from varkit.evaluation.figures import DIRECTIONS, summarize
+from varkit.evaluation.groups import group_figures
+from varkit.evaluation.rank_files import RankRow, read_ranks, write_ranks
+from varkit.evaluation.trec import encode
 from varkit.interfaces.settings import EvalOptions
 
 HOSTILE = "v 1#\t%20\u00a0\u2028_label_B1-\x00\n"

@@ -6,9 +6,9 @@ from collections.abc import Iterator, Sequence
 
 import numpy as np
 
-from varkit.evaluate.figures import DIRECTIONS, Report, figures, sum_of_recalls
-from varkit.evaluate.rank_files import RankRow
-from varkit.evaluate.results import mean_figures
+from varkit.evaluation.figures import DIRECTIONS, Report, figures, sum_of_recalls
+from varkit.evaluation.rank_files import RankRow
+from varkit.evaluation.results import mean_figures
 
 SHARES = (0.1, 0.2, 0.4)
 """Upper limits of the bins of a video's anomalous share; what exceeds the last is a bin too."""
@@ -26,7 +26,7 @@ def group_figures(rows: Sequence[RankRow]) -> list[Report]:
 
     Returns:
         Of each group ``by``, ``name``, both directions and ``SumR``, as of
-        :func:`varkit.evaluate.figures.summarize`.
+        :func:`varkit.evaluation.figures.summarize`.
     """
     repeats = 1 + max(row.repeat for row in rows)
     found = []

@@ -1,4 +1,4 @@
-"""Figures of retrieval, from ranks; :mod:`varkit.evaluate.rank` makes the ranks."""
+"""Figures of retrieval, from ranks; :mod:`varkit.evaluation.rank` makes the ranks."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import torch
 from numpy.typing import NDArray
 
 from varkit.data.positives import Positives
-from varkit.evaluate.rank import Ranks
+from varkit.evaluation.rank import Ranks
 
 Report = dict[str, Any]
 
@@ -32,7 +32,7 @@ def summarize(ranks: Ranks) -> Report:
     ``SumR_optimistic`` the same with every tie counted in the model's favour; ``tie_rule`` and
     ``positives`` say how ties counted and which answers were right.
 
-    >>> from varkit.evaluate.rank import ranks_from_similarity
+    >>> from varkit.evaluation.rank import ranks_from_similarity
     >>> ranks = ranks_from_similarity(torch.eye(2), Positives.own(torch.arange(2)))
     >>> summarize(ranks)["SumR"]
     600.0

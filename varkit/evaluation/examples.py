@@ -7,7 +7,7 @@ from typing import Any, TypeVar
 
 import numpy as np
 
-from varkit.evaluate.evaluation import Evaluation
+from varkit.evaluation.evaluate import Evaluation
 from varkit.interfaces import Dataset
 
 T = TypeVar("T")

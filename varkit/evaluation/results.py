@@ -6,8 +6,8 @@ from collections.abc import Mapping, Sequence
 from statistics import fmean, stdev
 from typing import Any, NotRequired, TypedDict
 
-from varkit.evaluate.detection import DETECTION
-from varkit.evaluate.figures import DIRECTIONS, FIGURES, Report, figure
+from varkit.evaluation.detection import DETECTION
+from varkit.evaluation.figures import DIRECTIONS, FIGURES, Report, figure
 from varkit.interfaces.settings import Which
 
 
@@ -83,7 +83,7 @@ def training_results(
         dataset: its name.
         simulated: whether any of the data were made by a program.
         selection: how ``best`` was chosen: ``train.select``.
-        chance: :func:`varkit.evaluate.figures.chance` of the same split.
+        chance: :func:`varkit.evaluation.figures.chance` of the same split.
     """
     return {
         "schema": 1,

@@ -12,9 +12,9 @@ from tests.support.reference import retrieval_metrics as reference
 from tests.support.tiny_captions import Captioned
 from varkit.data.positives import Positives, positives_of, query_group
 from varkit.errors import DataError
-from varkit.evaluate import figures as metrics
-from varkit.evaluate.detection import auc, average_precision
-from varkit.evaluate.rank import ranks_from_factors, ranks_from_similarity, ranks_from_tiles
+from varkit.evaluation import figures as metrics
+from varkit.evaluation.detection import auc, average_precision
+from varkit.evaluation.rank import ranks_from_factors, ranks_from_similarity, ranks_from_tiles
 from varkit.interfaces import Item
 
 own = Positives.own

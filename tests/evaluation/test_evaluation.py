@@ -11,10 +11,10 @@ from tests.support.tiny_retrieval import WORDS, Pool, Tiny, make_model
 from tests.support.toys import clips_of
 from varkit.data.plain import InMemory
 from varkit.errors import DataError, VarkitError
-from varkit.evaluate.detection import DETECTION, Curve, detection
-from varkit.evaluate.evaluation import evaluate
-from varkit.evaluate.examples import examples
-from varkit.evaluate.figures import DIRECTIONS, FIGURES, figure
+from varkit.evaluation.detection import DETECTION, Curve, detection
+from varkit.evaluation.evaluate import evaluate
+from varkit.evaluation.examples import examples
+from varkit.evaluation.figures import DIRECTIONS, FIGURES, figure
 from varkit.interfaces import Representation
 from varkit.interfaces.settings import EvalOptions
 

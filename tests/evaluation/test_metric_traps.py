@@ -10,8 +10,8 @@ import torch
 from tests.support.tiny_captions import Captioned
 from varkit.data.positives import Positives, positives_of
 from varkit.errors import DataError
-from varkit.evaluate.figures import DIRECTIONS, summarize
-from varkit.evaluate.rank import ranks_from_factors, ranks_from_similarity
+from varkit.evaluation.figures import DIRECTIONS, summarize
+from varkit.evaluation.rank import ranks_from_factors, ranks_from_similarity
 
 own = Positives.own
 

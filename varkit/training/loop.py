@@ -21,16 +21,16 @@ from torch.nn.parallel import DistributedDataParallel
 
 from varkit.data.batches import steps_per_epoch, training_batches
 from varkit.errors import RecipeError, RunError
-from varkit.evaluate.evaluation import evaluate
+from varkit.evaluation.evaluate import evaluate
 from varkit.interfaces import Batch, Dataset, Item, derive_seed
 from varkit.interfaces.settings import EvalOptions, TrainOptions
 from varkit.model.retrieval import RetrievalModel
 from varkit.system import distributed
 from varkit.system.files import sweep
 from varkit.system.signals import StopRequest
-from varkit.train import checkpoint
-from varkit.train.log import Listener, MetricsLog
-from varkit.train.optimiser import (
+from varkit.training import checkpoint
+from varkit.training.log import Listener, MetricsLog
+from varkit.training.optimiser import (
     learning_rate,
     load_optimizer,
     make_optimizer,

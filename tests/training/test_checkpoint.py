@@ -8,7 +8,7 @@ import torch
 from torch import nn
 
 from varkit.errors import CheckpointError, RunError
-from varkit.train import checkpoint
+from varkit.training import checkpoint
 
 TENSORS = {
     "weight": torch.arange(12.0).reshape(3, 4).T,  # not contiguous

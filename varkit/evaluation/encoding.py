@@ -11,8 +11,8 @@ from torch import Tensor
 
 from varkit.data.batches import query_batches, video_batches
 from varkit.errors import DataError, VarkitError
-from varkit.evaluate.detection import Curve
-from varkit.evaluate.rank import Tile, tiles_of_factors
+from varkit.evaluation.detection import Curve
+from varkit.evaluation.rank import Tile, tiles_of_factors
 from varkit.interfaces import Captions, Clips, Dataset, Representation
 from varkit.interfaces.checks import expect_shape
 from varkit.interfaces.settings import EvalOptions
