@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from varkit.errors import RecipeError, VarkitError, did_you_mean
 from varkit.plugins.loading import Plugins
-from varkit.recipe.load import Recipe, changed_recipe, find_recipe, load_recipe, shipped_recipes
-from varkit.runs.measuring import needing_training
+from varkit.recipe.layers import Change, read_changes
+from varkit.recipe.load import Recipe, find_recipe, load_recipe, shipped_recipes
+from varkit.runs.measuring import measured_recipe
 from varkit_studies.study import Row, Study
 
 
@@ -24,14 +23,23 @@ class ResolvedRow:
         recipe: what it trains, or under what it measures.
         plugins: of the recipe.
         file: the recipe that ``varkit run`` is given; of a measuring row, its base's.
-        overrides: what ``varkit run``, or ``varkit eval``, is given.
+        changes: what is laid over that recipe, or over the base's.
     """
 
     row: Row
     recipe: Recipe
     plugins: Plugins
     file: Path
-    overrides: tuple[str, ...]
+    changes: tuple[Change, ...]
+
+    @property
+    def overrides(self) -> tuple[str, ...]:
+        """What ``varkit run``, or ``varkit eval``, is given to come to the same recipe."""
+        return tuple(
+            change.text
+            for change in self.changes
+            if self.recipe.embedded or change.layer != "embedded"
+        )
 
 
 def resolve_rows(
@@ -47,63 +55,40 @@ def resolve_rows(
     Raises:
         RecipeError: all that is wrong in any row.
     """
-    found: dict[str, ResolvedRow] = {}
+    last = read_changes(overrides)
+    resolved: dict[str, ResolvedRow] = {}
     problems: list[str] = []
     hints: list[str | None] = []
     for name in sorted(study.rows, key=lambda name: not study.rows[name].trains):  # bases first
         row = study.rows[name]
         try:
             if row.options.of is None:
-                found[name] = _training(study, row, overrides, strict=strict)
-            elif row.base in found:
-                found[name] = _measuring(study, row, found[row.base])
+                resolved[name] = _training(study, row, last, strict=strict)
+            elif row.base in resolved:
+                resolved[name] = _measuring(study, row, resolved[row.base])
         except VarkitError as error:
-            said = error.problems if isinstance(error, RecipeError) else (error.what,)
-            problems += [_named(study, row, problem) for problem in said]
+            problems += error.problems if isinstance(error, RecipeError) else [error.what]
             hints.append(error.hint)
     if problems:
         raise RecipeError(list(dict.fromkeys(problems)), hint=next(filter(None, hints), None))
-    return {name: found[name] for name in study.rows}
+    return {name: resolved[name] for name in study.rows}
 
 
-def _training(study: Study, row: Row, overrides: Sequence[str], *, strict: bool) -> ResolvedRow:
+def _training(study: Study, row: Row, last: Sequence[Change], *, strict: bool) -> ResolvedRow:
     file = _recipe_file(study, row)
-    given = (*_texts(study.options.overrides), *_texts(row.options.overrides))
-    embedded = (*_texts(study.options.embedded), *_texts(row.options.embedded))
-
-    def load(own: tuple[str, ...]) -> ResolvedRow:
-        texts = (*own, *overrides)
-        recipe, plugins = load_recipe(file, texts, strict=strict)
-        return ResolvedRow(row, recipe, plugins, file, texts)
-
-    return _with_embedded(load, given, embedded)
+    changes = (*study.changes("overrides", (), ("rows", row.name)), *last)
+    recipe, plugins = load_recipe(file, changes, strict=strict)
+    return ResolvedRow(row, recipe, plugins, file, changes)
 
 
 def _measuring(study: Study, row: Row, base: ResolvedRow) -> ResolvedRow:
     """Lay what is measured otherwise over the base's resolved recipe."""
-    chain = [row]
-    while (above := chain[-1].options.of) is not None and not study.rows[above].trains:
-        chain.append(study.rows[above])
-    given = tuple(text for one in reversed(chain) for text in _texts(one.options.measure))
-    embedded = tuple(text for one in reversed(chain) for text in _texts(one.options.embedded))
-    if problems := needing_training(text.partition("=")[0] for text in (*given, *embedded)):
-        hint = "a row with 'overrides' instead of 'of' and 'measure' trains"
-        raise RecipeError(problems, hint=hint)
-
-    def load(texts: tuple[str, ...]) -> ResolvedRow:
-        recipe = changed_recipe(base.recipe, base.plugins, texts)
-        return ResolvedRow(row, recipe, base.plugins, base.file, texts)
-
-    return _with_embedded(load, given, embedded)
-
-
-def _with_embedded(
-    load: Callable[[tuple[str, ...]], ResolvedRow],
-    given: tuple[str, ...],
-    embedded: tuple[str, ...],
-) -> ResolvedRow:
-    found = load(given)
-    return load(given + embedded) if found.recipe.embedded and embedded else found
+    chain = [row.name]
+    while (above := study.rows[chain[0]].options.of) is not None and not study.rows[above].trains:
+        chain.insert(0, above)
+    changes = study.changes("measure", *(("rows", name) for name in chain))
+    recipe = measured_recipe(base.recipe, base.plugins, changes)
+    return ResolvedRow(row, recipe, base.plugins, base.file, changes)
 
 
 def _recipe_file(study: Study, row: Row) -> Path:
@@ -115,18 +100,9 @@ def _recipe_file(study: Study, row: Row) -> Path:
     try:
         return find_recipe(name)
     except RecipeError as error:
+        at = ("recipe",) if row.options.recipe is None else ("rows", row.name, "recipe")
         close = did_you_mean(name, shipped_recipes())
         raise RecipeError(
-            [f"command line: recipe: there is no {name!r}, neither shipped nor {beside}.{close}"],
+            [f"{study.at(*at)}: there is no {name!r}, neither shipped nor {beside}.{close}"],
             hint=error.hint,
         ) from error
-
-
-def _texts(changes: Mapping[str, Any]) -> tuple[str, ...]:
-    """Write changes as the command line would."""
-    return tuple(f"{key}={json.dumps(value)}" for key, value in changes.items())
-
-
-def _named(study: Study, row: Row, problem: str) -> str:
-    """Say which row a problem of the recipe code belongs to."""
-    return f"{study.at('rows', row.name)}: {problem.removeprefix('command line: ')}"

@@ -9,15 +9,17 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import reduce
+from operator import getitem
 from pathlib import Path
 from typing import Any
 
 from varkit.errors import RecipeError, did_you_mean
 from varkit.recipe import yaml
-from varkit.recipe.layers import dotted
+from varkit.recipe.layers import Change, Layers, dotted
 from varkit.recipe.load import shipped_recipes
-from varkit.recipe.options import check_options
-from varkit.recipe.yaml import Document, KeyPath
+from varkit.recipe.problems import Checker, refuse
+from varkit.recipe.yaml import Document, KeyPath, Layer
 from varkit_studies.exhibits import EXHIBITS, Shown, check_shown
 from varkit_studies.options import Published, RowOptions, StudyOptions
 
@@ -81,7 +83,22 @@ class Study:
 
     def at(self, *path: str | int) -> str:
         """Return ``file:line:column: path`` of a value, or of the nearest block around it."""
-        return _at(self.document, path)
+        return f"{self.document.place(path)}: {dotted(path)}"
+
+    def changes(self, key: str, *blocks: KeyPath) -> tuple[Change, ...]:
+        """Return what blocks of the file change in a recipe.
+
+        Args:
+            key: what holds the changes, ``overrides`` or ``measure``; those of ``embedded`` follow.
+            blocks: where the blocks stand: a row, or the top level.
+        """
+        layers: dict[str, Layer] = {key: "change", "embedded": "embedded"}
+        return tuple(
+            Change(tuple(name.split(".")), value, layer, self.document, (*block, part, name))
+            for part, layer in layers.items()
+            for block in blocks
+            for name, value in reduce(getitem, block, self.document.value).get(part, {}).items()
+        )
 
 
 def shipped_studies() -> dict[str, Path]:
@@ -106,7 +123,7 @@ def find_study(path: str | Path) -> Path:
             f"no study {str(path)!r}.{did_you_mean(Path(path).stem, shipped)} "
             f"Shipped: {', '.join(shipped) or 'none'}."
         ],
-        hint="varkit ls shows the shipped studies; anything else is a file's path",
+        hint="varkit study lists the shipped studies; anything else is a file's path",
     )
 
 
@@ -117,31 +134,25 @@ def load_study(path: str | Path) -> Study:
         RecipeError: all that is wrong with it.
     """
     path = find_study(path)
-    document = yaml.load(path)
-    if not isinstance(document.value, dict):
-        raise RecipeError([f"{document.file}:1:1: must be a block of keys such as 'version: 1'"])
-    return _Reader(document).study(path.stem)
+    return _StudyChecker(Layers(yaml.load(path))).study(path.stem)
 
 
-class _Reader:
-    def __init__(self, document: Document) -> None:
-        self.document = document
-        self.problems: list[str] = []
-
+class _StudyChecker(Checker):
     def study(self, name: str) -> Study:
-        options = self.block(StudyOptions, self.document.value, ())
+        document = self.layers.document
+        options = self.block((), StudyOptions, document.value)
         if options is None:  # rows are looked at all the same: every fault is told at once
-            given = self.document.value.get("rows")
+            given = document.value.get("rows")
             for key, value in given.items() if isinstance(given, dict) else ():
                 self.row(key, value)
-            raise RecipeError(self.problems)
+            refuse(self.problems)
         if options.version != VERSION:
             self.problem(("version",), f"must be {VERSION}; not {options.version}")
         rows: dict[str, RowOptions] = {}
         for key, value in options.rows.items():
-            found = self.row(key, value)
-            if found is not None:
-                rows[key] = found
+            row = self.row(key, value)
+            if row is not None:
+                rows[key] = row
         published = {key: self.published(key, row, options.table) for key, row in rows.items()}
         bases = {key: self.base(key, rows, options.rows) for key in rows}
         self.recipes(options, rows)
@@ -149,16 +160,15 @@ class _Reader:
         if reference not in options.rows:
             self.unknown(("reference",), "row", reference, options.rows)
         show = self.show(options.show)
-        if self.problems:
-            raise RecipeError(self.problems)
+        refuse(self.problems)
         checked = {key: Row(key, row, published[key], bases[key]) for key, row in rows.items()}
-        return Study(name, self.document, options, checked, reference, show)
+        return Study(name, document, options, checked, reference, show)
 
     def row(self, name: str, value: Any) -> RowOptions | None:
         path = ("rows", name)
         if not name.isidentifier():
             self.problem(path, "a row's name is made of letters, digits and _")
-        row: RowOptions | None = self.block(RowOptions, value, path)
+        row: RowOptions | None = self.block(path, RowOptions, value)
         if row is None:
             return None
         if row.of is None and row.measure:
@@ -199,7 +209,7 @@ class _Reader:
         if row.published is None:
             return None
         path = ("rows", name, "published")
-        found = self.block(Published, row.published, path)
+        found = self.block(path, Published, row.published)
         if found is None:
             return None
         if (found.T2V or found.V2T) and (found.A2V or found.V2A):
@@ -238,26 +248,6 @@ class _Reader:
                 found.append(shown)
         return tuple(found)
 
-    def block(self, cls: type[Any], value: Any, path: KeyPath) -> Any:
-        if not isinstance(value, dict):
-            self.problem(path, f"must be a block of keys; not {value!r}")
-            return None
-        complete, problems = check_options(cls, value)
-        for below, message in problems:
-            self.problem((*path, *below), message)
-        return None if problems else cls(**complete)
-
     def unknown(self, path: KeyPath, what: str, name: str, known: Mapping[str, Any]) -> None:
         close = did_you_mean(name, known)
         self.problem(path, f"no {what} {name!r}.{close} Known: {', '.join(known)}.")
-
-    def problem(self, path: KeyPath, message: str) -> None:
-        self.problems.append(f"{_at(self.document, path)}: {message}".replace(": : ", ": "))
-
-
-def _at(document: Document, path: KeyPath) -> str:
-    nearest = path
-    while nearest not in document.places and nearest:
-        nearest = nearest[:-1]
-    line, column = document.places.get(nearest, (1, 1))
-    return f"{document.file}:{line}:{column}: {dotted(path)}"

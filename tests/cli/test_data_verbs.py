@@ -150,7 +150,7 @@ def test_strict_looks_at_the_data_whatever_else_the_machine_lacks(tmp_path):
         (("alan_ufc",), "Did you mean 'alan_ucf'?"),
         (("folder", "rooot=x"), "command line: rooot: no such option. Did you mean 'root'?"),
         (("folder", "streams=3"), "command line: streams: must be a block of keys"),
-        (("folder", "root"), "'root' is no override; write key=value"),
+        (("folder", "root"), "'root' is not an override; write key=value"),
         (("nothing.yaml",), "no recipe 'nothing.yaml'"),
     ],
 )

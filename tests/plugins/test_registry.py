@@ -87,7 +87,7 @@ def test_load_imports_a_target_and_passes_a_class():
         ("no_such_module_here:X", "ModuleNotFoundError"),
         ("json:NoSuchClass", "AttributeError"),
         ("json:dumps", "is no class but function"),
-        ("json", "cannot import 'json'"),
+        ("json", "is no class but module"),
     ],
 )
 def test_load_says_what_is_wrong_and_whose_it_is(target, reason):

@@ -8,7 +8,14 @@ from tests.support.recipe_toys import EMBEDDED, RECIPE, toy_plugins, write
 from varkit.errors import PluginError, RecipeError
 from varkit.interfaces.settings import AlignmentSettings, DetectorSettings
 from varkit.recipe import yaml
-from varkit.recipe.load import Recipe, find_recipe, load_recipe, shipped_recipes
+from varkit.recipe.layers import Change
+from varkit.recipe.load import (
+    Recipe,
+    changed_recipe,
+    find_recipe,
+    load_recipe,
+    shipped_recipes,
+)
 
 
 @pytest.fixture
@@ -101,7 +108,7 @@ def test_all_errors_at_once_with_places(folder):
         ("toy.yaml:4:1: modle: no such section. Did you mean 'model'?"),
         ("toy.yaml:6:23: samplers.fixed.cuont: sampler 'first' has no such option. Did you mean"),
         ('toy.yaml:6:33: samplers.fixed.plan: must be one of "even", "random"; not "evn".'),
-        ("toy.yaml:7:3: samplers.other.step: is required: a whole number of at least 1"),
+        ("toy.yaml:7:11: samplers.other.step: is required: a whole number of at least 1"),
         ("toy.yaml:8:3: samplers.a b: a name is made of letters, digits and _"),
         ("toy.yaml:9:3: samplers.none: must be a block such as {use: every, ...}; not 'first'"),
         ("toy.yaml:10:22: detector.weight: must be a number of at least 0; not -1."),
@@ -150,7 +157,7 @@ def test_an_override_that_names_use_replaces_the_component(folder):
     recipe = load(folder, READY, "samplers.fixed={use: first}")
     assert recipe.samplers["fixed"].options["count"] == 4
     (problem,) = problems(folder, READY, "samplers.fixed.use=every", "samplers.fixed.step=2")
-    assert problem.startswith("toy.yaml:7:23: samplers.fixed.count: sampler 'every' has no such")
+    assert problem.startswith("command line: samplers.fixed.count: sampler 'every' has no such")
     assert "To replace all of it, write 'samplers.fixed={use: every, ...}'." in problem
 
 
@@ -224,11 +231,13 @@ def test_what_an_earlier_layer_took_out_may_be_taken_out_again(folder):
         ("train.epochs=1.5", "command line: train.epochs: must be a whole number"),
         ("train.epochs=[", "command line: train.epochs:1:2: not YAML"),
         ("train.epochs=", "command line: train.epochs: no value; write train.epochs=null"),
-        ("train.epochs", "command line: 'train.epochs' is no override; write key=value"),
-        ("train.epochs.x=1", "command line: train.epochs.x: train.epochs is no block of keys"),
-        ("version=1", "command line: version: is not for the command line"),
-        ("embedded.train.epochs=1", "command line: embedded.train.epochs: is not for the"),
+        ("train.epochs", "command line: 'train.epochs' is not an override; write key=value"),
+        ("train.epochs.x=1", "command line: train.epochs.x: train.epochs is not a block"),
+        ("version=1", "command line: version: cannot be overridden; edit the recipe"),
+        ("embedded.train.epochs=1", "command line: embedded.train.epochs: cannot be overridden"),
         ("samplers.fixed.count=0", "command line: samplers.fixed.count: must be a whole number"),
+        ("samplers.new={use: every}", "command line: samplers.new.step: is required"),
+        ("data.root=gone", "command line: missing here: data (a_folder): no folder gone"),
         (
             "samplers.fxed.count=2",
             "command line: samplers.fxed.use: is required; samplers: every, first. "
@@ -239,6 +248,93 @@ def test_what_an_earlier_layer_took_out_may_be_taken_out_again(folder):
 def test_bad_overrides_name_the_command_line(folder, override: str, said: str):
     (problem,) = problems(folder, READY, override)
     assert problem.startswith(said)
+
+
+STUDY = b"""\
+overrides:
+  train: {epochs: 5, seeds: [0, 1]}
+  samplers.fixed.count: 2
+embedded: {samplers.fixed.count: 1}
+"""
+
+
+def said_by(text: bytes) -> list[Change]:
+    """Return what a study of this text lays over a recipe."""
+    document = yaml.parse(text, "study.yaml")
+    return [
+        Change(tuple(key.split(".")), value, layer, document, (block, key))
+        for block, layer in (("overrides", "change"), ("embedded", "embedded"))
+        for key, value in document.value.get(block, {}).items()
+    ]
+
+
+def test_changes_lie_between_the_file_and_the_command_line(folder):
+    write(folder, READY)
+    overrides = [*said_by(STUDY), "train.epochs=9"]
+    recipe, plugins = load_recipe("toy.yaml", overrides, plugins=toy_plugins(folder))
+    assert (recipe.train.epochs, recipe.train.seeds) == (9, (0, 1))
+    assert recipe.samplers["fixed"].options["count"] == 2
+    assert recipe.origins["train.epochs"] == "command line"
+    assert recipe.origins["train.seeds"] == "study.yaml:2"
+    assert recipe.origins["samplers.fixed.count"] == "study.yaml:3"
+    assert recipe.origins["train.lr"] == "toy.yaml:17"
+    write(folder, RECIPE + EMBEDDED)
+    recipe, _ = load_recipe("toy.yaml", overrides, plugins=plugins)
+    assert recipe.samplers["fixed"].options["count"] == 1
+    assert recipe.origins["samplers.fixed.count"] == "embedded, study.yaml:4"
+    texts = [change.text for change in said_by(STUDY)]
+    assert load_recipe("toy.yaml", [*texts, "train.epochs=9"], plugins=plugins)[0] == recipe
+
+
+@pytest.mark.parametrize(
+    ("said", "problem"),
+    [
+        ("train.epoch: 1", "2:2: train.epoch: no such option. Did you mean 'epochs'?"),
+        ("train: {epoch: 1, lr: 0}", "2:10: train.epoch: no such option"),
+        ("train: {seeds: [0, -1]}", "2:21: train.seeds.1: must be a list, each item"),
+        ("samplers: {othr: null}", "2:13: samplers.othr: there is no sampler of this name"),
+        ("samplers.fixed.use: every", "2:2: samplers.fixed.count: sampler 'every' has no such"),
+        ("samplers.fixed.use: every", "2:2: samplers.fixed.step: is required"),
+        ("samplers.other: {use: every}", "2:19: samplers.other.step: is required"),
+        ("samplers.fxed: {count: 2}", "2:2: samplers.fxed.use: is required"),
+        ("data: {root: gone}", "2:9: missing here: data (a_folder): no folder gone"),
+        ("train.epochs.x: 1", "2:2: train.epochs.x: train.epochs is not a block"),
+        ("plugins: []", "2:2: plugins: cannot be overridden"),
+    ],
+)
+def test_what_is_wrong_with_a_change_is_said_where_it_stands(folder, said, problem):
+    write(folder, READY)
+    plugins = toy_plugins(folder)
+    recipe, _ = load_recipe("toy.yaml", plugins=plugins)
+    changes = said_by(f"overrides:\n {said}".encode())
+    for refused in (
+        lambda: load_recipe("toy.yaml", changes, plugins=plugins),
+        lambda: changed_recipe(recipe, plugins, changes),
+    ):
+        with pytest.raises(RecipeError) as caught:
+            refused()
+        assert all(line.startswith("study.yaml:2:") for line in caught.value.problems)
+        assert any(line.startswith(f"study.yaml:{problem}") for line in caught.value.problems)
+
+
+@pytest.mark.parametrize("text", [READY, RECIPE + EMBEDDED])
+def test_a_changed_recipe_is_the_one_that_its_file_and_the_changes_make(folder, text):
+    """Against the resolved recipe written to a file, and loaded with the changes as text."""
+    recipe = load(folder, text, "train.lr=1e-5")
+    before, plugins = recipe.to_dict(), toy_plugins(folder)
+    changes = [c for c in said_by(STUDY) if recipe.embedded or c.layer != "embedded"]
+    (folder / "resolved.yaml").write_text(recipe.to_yaml())
+    texts = [change.text for change in changes]
+    expected, _ = load_recipe("resolved.yaml", [*texts, "detector=null"], plugins=plugins)
+    changed = changed_recipe(recipe, plugins, [*said_by(STUDY), "detector=null"])
+    assert changed == expected
+    assert changed.digest() == expected.digest() != recipe.digest()
+    assert recipe.to_dict() == before
+    assert (changed.name, changed.path) == (recipe.name, recipe.path)
+    assert (changed.embedded, changed.missing) == (recipe.embedded, recipe.missing)
+    assert changed.origins["train.epochs"] == "study.yaml:2"
+    for kept in ("data.use", "train.lr", "train.lr_factors.query.language", "eval.seed"):
+        assert changed.origins[kept] == recipe.origins[kept]
 
 
 def test_malformed_overrides_are_all_reported(folder):

@@ -213,6 +213,9 @@ VALUES = st.recursive(
 @given(st.dictionaries(TEXTS, VALUES, min_size=1, max_size=4))
 def test_what_is_written_is_read_back(value: dict[str, Any]):
     assert yaml.parse(yaml.dump(value).encode(), "r.yaml").value == value
+    assert yaml.parse_value(yaml.flow(value), "command line") == value
+    for item in value.values():
+        assert yaml.parse_value(yaml.flow(item), "command line") == item
 
 
 def test_dump_writes_one_line_a_leaf_with_comments():

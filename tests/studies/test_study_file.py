@@ -1,11 +1,15 @@
 """Study files: what is wrong with them is said at once, with the place and the nearest match."""
 
+import json
+from pathlib import Path
+
 import pytest
 from varkit_studies.exhibits import EXHIBITS, check_shown
 from varkit_studies.rows import resolve_rows
 from varkit_studies.study import find_study, load_study, shipped_studies
 
 from tests.support.studies import STUDY, make_study
+from tests.support.tiny_runs import call
 from varkit.errors import RecipeError
 from varkit.recipe.load import load_recipe, shipped_recipes
 
@@ -71,13 +75,16 @@ def test_what_is_wrong_with_the_file_is_named(place, change, said):
     ("change", "said"),
     [
         (("samplers: {anomaly: null}", "samplrs: {}"), "no such section. Did you mean 'samplers'?"),
-        (("{samplers: {anomaly: null}}", "{train.lr: fast}"), "rows.fixed: train.lr: must be"),
-        (("{samplers: {anomaly: null}}", "{version: 1}"), "rows.fixed: version: is not for the"),
+        (("{samplers: {anomaly: null}}", "{train.lr: fast}"), "7:34: train.lr: must be"),
+        (("{samplers: {anomaly: null}}", "{train: {lr: 0}}"), "7:42: train.lr: must be"),
+        (("{samplers: {anomaly: null}}", "{version: 1}"), "7:34: version: cannot be overridden"),
+        (("{samplers: {anomaly: null}}", "{data.root: no}"), "7:34: missing here: data"),
+        (("{train.seeds: [0, 1]", "{train.seeds: [0, x]"), "5:30: train.seeds.1: must be"),
         (("data/tiny.yaml", "alan_ufc"), "'alan_ufc', neither shipped nor"),
         (("data/tiny.yaml", "alan_ufc"), "Did you mean 'alan_ucf'?"),
         (("{alignments.cls.weight: 0.5}", "{train.lr: 1}"), "train.lr: cannot change without"),
         (("{alignments.cls.weight: 0.5}", "{evl.seed: 1}"), "Did you mean 'eval'?"),
-        (("{alignments.cls.weight: 0.5}", "{eval.seed: -1}"), "rows.same: eval.seed: must be"),
+        (("{alignments.cls.weight: 0.5}", "{eval.seed: -1}"), "14:43: eval.seed: must be"),
         (("{alignments.cls.weight: 0.5}", "{alignments.clss.weight: 1}"), "alignments.clss.use"),
     ],
 )
@@ -94,7 +101,7 @@ def test_everything_wrong_comes_at_once(place):
         ("{alignments.cls.weight: 0.5}", "{model.dim: 4}"),
     )
     found = problems(place, text)
-    assert [line.split(": ")[1] for line in found] == ["rows.fixed", "rows.same"]
+    assert [line.split(": ")[1] for line in found] == ["train.lr", "model.dim"]
     text = changed(("version: 1", "version: one"), ("x: 1\n", "x: one\n"))
     assert len(problems(place, text)) == 2
 
@@ -132,6 +139,28 @@ def test_rows_are_resolved_as_the_command_line_resolves_them(place):
     assert list(rows["fixed"].recipe.samplers) == ["fixed"]
     assert rows["same"].recipe.digest() == rows["both"].recipe.digest()
     assert rows["same"].recipe.train.lr == 1e-4
+    for row in (rows["fixed"], rows["both"]):
+        assert load_recipe(row.file, row.overrides)[0] == row.recipe
+    origins = rows["same"].recipe.origins
+    assert origins["train.lr"] == "command line"
+    assert origins["train.epochs"] == f"{place / 'mini.yaml'}:5"
+    assert origins["alignments.cls.weight"] == f"{place / 'mini.yaml'}:14"
+
+
+def test_what_is_wrong_with_the_command_line_or_the_recipe_is_said_once(place):
+    file = make_study(place)
+    with pytest.raises(RecipeError) as caught:
+        resolve_rows(load_study(file), ["train.lrr=1"])
+    (problem,) = caught.value.problems
+    assert problem.startswith("command line: train.lrr: no such option. Did you mean 'lr'?")
+    recipe = place / "data/wrong.yaml"
+    recipe.write_text((place / "data/tiny.yaml").read_text() + "evl: {}\n")
+    file = make_study(place, changed(("data/tiny.yaml", "data/wrong.yaml")))
+    with pytest.raises(RecipeError) as caught:
+        resolve_rows(load_study(file))
+    (problem,) = caught.value.problems
+    assert problem.startswith(f"{recipe}:")
+    assert ": evl: no such section. Did you mean 'eval'?" in problem
 
 
 EMBEDDED = """\
@@ -185,6 +214,23 @@ def test_a_study_is_found_by_name_or_file():
         assert find_study(name) == path
     with pytest.raises(RecipeError, match="Did you mean 'methods_ucf'"):
         find_study("method_ucf")
+
+
+def test_a_study_without_a_name_lists_those_that_ship_with_varkit():
+    listed = json.loads(call("study", "--json").stdout)
+    assert {item["name"]: Path(item["path"]) for item in listed} == shipped_studies()
+    shown = call("study")
+    assert shown.exit_code == 0
+    for item in listed:
+        options = load_study(item["path"]).options
+        assert (item["title"], item["table"]) == (options.title, options.table)
+        assert f"{item['name']}  {item['title']}\n" in shown.stdout
+        assert item["table"] in shown.stdout
+    assert max(map(len, shown.stdout.splitlines())) <= 80
+    refused = call("study", "--plan")
+    assert refused.exit_code == 2
+    assert "name a STUDY" in refused.stderr
+    assert "varkit study\n" in call("study", "--help").stdout
 
 
 def test_shipped_studies_resolve(tmp_path):

@@ -9,7 +9,6 @@ shell completion stay fast. Library errors become messages here and nowhere else
 
 from __future__ import annotations
 
-import importlib
 import os
 import sys
 import traceback
@@ -20,6 +19,7 @@ import click
 
 from varkit import __version__
 from varkit.errors import PluginError, RecipeError, VarkitError, did_you_mean
+from varkit.plugins.registry import import_target
 
 if TYPE_CHECKING:
     from varkit.plugins.loading import Plugins
@@ -67,8 +67,7 @@ class Verbs(click.Group):
         if cmd_name not in VERBS:
             added = installed_plugins(ctx).command(cmd_name)
             return None if added is None else added.load()
-        module, _, attribute = VERBS[cmd_name][0].partition(":")
-        command: click.Command = getattr(importlib.import_module(module), attribute)
+        command: click.Command = import_target(VERBS[cmd_name][0], f"verb {cmd_name!r}")
         return command
 
     def resolve_command(

@@ -50,12 +50,12 @@ def verify(
     """
     import json
 
-    from varkit.cli.data_display import print_verification, progress
+    from varkit.cli.data_display import announce, print_verification, progress
     from varkit.data.inspect.verification import verify
     from varkit.recipe.target import find_target
 
     found = find_target(target, changes, strict=strict)
-    found.announce()
+    announce(found)
     with progress("reading") as tell:
         result = verify(found.cls, found.options, quick=quick, workers=workers, progress=tell)
     if as_json:
@@ -86,6 +86,7 @@ def stats(
     import json
 
     from varkit.cli.data_display import (
+        announce,
         pointing_to_verify,
         print_statistics,
         progress,
@@ -95,7 +96,7 @@ def stats(
     from varkit.recipe.target import find_target
 
     found = find_target(target, changes, strict=strict)
-    found.announce()
+    announce(found)
     with pointing_to_verify(target, *changes, *["--strict"] * strict), progress("counting") as tell:
         result = statistics(found.build(), tell)
     published = getattr(found.cls, "published", {})
@@ -120,12 +121,12 @@ def leak(target: str, changes: tuple[str, ...], strict: bool, as_json: bool) -> 
     """
     import json
 
-    from varkit.cli.data_display import pointing_to_verify, print_leak
+    from varkit.cli.data_display import announce, pointing_to_verify, print_leak
     from varkit.data.inspect.leak import caption_leak
     from varkit.recipe.target import find_target
 
     found = find_target(target, changes, strict=strict)
-    found.announce()
+    announce(found)
     with pointing_to_verify(target, *changes, *["--strict"] * strict):
         dataset = found.build()
     result = caption_leak(dataset)
@@ -157,12 +158,12 @@ def show(
     """
     import json
 
-    from varkit.cli.data_display import pointing_to_verify, print_portrait, write_portrait
+    from varkit.cli.data_display import announce, pointing_to_verify, print_portrait, write_portrait
     from varkit.data.inspect.portrait import portray
     from varkit.recipe.target import find_target
 
     found = find_target(target, changes, strict=strict)
-    found.announce()
+    announce(found)
     with pointing_to_verify(target, *changes, *["--strict"] * strict):
         dataset = found.build()
     portrait = portray(dataset, video)

@@ -13,6 +13,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import click
+from pydantic_core import to_jsonable_python
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
@@ -25,7 +26,9 @@ from varkit.data.inspect.portrait import Portrait, timeline
 from varkit.data.inspect.statistics import Published, Statistics
 from varkit.data.inspect.verification import Verification, survey
 from varkit.errors import DataError
+from varkit.recipe import yaml
 from varkit.recipe.target import Target
+from varkit.recipe.yaml import KeyPath
 from varkit.runs.report.tables import mark
 from varkit.system.files import write_json, write_text
 
@@ -60,6 +63,29 @@ def pointing_to_verify(*arguments: str) -> Iterator[None]:
     except DataError as error:
         error.hint = error.hint or shlex.join(["varkit", "data", "verify", *arguments])
         raise
+
+
+def announce(target: Target, *, strict: bool = True) -> None:
+    """Say on stderr what is looked at, and where each option came from.
+
+    Args:
+        target: what is looked at.
+        strict: whether the command has ``--strict``, which is then recalled.
+    """
+    if target.missing:
+        click.secho("EMBEDDED VARIANT: not the recipe's own data", fg="yellow", err=True)
+        click.echo("A run would take the embedded: block, since this is missing:", err=True)
+        for line in target.missing:
+            click.echo(f"  - {line}", err=True)
+        if strict:
+            click.secho("--strict looks at the recipe's own data.", fg="yellow", err=True)
+        click.echo(err=True)
+    comments: dict[KeyPath, str] = {
+        tuple(key.split(".")): origin for key, origin in target.origins.items()
+    }
+    click.echo(f"data set {target.use}", err=True)
+    for line in yaml.dump(to_jsonable_python(dict(target.options)), comments).splitlines():
+        click.echo(f"  {line}", err=True)
 
 
 def print_verification(found: Verification) -> None:

@@ -177,6 +177,7 @@ def _weights(text: str | None, count: int) -> tuple[float, ...]:
 
 
 def _ground(words: Sequence[str], split: str) -> Ground:
+    from varkit.cli.data_display import announce
     from varkit.recipe.target import find_target
     from varkit.search.sources import Ground
 
@@ -184,7 +185,8 @@ def _ground(words: Sequence[str], split: str) -> Ground:
     # Only the data count here: what else a recipe lacks matters where it moved the data as well.
     lacking = tuple(line for line in target.missing if line.startswith("data "))
     moved = any(origin.startswith("embedded") for origin in target.origins.values())
-    replace(target, missing=lacking or (target.missing if moved else ())).announce(strict=False)
+    missing = lacking or (target.missing if moved else ())
+    announce(replace(target, missing=missing), strict=False)
     return Ground(target.build(), split, target.evaluation)
 
 

@@ -6,10 +6,10 @@ nearest-match errors have one owner.
 
 from __future__ import annotations
 
-import importlib
 import inspect
 from collections.abc import Iterator
 from dataclasses import dataclass
+from pkgutil import resolve_name
 from typing import TYPE_CHECKING, Any, Protocol
 
 from varkit.errors import PluginError, did_you_mean
@@ -76,9 +76,8 @@ def import_target(target: str, where: str) -> Any:
     Raises:
         PluginError: the module or the attribute is not there, or its import failed.
     """
-    module_name, _, attribute = target.partition(":")
     try:
-        return getattr(importlib.import_module(module_name), attribute)
+        return resolve_name(target)
     except (Exception, SystemExit) as error:  # a module that calls sys.exit included
         raise PluginError(
             f"{where}: cannot import {target!r}: {type(error).__name__}: {error}"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pkgutil import resolve_name
 from typing import Any
 
@@ -11,8 +11,9 @@ from varkit.errors import PluginError, did_you_mean
 from varkit.interfaces.settings import EvalOptions, ModelOptions, TrainOptions
 from varkit.plugins.kinds import KINDS
 from varkit.plugins.loading import Plugins
-from varkit.recipe.layers import Layers, Place, dotted
-from varkit.recipe.options import check_options, options_of, supplied_to
+from varkit.recipe.layers import Layers, dotted
+from varkit.recipe.options import options_of, supplied_to
+from varkit.recipe.problems import Checker, Problem
 from varkit.recipe.yaml import KeyPath
 
 VERSION = 1
@@ -75,30 +76,19 @@ class Component:
 
 
 @dataclass(frozen=True)
-class Problem:
-    """One fault of a recipe: where it stands, the key, what is wrong."""
-
-    place: Place
-    path: KeyPath
-    message: str
-
-    def __str__(self) -> str:
-        """Return ``file:line:column: section.key: what is wrong``."""
-        return f"{self.place}: {dotted(self.path)}: {self.message}"
-
-
-@dataclass
 class Checked:
     """What a check found.
 
     Attributes:
-        parts: section -> its Component, Components by name, or options. What has a problem that
-            leaves it incomplete is not there.
+        layers: what was checked.
+        parts: section -> its Component, Components by name, or options; None where a recipe has
+            none, or one that is not complete.
         problems: everything that is wrong.
     """
 
-    parts: dict[str, Any] = field(default_factory=dict)
-    problems: list[Problem] = field(default_factory=list)
+    layers: Layers
+    parts: dict[str, Any]
+    problems: list[Problem]
 
     def components(self) -> dict[KeyPath, Component]:
         """Return all components, by where they stand."""
@@ -113,14 +103,13 @@ class Checked:
 
 def check(layers: Layers, plugins: Plugins) -> Checked:
     """Check every section of a recipe."""
-    return _Checker(layers, plugins).check()
+    return _RecipeChecker(layers, plugins).check()
 
 
-class _Checker:
+class _RecipeChecker(Checker):
     def __init__(self, layers: Layers, plugins: Plugins) -> None:
-        self.layers = layers
+        super().__init__(layers)
         self.plugins = plugins
-        self.found = Checked()
 
     def check(self) -> Checked:
         value = self.layers.value
@@ -133,15 +122,12 @@ class _Checker:
             self.problem(("version",), f"is required: {VERSION}")
         elif type(value["version"]) is not int or value["version"] != VERSION:
             self.problem(("version",), f"must be {VERSION}; not {value['version']!r}")
-        for name, section in SECTIONS.items():
-            part = self.section(name, section, value.get(name))
-            if part is not None:
-                self.found.parts[name] = part
-        return self.found
+        parts = {name: self.section(name, s, value.get(name)) for name, s in SECTIONS.items()}
+        return Checked(self.layers, parts, self.problems)
 
     def section(self, name: str, section: Section, value: Any) -> Any:
         if section.kind is None:
-            return self.options((name,), section, {} if value is None else value)
+            return self.block((name,), section.options, {} if value is None else value)
         if section.named:
             return self.named(name, section, {} if value is None else value)
         if value is None:
@@ -149,16 +135,6 @@ class _Checker:
                 self.problem((name,), f"is required: {self.example(section.kind)}")
             return None
         return self.component((name,), section.kind, section.options, value)
-
-    def options(self, path: KeyPath, section: Section, value: Any) -> Any:
-        if not isinstance(value, dict):
-            self.problem(path, f"must be a block of keys; not {value!r}")
-            return None
-        complete, problems = check_options(section.options, value)
-        for below, message in problems:
-            self.problem((*path, *below), message)
-        self.dropped(path, value, complete)
-        return None if problems else section.options(**complete)
 
     def named(self, name: str, section: Section, value: Any) -> dict[str, Component] | None:
         assert section.kind is not None
@@ -196,9 +172,9 @@ class _Checker:
         use = value.get("use")
         if not isinstance(use, str):
             names = ", ".join(self.plugins.registry.names(kind)) or "none"
-            listed = f"{KINDS[kind].plural}: {names}"
             said = "is required" if use is None else f"must be text; not {use!r}"
             meant = did_you_mean(str(path[-1]), others) if use is None else ""
+            listed = f"{KINDS[kind].plural}: {names}"
             self.problem((*path, "use"), f"{said}; {listed}{meant and '.'}{meant}")
             return None
         try:
@@ -210,10 +186,7 @@ class _Checker:
                 raise PluginError(
                     f"{kind} {use!r} has an option {taken[0]!r}, which the recipe uses itself"
                 )
-            complete, problems = check_options(cls, {k: v for k, v in value.items() if k in own})
-            settings, more = check_options(
-                settings_class, {k: v for k, v in value.items() if k in beside}
-            )
+            options = self.options(path, cls, {k: v for k, v in value.items() if k in own})
         except PluginError as error:
             hint = f" ({error.hint})" if error.hint else ""
             self.problem((*path, "use"), f"{error.what}{hint}")
@@ -221,42 +194,22 @@ class _Checker:
         known = ["use", *beside, *own]
         for key in value:
             if key not in known:
-                self.problem((*path, key), self.unknown(path, key, kind, use, known))
-        for below, message in problems + more:
-            self.problem((*path, *below), message)
-        self.dropped(path, value, complete)
-        if len(complete) < len(own) or len(settings) < len(beside):
+                self.unknown((*path, key), kind, use, known)
+        kept = {k: v for k, v in value.items() if k in beside}
+        settings = self.block(path, settings_class, kept)
+        if options is None or settings is None:
             return None
-        return Component(kind, use, complete, settings_class(**settings))
+        return Component(kind, use, options, settings)
 
-    def dropped(self, path: KeyPath, values: dict[str, Any], complete: dict[str, Any]) -> None:
-        """Check the keys that null took out of the blocks among a component's options."""
-        for name, kept in complete.items():
-            block = values.get(name)
-            if isinstance(block, dict) and isinstance(kept, dict):
-                for key in block:
-                    if key not in kept:
-                        self.removed((*path, name, key), "such key", kept)
-
-    def removed(self, path: KeyPath, what: str, kept: Mapping[str, Any]) -> None:
-        """Refuse a null that takes out nothing: its name is misspelt."""
-        if path not in self.layers.given:
-            meant = did_you_mean(str(path[-1]), kept)
-            known = f"Known: {', '.join(kept) or 'none'}."
-            self.problem(path, f"there is no {what} to take out.{meant} {known}")
-
-    def unknown(self, path: KeyPath, key: str, kind: str, use: str, known: list[str]) -> str:
-        said = f"{kind} {use!r} has no such option.{did_you_mean(key, known)}"
+    def unknown(self, path: KeyPath, kind: str, use: str, known: list[str]) -> None:
+        said = f"{kind} {use!r} has no such option.{did_you_mean(str(path[-1]), known)}"
         said += f" Known: {', '.join(known)}."
-        if self.layers.place((*path, key)) != self.layers.place((*path, "use")) and (
-            self.layers.place((*path, "use")).layer == "command line"
-        ):
-            said += f" To replace all of it, write '{dotted(path)}={{use: {use}, ...}}'."
-        return said
+        at, named = self.layers.place(path), self.layers.place((*path[:-1], "use"))
+        if named.layer != "file" and at.layer not in (named.layer, "change"):
+            at = named  # the option is older than the component's name, so the name is at fault
+            said += f" To replace all of it, write '{dotted(path[:-1])}={{use: {use}, ...}}'."
+        self.problems.append(Problem(at, path, said))
 
     def example(self, kind: str) -> str:
         names = self.plugins.registry.names(kind)
         return f"a block such as {{use: {names[0] if names else 'NAME'}, ...}}"
-
-    def problem(self, path: KeyPath, message: str) -> None:
-        self.found.problems.append(Problem(self.layers.place(path), path, message))

@@ -1,44 +1,50 @@
-"""A recipe's values in layers (file, embedded block, command line), and who said each."""
+"""A recipe's values in layers (file, embedded block, changes), and who said each."""
 
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any
 
 from varkit.errors import RecipeError
-from varkit.recipe.yaml import Document, KeyPath, parse_value
+from varkit.recipe.yaml import Document, KeyPath, Layer, Place, flow, parse_value
+
+COMMAND_LINE = Place("change")
 
 
 @dataclass(frozen=True)
-class Place:
-    """Who said a value, and where.
+class Change:
+    """A value to lay over a recipe, and who says it.
 
     Attributes:
-        layer: what it came with.
-        file: the recipe's name in messages; empty for the command line.
-        line: from 1.
-        column: from 1.
+        path: of the value in the recipe.
+        value: as read from YAML.
+        layer: ``embedded`` = it counts only where the recipe's embedded block is taken.
+        document: the file that says it; None = the command line.
+        at: the path of the value in that file.
     """
 
-    layer: Literal["file", "embedded", "command line"]
-    file: str = ""
-    line: int = 0
-    column: int = 0
+    path: tuple[str, ...]
+    value: Any
+    layer: Layer = "change"
+    document: Document | None = None
+    at: KeyPath = ()
 
-    def __str__(self) -> str:
-        """Return ``file:line:column``, or ``command line``."""
-        return f"{self.file}:{self.line}:{self.column}" if self.file else self.layer
+    def place(self, below: KeyPath = ()) -> Place:
+        """Return where the value, or a value in it, was said."""
+        if self.document is None:
+            return COMMAND_LINE
+        return self.document.place((*self.at, *below), self.layer)
+
+    def problem(self, message: str) -> str:
+        """Return ``place: dotted.key: message``."""
+        return f"{self.place()}: {dotted(self.path)}: {message}"
 
     @property
-    def origin(self) -> str:
-        """The same for people who ask where a value came from."""
-        at = f"{self.file}:{self.line}"
-        return {"file": at, "embedded": f"embedded, {at}"}.get(self.layer, self.layer)
-
-
-COMMAND_LINE = Place("command line")
+    def text(self) -> str:
+        """``dotted.key=value``, as a person would write it on the command line."""
+        return f"{dotted(self.path)}={flow(self.value)}"
 
 
 class Layers:
@@ -48,110 +54,124 @@ class Layers:
     that, and any other value, replaces what was there whole.
 
     Attributes:
+        document: the file.
         value: the nested values.
-        places: who said each of them.
+        places: who said each of them, the latest last.
         given: where any layer said a value other than null, also if a later one took it out.
     """
 
     def __init__(
-        self, document: Document, overrides: Sequence[tuple[str, Any]] = (), *, embedded: bool
+        self, document: Document, changes: Sequence[Change] = (), *, embedded: bool = False
     ) -> None:
         """Lay the layers over one another.
 
         Args:
-            document: a recipe's file.
-            overrides: dotted keys and values from the command line.
-            embedded: whether to take the file's embedded block.
+            document: the file.
+            changes: laid over it in this order.
+            embedded: whether to take the file's embedded block, and changes of that layer.
 
         Raises:
-            RecipeError: an override's key leads through something that is no block.
+            RecipeError: a change's key leads through something that is not a block.
         """
         self.document = document
         self.value: dict[str, Any] = {}
         self.given: set[KeyPath] = set()
-        self.places: dict[KeyPath, Place] = {(): self._in_file("file", ())}
+        self.places: dict[KeyPath, Place] = {(): document.place(())}
         for key, value in document.value.items():
-            if key != "embedded":
-                self._merge((key,), value, lambda path: self._in_file("file", path))
-        for key, value in document.value["embedded"].items() if embedded else ():
-            self._merge((key,), value, lambda path: self._in_file("embedded", path))
-        for dotted_key, value in overrides:
-            self._merge(tuple(dotted_key.split(".")), value, lambda _: COMMAND_LINE)
+            self._merge(Change((key,), value, "file", document, (key,)), (key,), value)
+        for key, value in (document.value.get("embedded") or {}).items() if embedded else ():
+            at = ("embedded", key)
+            self._merge(Change((key,), value, "embedded", document, at), (key,), value)
+        for change in changes:
+            if embedded or change.layer != "embedded":
+                self._merge(change, change.path, change.value)
 
     def place(self, path: KeyPath) -> Place:
-        """Return who said the value at a path, or the nearest block around it."""
+        """Return who said the value at a path, or the nearest block around it.
+
+        Where a component lacks the value, return who named the component: its class needs it.
+        """
+        if path in self.places:
+            return self.places[path]
         while path not in self.places:
             path = path[:-1]
-        return self.places[path]
+        return self.places.get((*path, "use"), self.places[path])
 
-    def _merge(self, path: KeyPath, value: Any, place: Callable[[KeyPath], Place]) -> None:
-        """Merge a value at a path; ``place`` says where each part of it stands."""
-        block = self._block(path, place)
+    def last_change(self, path: KeyPath) -> Place | None:
+        """Return the last change of the value at a path, or of anything in it."""
+        said = (at for p, at in reversed(self.places.items()) if p[: len(path)] == path)
+        return next((at for at in said if at.layer == "change"), None)
+
+    def _merge(self, change: Change, path: KeyPath, value: Any) -> None:
+        """Merge a change, or a value in it, at a path."""
+        block = self._block(change, path)
         old = block.get(path[-1])
         if isinstance(value, dict) and isinstance(old, dict) and "use" not in value:
             for key, item in value.items():
-                self._merge((*path, key), item, place)
+                self._merge(change, (*path, key), item)
             return
         block[path[-1]] = copy.deepcopy(value)
         below = len(path)
         self.places = {p: at for p, at in self.places.items() if p[:below] != path}
-        self._mark(path, value, place)
+        self._mark(change, path, value)
 
-    def _block(self, path: KeyPath, place: Callable[[KeyPath], Place]) -> dict[Any, Any]:
+    def _block(self, change: Change, path: KeyPath) -> dict[Any, Any]:
         block: dict[Any, Any] = self.value
         for depth, key in enumerate(path[:-1], start=1):
             if block.get(key) is None:
                 block[key] = {}
-                self.places[path[:depth]] = place(path)
+                self.places[path[:depth]] = change.place()
             block = block[key]
             if not isinstance(block, dict):
                 raise RecipeError(
-                    [f"{place(path)}: {dotted(path)}: {dotted(path[:depth])} is no block of keys"]
+                    [change.problem(f"{dotted(path[:depth])} is not a block of keys")]
                 )
         return block
 
-    def _mark(self, path: KeyPath, value: Any, place: Callable[[KeyPath], Place]) -> None:
-        self.places[path] = place(path)
+    def _mark(self, change: Change, path: KeyPath, value: Any) -> None:
+        self.places[path] = change.place(path[len(change.path) :])
         if value is not None:
             self.given.add(path)
         if isinstance(value, dict):
             for key, item in value.items():
-                self._mark((*path, key), item, place)
+                self._mark(change, (*path, key), item)
         elif isinstance(value, list):
             for index, item in enumerate(value):
-                self._mark((*path, index), item, place)
-
-    def _in_file(self, layer: Literal["file", "embedded"], path: KeyPath) -> Place:
-        full = ("embedded", *path) if layer == "embedded" else path
-        return Place(layer, self.document.file, *self.document.places[full])
+                self._mark(change, (*path, index), item)
 
 
-def parse_overrides(texts: Sequence[str]) -> list[tuple[str, Any]]:
-    """Cut every ``dotted.key=value`` in two and parse the value as YAML.
+def read_changes(overrides: Sequence[str | Change]) -> list[Change]:
+    """Read the overrides that are text: ``dotted.key=value``, the value in YAML.
 
     Raises:
-        RecipeError: all that are malformed.
+        RecipeError: all that are malformed, or change a key that only the file may have.
     """
-    found, problems = [], []
-    for text in texts:
-        key, equals, value = text.partition("=")
-        where = f"command line: {key}"
-        if not equals or not key:
-            problems.append(
-                f"command line: {text!r} is no override; write key=value, as in train.epochs=3"
-            )
-        elif key.split(".")[0] in ("version", "plugins", "embedded"):
-            problems.append(f"{where}: is not for the command line; edit the recipe")
-        elif not value.strip():
-            problems.append(f"{where}: no value; write {key}=null to say none")
-        else:
-            try:
-                found.append((key, parse_value(value, where)))
-            except RecipeError as error:
-                problems += error.problems
+    changes: list[Change] = []
+    problems: list[str] = []
+    for override in overrides:
+        try:
+            change = _read(override) if isinstance(override, str) else override
+        except RecipeError as error:
+            problems += error.problems
+            continue
+        changes.append(change)
+        if change.path[0] in ("version", "plugins", "embedded"):
+            problems.append(change.problem("cannot be overridden; edit the recipe"))
     if problems:
         raise RecipeError(problems)
-    return found
+    return changes
+
+
+def _read(text: str) -> Change:
+    key, equals, value = text.partition("=")
+    where = f"{COMMAND_LINE}: {key}"
+    if not equals or not key:
+        raise RecipeError(
+            [f"{COMMAND_LINE}: {text!r} is not an override; write key=value, as in train.epochs=3"]
+        )
+    if not value.strip():
+        raise RecipeError([f"{where}: no value; write {key}=null to say none"])
+    return Change(tuple(key.split(".")), parse_value(value, where))
 
 
 def dotted(path: KeyPath) -> str:

@@ -1,15 +1,14 @@
 """Recipes: one flat YAML file becomes a checked, complete description of a model and its training.
 
 A recipe names plugins' components and their options. Nothing is inherited; what a run used is
-the file, its ``embedded:`` block where something is missing on this machine, and what the command
-line said, in this order. :attr:`Recipe.origins` tells where every value came from.
+the file, its ``embedded:`` block where something is missing on this machine, and what a study or
+the command line changes, in this order. :attr:`Recipe.origins` tells where every value came from.
 """
 
 from __future__ import annotations
 
 import hashlib
 import json
-import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
@@ -22,8 +21,9 @@ from varkit.errors import PluginError, RecipeError, did_you_mean
 from varkit.interfaces.settings import EvalOptions, ModelOptions, TrainOptions
 from varkit.plugins.loading import Plugins, load_plugins
 from varkit.recipe import yaml
-from varkit.recipe.check import SECTIONS, VERSION, Checked, Component, Problem, check
-from varkit.recipe.layers import Layers, dotted, parse_overrides
+from varkit.recipe.check import SECTIONS, VERSION, Checked, Component, check
+from varkit.recipe.layers import Change, Layers, dotted, read_changes
+from varkit.recipe.problems import Problem, refuse
 from varkit.recipe.yaml import KeyPath
 
 
@@ -49,7 +49,7 @@ class Recipe:
         embedded: whether the embedded block was taken.
         missing: what this machine lacks, for which it was taken.
         origins: dotted key -> where the value came from: ``recipes/x.yaml:12``,
-            ``embedded, recipes/x.yaml:40``, ``command line`` or ``default``.
+            ``embedded, recipes/x.yaml:40``, ``studies/y.yaml:9``, ``command line`` or ``default``.
     """
 
     name: str = field(compare=False)
@@ -98,7 +98,7 @@ class Recipe:
 
 def load_recipe(
     path: str | Path,
-    overrides: Sequence[str] = (),
+    overrides: Sequence[str | Change] = (),
     *,
     strict: bool = False,
     plugins: Plugins | None = None,
@@ -107,8 +107,9 @@ def load_recipe(
 
     Args:
         path: a file, or the name of a recipe that ships with varkit.
-        overrides: ``dotted.key=value``; the value is YAML. A block merges unless it names
-            ``use``; null removes a named component.
+        overrides: laid over the file in this order: text of the command line,
+            ``dotted.key=value`` with a value in YAML, or changes that know their place. A block
+            merges unless it names ``use``; null removes a named component.
         strict: refuse to take the embedded block.
         plugins: what to look names up in, the recipe's plugin files included; by default the
             installed plugins and those files.
@@ -118,42 +119,41 @@ def load_recipe(
             machine lacks where the embedded block cannot stand in.
         PluginError: a plugin file cannot be loaded, or two components share a name.
     """
-    path = find_recipe(path)
-    document = _document(path)
-    files = _plugin_files(path, document)
-    changes = parse_overrides(overrides)
+    path, document, files = _open(path)
+    changes = read_changes(overrides)
     plugins = load_plugins(files) if plugins is None else plugins
-    layers, parts, missing = _resolve(document, changes, plugins, strict=strict)
+    checked, missing = _resolve(document, changes, plugins, strict=strict)
     recipe = Recipe(
         name=path.stem,
         path=path,
         plugin_files=files,
-        **({"samplers": {}, "detector": None, "pretexts": {}} | parts),
+        **checked.parts,
         embedded=bool(missing),
         missing=tuple(missing),
         origins={},
     )
-    recipe.origins.update(origins_of(recipe.to_dict(), layers))
+    recipe.origins.update(origins_of(recipe.to_dict(), checked.layers))
     return recipe, plugins
 
 
-def changed_recipe(recipe: Recipe, plugins: Plugins, changes: Sequence[str]) -> Recipe:
+def changed_recipe(recipe: Recipe, plugins: Plugins, overrides: Sequence[str | Change]) -> Recipe:
     """Return a resolved recipe with changes, itself complete.
 
+    Args:
+        recipe: stays as it is.
+        plugins: of the recipe.
+        overrides: as in :func:`load_recipe`.
+
     Raises:
-        RecipeError: what is wrong with the changes.
+        RecipeError: what is wrong with the changes, or what this machine lacks for them.
     """
-    with tempfile.TemporaryDirectory() as folder:
-        file = Path(folder) / "recipe.yaml"
-        file.write_text(recipe.to_yaml(), encoding="utf-8")
-        changed, _ = load_recipe(file, changes, plugins=plugins)
-    return replace(
-        changed,
-        name=recipe.name,
-        path=recipe.path,
-        embedded=recipe.embedded,
-        missing=recipe.missing,
-    )
+    changes = read_changes(overrides)
+    document = yaml.Document(str(recipe.path), recipe.to_dict(), {(): (1, 1)})
+    checked = check(Layers(document, changes, embedded=recipe.embedded), plugins)
+    _refuse(checked.problems, _missing(checked, plugins), "the changed recipe needs it")
+    changed = replace(recipe, **checked.parts, origins={})
+    changed.origins.update(origins_of(changed.to_dict(), checked.layers, before=recipe.origins))
+    return changed
 
 
 def own_data(
@@ -172,57 +172,46 @@ def own_data(
         RecipeError: what is wrong with the section ``data`` and the overrides.
         PluginError: as in :func:`load_recipe`.
     """
-    path = find_recipe(path)
-    document = _document(path)
-    plugins = load_plugins(_plugin_files(path, document))
-    layers = Layers(document, parse_overrides(overrides), embedded=False)
-    checked = check(layers, plugins)
-    said = [p for p in checked.problems if p.path[0] == "data" or p.place.layer == "command line"]
-    _refuse(document.file, said, [], "")
+    _, document, files = _open(path)
+    plugins = load_plugins(files)
+    checked = check(Layers(document, read_changes(overrides)), plugins)
+    refuse(p for p in checked.problems if p.path[0] == "data" or p.place.layer == "change")
     data: Component = checked.parts["data"]
-    return data, origins_of({"data": _plain(data)}, layers), plugins
+    return data, origins_of({"data": _plain(data)}, checked.layers), plugins
 
 
 def _resolve(
-    document: yaml.Document, changes: Sequence[tuple[str, Any]], plugins: Plugins, *, strict: bool
-) -> tuple[Layers, dict[str, Any], list[str]]:
+    document: yaml.Document, changes: Sequence[Change], plugins: Plugins, *, strict: bool
+) -> tuple[Checked, dict[str, str]]:
     """Check a recipe and decide on its embedded block.
 
     Returns:
-        The values, the parts made of them, and what is missing here where the embedded block was
-        taken for it.
+        The recipe, and what is missing here where the embedded block was taken for it.
     """
-    plain = Layers(document, changes, embedded=False)
-    checked = check(plain, plugins)
-    missing = _missing(checked, plugins)
+    plain = check(Layers(document, changes), plugins)
+    missing = _missing(plain, plugins)
     if not _has_embedded(document):
-        hint = "it has no embedded block that could stand in"
-        _refuse(document.file, checked.problems, missing, hint)
-        return plain, checked.parts, []
+        _refuse(plain.problems, missing, "it has no embedded block that could stand in")
+        return plain, {}
     alone = check(Layers(document, embedded=True), plugins)
     block = [problem for problem in alone.problems if problem.place.layer == "embedded"]
     if strict or not missing:
         hint = "leave out --strict to take its embedded block"
-        _refuse(document.file, checked.problems + block, missing, hint)
-        return plain, checked.parts, []
-    taken = Layers(document, changes, embedded=True)
-    again = check(taken, plugins)
+        _refuse(plain.problems + block, missing, hint)
+        return plain, {}
+    taken = check(Layers(document, changes, embedded=True), plugins)
     # An override may fit the embedded block alone; the file must be right in any case.
-    in_file = [problem for problem in checked.problems if problem.place.layer == "file"]
-    lacking = _missing(again, plugins)
-    _refuse(document.file, in_file + block + again.problems, lacking, "its embedded block needs it")
-    return taken, again.parts, missing
+    in_file = [problem for problem in plain.problems if problem.place.layer == "file"]
+    lacking = _missing(taken, plugins)
+    _refuse(in_file + block + taken.problems, lacking, "its embedded block needs it")
+    return taken, missing
 
 
-def _refuse(
-    file: str, problems: Sequence[Problem], missing: Sequence[str], hint_for_missing: str
-) -> None:
-    """Raise what is wrong, in the file's order; if nothing is, what is missing."""
-    if problems:
-        ordered = sorted(problems, key=lambda p: (not p.place.file, p.place.line, p.place.column))
-        raise RecipeError(list(dict.fromkeys(str(problem) for problem in ordered)))
+def _refuse(problems: Sequence[Problem], missing: Mapping[str, str], hint_for_missing: str) -> None:
+    """Raise what is wrong; if nothing is, what is missing."""
+    refuse(problems)
     if missing:
-        lines = [f"{file}: missing here: {line}" for line in missing]
+        lines = [f"{at}: missing here: {line}" for line, at in missing.items()]
         raise RecipeError(lines, hint=hint_for_missing)
 
 
@@ -257,27 +246,26 @@ def find_recipe(path: str | Path) -> Path:
     return found.relative_to(here) if found.is_relative_to(here) else found
 
 
-def _document(path: Path) -> yaml.Document:
+def _open(path: str | Path) -> tuple[Path, yaml.Document, tuple[Path, ...]]:
+    """Find and read a recipe; return its file, what it holds, and the plugin files it names."""
+    path = find_recipe(path)
     document = yaml.load(path)
-    if not isinstance(document.value, dict):
-        raise RecipeError([f"{document.file}:1:1: must be a block of keys such as 'version: 1'"])
-    return document
+    return path, document, _plugin_files(path, document)
 
 
 def _plugin_files(path: Path, document: yaml.Document) -> tuple[Path, ...]:
     named = document.value.get("plugins")
     named = [] if named is None else named
-    line, column = document.places.get(("plugins",), (1, 1))
     if not isinstance(named, list) or not all(isinstance(name, str) for name in named):
-        problem = "plugins: must be a list of files such as [./my_sampler.py]"
-        raise RecipeError([f"{document.file}:{line}:{column}: {problem}"])
+        at = document.place(("plugins",))
+        raise RecipeError([f"{at}: plugins: must be a list of files such as [./my_sampler.py]"])
     files = tuple((path.parent / name).resolve() for name in named)
-    problems = []
-    for index, file in enumerate(files):
-        if not file.is_file():
-            line, column = document.places["plugins", index]
-            problem = f"no plugin file {named[index]!r} (looked for {file})"
-            problems.append(f"{document.file}:{line}:{column}: plugins.{index}: {problem}")
+    problems = [
+        f"{document.place(('plugins', index))}: plugins.{index}: no plugin file "
+        f"{named[index]!r} (looked for {file})"
+        for index, file in enumerate(files)
+        if not file.is_file()
+    ]
     if problems:
         raise RecipeError(problems, hint="a plugin file's path is relative to the recipe's folder")
     return files
@@ -287,8 +275,7 @@ def _has_embedded(document: yaml.Document) -> bool:
     block = document.value.get("embedded")
     if block is None:
         return False
-    line, column = document.places["embedded",]
-    where = f"{document.file}:{line}:{column}: embedded"
+    where = f"{document.place(('embedded',))}: embedded"
     if not isinstance(block, dict):
         raise RecipeError([f"{where}: must be a block of sections"])
     for key in ("version", "plugins", "embedded"):
@@ -297,21 +284,33 @@ def _has_embedded(document: yaml.Document) -> bool:
     return bool(block)
 
 
-def _missing(checked: Checked, plugins: Plugins) -> list[str]:
-    """Ask every component what this machine lacks to run it."""
-    lines = []
+def _missing(checked: Checked, plugins: Plugins) -> dict[str, str]:
+    """Ask every component what this machine lacks to run it.
+
+    Returns:
+        What is missing -> who needs it: the last change of the component, or else the file.
+    """
+    missing: dict[str, str] = {}
     for path, component in checked.components().items():
         cls = plugins.get(component.kind, component.use).load()
-        if not hasattr(cls, "missing"):
-            continue
-        try:
-            lacking = cls.missing(**component.options)
-        except Exception as error:
-            raise PluginError(
-                f"{component.kind} {component.use!r}: missing() failed: "
-                f"{type(error).__name__}: {error}"
-            ) from error
-        lines += [f"{dotted(path)} ({component.use}): {line}" for line in lacking]
+        at = str(checked.layers.last_change(path) or checked.layers.document.file)
+        for line in missing_here(cls, component.options, f"{component.kind} {component.use!r}"):
+            missing[f"{dotted(path)} ({component.use}): {line}"] = at
+    return missing
+
+
+def missing_here(cls: type[Any], options: Mapping[str, Any], name: str) -> list[str]:
+    """Ask a component's class what this machine lacks to run it with its options.
+
+    Raises:
+        PluginError: it fails to say; with the component's name.
+    """
+    if not hasattr(cls, "missing"):
+        return []
+    try:
+        lines: list[str] = cls.missing(**options)
+    except Exception as error:
+        raise PluginError(f"{name}: missing() failed: {type(error).__name__}: {error}") from error
     return lines
 
 
@@ -323,10 +322,23 @@ def _plain(part: Any) -> Any:
     return None if part is None else to_jsonable_python(asdict(part))
 
 
-def origins_of(value: Mapping[str, Any], layers: Layers) -> dict[str, str]:
-    """Return where each of nested values came from, by its dotted key."""
-    places = {leaf: layers.places.get(leaf) for leaf in _leaves(value)}
-    return {dotted(leaf): at.origin if at else "default" for leaf, at in places.items()}
+def origins_of(
+    value: Mapping[str, Any], layers: Layers, *, before: Mapping[str, str] | None = None
+) -> dict[str, str]:
+    """Return where each of nested values came from, by its dotted key.
+
+    Args:
+        value: complete.
+        layers: what was said.
+        before: where the values that the layers' file holds came from; by default, that file.
+    """
+    origins = {}
+    for leaf in _leaves(value):
+        at, key = layers.places.get(leaf), dotted(leaf)
+        origins[key] = "default" if at is None else at.origin
+        if before and at is not None and at.layer == "file":
+            origins[key] = before.get(key, at.origin)
+    return origins
 
 
 def _leaves(value: Mapping[str, Any], path: KeyPath = ()) -> list[KeyPath]:

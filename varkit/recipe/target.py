@@ -3,22 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-import click
 from pydantic_core import to_jsonable_python
 
 from varkit.errors import RecipeError, did_you_mean
 from varkit.interfaces import Dataset
 from varkit.interfaces.settings import EvalOptions
-from varkit.plugins.loading import load_plugins
+from varkit.plugins.loading import Plugins, load_plugins
 from varkit.recipe import yaml
-from varkit.recipe.layers import COMMAND_LINE, Layers, dotted, parse_overrides
-from varkit.recipe.load import load_recipe, origins_of, own_data, shipped_recipes
+from varkit.recipe.check import Component
+from varkit.recipe.layers import Layers, dotted, read_changes
+from varkit.recipe.load import load_recipe, missing_here, origins_of, own_data, shipped_recipes
 from varkit.recipe.options import check_options, construct
-from varkit.recipe.yaml import KeyPath
+from varkit.recipe.problems import Problem, refuse
 
 
 @dataclass(frozen=True)
@@ -54,10 +54,7 @@ class Target:
 
     def absent(self) -> list[str]:
         """Return what this machine lacks to read it."""
-        if self.lacking or not hasattr(self.cls, "missing"):
-            return []
-        lines: list[str] = self.cls.missing(**self.options)
-        return lines
+        return [] if self.lacking else missing_here(self.cls, self.options, f"dataset {self.use!r}")
 
     def to_dict(self) -> dict[str, Any]:
         """Return it as JSON values."""
@@ -67,28 +64,6 @@ class Target:
             "origins": dict(self.origins),
             "missing": list(self.missing),
         }
-
-    def announce(self, *, strict: bool = True) -> None:
-        """Say on stderr what is looked at, and where each option came from.
-
-        Args:
-            strict: whether the command has ``--strict``, which is then recalled.
-        """
-        if self.missing:
-            click.secho("EMBEDDED VARIANT: not the recipe's own data", fg="yellow", err=True)
-            click.echo("A run would take the embedded: block, since this is missing:", err=True)
-            for line in self.missing:
-                click.echo(f"  - {line}", err=True)
-            if strict:
-                click.secho("--strict looks at the recipe's own data.", fg="yellow", err=True)
-            click.echo(err=True)
-        plain = to_jsonable_python(dict(self.options))
-        comments: dict[KeyPath, str] = {
-            tuple(key.split(".")): origin for key, origin in self.origins.items()
-        }
-        click.echo(f"data set {self.use}", err=True)
-        for line in yaml.dump(plain, comments).splitlines():
-            click.echo(f"  {line}", err=True)
 
 
 def find_target(name: str, changes: Sequence[str], *, strict: bool = False) -> Target:
@@ -104,10 +79,8 @@ def find_target(name: str, changes: Sequence[str], *, strict: bool = False) -> T
     """
     if _is_recipe(name) and not strict:
         recipe, plugins = load_recipe(name, changes)
-        data = recipe.data
-        cls = plugins.get("dataset", data.use).load()
-        origins = _below_data(recipe.origins)
-        return Target(data.use, cls, data.options, (), origins, recipe.missing, recipe.eval)
+        target = _of_recipe(recipe.data, recipe.origins, plugins)
+        return replace(target, missing=recipe.missing, evaluation=recipe.eval)
     target = named_target(name, changes)
     if target.lacking:
         raise RecipeError(target.lacking, hint=f"varkit data get {name}")
@@ -124,9 +97,7 @@ def named_target(name: str, changes: Sequence[str]) -> Target:
         RecipeError: there is no such thing, or what was given is wrong.
     """
     if _is_recipe(name):
-        data, origins, plugins = own_data(name, changes)
-        cls = plugins.get("dataset", data.use).load()
-        return Target(data.use, cls, data.options, (), _below_data(origins))
+        return _of_recipe(*own_data(name, changes))
     plugins = load_plugins()
     names = plugins.registry.names("dataset")
     if name not in names and not plugins.failures:
@@ -140,14 +111,12 @@ def named_target(name: str, changes: Sequence[str]) -> Target:
         )
     cls = plugins.get("dataset", name).load()
     empty = yaml.Document(name, {}, {(): (1, 1)})
-    layers = Layers(empty, parse_overrides(changes), embedded=False)
+    layers = Layers(empty, read_changes(changes))
     options, problems = check_options(cls, layers.value)
-    wrong = [f"{COMMAND_LINE}: {dotted(at)}: {t}" for at, t in problems if at[0] in layers.value]
-    if wrong:
-        raise RecipeError(wrong)
-    lacking = tuple(f"{name}: {dotted(at)}: {text}" for at, text in problems)
+    refuse(Problem(layers.place(at), at, t) for at, t in problems if at[0] in layers.value)
+    required = tuple(f"{name}: {dotted(at)}: {text}" for at, text in problems)
     origins = origins_of(to_jsonable_python(options), layers)
-    return Target(name, cls, options, lacking, origins)
+    return Target(name, cls, options, required, origins)
 
 
 def _is_recipe(name: str) -> bool:
@@ -155,9 +124,10 @@ def _is_recipe(name: str) -> bool:
     return name in shipped_recipes() or path.suffix in (".yaml", ".yml") or path.is_file()
 
 
-def _below_data(origins: Mapping[str, str]) -> dict[str, str]:
-    return {
+def _of_recipe(data: Component, origins: Mapping[str, str], plugins: Plugins) -> Target:
+    below = {
         key.removeprefix("data."): origin
         for key, origin in origins.items()
         if key.startswith("data.") and key != "data.use"
     }
+    return Target(data.use, plugins.get("dataset", data.use).load(), data.options, (), below)

@@ -12,7 +12,7 @@ import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import yaml
 from yaml import MappingNode, Node, ScalarNode, SequenceNode
@@ -26,6 +26,36 @@ MAX_DEPTH = 20
 
 KeyPath = tuple[str | int, ...]
 """Where a value stands: keys and list positions from the top, e.g. ``("train", "lr")``."""
+Layer = Literal["file", "embedded", "change"]
+"""Where a recipe's value comes from: its file, what counts only where its embedded block is taken,
+or a change laid over both."""
+
+
+@dataclass(frozen=True)
+class Place:
+    """Who said a value, and where.
+
+    Attributes:
+        layer: of the value.
+        file: its name in messages; empty for the command line.
+        line: from 1.
+        column: from 1.
+    """
+
+    layer: Layer
+    file: str = ""
+    line: int = 0
+    column: int = 0
+
+    def __str__(self) -> str:
+        """Return ``file:line:column``, or ``command line``."""
+        return f"{self.file}:{self.line}:{self.column}" if self.file else "command line"
+
+    @property
+    def origin(self) -> str:
+        """The same for people who ask where a value came from."""
+        at = f"{self.file}:{self.line}" if self.file else str(self)
+        return f"embedded, {at}" if self.layer == "embedded" else at
 
 
 @dataclass(frozen=True)
@@ -42,18 +72,20 @@ class Document:
     value: Any
     places: Mapping[KeyPath, tuple[int, int]]
 
+    def place(self, path: KeyPath, layer: Layer = "file") -> Place:
+        """Return where a value stands, or the nearest block around it."""
+        while path not in self.places:
+            path = path[:-1]
+        return Place(layer, self.file, *self.places[path])
 
-def load(path: Path, file: str | None = None) -> Document:
-    """Read a YAML file.
 
-    Args:
-        path: the file.
-        file: its name in messages; by default the path.
+def load(path: Path) -> Document:
+    """Read a YAML file that holds a block of keys.
 
     Raises:
-        RecipeError: it cannot be read, or :func:`parse` refuses it.
+        RecipeError: it cannot be read, :func:`parse` refuses it, or it is not a block of keys.
     """
-    file = str(path) if file is None else file
+    file = str(path)
     if not path.is_file():  # opening a pipe or a device could hang
         raise RecipeError([f"{file}: {'not a file' if path.exists() else 'no such file'}"])
     try:
@@ -61,7 +93,10 @@ def load(path: Path, file: str | None = None) -> Document:
             data = stream.read(MAX_BYTES + 1)
     except OSError as error:
         raise RecipeError([f"{file}: cannot be read: {error.strerror}"]) from error
-    return parse(data, file)
+    document = parse(data, file)
+    if not isinstance(document.value, dict):
+        raise RecipeError([f"{file}:1:1: must be a block of keys such as 'version: 1'"])
+    return document
 
 
 def parse(data: bytes, file: str) -> Document:
@@ -122,21 +157,10 @@ def dump(value: Mapping[str, Any], comments: Mapping[KeyPath, str] | None = None
     return "".join(f"{line}\n" for line in shown)
 
 
-def _lines(value: Mapping[str, Any], path: KeyPath) -> Iterator[tuple[str, KeyPath]]:
-    for key, item in value.items():
-        here = (*path, key)
-        head = f"{'  ' * len(path)}{_flow(key)}:"
-        if isinstance(item, Mapping) and item:
-            yield head, here
-            yield from _lines(item, here)
-        else:
-            yield f"{head} {_flow(item)}", here
-
-
-def _flow(value: Any) -> str:
-    """Write a leaf; inside a list, where the emitter adds no document end."""
+def flow(value: Any) -> str:
+    """Write a value on one line, so that :func:`parse_value` reads it back."""
     text: str = yaml.dump(
-        [value],
+        [value],  # inside a list the emitter adds no document end
         Dumper=_Dumper,
         default_flow_style=True,
         width=float("inf"),
@@ -144,6 +168,17 @@ def _flow(value: Any) -> str:
         sort_keys=False,
     )
     return text.strip()[1:-1]
+
+
+def _lines(value: Mapping[str, Any], path: KeyPath) -> Iterator[tuple[str, KeyPath]]:
+    for key, item in value.items():
+        here = (*path, key)
+        head = f"{'  ' * len(path)}{flow(key)}:"
+        if isinstance(item, Mapping) and item:
+            yield head, here
+            yield from _lines(item, here)
+        else:
+            yield f"{head} {flow(item)}", here
 
 
 def _decode(data: bytes, file: str) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -23,7 +23,8 @@ from varkit.evaluation.results import (
 from varkit.interfaces import Dataset
 from varkit.interfaces.settings import Which
 from varkit.model.build import build_dataset
-from varkit.recipe.layers import parse_overrides
+from varkit.plugins.loading import Plugins
+from varkit.recipe.layers import Change, read_changes
 from varkit.recipe.load import Recipe, changed_recipe
 from varkit.runs.code import both
 from varkit.runs.folder import Run, recipe_provenance
@@ -121,7 +122,7 @@ def measure_again(
         RecipeError: a change needs training, or does not fit the recipe.
         RunError: as in :func:`measure_training`; so are the other errors.
     """
-    recipe = measured_recipe(run, changes)
+    recipe = measured_recipe(run.recipe, run.plugins, changes)
     seed = recipe.train.seeds[0] if seed is None else seed
     training = measure_training(
         run,
@@ -169,7 +170,7 @@ def measure_as_run(
         RecipeError: as in :func:`measure_again`; so are the other errors.
     """
     started, clock = datetime.now(UTC), time.perf_counter()
-    recipe = measured_recipe(run, changes)
+    recipe = measured_recipe(run.recipe, run.plugins, changes)
     dataset = build_dataset(recipe, run.plugins)
     _clear(out)
     trainings = {
@@ -212,35 +213,24 @@ def measure_as_run(
     return results
 
 
-def measured_recipe(run: Run, changes: Sequence[str]) -> Recipe:
-    """Return a run's recipe with changes that need no training.
+def measured_recipe(recipe: Recipe, plugins: Plugins, overrides: Sequence[str | Change]) -> Recipe:
+    """Return a recipe with changes that need no training.
 
     Raises:
         RecipeError: what is wrong with the changes.
     """
-    if not changes:
-        return run.recipe
-    problems = needing_training(key for key, _ in parse_overrides(changes))
-    if problems:
-        raise RecipeError(
-            [f"command line: {problem}" for problem in problems],
-            hint="varkit run trains under any change",
+    changes = read_changes(overrides)
+    fixed = [
+        change.problem(
+            f"cannot change without training again.{did_you_mean(change.path[0], MEASURABLE)} "
+            f"Allowed: {', '.join(MEASURABLE)}."
         )
-    return changed_recipe(run.recipe, run.plugins, changes)
-
-
-def needing_training(keys: Iterable[str]) -> list[str]:
-    """Return what is wrong with dotted keys whose change a trained model cannot be measured under.
-
-    >>> needing_training(["eval.ties"])
-    []
-    """
-    return [
-        f"{key}: cannot change without training again."
-        f"{did_you_mean(section, MEASURABLE)} Allowed: {', '.join(MEASURABLE)}."
-        for key in keys
-        if (section := key.partition(".")[0]) not in MEASURABLE
+        for change in changes
+        if change.path[0] not in MEASURABLE
     ]
+    if fixed:
+        raise RecipeError(fixed, hint="varkit run trains under any change")
+    return changed_recipe(recipe, plugins, changes) if changes else recipe
 
 
 def _clear(out: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -18,7 +19,7 @@ if TYPE_CHECKING:
 
 
 @click.command()
-@click.argument("study")
+@click.argument("study", required=False)
 @click.argument("overrides", nargs=-1, metavar="[KEY=VALUE]...")
 @click.option("--plan", "plan_only", is_flag=True, help="Show what would run, and train nothing.")
 @click.option(
@@ -54,7 +55,7 @@ if TYPE_CHECKING:
 )
 @json_option
 def study(
-    study: str,
+    study: str | None,
     overrides: tuple[str, ...],
     plan_only: bool,
     rows: str | None,
@@ -67,21 +68,25 @@ def study(
     resamples: int,
     as_json: bool,
 ) -> None:
-    """Run what a STUDY lacks, hold its rows against one another, and write its tables and page.
+    """Run what a STUDY lacks, compare its rows, and write its tables and page.
 
-    STUDY is a file, or the name of a study that ships with varkit (see varkit ls). Runs that are
-    there already are used as they are; stopped ones are resumed. KEY=VALUE overrides the recipes
-    of all rows.
+    STUDY is a file, or the name of a study that ships with varkit; without one, those are listed.
+    Runs that are there already are used as they are; stopped ones are resumed. KEY=VALUE overrides
+    the recipes of all rows.
 
     \b
     Examples:
+      varkit study
       varkit study sampling_ucf --plan
       varkit study sampling_ucf --jobs 4
       varkit study sampling_ucf --rows fixed,anomaly
       varkit study sampling_ucf train.epochs=1 'train.seeds=[0]' --out trial
     """
-    import json
-
+    if study is None:
+        if plan_only or strict or rows is not None:
+            raise click.UsageError("name a STUDY; varkit study lists those that ship with varkit")
+        _list(as_json)
+        return
     from varkit.system.files import read_json
     from varkit_studies.commands.study_display import show_files, show_plan, show_results
     from varkit_studies.comparison.writers import check_extra
@@ -114,6 +119,26 @@ def study(
         show_results(finished)
     show_files(paths)
     _end(finished, failed)
+
+
+def _list(as_json: bool) -> None:
+    """Print the studies that ship with varkit: name, title, and what each redoes."""
+    from varkit.recipe import yaml
+    from varkit_studies.study import shipped_studies
+
+    listed = []
+    for name, path in shipped_studies().items():
+        said = yaml.load(path).value
+        about = {"title": said["title"], "table": said.get("table", "")}
+        listed.append({"name": name, **about, "path": str(path)})
+    if as_json:
+        click.echo(json.dumps(listed, indent=2))
+        return
+    for study in listed:
+        click.secho(study["name"], bold=True, nl=False)
+        click.echo(f"  {study['title']}")
+        if study["table"]:
+            click.echo(f"  {study['table']}")
 
 
 def _chosen(study: Study, names: list[str]) -> Study:

@@ -8,12 +8,12 @@ its own for PNG files, it returns an :class:`Exhibit`. Heavy imports stand insid
 
 from __future__ import annotations
 
-import importlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from varkit.plugins.registry import import_target
 from varkit.recipe.options import check_options
 from varkit.recipe.yaml import KeyPath
 from varkit_studies.comparison.tables import Table
@@ -98,6 +98,5 @@ def check_shown(name: str, options: Mapping[str, Any]) -> tuple[Shown, list[tupl
 
 
 def _load(name: str) -> type[Any]:
-    module, _, attribute = EXHIBITS[name].partition(":")
-    found: type[Any] = getattr(importlib.import_module(module), attribute)
-    return found
+    cls: type[Any] = import_target(EXHIBITS[name], f"exhibit {name!r}")
+    return cls

@@ -9,8 +9,9 @@ from typing import Any
 from varkit.data.inspect.statistics import Published, Statistics, statistics
 from varkit.errors import DataError
 from varkit.interfaces import Dataset
-from varkit.recipe.load import Recipe, own_data
+from varkit.recipe.load import Recipe
 from varkit.recipe.options import construct, options_of
+from varkit.recipe.target import named_target
 from varkit.runs.report.data_figures import BLUE, panels, save, style, write_histograms
 from varkit_studies.comparison.tables import Table
 from varkit_studies.exhibits import Exhibit, Picture
@@ -105,8 +106,8 @@ def _published(recipe: Recipe, dataset: Dataset) -> tuple[str, Mapping[str, tupl
     """Return of which data set figures were published, and those."""
     cls, name = type(dataset), dataset.name
     if recipe.embedded:
-        data, _, plugins = own_data(recipe.path)
-        cls, name = plugins.get("dataset", data.use).load(), data.use
+        own = named_target(str(recipe.path), ())
+        cls, name = own.cls, own.use
     return name, getattr(cls, "published", {})
 
 
