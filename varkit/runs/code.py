@@ -23,7 +23,7 @@ from varkit.plugins.source import source_hashes
 from varkit.recipe.check import SECTIONS, Component
 from varkit.recipe.load import Recipe
 
-ROOMS = ("blocks", "data", "model", "train")
+ROOMS = ("blocks", "data", "model", "training")
 ROOTS = ("varkit.interfaces.draws", "varkit.model.build", "varkit.training.loop")
 """Modules of the core that every training uses."""
 MOST_NAMED = 4
