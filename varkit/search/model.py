@@ -11,8 +11,8 @@ import numpy as np
 import torch
 
 from varkit.errors import DataError, VarkitError, did_you_mean
-from varkit.evaluate.encoding import Side, SplitEncoder
-from varkit.evaluate.evaluation import evaluating
+from varkit.evaluation.encoding import Side, SplitEncoder
+from varkit.evaluation.evaluate import evaluating
 from varkit.interfaces import Array, Dataset
 from varkit.interfaces.settings import Which
 from varkit.recipe.load import Recipe
@@ -129,9 +129,7 @@ class Model:
             encoder = self._encoder((), ids)
             return Encoded(ids, "query", encoder.encode_queries(self.recipe.eval.seed))
 
-    def encode_videos(
-        self, videos: Sequence[str] | None = None, *, split: str = "test"
-    ) -> Encoded:
+    def encode_videos(self, videos: Sequence[str] | None = None, *, split: str = "test") -> Encoded:
         """Encode videos of the data set, by the recipe's ``eval`` section.
 
         Args:
@@ -157,12 +155,13 @@ class Model:
             raise VarkitError(
                 f"similarity takes videos, then queries; not {videos.side}, then {queries.side}"
             )
-        matrix = np.empty((len(videos), len(queries)), np.float32)
+        matrix = torch.empty(len(videos), len(queries))
         with evaluating(self._network):
             encoder = self._encoder(videos.ids, queries.ids)
             for rows, columns, tile in encoder.tiles(videos.side_values, queries.side_values):
-                matrix[np.ix_(rows.cpu(), columns.cpu())] = tile.float().cpu().numpy()
-        return matrix
+                matrix[rows[:, None], columns] = tile.float().cpu()
+        array: Array = matrix.numpy()
+        return array
 
     def rank(self, asked: str | Encoded, among: Encoded, *, top: int | None = None) -> list[Hit]:
         """Return what is most similar first; equal scores keep the order of ``among``.
