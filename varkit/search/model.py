@@ -16,7 +16,7 @@ from varkit.evaluation.evaluate import evaluating
 from varkit.interfaces import Array, Dataset
 from varkit.interfaces.settings import Which
 from varkit.recipe.load import Recipe
-from varkit.runs.folder import Run
+from varkit.runs.folder import Run, open_run
 from varkit.runs.trained import TrainedModel, open_model
 
 BATCH = 256
@@ -192,6 +192,7 @@ def load(
     *,
     seed: int | None = None,
     which: Which | None = None,
+    accept_code: bool = False,
     device: torch.device | str = "cpu",
 ) -> Model:
     """Open a trained model of a run.
@@ -200,20 +201,16 @@ def load(
         run: an opened run, or its folder.
         seed: of the training; None = the run's first.
         which: ``"best"`` or ``"last"``; None = of the selected epoch, where one was selected.
+        accept_code: open it also if the code that made it has changed since.
         device: where to compute.
 
     Raises:
-        RunError: the folder is not a run, or the run has no such training.
+        RunError: the folder is not a run, other code made it, or it has no such training.
         CheckpointError: the weights are damaged, or are of another recipe or other data.
         DataError: the data set is missing or faulty.
-
-    Example:
-        >>> import varkit
-        >>> model = varkit.load("runs/alan_ucf/latest")  # doctest: +SKIP
-        >>> videos = model.encode_videos()  # doctest: +SKIP
-        >>> model.rank("two men smash the door of a store", videos, top=3)  # doctest: +SKIP
     """
-    return Model(open_model(run, seed=seed, which=which), device)
+    opened = run if isinstance(run, Run) else open_run(Path(run), accept_code=accept_code)
+    return Model(open_model(opened, seed=seed, which=which), device)
 
 
 def _chosen(
