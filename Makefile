@@ -2,7 +2,7 @@
 # make test   the same environment and the tests
 #
 # PYTHON=python3.12 chooses the interpreter, VENV=elsewhere the place of the environment,
-# ARGS='-k metrics -x' goes to pytest.
+# ARGS='-k metrics -x' goes to pytest, which uses every core; ARGS='-n 0' uses one.
 
 PYTHON ?= python3
 VENV ?= .venv
@@ -15,7 +15,7 @@ demo: $(VENV)/.installed-all
 	$(BIN)/varkit run recipes/alan_ucf.yaml
 
 test: $(VENV)/.installed-test
-	$(BIN)/python -m pytest $(ARGS)
+	$(BIN)/python -m pytest -n auto --maxprocesses 8 $(ARGS)
 
 lint: $(VENV)/.installed-dev
 	$(BIN)/ruff check

@@ -91,7 +91,7 @@ class SplitEncoder:
                 clips_per_batch=self.options.clips_per_batch,
             )
             placed = (([chosen[i] for i in positions], clips) for positions, clips in batches)
-            self._encode(side, "video", placed, self.videos)
+            self.encode(side, "video", placed, self.videos)
         if side.factors is not None:
             side.factors /= torch.tensor(self.crops, device=self.device)[:, None]
         elif max(self.crops) > 1:
@@ -115,18 +115,29 @@ class SplitEncoder:
             max_clips=self.options.max_clips,
             clips_per_batch=self.options.clips_per_batch,
         )
-        self._encode(side, "query", batches, self.queries)
+        self.encode(side, "query", batches, self.queries)
         if captions:
             self.captions = side
         return side
 
-    def _encode(
+    def encode(
         self,
         side: Side,
         name: Literal["video", "query"],
         batches: Iterable[tuple[list[int], Clips | Captions]],
         names: Sequence[str],
     ) -> None:
+        """Add batches to an encoded side.
+
+        Args:
+            side: what is encoded so far.
+            name: which encoder encodes them.
+            batches: positions in ``names``, and the clips or captions there.
+            names: of everything on this side, for messages.
+
+        Raises:
+            DataError: an embedding is not finite.
+        """
         encode = self.model.video if name == "video" else self.model.query
         for positions, inputs in batches:
             representation = encode(inputs.to(self.device))

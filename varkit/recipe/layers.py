@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -138,6 +138,17 @@ class Layers:
         elif isinstance(value, list):
             for index, item in enumerate(value):
                 self._mark(change, (*path, index), item)
+
+
+def changes_of(sections: Mapping[str, Any], call: str) -> list[Change]:
+    """Return what a call in Python lays over a recipe: sections, or keys with dots.
+
+    Args:
+        sections: such as ``{"train": {"epochs": 3}}`` or ``{"train.epochs": 3}``.
+        call: its name, for messages.
+    """
+    document = Document(call, sections, {(): (0, 0)})
+    return [Change(tuple(key.split(".")), sections[key], document=document) for key in sections]
 
 
 def read_changes(overrides: Sequence[str | Change]) -> list[Change]:

@@ -157,7 +157,7 @@ def changed_recipe(recipe: Recipe, plugins: Plugins, overrides: Sequence[str | C
 
 
 def own_data(
-    path: str | Path, overrides: Sequence[str] = ()
+    path: str | Path, overrides: Sequence[str | Change] = ()
 ) -> tuple[Component, dict[str, str], Plugins]:
     """Return the data set that a recipe names itself, whether or not this machine has it.
 

@@ -15,7 +15,7 @@ from varkit.interfaces.settings import EvalOptions
 from varkit.plugins.loading import Plugins, load_plugins
 from varkit.recipe import yaml
 from varkit.recipe.check import Component
-from varkit.recipe.layers import Layers, dotted, read_changes
+from varkit.recipe.layers import Change, Layers, dotted, read_changes
 from varkit.recipe.load import load_recipe, missing_here, origins_of, own_data, shipped_recipes
 from varkit.recipe.options import check_options, construct
 from varkit.recipe.problems import Problem, refuse
@@ -66,7 +66,7 @@ class Target:
         }
 
 
-def find_target(name: str, changes: Sequence[str], *, strict: bool = False) -> Target:
+def find_target(name: str, changes: Sequence[str | Change], *, strict: bool = False) -> Target:
     """Return the data set that would be read.
 
     Args:
@@ -90,7 +90,7 @@ def find_target(name: str, changes: Sequence[str], *, strict: bool = False) -> T
     return target
 
 
-def named_target(name: str, changes: Sequence[str]) -> Target:
+def named_target(name: str, changes: Sequence[str | Change]) -> Target:
     """Return the data set that a recipe or a name means, whether or not this machine has it.
 
     Raises:

@@ -38,7 +38,7 @@ class Place:
     Attributes:
         layer: of the value.
         file: its name in messages; empty for the command line.
-        line: from 1.
+        line: from 1; 0 where the file is not one, but a call in Python.
         column: from 1.
     """
 
@@ -49,12 +49,12 @@ class Place:
 
     def __str__(self) -> str:
         """Return ``file:line:column``, or ``command line``."""
-        return f"{self.file}:{self.line}:{self.column}" if self.file else "command line"
+        return f"{self.file}:{self.line}:{self.column}" if self.line else self.origin
 
     @property
     def origin(self) -> str:
         """The same for people who ask where a value came from."""
-        at = f"{self.file}:{self.line}" if self.file else str(self)
+        at = f"{self.file}:{self.line}" if self.line else self.file or "command line"
         return f"embedded, {at}" if self.layer == "embedded" else at
 
 

@@ -98,7 +98,7 @@ def measure_training(
 
 def measure_again(
     run: Run,
-    changes: Sequence[str] = (),
+    changes: Sequence[str | Change] = (),
     *,
     seed: int | None = None,
     which: Which | None = None,
@@ -109,7 +109,8 @@ def measure_again(
 
     Args:
         run: of the training.
-        changes: ``dotted.key=value``, of the sections :data:`MEASURABLE`.
+        changes: ``dotted.key=value``, or changes that know their place, of the sections
+            :data:`MEASURABLE`.
         seed: of the training; None = the run's first.
         which: model of the training; None = of the selected epoch, where one was selected.
         split: part of the data set.

@@ -1,0 +1,121 @@
+"""Training, measuring and opening data from Python, as the command line does."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from varkit.evaluation.results import RunResults
+from varkit.interfaces import Dataset
+from varkit.interfaces.settings import Which
+from varkit.model.build import build_dataset
+from varkit.recipe.layers import changes_of
+from varkit.recipe.load import load_recipe
+from varkit.recipe.target import find_target
+from varkit.runs.experiment import run_experiment
+from varkit.runs.folder import Run, create_run, locked, open_run
+from varkit.runs.measuring import measure_again
+from varkit.training.log import Listener
+
+
+def train(
+    recipe: str | Path,
+    *,
+    out: str | Path = "runs",
+    device: torch.device | str = "cpu",
+    strict: bool = False,
+    listen: Callable[[int], Listener] | None = None,
+    **overrides: Any,
+) -> Run:
+    """Train and measure a recipe, with as many threads as torch has now.
+
+    Args:
+        recipe: a file, or the name of a recipe that ships with varkit.
+        out: gets ``<recipe>/<time>-<id>/``.
+        device: where to compute.
+        strict: refuse to take the embedded block.
+        listen: seed -> who is told what happens in its training.
+        overrides: sections, as in ``train={"epochs": 3}``. They merge as blocks of a recipe do; so
+            do keys with dots, as in ``**{"samplers.fixed.count": 24}``.
+
+    Returns:
+        The finished run; ``run.facts["embedded"]`` says whether the embedded block was taken.
+
+    Raises:
+        RecipeError: all that is wrong with the recipe and the overrides, or missing here.
+        DataError: the data set is missing or faulty.
+        RunError: the loss is not finite, or the disk is full.
+    """
+    changes = changes_of(overrides, "varkit.train")
+    resolved, plugins = load_recipe(recipe, changes, strict=strict)
+    dataset = build_dataset(resolved, plugins)
+    run = create_run(
+        resolved,
+        plugins,
+        dataset,
+        out=Path(out),
+        command=["varkit", "run", str(recipe), *(change.text for change in changes)],
+        started=datetime.now(UTC),
+        device=str(device),
+        threads=torch.get_num_threads(),
+    )
+    with locked(run.folder):
+        run_experiment(run, dataset, device=torch.device(device), listen=listen)
+    return run
+
+
+def evaluate(
+    run: Run | str | Path,
+    *,
+    seed: int | None = None,
+    which: Which | None = None,
+    split: str = "test",
+    accept_code: bool = False,
+    device: torch.device | str = "cpu",
+    **overrides: Any,
+) -> RunResults:
+    """Measure a trained model of a run again; nothing is written.
+
+    Args:
+        run: an opened run, or its folder.
+        seed: of the training; None = the run's first.
+        which: ``"best"`` or ``"last"``; None = of the selected epoch, where one was selected.
+        split: part of the data set.
+        accept_code: open the run also if the code that made it has changed since.
+        device: where to compute.
+        overrides: of the sections ``data``, ``samplers``, ``alignments`` and ``eval``, as in
+            :func:`train`.
+
+    Returns:
+        What ``results.json`` of a run with this one model would hold: recalls in percent.
+
+    Raises:
+        RecipeError: an override needs training, or does not fit the recipe.
+        RunError: the folder is not a run, other code made it, or it has no such training.
+        CheckpointError: the weights are damaged, or do not fit the recipe.
+        DataError: there is no such split, or the data set is faulty.
+    """
+    opened = run if isinstance(run, Run) else open_run(Path(run), accept_code=accept_code)
+    changes = changes_of(overrides, "varkit.evaluate")
+    place = torch.device(device)
+    return measure_again(opened, changes, seed=seed, which=which, split=split, device=place)
+
+
+def open_dataset(name: str | Path, *, strict: bool = False, **options: Any) -> Dataset:
+    """Open a data set.
+
+    Args:
+        name: a registered data set, or a recipe, whose data set it then is.
+        strict: of a recipe: its own data set, never that of its embedded block.
+        options: of a data set, as in ``open_dataset("folder", root="data/mine", ...)``; of a
+            recipe, overrides as in :func:`train`.
+
+    Raises:
+        RecipeError: there is no such recipe or data set, or an option is wrong.
+        DataError: the data are missing or faulty.
+    """
+    return find_target(str(name), changes_of(options, "varkit.open_dataset"), strict=strict).build()

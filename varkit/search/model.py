@@ -1,0 +1,225 @@
+"""A trained model in Python: encode captions and videos, compare them, rank them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+import torch
+
+from varkit.errors import DataError, VarkitError, did_you_mean
+from varkit.evaluation.encoding import Side, SplitEncoder
+from varkit.evaluation.evaluate import evaluating
+from varkit.interfaces import Array, Dataset
+from varkit.interfaces.settings import Which
+from varkit.recipe.load import Recipe
+from varkit.runs.folder import Run, open_run
+from varkit.runs.trained import TrainedModel, open_model
+
+BATCH = 256
+"""Captions that are encoded at once."""
+
+
+@dataclass(frozen=True)
+class Encoded:
+    """Videos or queries, as one model sees them.
+
+    Attributes:
+        ids: identifiers of the data set, or the captions themselves, length n.
+        side: what they are.
+        side_values: factors, or whole representations where there are none.
+    """
+
+    ids: tuple[str, ...]
+    side: Literal["video", "query"]
+    side_values: Side
+
+    def __len__(self) -> int:
+        """Return n."""
+        return len(self.ids)
+
+    @property
+    def vectors(self) -> Array:
+        """(n, K) float32: a video's and a query's inner product is their similarity.
+
+        Raises:
+            VarkitError: the model's similarity is not an inner product.
+        """
+        if self.side_values.factors is None:
+            raise VarkitError(
+                "this model has no vectors: an alignment of its recipe gives no factors",
+                hint="model.similarity and model.rank work all the same",
+            )
+        vectors: Array = self.side_values.factors.cpu().numpy()
+        return vectors
+
+
+@dataclass(frozen=True)
+class Hit:
+    """One answer: an identifier (or a caption), and its similarity to what was asked."""
+
+    id: str
+    score: float
+
+
+class Model:
+    """A trained model, for search; :func:`load` opens one.
+
+    Attributes:
+        run: that trained it.
+        recipe: of the run.
+        dataset: of the recipe: the source of the videos and queries that identifiers mean.
+        simulated: whether it was trained on data that a program made.
+    """
+
+    def __init__(self, trained: TrainedModel, device: torch.device | str) -> None:
+        self.run: Run = trained.run
+        self.recipe: Recipe = trained.recipe
+        self.dataset: Dataset = trained.dataset
+        self.simulated = trained.dataset.simulated
+        self._network = trained.model.to(device)
+        self._device = torch.device(device)
+
+    def encode_captions(self, captions: Iterable[str]) -> Encoded:
+        """Encode sentences that somebody writes.
+
+        Args:
+            captions: n of them, none empty.
+
+        Raises:
+            VarkitError: the model's queries are sounds.
+            DataError: there is no caption, or an empty one.
+        """
+        texts = (captions,) if isinstance(captions, str) else tuple(captions)
+        tokenize = getattr(self._network.query, "tokenize", None)
+        if self.dataset.query_kind != "captions" or tokenize is None:
+            raise VarkitError(
+                f"the queries of {self.recipe.name} are {self.dataset.query_kind}, not captions",
+                hint="model.encode_queries encodes those of its data set",
+            )
+        if not texts or not all(text.strip() for text in texts):
+            raise DataError(f"a caption needs a word; not {list(texts)!r}")
+        batches = (
+            (list(range(start, min(start + BATCH, len(texts)))), tokenize(texts[start:][:BATCH]))
+            for start in range(0, len(texts), BATCH)
+        )
+        side = Side()
+        with evaluating(self._network):
+            self._encoder((), texts).encode(side, "query", batches, texts)
+        return Encoded(texts, "query", side)
+
+    def encode_queries(
+        self, queries: Sequence[str] | None = None, *, split: str = "test"
+    ) -> Encoded:
+        """Encode captions or sounds of the data set.
+
+        Args:
+            queries: n identifiers; None = all of a split.
+            split: which.
+
+        Raises:
+            DataError: there is no such split or query, or a file of a sound is bad.
+        """
+        known = [query for item in self.dataset.split(split) for query in item.queries]
+        ids = _chosen("query", queries, known, split)
+        with evaluating(self._network):
+            encoder = self._encoder((), ids)
+            return Encoded(ids, "query", encoder.encode_queries(self.recipe.eval.seed))
+
+    def encode_videos(self, videos: Sequence[str] | None = None, *, split: str = "test") -> Encoded:
+        """Encode videos of the data set, by the recipe's ``eval`` section.
+
+        Args:
+            videos: n identifiers; None = all of a split.
+            split: which.
+
+        Raises:
+            DataError: there is no such split or video, or a feature file is bad.
+        """
+        known = [item.video for item in self.dataset.split(split)]
+        ids = _chosen("video", videos, known, split)
+        with evaluating(self._network):
+            encoder = self._encoder(ids, ())
+            return Encoded(ids, "video", encoder.encode_videos(self.recipe.eval.seed))
+
+    def similarity(self, videos: Encoded, queries: Encoded) -> Array:
+        """Return the (V, Q) float32 similarity, of no unit: higher is more alike.
+
+        Raises:
+            VarkitError: they are not videos and queries.
+        """
+        if (videos.side, queries.side) != ("video", "query"):
+            raise VarkitError(
+                f"similarity takes videos, then queries; not {videos.side}, then {queries.side}"
+            )
+        matrix = torch.empty(len(videos), len(queries))
+        with evaluating(self._network):
+            encoder = self._encoder(videos.ids, queries.ids)
+            for rows, columns, tile in encoder.tiles(videos.side_values, queries.side_values):
+                matrix[rows[:, None], columns] = tile.float().cpu()
+        array: Array = matrix.numpy()
+        return array
+
+    def rank(self, asked: str | Encoded, among: Encoded, *, top: int | None = None) -> list[Hit]:
+        """Return what is most similar first; equal scores keep the order of ``among``.
+
+        Args:
+            asked: a sentence, or one encoded query or video.
+            among: videos, or queries where a video asks.
+            top: return so many; None = all.
+
+        Raises:
+            VarkitError: more than one thing asks, or both are videos, or both queries.
+        """
+        asked = self.encode_captions([asked]) if isinstance(asked, str) else asked
+        if len(asked) != 1:
+            raise VarkitError(f"one query or one video asks at a time; not {len(asked)}")
+        sides = (among, asked) if asked.side == "query" else (asked, among)
+        scores = self.similarity(*sides).ravel()
+        order = np.argsort(-scores, kind="stable")[:top]
+        return [Hit(among.ids[i], float(scores[i])) for i in order]
+
+    def _encoder(self, videos: Sequence[str], queries: Sequence[str]) -> SplitEncoder:
+        options, device = self.recipe.eval, self._device
+        return SplitEncoder(self._network, self.dataset, videos, queries, options, device, None)
+
+
+def load(
+    run: Run | Path | str,
+    *,
+    seed: int | None = None,
+    which: Which | None = None,
+    accept_code: bool = False,
+    device: torch.device | str = "cpu",
+) -> Model:
+    """Open a trained model of a run.
+
+    Args:
+        run: an opened run, or its folder.
+        seed: of the training; None = the run's first.
+        which: ``"best"`` or ``"last"``; None = of the selected epoch, where one was selected.
+        accept_code: open it also if the code that made it has changed since.
+        device: where to compute.
+
+    Raises:
+        RunError: the folder is not a run, other code made it, or it has no such training.
+        CheckpointError: the weights are damaged, or are of another recipe or other data.
+        DataError: the data set is missing or faulty.
+    """
+    opened = run if isinstance(run, Run) else open_run(Path(run), accept_code=accept_code)
+    return Model(open_model(opened, seed=seed, which=which), device)
+
+
+def _chosen(
+    what: str, asked: Sequence[str] | None, known: Sequence[str], split: str
+) -> tuple[str, ...]:
+    if asked is None:
+        return tuple(known)
+    unknown = [name for name in asked if name not in set(known)]
+    if unknown:
+        near = did_you_mean(unknown[0], known)
+        raise DataError(f"no {what} of the {split} split is named {unknown[0]!r}.{near}")
+    return tuple(asked)
