@@ -31,25 +31,27 @@ def source_hashes(modules: Iterable[str], follow: Callable[[str], bool]) -> dict
     Returns:
         Module -> 16 hex digits; None where there is no Python source, as of a compiled module.
     """
+    find = cache(_find)
     hashes: dict[str, str | None] = {}
     waiting = list(modules)
     while waiting:
         module = waiting.pop()
         if module in hashes:
             continue
-        spec = _find(module)
+        spec = find(module)
         get_source = getattr(spec and spec.loader, "get_source", None)
         text = get_source(module) if get_source else None
         if spec is None or text is None:
             hashes[module] = None
             continue
         hashes[module], imports = _read(text)
-        package = module if spec.submodule_search_locations else module.rpartition(".")[0]
+        package = module if _is_package(spec) else module.rpartition(".")[0]
         for dots, base, name in imports:
             target = resolve_name("." * dots + base, package) if dots else base
             if follow(target):
                 inner = f"{target}.{name}"  # a name that is taken from a package may be a module
-                waiting.append(inner if name and _find(inner) else target)
+                taken = name and _is_package(find(target)) and find(inner)
+                waiting.append(inner if taken else target)
     return hashes
 
 
@@ -59,10 +61,14 @@ def _find(module: str) -> ModuleSpec | None:
     with suppress(ValueError):  # a module that was made by hand has no place
         spec = find_spec(top)
     for name in inner:
-        if spec is None or not spec.submodule_search_locations:
+        if spec is None or spec.submodule_search_locations is None:
             return None
         spec = PathFinder.find_spec(f"{spec.name}.{name}", spec.submodule_search_locations)
     return spec
+
+
+def _is_package(spec: ModuleSpec | None) -> bool:
+    return spec is not None and spec.submodule_search_locations is not None
 
 
 @cache
@@ -85,8 +91,9 @@ def _spell(node: ast.AST, words: list[str], imports: list[Import]) -> None:
         node = ast.Raise(node.exc.func, node.cause)
     for field in node._fields:
         value = getattr(node, field, None)
-        items = value if isinstance(value, list) else [value]
-        items = [item for item in items if not _is_docstring(item)]
+        items = [value]
+        if isinstance(value, list):
+            items = [item for item in value if not _is_docstring(item)]
         if value is None or not items or field == "kind":  # kind: the u of u"text"
             continue
         words.append(field)
