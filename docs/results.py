@@ -133,6 +133,17 @@ def reduced(study: Mapping[str, Any]) -> dict[str, Any]:
     }
 
 
+def _json(value: Any, depth: int = 0) -> str:
+    """Return JSON with one figure of a row on a line, so that a change of a figure is one line."""
+    if depth == 4 or not isinstance(value, dict | list) or all(type(x) is int for x in value):
+        return json.dumps(value, ensure_ascii=False)
+    below, end = "\n" + " " * (depth + 1), "\n" + " " * depth
+    if isinstance(value, list):
+        return f"[{','.join(below + _json(item, depth + 1) for item in value)}{end}]"
+    parts = (f"{below}{json.dumps(key)}: {_json(item, depth + 1)}" for key, item in value.items())
+    return f"{{{','.join(parts)}{end}}}"
+
+
 def read() -> tuple[Mapping[str, Any], list[Mapping[str, Any]]]:
     """Return what ``published.yaml`` and the result files hold."""
     published = yaml.load(HERE / "results" / "published.yaml").value
@@ -236,7 +247,7 @@ def main(arguments: Sequence[str]) -> None:
         for folder in arguments[1:]:
             result = reduced(json.loads((Path(folder) / "study.json").read_text("utf-8")))
             file = HERE / "results" / f"{result['study']}.json"
-            file.write_text(json.dumps(result, indent=1) + "\n", "utf-8")
+            file.write_text(_json(result) + "\n", "utf-8")
     (HERE / "results.md").write_text(page(*read()), "utf-8")
 
 
