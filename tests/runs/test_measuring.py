@@ -11,7 +11,6 @@ import pytest
 import torch
 
 from tests.support.tiny_runs import call, failed, hint, make_data, only_run, run
-from varkit.errors import RunError
 from varkit.evaluation.rank_files import read_ranks
 from varkit.runs.folder import open_run
 from varkit.runs.measuring import MEASURABLE
@@ -196,6 +195,7 @@ def test_an_opened_model_knows_what_it_is(finished):
 
 def test_a_measurement_has_no_models_and_says_where_they_are(finished, tmp_path):
     evaluated(finished, "--out", tmp_path)
-    with pytest.raises(RunError, match="holds no models") as caught:
-        open_model(tmp_path)
-    assert caught.value.hint == f"name {finished} instead"
+    for command in (("eval", tmp_path), ("resume", tmp_path)):
+        result = call(*command)
+        assert f"{tmp_path} has no models: it was measured from {finished}" in failed(result)
+        assert hint(result) == f"name {finished} instead"

@@ -63,25 +63,18 @@ def evaluate(
     """
     from varkit.cli.training_display import show_results
     from varkit.runs.folder import open_run
-    from varkit.runs.measuring import measure_again, measure_as_run
+    from varkit.runs.measuring import measure_again
     from varkit.system.machine import prepare
 
-    place, count = prepare(device, threads)
-    opened = open_run(run, accept_code=accept_code)
-    if out is None:
-        results = measure_again(
-            opened, changes, seed=seed, which=checkpoint, split=split, device=place
-        )
-    else:
-        results = measure_as_run(
-            opened,
-            changes,
-            seed=seed,
-            which=checkpoint,
-            split=split,
-            out=out,
-            device=place,
-            threads=count,
-            command=["varkit", *sys.argv[1:]],
-        )
+    place, _ = prepare(device, threads)
+    results = measure_again(
+        open_run(run, accept_code=accept_code),
+        changes,
+        seed=seed,
+        which=checkpoint,
+        split=split,
+        device=place,
+        out=out,
+        command=["varkit", *sys.argv[1:]],
+    )
     show_results(results, as_json=as_json)

@@ -33,6 +33,7 @@ def resume(
     from varkit.system.machine import prepare
 
     opened = open_run(run, accept_code=accept_code)
+    opened.check_trainings()
     chosen, count = prepare(device or opened.facts["device"], threads or opened.facts["threads"])
     with distributed.process_group(chosen):
         announce(opened.recipe, chosen, count)

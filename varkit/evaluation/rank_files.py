@@ -120,5 +120,5 @@ def _check_whole(path: Path, rows: Sequence[RankRow]) -> None:
 
 def _damaged(path: Path, what: str) -> RunError:
     return RunError(
-        f"{path} is damaged: {what}", hint="varkit eval RUN --out FOLDER writes it again"
+        f"{path} is damaged: {what}", hint="varkit eval RUN --out FOLDER measures again"
     )

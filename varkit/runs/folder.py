@@ -90,6 +90,18 @@ class Run:
         files = sorted(self.folder.glob("seed-*/models/*.safetensors"))
         return {str(file.relative_to(self.folder)): sha256(file) for file in files}
 
+    def check_trainings(self) -> None:
+        """Refuse a run that holds measurements of another run's models alone.
+
+        Raises:
+            RunError: which run has the models.
+        """
+        if source := self.facts.get("measured_from"):
+            raise RunError(
+                f"{self.folder} has no models: it was measured from {source['run']}",
+                hint=f"name {source['run']} instead",
+            )
+
     def reported(self, seed: int) -> Which:
         """Return which model of a training counts: of the selected epoch, if one was selected.
 

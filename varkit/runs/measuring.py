@@ -104,76 +104,40 @@ def measure_again(
     which: Which | None = None,
     split: str = "test",
     device: torch.device,
+    out: Path | None = None,
+    command: Sequence[str] = (),
 ) -> RunResults:
-    """Measure one trained model of a run again; nothing is written.
+    """Measure the trained models of a run again; nothing in the run changes.
 
     Args:
-        run: of the training.
+        run: of the trainings.
         changes: ``dotted.key=value``, or changes that know their place, of the sections
             :data:`MEASURABLE`.
-        seed: of the training; None = the run's first.
-        which: model of the training; None = of the selected epoch, where one was selected.
+        seed: of the one training; None = with ``out`` all, else the run's first.
+        which: the one model of a training; None = with ``out`` the last and the selected, else the
+            selected, where there is one.
         split: part of the data set.
         device: where to compute.
-
-    Returns:
-        What the ``results.json`` of a run with this one model would hold.
-
-    Raises:
-        RecipeError: a change needs training, or does not fit the recipe.
-        RunError: as in :func:`measure_training`; so are the other errors.
-    """
-    recipe = measured_recipe(run.recipe, run.plugins, changes)
-    seed = recipe.train.seeds[0] if seed is None else seed
-    training = measure_training(
-        run,
-        seed,
-        which=which or run.reported(seed),
-        recipe=recipe,
-        dataset=build_dataset(recipe, run.plugins),
-        split=split,
-        device=device,
-        folder=None,
-    )
-    return summarize_seeds({seed: training}, split=split)
-
-
-def measure_as_run(
-    run: Run,
-    changes: Sequence[str] = (),
-    *,
-    seed: int | None = None,
-    which: Which | None = None,
-    split: str = "test",
-    out: Path,
-    device: torch.device,
-    threads: int,
-    command: Sequence[str],
-) -> RunResults:
-    """Measure the trained models of a run again, and write that as a run of its own.
-
-    Args:
-        run: of the trainings; nothing in it changes.
-        changes: as in :func:`measure_again`.
-        seed: of the one training; None = all of them.
-        which: the one model of each training; None = the last and the selected.
-        split: part of the data set.
-        out: the folder to write; what was measured there before is replaced.
-        device: where to compute.
-        threads: for ``run.json``.
+        out: gets the measurement as a run of its own, in place of an earlier one; None = nothing
+            is written.
         command: for ``run.json``.
 
     Returns:
         What ``results.json`` holds.
 
     Raises:
-        RunError: ``out`` holds a run that trained, or as in :func:`measure_training`.
-        RecipeError: as in :func:`measure_again`; so are the other errors.
+        RecipeError: a change needs training, or does not fit the recipe.
+        RunError: the run has no such training, or ``out`` holds a run that trained.
+        CheckpointError: as in :func:`measure_training`; so are the other errors.
     """
     started, clock = datetime.now(UTC), time.perf_counter()
     recipe = measured_recipe(run.recipe, run.plugins, changes)
     dataset = build_dataset(recipe, run.plugins)
-    _clear(out)
+    if out is None:
+        seed = run.recipe.train.seeds[0] if seed is None else seed
+        which = which or run.reported(seed)
+    else:
+        _clear(out)
     trainings = {
         each: measure_training(
             run,
@@ -183,11 +147,13 @@ def measure_as_run(
             dataset=dataset,
             split=split,
             device=device,
-            folder=out / f"seed-{each}",
+            folder=None if out is None else out / f"seed-{each}",
         )
         for each in (recipe.train.seeds if seed is None else (seed,))
     }
     results = summarize_seeds(trainings, split=split)
+    if out is None:
+        return results
     facts = recipe_provenance(
         recipe,
         run.plugins,
@@ -196,12 +162,12 @@ def measure_as_run(
         command=command,
         started=started,
         device=str(device),
-        threads=threads,
+        threads=torch.get_num_threads(),
     )
     facts["code"] = both(run.facts.get("code"), facts["code"])
     facts["measured_from"] = {
         "run": str(run.folder),
-        "changes": list(changes),
+        "changes": [change.text for change in read_changes(changes)],
         "recipe_differs": recipe.digest() != run.facts["digest"],
         "data_differs": dataset.fingerprint() != run.facts["fingerprint"],
         "dataset": run.facts["dataset"],

@@ -64,11 +64,7 @@ def open_model(
         DataError: the data set is missing or faulty.
     """
     run = run if isinstance(run, Run) else open_run(Path(run))
-    if source := run.facts.get("measured_from"):
-        raise RunError(
-            f"{run.folder} holds no models: it was measured from {source['run']}",
-            hint=f"name {source['run']} instead",
-        )
+    run.check_trainings()
     seeds = run.recipe.train.seeds
     seed = seeds[0] if seed is None else seed
     if seed not in seeds:
