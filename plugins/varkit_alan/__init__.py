@@ -1,4 +1,4 @@
-"""ALAN: anomaly-led alignment network (arXiv 2307.12545), one file a component."""
+"""ALAN: anomaly-led alignment network (arXiv 2307.12545), one file per component."""
 
 from varkit import hookimpl
 from varkit.plugins.registry import Register
@@ -6,7 +6,7 @@ from varkit.plugins.registry import Register
 
 @hookimpl
 def register_samplers(register: Register) -> None:
-    """Register fixed-frame and anomaly-led sampling, and the controls of the latter."""
+    """Register fixed-frame and anomaly-led sampling, and controls for the latter."""
     register(
         "fixed_frame",
         "varkit_alan.fixed_frame:FixedFrame",
@@ -17,18 +17,16 @@ def register_samplers(register: Register) -> None:
         "varkit_alan.anomaly_led:AnomalyLed",
         summary="N clips drawn by anomaly confidence (ALAN Eq. 1-2, AS)",
     )
-    register(
-        "random", "varkit_alan.random_clips:Random", summary="N clips drawn with equal chances"
-    )
+    register("random", "varkit_alan.random_clips:Random", summary="N clips drawn uniformly")
     register(
         "top_k",
         "varkit_alan.top_k:TopK",
-        summary="the N clips of the highest anomaly confidence",
+        summary="the N clips with the highest anomaly confidence",
     )
     register(
         "oracle",
         "varkit_alan.oracle:Oracle",
-        summary="N clips drawn from the true anomaly: what a better detector could bring",
+        summary="N clips drawn from the true anomaly, as if the detector were perfect",
     )
 
 

@@ -16,8 +16,8 @@ class WeightedCosine:
 
     s_ij = sum_k w_jk cos(v_ik, q_jk) = <[v_ik / |v_ik|]_k, [w_jk q_jk / |q_jk|]_k>
 
-    The weights are the query's, whatever is retrieved, so that one matrix serves both directions
-    (ALAN, below Eq. 3).
+    The weights are always the query's, so one matrix serves both directions of retrieval (ALAN,
+    below Eq. 3).
     """
 
     vectors: ClassVar[str]
@@ -28,7 +28,7 @@ class WeightedCosine:
         return self.factors(video, "video") @ self.factors(query, "query").T
 
     def factors(self, representation: Representation, side: Literal["video", "query"]) -> Tensor:
-        """Return (B, E D): the experts' unit vectors side by side, on the query side weighted.
+        """Return (B, E D): the experts' unit vectors side by side, weighted on the query side.
 
         Raises:
             VarkitError: the encoder gave no such vectors, or no weights for a query.

@@ -1,4 +1,4 @@
-"""Anomaly-led sampling: clips drawn by how anomalous they look."""
+"""Anomaly-led sampling: clips are drawn by their anomaly confidence."""
 
 from __future__ import annotations
 
@@ -23,18 +23,19 @@ class AnomalyLed:
 
     Args:
         count: N (ALAN IV-B: 50).
-        temperature: τ (ALAN IV-B: 0.7); 0.1 nearly picks the top, large values ignore l.
+        temperature: τ (ALAN IV-B: 0.7). At 0.1 nearly all picks have the highest l; large values
+            ignore l.
         replace: draw with replacement, as Alg. 1's independent draws do. False draws without
             (Gumbel top-N: the N largest of l_i / τ + Gumbel noise); a video with T < N then
             gives all its clips and repeats them in that order. Not in the paper.
-        evaluation: ``roulette`` = as in training, by the evaluation seed and the video alone;
-            ``systematic`` = r_j = (j + 1/2) / N, no chance at all. Not in the paper.
-        shuffle: permute each video's confidence among its clips before it is read, by the draws.
-            The distribution of l stays, its place goes: the control that shows whether it matters
-            which clips are drawn. Not in the paper.
+        evaluation: ``roulette`` = as in training, seeded by the evaluation seed and the video;
+            ``systematic`` = r_j = (j + 1/2) / N, without chance. Not in the paper.
+        shuffle: first permute each video's confidences at random over its clips. This control
+            keeps the distribution of l but not its place in time, and so shows whether it
+            matters which clips are drawn. Not in the paper.
 
     Raises:
-        VarkitError: ``systematic`` without replacement; its fixed r would leave no choice.
+        VarkitError: ``systematic`` without replacement, which its fixed r cannot do.
     """
 
     def __init__(
@@ -48,8 +49,8 @@ class AnomalyLed:
     ) -> None:
         if evaluation == "systematic" and not replace:
             raise VarkitError(
-                "anomaly_led: evaluation: systematic draws with replacement",
-                hint="set replace: true, or evaluation: roulette",
+                "anomaly_led: evaluation=systematic needs replace=true",
+                hint="set replace=true, or evaluation=roulette",
             )
         self.count = count
         self.temperature = temperature
@@ -89,11 +90,11 @@ class AnomalyLed:
         else:
             j = torch.arange(self.count, device=q.device, dtype=q.dtype)
             r = ((j + 0.5) / self.count).repeat(len(q), 1)
-        # The minimum is q_T := 1: an r above a last q that rounding left below 1 picks clip T.
+        # The minimum stands for q_T := 1: rounding may leave the last q below 1, and r above it.
         return torch.searchsorted(q, r, side="left").minimum(length - 1)
 
     def _gumbel(self, logits: Tensor, length: Tensor, draws: Draws) -> Tensor:
-        """Take the N largest noisy logits, over and over where there are fewer than N."""
+        """Take the N largest noisy logits, repeating them where there are fewer than N."""
         clips = logits.shape[1]
         r = 1 - draws.uniform(clips).to(logits.device)
         keys = logits - (-r.log()).log()
@@ -102,6 +103,6 @@ class AnomalyLed:
 
 
 def _shuffled(scores: Tensor, mask: Tensor, draws: Draws) -> Tensor:
-    """Return ``(B, T)`` scores, those of each video's real clips in random order."""
+    """Return ``(B, T)`` scores with those of each video's real clips in random order."""
     keys = draws.uniform(scores.shape[1]).to(scores.device).masked_fill(~mask, torch.inf)
     return scores.gather(1, keys.argsort(dim=1, stable=True))

@@ -19,27 +19,27 @@ from varkit_alan.two_stream import TwoStream
 class Audio(nn.Module):
     """Sampled clips of a sound, self-encoded, then gated into experts (ALAN III-D).
 
-    The sound goes through :class:`~varkit_alan.two_stream.TwoStream` as a single stream: own
-    projection, own detector, own picks, Self Encoder, and no Cross Encoder. Then, for expert k,
+    The sound goes through :class:`~varkit_alan.two_stream.TwoStream` as a single stream, with its
+    own projection, detector and picks, but without a Cross Encoder. Then, for expert k,
 
     g^{ak} = GEU_k^g(g^a),  h^{ak} = GEU_k^h(h^a),  w = softmax_k(Linear_k(g^{ak}))   (Eq. 3, 4)
 
-    The weights are the sound's in both directions of retrieval, so that one similarity matrix
-    serves both. The sound's detector is taught with the label of its video (Eq. 8); the paper
-    writes the loss for videos only, but a detector without a loss would stay random.
+    The weights are the sound's in both directions of retrieval, so one similarity matrix serves
+    both. The sound's detector is trained with the label of its video (Eq. 8). The paper gives this
+    loss for videos only, but a detector without a loss would stay random.
 
     Args:
         dim: D.
         experts: the E experts of the video side.
-        widths: of the sound's one stream, whatever its name.
-        samplers: by name; one sequence each.
-        detector: makes a detector that reads so many channels; None for none.
+        widths: of the sound's only stream, which may have any name.
+        samplers: by name; each gives one sequence.
+        detector: builds a detector for a number of channels; None = no detector.
         gate_norm: ``batch`` or ``layer``; see
             :class:`~varkit.blocks.gated_embedding.GatedEmbedding`. Not in the paper.
         weights_from: ``gated`` or ``ungated``; see
             :class:`~varkit_alan.expert_weights.GatedExperts`.
         weights: ``shared`` or ``separate``; the same.
-        detector_input: this and all that follow: as in
+        detector_input: this and all options below: as in
             :class:`~varkit_alan.two_stream.TwoStream`.
         normalize: the same.
         position: the same.
@@ -125,8 +125,8 @@ class Audio(nn.Module):
             Vectors ``(B, E, D)`` and weights ``(B, E)``, both under ``cls`` and ``avg``; tokens
             ``(B, sum(N), D)``; scores ``(B, T)`` where there is a detector; picks ``(B, N)``.
         """
-        # A data set may call a sound as it calls its video. With the video's own random numbers
-        # the sound's picks would then point at it, in evaluation too.
+        # A sound may have the name of its video. With the same random numbers, its picks would
+        # give the video away, in evaluation too.
         sound = self.encoder(replace(clips, draws=clips.draws.named("sound")))
         vectors, weights = self.head(sound.vectors["cls"][:, 0], sound.vectors["avg"][:, 0])
         return Representation(

@@ -1,4 +1,4 @@
-"""ALAN's text encoder: a caption becomes one gated vector an expert, twice, and its weights."""
+"""ALAN's text encoder: two gated vectors per expert, and the experts' weights."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ class Bert(CaptionEncoder):
         model: the language model: a folder, ``package:NAME`` for a folder inside an installed
             Python package, or a hub name with its ``revision``. The paper: BERT-base, cased. The
             folder holds ``config.json``, ``model.safetensors`` and a fast tokenizer.
-        revision: the full commit of a hub name, which makes the recipe mean one model for ever.
+        revision: the full commit of a hub name, so that the recipe always means the same model.
         download: whether a hub model may be downloaded; otherwise the network is never used.
         finetune: train the language model too, as in the paper.
         max_tokens: captions are cut to this many word pieces, [CLS] and [SEP] included. Not in

@@ -1,4 +1,4 @@
-"""How much each expert counts for a query, and the query side's head that uses it."""
+"""The experts' weights for a query, and the query head that uses them."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ WeightSets = Literal["shared", "separate"]
 
 
 class ExpertWeights(nn.Module):
-    """One score an expert, softmax over the experts (ALAN, below Eq. 3).
+    """One score per expert, softmax over the experts (ALAN, below Eq. 3).
 
     (w_1, ..., w_E) = softmax(Linear_1(x_1), ..., Linear_E(x_E))
 
@@ -29,7 +29,7 @@ class ExpertWeights(nn.Module):
         self.score = nn.ModuleList(nn.Linear(width, 1) for _ in range(experts))
 
     def forward(self, x: Tensor) -> Tensor:
-        """Map one vector an expert, ``(B, E, width)``, to ``(B, E)`` with rows that sum to 1."""
+        """Map one vector per expert, ``(B, E, width)``, to ``(B, E)`` with rows that sum to 1."""
         scores = [score(x[:, k]) for k, score in enumerate(self.score)]
         return torch.cat(scores, dim=-1).softmax(dim=-1)
 

@@ -39,7 +39,7 @@ class FixedFrame:
         length = mask.sum(dim=1, keepdim=True)
         j = torch.arange(self.count, device=mask.device)
         if not training:
-            # In whole numbers, so that no rounding error can tip a half.
+            # In integers, so that halves are exact and always round up.
             gaps = max(self.count - 1, 1)
             return (2 * j * (length - 1) + gaps) // (2 * gaps)
         u = draws.uniform(self.count).to(mask.device)

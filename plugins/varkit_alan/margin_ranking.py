@@ -24,14 +24,14 @@ class MarginRanking:
 
     Args:
         margin: Delta (ALAN IV-B: 0.05).
-        reduction: ``paper`` = divide by B, Eq. 6 to the letter. ``mean`` = divide by the number
-            of terms, 2B(B-1) without masking, as MMT does; this is 2(B-1) times less, so the
-            weights of the other losses mean something else.
-        mask_identical: leave out negatives whose query is literally the positive's. Not in the
+        reduction: ``paper`` = divide by B, as Eq. 6 does. ``mean`` = divide by the number
+            of terms, 2B(B-1) without masking, as MMT does. The loss is then 2(B-1)
+            times smaller, so the weights of the other losses count for more.
+        mask_identical: leave out negatives whose query is identical to the positive's. Not in the
             paper; benchmarks repeat a few captions.
-        backend: what computes the loss of factor vectors, the same up to rounding. ``auto`` = torch
-            alone: ``cpu``, fused, on the CPU, and ``eager`` elsewhere. ``compiled`` and ``triton``
-            are for those who ask; a backend that cannot run is an error.
+        backend: computes the loss of factor vectors; all agree up to rounding. ``auto`` uses torch
+            alone: ``cpu`` (fused) on the CPU, ``eager`` elsewhere. ``compiled`` and ``triton`` run
+            only where they are chosen; a backend that cannot run is an error.
     """
 
     def __init__(
@@ -51,20 +51,20 @@ class MarginRanking:
         """Return the () loss of (B, K) factor vectors.
 
         Raises:
-            RecipeError: the backend that was asked for cannot run here.
+            RecipeError: the chosen backend cannot run here.
             VarkitError: the factors of the two sides do not fit together.
         """
         return self._run(ranking_loss_from_factors, video, query, pairs)
 
     def over_ranks(self, video: Tensor, query: Tensor, pairs: Pairs) -> Tensor | None:
-        """Return the () loss of all ranks' pairs, of this rank's (b, K) factors.
+        """Return the () loss of all ranks' pairs from this rank's (b, K) factors, or None.
 
         With a fused backend each rank computes its own rows of the B x B matrix. Other backends
-        need all factors on every rank: None.
+        need all factors on every rank, and give None.
 
         Raises:
             RecipeError: as in :meth:`factored`.
-            VarkitError: likewise.
+            VarkitError: as in :meth:`factored`.
         """
         if self._run(_backend, video, query, pairs) not in FUSED:
             return None
@@ -96,7 +96,7 @@ class MarginRanking:
 
         Args:
             similarity: (B, B), rows videos, columns queries.
-            pairs: which of them have literally the same query.
+            pairs: which of them have identical queries.
         """
         own = torch.arange(len(similarity), device=similarity.device)
         return eager.ranking_loss(

@@ -12,12 +12,12 @@ from varkit_alan.phrases import Span
 
 
 def hide_phrase(captions: Captions, spans: Sequence[Sequence[Span]], draws: Draws) -> Tensor:
-    """Choose one phrase of every caption, and every word piece of it (ALAN III-E).
+    """Choose one phrase of every caption and hide all its word pieces (ALAN III-E).
 
     Args:
         captions: B captions.
-        spans: the phrases of each, as characters; those that tokenising cut off cannot be chosen.
-        draws: choose among the phrases with equal chances.
+        spans: the phrases of each, as characters; a phrase that the tokenizer cut off is skipped.
+        draws: random numbers; all phrases are equally likely.
 
     Returns:
         (B, L) bool, True = hidden; a row without a phrase hides nothing.
@@ -35,12 +35,12 @@ def hide_phrase(captions: Captions, spans: Sequence[Sequence[Span]], draws: Draw
 
 
 def hide_share(captions: Captions, share: float, draws: Draws) -> Tensor:
-    """Choose a share of every caption's word pieces, at least one where there are any.
+    """Choose a share of every caption's word pieces, at least one if there are any.
 
     Args:
         captions: B captions.
         share: in (0, 1]; of n word pieces round(share * n) are hidden.
-        draws: choose among the word pieces with equal chances.
+        draws: random numbers; all word pieces are equally likely.
 
     Returns:
         (B, L) bool, True = hidden.

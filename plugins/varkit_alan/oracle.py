@@ -1,4 +1,4 @@
-"""Oracle sampling: clips of the true anomaly, the most that any detector could give a sampler."""
+"""Oracle sampling: clips of the true anomaly, as if the detector were perfect."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ from varkit_alan.fixed_frame import FixedFrame
 class Oracle:
     """N independent uniform draws, with replacement, from the clips that are truly anomalous.
 
-    A video without an anomaly, or of which nobody knows, is sampled as ``fixed_frame`` does.
-    Published ground truth covers the benchmarks' test videos alone: there, training is
-    ``fixed_frame`` throughout. A sound is anomalous where its video is. No result of this sampler
-    is one of retrieval: it shows what a better detector could bring.
+    A video without an anomaly, or without ground truth, is sampled as by ``fixed_frame``. The
+    benchmarks publish ground truth for their test videos only, so all training there is as with
+    ``fixed_frame``. A sound is anomalous where its video is. The results are not retrieval results:
+    they show how much a better detector could gain.
 
     Args:
         truth: video, or sound -> ``(T,)`` True = anomalous, or None.
@@ -43,19 +43,19 @@ class Oracle:
         for b, (item, length) in enumerate(zip(draws.items, mask.sum(dim=1).tolist(), strict=True)):
             truth = self.truth(item)
             if truth is not None and truth.any():
-                inside = torch.from_numpy(np.flatnonzero(over(truth, length)))
+                inside = torch.from_numpy(np.flatnonzero(resampled(truth, length)))
                 chosen = inside[(u[b] * len(inside)).long()]
                 picks[b] = chosen.sort().values.to(picks.device)
         return picks
 
 
-def over(truth: NDArray[np.bool_], length: int) -> NDArray[np.bool_]:
-    """Return ``(length,)`` truth of a time line that is cut otherwise than the ground truth's.
+def resampled(truth: NDArray[np.bool_], length: int) -> NDArray[np.bool_]:
+    """Resample ``(T,)`` ground truth to ``(length,)`` clips.
 
     A long video's clips may be averages over equal segments
-    (:func:`varkit.data.collate.segment_means`); such a clip is anomalous if any clip of its segment
-    is, so that no anomaly is lost. Where a sound has more clips than its video, each is what the
-    video's clip at its place is.
+    (:func:`varkit.data.collate.segment_means`). Such a clip is anomalous if any clip of its segment
+    is, so no anomaly is lost. Where a sound has more clips than its video, each takes the value of
+    the video's clip at the same place.
     """
     edges = segment_edges(len(truth), length)
     before = np.concatenate([[0], truth.cumsum()])

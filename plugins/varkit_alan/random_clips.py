@@ -1,4 +1,4 @@
-"""Random sampling: every clip alike, the control for sampling by anomaly confidence."""
+"""Random sampling, the control for sampling by anomaly confidence."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from varkit.interfaces import Count, Draws
 class Random:
     """N independent uniform draws, with replacement, in training and in evaluation.
 
-    It is anomaly-led sampling that knows nothing: ALAN Eq. 1 with the same confidence everywhere.
+    It equals anomaly-led sampling (ALAN Eq. 1) with the same confidence everywhere.
 
     Args:
         count: N (ALAN IV-B: 50).

@@ -1,4 +1,4 @@
-"""ALAN's anomaly detector: three temporal convolutions, taught by the label of the whole video."""
+"""ALAN's anomaly detector: three temporal convolutions, trained by the label of the whole video."""
 
 from __future__ import annotations
 
@@ -27,16 +27,16 @@ class TemporalConvolution(nn.Module):
         hidden: channels of the hidden layers (ALAN IV-B: 128 and 32).
         kernel: clips a convolution spans, odd (ALAN IV-B: 7).
         dropout: after each hidden layer (ALAN IV-B: 0.6).
-        clips_per_pick: one clip in so many counts for ρ (ALAN IV-B: 16).
+        clips_per_pick: ρ averages one clip in this many (ALAN IV-B: 16).
         plus_one: k = floor(T / 16) + 1, as the authors' other detectors (HL-Net, VadCLIP) do.
             False: k = max(1, floor(T / 16)); the paper's k is 0 for T < 16.
 
     Raises:
-        VarkitError: the kernel is even, so that a convolution has no middle clip.
+        VarkitError: the kernel is even, so a convolution would have no middle clip.
     """
 
     smallest = 1e-6
-    """ρ keeps this far from 0 and 1, whose logarithms are infinite."""
+    """ρ is kept this far from 0 and 1, where the loss would be infinite."""
 
     def __init__(
         self,

@@ -10,7 +10,7 @@ from varkit.interfaces import Count, Draws
 
 
 class TopK:
-    """The N clips of the highest anomaly confidence; of equal ones the earlier.
+    """The N clips with the highest anomaly confidence; ties go to the earlier clip.
 
     It is the limit of ALAN Eq. 1 for τ → 0, but without replacement. A video with T < N gives all
     its clips and repeats the most anomalous ones.

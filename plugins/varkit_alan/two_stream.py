@@ -1,4 +1,4 @@
-"""ALAN's video encoder: sampled clips of an appearance and a motion stream look at each other."""
+"""ALAN's video encoder: clips of an appearance and a motion stream, which attend to each other."""
 
 from __future__ import annotations
 
@@ -53,19 +53,19 @@ class TwoStream(nn.Module):
     * Z_s = LN(Z_s + Linear(MHA(Q = Z_s, K = V = Z_{s'}))),  the Cross Encoder
     * g_s = mean of the CLS outputs,  h_s = mean of (mean of U's outputs, mean of R's outputs)
 
-    One detector reads the concatenation of all streams, as Fig. 4 draws it. Streams share no
-    weights. The paper has two streams, one an expert. Any number works here: a stream alone has
-    no Cross Encoder, and each of more than two attends to the concatenation of the others.
+    One detector reads the concatenation of all streams, as in Fig. 4. Streams share no weights.
+    The paper has two streams, one per expert. Any number works here: a single stream has no Cross
+    Encoder; of three or more, each attends to the concatenation of all but itself.
 
     Args:
         dim: D.
         experts: the names of the streams, in order.
         widths: of the streams, by name.
-        samplers: by name; one sequence each.
-        detector: makes a detector that reads so many channels; None for none.
-        detector_input: ``raw`` features, as Fig. 4 draws it: the detector's loss then reaches
-            nothing else, and no other loss reaches it. ``projected``: it reads the projected
-            clips, and its loss trains the projection too. Not in the paper.
+        samplers: by name; each gives one sequence.
+        detector: builds a detector for a number of channels; None = no detector.
+        detector_input: ``raw`` features, as in Fig. 4: the detector's loss trains the detector
+            alone, and no other loss trains it. ``projected`` clips: its loss trains the projection
+            too. Not in the paper.
         normalize: scale projected clips to length 1, before CLS = mean; as MMT does. The paper
             does not mention it.
         position: ``relative``, ``order`` or ``absolute``; see
@@ -154,8 +154,8 @@ class TwoStream(nn.Module):
 
         sequences = [[gather(x, chosen) for x in features] for chosen in picks.values()]
         if not self.project_first:
-            # A linear layer works clip by clip, so drawing first and projecting second gives the
-            # same result for N instead of T clips.
+            # A linear layer works clip by clip, so projecting the N drawn clips gives the same
+            # result as projecting all T.
             sequences = [self._project(streams) for streams in sequences]
         length = clips.mask.sum(dim=1)
         encoded = []

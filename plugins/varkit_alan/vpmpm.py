@@ -27,7 +27,7 @@ class Vpmpm(nn.Module):
 
     One noun phrase of every caption is masked, and in a second pass one verb phrase:
 
-    * X̂^t = X^t with a learned vector, the same for all, in the place of the phrase
+    * X̂^t = X^t with one learned vector in place of every word piece of the phrase
     * Y = PromptingDecoder(X̂^t, X^v): self-attention over X̂^t, cross-attention to the clips
       X^v, FFN; one decoder for both passes
     * L_mpm = mean over captions and masked positions of CE(softmax(Head(Y)), word piece)
@@ -37,17 +37,17 @@ class Vpmpm(nn.Module):
     Args:
         dim: D.
         experts: the names of the video's tokens.
-        query_encoder: ``bert``, or another with a ``language`` like its.
+        query_encoder: ``bert``, or another encoder with an attribute ``language``.
         mask: ``phrases``; or, for ALAN's Table VI, ``words`` = one noun and one verb, or
             ``random_words`` = 15 % of the word pieces, at least one, in a single pass.
-        where: ``after`` = in BERT's output, as the paper says. The neighbours' states know the
-            masked words, then. ``input`` = a second pass through BERT, with its [MASK].
-        prompt: ``both`` = the clips of all experts. ``matched`` = a noun sees the first expert's
-            (object) and a verb the last one's (motion). The paper leaves it open.
+        where: ``after`` = in BERT's output, as in the paper; the neighbours' states then know the
+            masked words. ``input`` = a second pass through BERT, with its [MASK].
+        prompt: ``both`` = the clips of all experts. ``matched`` = nouns see the first expert's
+            (object), verbs the last one's (motion). The paper leaves it open.
         head: ``tied`` = scores are inner products with BERT's word embeddings; ``untied`` = a
-            linear layer of its own. Not in the paper.
-        positions: add sinusoids to X̂^t. The paper does not; but without them, and with
-            ``where: after``, all word pieces of a masked phrase are predicted alike.
+            separate linear layer. Not in the paper.
+        positions: add sinusoids to X̂^t. The paper does not. Without them, and with
+            ``where: after``, all word pieces of a masked phrase get the same prediction.
         layers: of the Prompting Decoder. The paper: "a standard decoder layer".
         heads: of its attention. Not in the paper; 12 as in BERT at D = 768.
         feedforward: width inside its FFN; null = 4 D as in BERT. Not in the paper.
@@ -79,20 +79,19 @@ class Vpmpm(nn.Module):
         language = getattr(query_encoder, "language", None)
         if language is None:
             raise VarkitError(
-                f"vpmpm: {type(query_encoder).__name__} has no language model to predict words of",
+                f"vpmpm: {type(query_encoder).__name__} has no language model to predict with",
                 hint="set query.use=bert, or take vpmpm out of the recipe",
             )
         if mask == "random_words" and prompt == "matched":
             raise VarkitError(
-                "vpmpm: prompt=matched needs nouns and verbs, mask=random_words has neither",
+                "vpmpm: prompt=matched needs nouns and verbs, but mask=random_words has neither",
                 hint="set prompt=both",
             )
         self.experts = tuple(experts)
         self.mask = mask
         self.where = where
         self.prompt = prompt
-        # In a tuple, since the language model is the query encoder's: registered here, its
-        # weights would be this task's too.
+        # In a tuple, so that the query encoder's language model is not registered here as well.
         self._language: tuple[Language] = (language,)
         self._find = None if mask == "random_words" else PhraseFinder(mask)
         self.project = nn.Linear(language.width, dim) if language.width != dim else nn.Identity()
@@ -111,7 +110,7 @@ class Vpmpm(nn.Module):
 
     @staticmethod
     def missing(*, mask: str = "phrases", **_: Any) -> list[str]:
-        """Say whether spaCy or its pipeline is absent from this machine, and how to get it."""
+        """Return what this machine lacks, spaCy or its pipeline, and how to install it."""
         try:
             if mask != "random_words":
                 find_pipeline()
@@ -136,11 +135,11 @@ class Vpmpm(nn.Module):
             batch: of captions; its draws choose the phrases.
 
         Raises:
-            VarkitError: the queries are no captions, or the video has no such tokens.
+            VarkitError: the queries are not captions, or the video has no such tokens.
         """
         captions = batch.query
         if not isinstance(captions, Captions):
-            raise VarkitError("vpmpm: the queries are sounds, and have no words to mask")
+            raise VarkitError("vpmpm: the queries are sounds, which have no words to mask")
         absent = [name for name in self.experts if name not in video.tokens]
         if absent:
             raise VarkitError(
@@ -152,10 +151,10 @@ class Vpmpm(nn.Module):
         if self._find is None:
             hidden = hide_share(captions, RANDOM_SHARE, draws)
             return self.loss(hidden, self.experts, video, query, captions)
-        found = [self._find(text) for text in captions.texts]
+        phrases = [self._find(text) for text in captions.texts]
         losses = []
         for kind, own in (("noun", self.experts[:1]), ("verb", self.experts[-1:])):
-            hidden = hide_phrase(captions, [spans[kind] for spans in found], draws.named(kind))
+            hidden = hide_phrase(captions, [spans[kind] for spans in phrases], draws.named(kind))
             seen = own if self.prompt == "matched" else self.experts
             losses.append(self.loss(hidden, seen, video, query, captions))
         return torch.stack(losses).mean()
@@ -183,13 +182,13 @@ class Vpmpm(nn.Module):
         clips = torch.cat([video.tokens[name] for name in seen], dim=1)
         no_clip = ~torch.cat([video.masks[name] for name in seen], dim=1)
         words = query.masks["words"]
-        # Attention over nothing is NaN: a caption without words, which has no part in the loss,
-        # looks at whatever is there.
+        # Attention over nothing is NaN, so a caption without words attends to its padding. It has
+        # no part in the loss.
         no_word = ~words & words.any(dim=1, keepdim=True)
         y = self._hide(hidden, query, captions)
         for layer in self.decoder:
             y = layer(y, clips, tgt_key_padding_mask=no_word, memory_key_padding_mask=no_clip)
-        # Found once, since an accelerator is waited for each time.
+        # Computed once, since it makes the CPU wait for the accelerator.
         places = hidden.nonzero(as_tuple=True)
         pieces = F.cross_entropy(self.head(y[places]), captions.ids[places], reduction="none")
         sums = pieces.new_zeros(hidden.shape).index_put(places, pieces).sum(dim=1)
@@ -214,8 +213,8 @@ class TiedHead(nn.Module):
     """Scores of all word pieces: inner products with the language model's word embeddings.
 
     Args:
-        dim: D, of what is read.
-        language: whose embeddings; they stay its own.
+        dim: D, the width of the input.
+        language: owns the embeddings, which are not registered here.
     """
 
     def __init__(self, dim: int, language: Language) -> None:

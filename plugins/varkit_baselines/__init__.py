@@ -1,4 +1,4 @@
-"""The methods that ALAN is compared with, one file each."""
+"""The methods that ALAN is compared with, one file per method."""
 
 from varkit import hookimpl
 from varkit.plugins.registry import Register
@@ -10,7 +10,7 @@ def register_encoders(register: Register) -> None:
     register(
         "mean_pool",
         "varkit_baselines.mean_pool:MeanPool",
-        summary="the mean of all clips of each stream, projected: the floor for every method",
+        summary="the mean of all clips of each stream, projected: the simplest baseline",
     )
     register(
         "words",
@@ -55,7 +55,7 @@ def register_encoders(register: Register) -> None:
     register(
         "random_vectors",
         "varkit_baselines.random_vectors:RandomVectors",
-        summary="random unit vectors: what chance finds",
+        summary="random unit vectors: the chance level",
     )
 
 
@@ -80,7 +80,7 @@ def register_alignments(register: Register) -> None:
     register(
         "x_clip",
         "varkit_baselines.x_clip:XClip",
-        summary="videos and frames against sentences and words, by attention (X-CLIP)",
+        summary="videos and frames with sentences and words, by attention (X-CLIP)",
     )
     register(
         "xml",
@@ -105,7 +105,7 @@ def register_objectives(register: Register) -> None:
     register(
         "sampled_negative",
         "varkit_baselines.sampled_negative:SampledNegative",
-        summary="hinge over one drawn negative, both ways, hard ones from an epoch on (XML)",
+        summary="hinge over one drawn negative, both ways, later a hard one (XML)",
     )
 
 

@@ -1,4 +1,4 @@
-"""Collaborative Experts: each expert's vector is gated by what all of them say together."""
+"""Collaborative Experts: each expert's vector is gated by all experts together."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ from varkit_baselines.netvlad import NetVlad
 
 
 class Gate(nn.Module):
-    """One expert's vector, gated by the others' opinion of it.
+    """One expert's vector x, gated by the experts' joint opinion.
 
     n(x ∘ σ(BN(opinion) + BN(Wx + b))),  n(y) = y / |y|
 
@@ -61,29 +61,28 @@ class CollaborativeExperts(nn.Module):
 
     Differs from the paper and the code:
 
-    * Two experts stand for their nine: the RGB and the flow stream of I3D. Both are averaged over
-      time, as theirs of frames are; none is pooled by NetVLAD, as only their audio, speech and
-      OCR are.
+    * There are two experts instead of nine: the RGB and the flow stream of I3D. Both are averaged
+      over time, as their frame experts are. They pool only audio, speech and OCR by NetVLAD.
     * The paper gates all experts at once. The code writes each gated vector back before the next
-      expert is gated, so the result depends on their order: ``update=sequential``.
-    * The paper leaves out what an expert says of itself and puts a further network behind the sum;
-      the code's configuration has the mean, with itself, and no network behind it, as here.
-      ``include_self=false`` leaves it out.
+      expert is gated, so the result depends on the experts' order: ``update=sequential``.
+    * The paper leaves out an expert's opinion of itself and applies another network to the sum.
+      The code's configuration takes the mean, the expert itself included, and has no such network.
+      So does this class; ``include_self=false`` leaves the expert itself out.
     * A missing expert is one whose clips are all 0 (theirs: NaN). It gives no opinion and gets
-      none; its vector is what the layers make of 0, and its weight is 0. A video with no expert
-      at all has NaN as its similarity in the code; here it counts as having all.
+      none; its vector is the layers' output for 0, and its weight is 0. A video without any expert
+      has a NaN similarity in the code; here it counts as having all experts.
 
     Args:
         dim: D; the code: 768.
         experts: E, the names of the streams.
         widths: of the streams, by name.
         update: ``parallel``, as in the paper, or ``sequential``, as in the code.
-        include_self: whether an expert's opinion of itself counts; the paper leaves it out.
+        include_self: whether an expert's opinion of itself counts. The paper: no.
         layers: of g; ``num_g_layers``.
 
     Raises:
-        VarkitError: a stream of an expert is missing, or there is one expert, which is not to hear
-            itself.
+        VarkitError: a stream of an expert is missing, or ``include_self`` is false with a single
+            expert.
     """
 
     consumes: ClassVar[Literal["clips", "captions"]] = "clips"
@@ -103,7 +102,7 @@ class CollaborativeExperts(nn.Module):
         expect_streams("ce", experts, widths)
         if len(experts) == 1 and not include_self:
             raise VarkitError(
-                "ce: one expert alone has no other to hear from",
+                "ce: include_self=false needs more than one expert",
                 hint="set video.include_self=true, or name more streams in model.experts",
             )
         self.experts = tuple(experts)
@@ -124,7 +123,7 @@ class CollaborativeExperts(nn.Module):
             the experts that a video has.
 
         Raises:
-            VarkitError: a batch of one is to be trained on.
+            VarkitError: training on a batch of one.
         """
         if self.training:
             expect_batch("ce", len(clips))
@@ -137,16 +136,18 @@ class CollaborativeExperts(nn.Module):
         )
 
     def _collaborate(self, x: list[Tensor], available: Tensor) -> list[Tensor]:
-        heard = list(x)
+        current = list(x)
         gated = []
         for e, gate in enumerate(self.gates):
-            others = [j for j in range(len(x)) if self.include_self or j != e]
-            said = self._reason(torch.stack([torch.cat([heard[e], heard[j]], 1) for j in others]))
-            both = (available[:, [e]] & available[:, others]).T.unsqueeze(-1)  # (P, B, 1)
-            opinion = (said * both).sum(dim=0) / both.sum(dim=0).clamp(min=1)
-            gated.append(gate(heard[e], opinion))
+            partners = [j for j in range(len(x)) if self.include_self or j != e]
+            opinions = self._reason(
+                torch.stack([torch.cat([current[e], current[j]], 1) for j in partners])
+            )
+            both = (available[:, [e]] & available[:, partners]).T.unsqueeze(-1)  # (P, B, 1)
+            opinion = (opinions * both).sum(dim=0) / both.sum(dim=0).clamp(min=1)
+            gated.append(gate(current[e], opinion))
             if self.update == "sequential":
-                heard[e] = gated[e]
+                current[e] = gated[e]
         return gated
 
     def _reason(self, pairs: Tensor) -> Tensor:
@@ -160,7 +161,7 @@ class CollaborativeExperts(nn.Module):
 
 
 class CeSimilarity(MixtureOfExperts):
-    """The words of a query, pooled by NetVLAD, against the experts of a video.
+    """The words of a query, pooled by NetVLAD, compared with the experts of a video.
 
     u = NetVLAD(words),  t_e = GEU_e(u),  w = softmax(Linear(u)),
     s = sum_e ŵ_e <v_e, t_e>, see :class:`~varkit_baselines.mixture.MixtureOfExperts`
@@ -173,16 +174,16 @@ class CeSimilarity(MixtureOfExperts):
 
     * The words are the hidden states that all baselines share; theirs are frozen GPT vectors.
     * NetVLAD leaves padding out; the code does not: ``mask_padding=false``.
-    * ``keep_missing_modalities=True`` of the code is ``missing=equal``: all weights are 1, whatever
-      the text says. Its default, False, is ``missing=renormalise``.
+    * The code's ``keep_missing_modalities=True`` is ``missing=equal``: all weights are 1 for every
+      text. Its default, False, is ``missing=renormalise``.
 
     Args:
         dim: D.
         experts: the E experts.
         clusters: K.
-        ghosts: clusters that take words away and are not read.
+        ghosts: clusters that absorb words and are then dropped.
         mask_padding: leave padding out of NetVLAD.
-        missing: what becomes of the weights where a video lacks an expert; see
+        missing: how to weigh experts that a video lacks; see
             :class:`~varkit_baselines.mixture.MixtureOfExperts`.
         gate_norm: of the units' gates; ``layer`` for batches too small for batch statistics.
     """

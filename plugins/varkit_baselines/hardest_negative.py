@@ -1,4 +1,4 @@
-"""The hardest negative alone counts: the ranking loss of VSE++ and T2VLAD."""
+"""The ranking loss of VSE++ and T2VLAD: only the hardest negative counts."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ class HardestNegative:
 
     Args:
         margin: Delta (T2VLAD: 0.2).
-        mask_identical: leave out negatives whose query is literally the positive's, which would
+        mask_identical: leave out negatives whose query is identical to the positive's. They would
             always be the hardest. Not in the papers.
     """
 
@@ -37,7 +37,7 @@ class HardestNegative:
 
         Args:
             similarity: (B, B), rows videos, columns queries.
-            pairs: which of them have literally the same query.
+            pairs: which of them have identical queries.
         """
         positive = similarity.diagonal()
         to_query = (similarity - positive.unsqueeze(1) + self.margin).relu()  # s_ij - s_ii

@@ -1,4 +1,4 @@
-"""HL-Net as a video encoder: clips exchange what they hold along three graphs."""
+"""HL-Net as a video encoder: clips exchange features along three graphs."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from varkit.interfaces import Clips, Count, Detector, Rate, Representation
 class HlNet(nn.Module):
     """Three graph branches over all clips of a video, averaged.
 
-    X = Drop(ReLU(W2 Drop(ReLU(W1 F)))),  F = all streams side by side
+    X = Drop(ReLU(W2 Drop(ReLU(W1 F)))),  F = all streams concatenated
     H'_g = Drop(ReLU(A_g X V_g + Conv_g(X))),  H_g = Drop(ReLU(A_g H'_g V'_g + H'_g)),
     v_e = sum_t a_t Linear_e([H_similar, H_near, H_score])_t,  a = 1 / T or the scores' share
 
@@ -27,9 +27,9 @@ class HlNet(nn.Module):
     ``pretexts: {hl_net: {use: hl_net}}``.
 
     Source: Wu et al., HL-Net (arXiv 2007.04687), and Roc-Ng/XDVioDet@f846d8c, ``model.py`` and
-    ``layers.py``; numbers in brackets are the code's. HL-Net detects anomalies; ALAN is compared
-    with it as a retrieval model, and its paper does not say how it was made one. Here the mean of
-    its clips is the video's vector, and the query's side is ALAN's.
+    ``layers.py``; numbers in brackets are the code's. HL-Net detects anomalies. ALAN's paper
+    compares with it as a retrieval model but does not say how it was turned into one. Here the mean
+    of its clips is the video's vector, and the query side is ALAN's.
 
     Differs from the code: padding is zero before every convolution and in every graph, where the
     code has the stem's biases and an unmasked distance graph (``mask_padding``); a video longer
@@ -38,9 +38,9 @@ class HlNet(nn.Module):
     Args:
         dim: D.
         experts: the E experts; each has a linear layer of its own over the same clips.
-        widths: of the streams, which are read side by side.
-        detector: makes the detector whose scores are the third graph.
-        segments: the code's longest sequence: 200. No graph is larger.
+        widths: of the streams, which are concatenated.
+        detector: builds the detector whose scores make the third graph.
+        segments: the longest sequence, and so the largest graph (200).
         stem: widths of the two layers of X (512 and 128).
         branch: width of each H_g (32).
         threshold: cosines up to this count as 0 in the first graph (0.7).
@@ -151,7 +151,7 @@ class GraphBranch(nn.Module):
     def forward(self, x: Tensor, graph: Tensor) -> Tensor:
         """Map ``(B, S, width)``, 0 in the padding, along ``(B, S, S)`` to ``(B, S, branch)``.
 
-        What stands in the padding then has no meaning; columns of padding are 0 in every graph.
+        The output has no meaning in the padding, whose columns are 0 in every graph.
         """
         residual = self.residual(x.transpose(1, 2)).transpose(1, 2)
         h = self.dropout((graph @ self.first(x) + residual).relu())
@@ -166,7 +166,7 @@ def similarity_graph(raw: Tensor, mask: Tensor, threshold: float, *, sparse: boo
         raw: ``(B, S, C)`` features.
         mask: ``(B, S)``.
         threshold: of the cosine.
-        sparse: leave edges up to the threshold out instead; every clip keeps itself.
+        sparse: drop edges up to the threshold instead; every clip keeps its edge to itself.
 
     Returns:
         ``(B, S, S)``; columns of padding are 0.
@@ -177,7 +177,7 @@ def similarity_graph(raw: Tensor, mask: Tensor, threshold: float, *, sparse: boo
     if sparse:
         own = torch.eye(mask.shape[1], dtype=torch.bool, device=mask.device)
         cosine = cosine.masked_fill(cut & ~own, -torch.inf)
-        # A row of padding would be all -inf; nobody reads it.
+        # A row of padding is never read, but must not be all -inf.
         reachable = mask.unsqueeze(1) | ~mask.unsqueeze(2)
     else:
         cosine = cosine.masked_fill(cut, 0)

@@ -1,4 +1,4 @@
-"""HL-Net's two detection heads: one that sees the past, one that sees the graphs and teaches it."""
+"""HL-Net's detection heads: one sees the past only, one sees whole videos and teaches the first."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from varkit.system.distributed import global_mean
 
 
 class OnlineHead(nn.Module):
-    """Confidence of each clip from it and the clips before it.
+    """Confidence of each clip, from that clip and the ones before it.
 
     z = CausalConv(ReLU(W2 ReLU(W1 X))),  confidence = σ(z);  its loss is :func:`top_k_loss`
 
@@ -23,8 +23,8 @@ class OnlineHead(nn.Module):
     Args:
         width: C, the channels it reads.
         hidden: widths of the two layers (64 and 32).
-        kernel: clips the convolution spans, its own the last (5).
-        clips_per_pick: one clip in so many, and one more, stands for the video (16).
+        kernel: clips the convolution spans; the current clip is the last (5).
+        clips_per_pick: floor(T / this) + 1 clips stand for the video (16).
     """
 
     def __init__(
@@ -45,7 +45,7 @@ class OnlineHead(nn.Module):
 
     def forward(self, features: Tensor, mask: Tensor) -> Tensor:
         """Map ``(B, T, C)`` and a mask ``(B, T)`` to ``(B, T)`` in [0, 1], 0 in the padding."""
-        # Padding comes after the real clips, which look back only; zeroed, it may hold anything.
+        # Real clips see only earlier ones, never the padding; zeroing it keeps NaN out.
         x = features.masked_fill(~mask.unsqueeze(-1), 0)
         for layer in self.layers:
             x = layer(x).relu()
@@ -60,12 +60,12 @@ class OnlineHead(nn.Module):
 
 
 class OfflineHead(nn.Module):
-    """HL-Net's own detection as a pretext task: confidence from what the graphs made.
+    """HL-Net's own detection as a pretext task: confidence from the graphs' output.
 
     y = Linear(H),  L = top_k_loss(σ(y)) - beta / B sum_b mean_t σ(y)_bt log σ(z)_bt,
 
-    where z is the online head's and σ(y) is a target without its gradient. H is the video's
-    tokens of all experts; these are linear in the graphs' output, so y is, as in the code.
+    where z is the online head's, and the target σ(y) has no gradient. H is the video's tokens of
+    all experts. They are linear in the graphs' output, so y is too, as in the code.
 
     Source: Wu et al. (arXiv 2007.04687), and Roc-Ng/XDVioDet@f846d8c, ``train.py``.
 
@@ -73,7 +73,7 @@ class OfflineHead(nn.Module):
         dim: D.
         experts: the E experts, the names of the video's tokens.
         distillation: beta (5).
-        clips_per_pick: one clip in so many, and one more, stands for the video (16).
+        clips_per_pick: floor(T / this) + 1 clips stand for the video (16).
     """
 
     def __init__(
@@ -109,8 +109,8 @@ class OfflineHead(nn.Module):
 
 
 SMALLEST = 1e-30
-"""A confidence counts as no less where its logarithm is taken. σ(-69) is, so that what is far from
-right still has a gradient."""
+"""Confidences are at least this when their logarithm is taken. It is σ(-69), so that even a very
+wrong confidence has a gradient."""
 
 
 def top_k_loss(scores: Tensor, mask: Tensor, label: Tensor, clips_per_pick: int) -> Tensor:
@@ -120,7 +120,7 @@ def top_k_loss(scores: Tensor, mask: Tensor, label: Tensor, clips_per_pick: int)
         scores: ``(B, T)`` confidence, 0 in the padding.
         mask: ``(B, T)`` bool, True = a real clip.
         label: ``(B,)``, 1 = anomalous, 0 = normal, NaN = unknown.
-        clips_per_pick: the 16.
+        clips_per_pick: the 16 in k.
 
     Returns:
         ``()``, the mean over the videos whose label is known; 0 where none is.

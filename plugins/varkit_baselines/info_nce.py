@@ -23,16 +23,16 @@ class InfoNCE(nn.Module):
     ``CrossEn``). MMT's second loss (gabeur/mmt@8f53717, ``InfoNceLoss``) has no 1/2.
 
     Args:
-        temperature: of the softmax; where it is learned, at the start. CLIP starts at 0.07, X-CLIP
-            at CLIP's last value, 0.01.
+        temperature: of the softmax; if learned, its initial value. CLIP starts at 0.07, X-CLIP at
+            CLIP's last value, 0.01.
         learned: train the temperature: the parameter is log(1 / temperature), as in CLIP.
-        largest_scale: 1 / temperature, where it is learned, is kept at or below this (CLIP: 100).
+        largest_scale: upper limit of a learned 1 / temperature (CLIP: 100).
         directions: ``mean`` = with the 1/2, as CLIP; ``sum`` = without, as MMT.
-        mask_identical: leave out negatives whose query is literally the positive's. Not in the
+        mask_identical: leave out negatives whose query is identical to the positive's. Not in the
             papers.
-        backend: what computes the loss of factor vectors, the same up to rounding. ``auto`` = torch
-            alone: ``cpu``, fused, on the CPU, and ``eager`` elsewhere. ``compiled`` and ``triton``
-            are for those who ask; a backend that cannot run is an error.
+        backend: computes the loss of factor vectors; all agree up to rounding. ``auto`` uses torch
+            alone: ``cpu`` (fused) on the CPU, ``eager`` elsewhere. ``compiled`` and ``triton`` run
+            only where they are chosen; a backend that cannot run is an error.
 
     Raises:
         VarkitError: a learned temperature starts beyond ``largest_scale``.
@@ -67,7 +67,7 @@ class InfoNCE(nn.Module):
         """Return the () loss of (B, K) factor vectors.
 
         Raises:
-            RecipeError: the backend that was asked for cannot run here.
+            RecipeError: the chosen backend cannot run here.
             VarkitError: the factors of the two sides do not fit together.
         """
         try:
@@ -94,7 +94,7 @@ class InfoNCE(nn.Module):
 
         Args:
             similarity: (B, B), rows videos, columns queries.
-            pairs: which of them have literally the same query.
+            pairs: which of them have identical queries.
         """
         own = torch.arange(len(similarity), device=similarity.device)
         logits = self.scale() * similarity
@@ -105,11 +105,11 @@ class InfoNCE(nn.Module):
         return loss / 2 if self.directions == "mean" else loss
 
     def scale(self) -> Tensor | float:
-        """Return 1 / temperature: a () tensor with its gradient where it is learned."""
+        """Return 1 / temperature: a () tensor with its gradient if it is learned."""
         if not isinstance(self.log_scale, nn.Parameter):
             return math.exp(self.log_scale)
-        # In place, as CLIP does: a clamp of the value alone would give no gradient beyond the
-        # largest scale, and the parameter could not come back.
+        # In place, as CLIP does: clamping only the returned value would give no gradient beyond
+        # the largest scale, so the parameter could not come back.
         with torch.no_grad():
             self.log_scale.clamp_(max=self.largest)
         return self.log_scale.exp()

@@ -1,4 +1,4 @@
-"""The simplest encoder of clips: the floor for every method."""
+"""The simplest encoder of clips, which every method should beat."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from varkit.interfaces import Clips, Representation
 
 
 class MeanPool(nn.Module):
-    """The mean of all clips of a stream, projected: one vector an expert.
+    """The mean of all clips of a stream, projected: one vector per expert.
 
     v_e = Linear_e(mean_t F_e[t]),  w_e = 1 / E
 
@@ -25,8 +25,8 @@ class MeanPool(nn.Module):
         dim: D.
         experts: the E experts.
         widths: of the streams, by name.
-        vectors: the names under which the same vectors appear, so that the recipe of another
-            method keeps its alignments.
+        vectors: the names under which the same vectors appear, so that another method's recipe can
+            keep its alignments.
 
     Raises:
         VarkitError: a stream of an expert is missing.

@@ -18,14 +18,14 @@ Missing = Literal["renormalise", "keep", "equal"]
 
 
 class MixtureOfExperts(nn.Module):
-    """A weighted sum of one cosine an expert, which is one inner product.
+    """A weighted sum of one cosine per expert, which is one inner product.
 
     t_qe = GEU_e(u_q),  w_q = softmax(Linear(Drop(u_q)))
     s_vq = sum_e ŵ_vqe cos(v_ve, t_qe)
 
     u_q is the whole query, made by :meth:`describe`. The weights come from u_q itself, not from
-    what the gated embedding units make of it. Miech et al. 2018 (arXiv 1804.02516); Collaborative
-    Experts and MMT are two of its kind.
+    the output of the gated embedding units. Miech et al. 2018 (arXiv 1804.02516); Collaborative
+    Experts and MMT are such mixtures.
 
     An expert is missing from a video where the video's weights are 0. There:
 
@@ -75,7 +75,7 @@ class MixtureOfExperts(nn.Module):
         return self.factors(video, "video") @ self.factors(query, "query").T
 
     def factors(self, representation: Representation, side: Literal["video", "query"]) -> Tensor:
-        """Return ``(B, K)``: the experts' unit vectors side by side, on the query side weighted.
+        """Return ``(B, K)``: the experts' unit vectors side by side, weighted on the query side.
 
         Raises:
             VarkitError: the encoder did not give what this side needs.
@@ -119,23 +119,23 @@ def part(parts: Mapping[str, Tensor], name: str, what: str) -> Tensor:
 
 
 def _sets_of(like: Tensor) -> Tensor:
-    """Return all S = 2^E - 1 sets of experts but the empty one, bool ``(S, E)``."""
-    sets = [one for one in product((True, False), repeat=like.shape[-1]) if any(one)]
+    """Return the S = 2^E - 1 non-empty sets of experts, bool ``(S, E)``."""
+    sets = [members for members in product((True, False), repeat=like.shape[-1]) if any(members)]
     return torch.tensor(sets, device=like.device)
 
 
 def availability(clips: Clips, experts: Sequence[str]) -> Tensor:
-    """Say which experts each video has: bool ``(B, E)``, False where all its numbers are 0."""
+    """Return which experts each video has: bool ``(B, E)``, False where all its numbers are 0."""
     largest = [clips.streams[expert].abs().amax(dim=-1) for expert in experts]
     return torch.stack([((x != 0) & clips.mask).any(dim=1) for x in largest], dim=1)
 
 
 def even_weights(available: Tensor, like: Tensor) -> Tensor:
-    """Weigh the experts that a video has alike; one that has none counts as if it had all.
+    """Weigh a video's experts equally; a video without any counts as having all.
 
     Args:
         available: bool ``(B, E)``.
-        like: of the dtype wanted.
+        like: a tensor of the wanted dtype.
 
     Returns:
         ``(B, E)``, rows sum to 1.

@@ -26,12 +26,12 @@ from varkit_baselines.mixture import (
 
 
 class Layer(nn.Module):
-    """One layer of BERT, in which some tokens look at all.
+    """One layer of BERT, whose queries may be some of the tokens.
 
     Z <- LN(Z + Drop(MHA(Q = Z, K = V = seen))),  Z <- LN(Z + Drop(Linear(GELU(Linear(Z)))))
 
-    Unlike torch's layer it drops nothing inside the FFN, and it starts as BERT does: weights from
-    N(0, 0.02), biases 0.
+    Unlike torch's layer it has no dropout inside the FFN, and it is initialised like BERT: weights
+    from N(0, 0.02), biases 0.
 
     Args:
         dim: D.
@@ -57,27 +57,27 @@ class Layer(nn.Module):
         """Map ``(B, L, D)`` to the same shape.
 
         Args:
-            z: the tokens that look.
-            seen: ``(B, L', D)``, those looked at.
-            hidden: ``(B, L')`` bool, those of ``seen`` that are not there.
+            z: the queries.
+            seen: ``(B, L', D)``, the keys and values.
+            hidden: ``(B, L')`` bool, True = padding in ``seen``.
         """
-        found, _ = self.attention(z, seen, seen, key_padding_mask=hidden, need_weights=False)
-        z = self.attention_norm(z + self.dropout(found))
+        attended, _ = self.attention(z, seen, seen, key_padding_mask=hidden, need_weights=False)
+        z = self.attention_norm(z + self.dropout(attended))
         out: Tensor = self.norm(z + self.dropout(self.outer(F.gelu(self.inner(z)))))
         return out
 
 
 class MultiModalTransformer(nn.Module):
-    """Sampled clips of all streams in one Transformer, with one token an expert to read.
+    """Sampled clips of all streams in one Transformer, with one output token per expert.
 
     Z_0 = Drop(LN([0; a_1, x_11 .. x_1N; ..; a_E, x_E1 .. x_EN] + position + type))
     x_ei = n(Linear_e(F_e[i])),  a_e = n(Linear_e(max_t F_e[t])),  n(y) = y / |y|
     Z <- LN(Z + MHA(Z)),  Z <- LN(Z + FFN(Z)), four times;  v_e = Z at a_e
 
-    a_e, the aggregation token, has the greatest value of each feature over all real clips, sampled
-    or not. Position is 0 for [CLS] and a_e, and clamp(t / window + 2, 0, P - 1), cut to a whole
-    number, for a clip whose middle lies at t seconds; 1 is kept for clips of unknown time, which
-    varkit does not have. There is one type for [CLS] and one for each expert.
+    a_e, the aggregation token, is the maximum of each feature over all real clips, sampled or not.
+    The position is 0 for [CLS] and a_e, and clamp(floor(t / window + 2), 0, P - 1) for a clip whose
+    middle lies at t seconds. Position 1 is for clips of unknown time, which varkit does not have.
+    There is one type for [CLS] and one for each expert.
 
     Source: Gabeur et al. 2020 (arXiv 2007.10639), section 3.1, and gabeur/mmt@8f53717,
     ``model/model.py``, ``model/bert.py``, ``base/base_dataset.py`` and
@@ -86,22 +86,23 @@ class MultiModalTransformer(nn.Module):
 
     Differs from the paper and the code:
 
-    * Clips are chosen by the recipe's samplers, the same in all streams. Theirs draw 30 clips of
-      each stream without repeating any, and pad videos that have fewer. A clip that a sampler
-      repeats counts once here, which is the same for a video shorter than N.
-    * With ``window`` 1 and P = 32, all that comes after 29 s has one position. ``duration`` makes
-      the window 1 / (P - 3) of the video's duration, so that P serves the whole of a long video.
-    * A missing expert is one whose clips are all 0. As in the code, nobody looks at its tokens, but
-      its aggregation token looks at the others and is read.
-    * Video weights are even over the experts that a video has; their other choices are not here.
-    * In the last layer only the aggregation tokens look, since nothing else of it is read.
+    * The recipe's samplers choose the clips, the same in all streams. The code draws 30 clips of
+      each stream without replacement and pads shorter videos. Here a clip that a sampler repeats
+      counts once, which has the same effect for a video shorter than N.
+    * With ``window`` 1 and P = 32, all clips after 29 s share one position. ``duration`` sets the
+      window to 1 / (P - 3) of the video's duration, so that the positions cover a long video.
+    * A missing expert is one whose clips are all 0. As in the code, no token attends to its tokens,
+      but its aggregation token attends to the rest and is an output.
+    * Video weights are even over the experts that a video has; the code's further options for them
+      are left out.
+    * In the last layer only the aggregation tokens are queries, since only they are outputs.
 
     Args:
         dim: D; the code: 512.
         experts: E, the names of the streams.
         widths: of the streams, by name.
-        samplers: by name; their choices stand one after another.
-        window: seconds a position, or ``duration``.
+        samplers: by name; their choices are concatenated.
+        window: seconds per position, or ``duration``.
         positions: P.
         layers: of the Transformer.
         heads: of all attention.
@@ -193,12 +194,12 @@ class MultiModalTransformer(nn.Module):
 
 
 def _first(picks: Tensor) -> Tensor:
-    """Say where ascending ``(B, N)`` picks are not what came before them."""
+    """Return where ascending ``(B, N)`` picks differ from the pick before."""
     return F.pad(picks.diff(dim=1) != 0, (1, 0), value=True)
 
 
 class MmtSimilarity(MixtureOfExperts):
-    """The sentence of a query against the experts of a video.
+    """The sentence of a query, compared with the experts of a video.
 
     u = [CLS] of BERT,  t_e = GEU_e(u),  w = softmax(Linear(Drop(u))),
     s = sum_e ŵ_e <v_e, t_e>, see :class:`~varkit_baselines.mixture.MixtureOfExperts`
@@ -212,7 +213,7 @@ class MmtSimilarity(MixtureOfExperts):
     Args:
         dim: D.
         experts: the E experts.
-        missing: what becomes of the weights where a video lacks an expert; see
+        missing: how to weigh experts that a video lacks; see
             :class:`~varkit_baselines.mixture.MixtureOfExperts`.
         gate_norm: of the units' gates; ``layer`` for batches too small for batch statistics.
         dropout: of u before the weights.

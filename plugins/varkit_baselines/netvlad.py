@@ -1,4 +1,4 @@
-"""NetVLAD: a set of vectors becomes one, by what they leave over from soft cluster centres."""
+"""NetVLAD: a set of vectors is pooled by its residuals to soft cluster centres."""
 
 from __future__ import annotations
 
@@ -19,13 +19,13 @@ class NetVlad(nn.Module):
     (arXiv 1810.09951), as used by Collaborative Experts, albanie/collaborative-experts@7eb3b9d,
     ``model/net_vlad.py``. The output is D-major: element d K + k is coordinate d of cluster k.
 
-    Differs from the code: there the mask is taken and ignored, so padding is pooled and counts in
-    the batch statistics. ``mask_padding=False`` does the same; the padding's content then matters.
+    Differs from the code, which ignores the mask, so padding is pooled and counts in the batch
+    statistics. ``mask_padding=False`` does the same; the padding's content then matters.
 
     Args:
         dim: D, of the vectors.
         clusters: K.
-        ghosts: G, clusters that take vectors away and are not read.
+        ghosts: G, clusters that absorb vectors and are then dropped.
         mask_padding: leave padding out of the sums and of the batch statistics.
     """
 
@@ -42,14 +42,14 @@ class NetVlad(nn.Module):
         """Map ``(B, L, D)`` with a mask ``(B, L)`` to ``(B, D K)``; a row with no vector gives 0.
 
         Raises:
-            VarkitError: there is a single vector to train the batch statistics on.
+            VarkitError: training on a single vector, which has no batch statistics.
         """
         real = mask if self.mask_padding else torch.ones_like(mask)
         return pool(x, soft_assign(x, real, self.assignment, self.norm), self.centres)
 
 
 def soft_assign(x: Tensor, mask: Tensor, assignment: Tensor, norm: nn.BatchNorm1d) -> Tensor:
-    """Say how much each vector belongs to each cluster.
+    """Return how much each vector belongs to each cluster.
 
     Args:
         x: ``(B, L, D)``.
@@ -61,7 +61,7 @@ def soft_assign(x: Tensor, mask: Tensor, assignment: Tensor, norm: nn.BatchNorm1
         ``(B, L, K + G)``, rows sum to 1; 0 where the mask is False.
 
     Raises:
-        VarkitError: there is a single vector to train the batch statistics on.
+        VarkitError: training on a single vector, which has no batch statistics.
     """
     rows = x[mask]
     if norm.training:
@@ -74,7 +74,7 @@ def pool(x: Tensor, share: Tensor, centres: Tensor) -> Tensor:
     """Sum the residuals of each cluster and scale them.
 
     Args:
-        x: ``(B, L, D)``; what ``share`` gives 0 does not count, unless it is not finite.
+        x: ``(B, L, D)``; vectors whose shares are all 0 do not count, whatever they hold.
         share: ``(B, L, K + G)``; the last G are dropped.
         centres: ``(D, K)``.
 

@@ -1,4 +1,4 @@
-"""Vectors that know nothing: what chance finds."""
+"""Random vectors: the chance level, measured."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ from varkit.interfaces import Captions, Clips, Draws, Representation
 
 
 class RandomVectors(nn.Module):
-    """A random unit vector an expert: it looks at the name of a video or sound, or at a caption.
+    """One random unit vector per expert, seeded by the name of a video or sound, or by a caption.
 
     v_e ~ uniform on the sphere,  w_e = 1 / E
 
     Two items have the same vectors if they are the same clips with the same seed, or the same
-    caption. Measured figures must lie at the chance level that every run reports; where they do
-    not, the measurement is at fault.
+    caption. Results must match the chance level that every run reports; if they do not, the
+    measurement is wrong.
 
     It has no parameters. Train it with a loss that has one, such as the temperature of
     ``info_nce``, ``learned: true``.
@@ -62,7 +62,7 @@ class RandomVectors(nn.Module):
             Vectors ``(B, E, D)`` and weights ``(B, E)``, both under ``cls`` and ``avg``.
         """
         if isinstance(inputs, Clips):
-            # A sound may be called as its video is; its streams tell it apart.
+            # A sound may have the name of its video; its stream names tell them apart.
             draws = inputs.draws.named(*inputs.streams)
         else:
             draws = Draws(0, inputs.texts)

@@ -1,4 +1,4 @@
-"""One negative drawn for each query and each video: XML's ranking loss."""
+"""XML's ranking loss: one negative is drawn for each query and each video."""
 
 from __future__ import annotations
 
@@ -19,14 +19,14 @@ class SampledNegative:
     Source: Lei et al., TVR (arXiv 2001.09099), and jayleicn/TVRetrieval@d99a9ea,
     ``baselines/crossmodal_moment_localization/model_xml.py`` (``get_video_level_loss``).
 
-    Differs from the code: the numbers that are drawn belong to the pairs, not to the batch, so
-    the same pairs in another order have the same loss.
+    Differs from the code: the random numbers belong to the pairs, not to the batch, so the same
+    pairs in another order have the same loss.
 
     Args:
         margin: Delta (XML: 0.1).
         hard_from_epoch: the first epoch, counted from 0, with hard negatives (XML: 20).
         hard_pool: how many of the most similar negatives are drawn from then on (XML: 20).
-        mask_identical: leave out negatives whose query is literally the positive's. Not in the
+        mask_identical: leave out negatives whose query is identical to the positive's. Not in the
             paper.
     """
 
@@ -52,7 +52,7 @@ class SampledNegative:
 
         Args:
             similarity: (B, B), rows videos, columns queries.
-            pairs: their random numbers, the epoch, and which have literally the same query.
+            pairs: their random numbers, the epoch, and which have identical queries.
         """
         if self.mask_identical:
             excluded = pairs.group.unsqueeze(1) == pairs.group.unsqueeze(0)
@@ -67,6 +67,6 @@ class SampledNegative:
         drawn = (pairs.uniform * pool.unsqueeze(1)).long()
         video = negatives.T.sort(descending=True).values.gather(1, drawn[:, :1]).squeeze(1)
         query = negatives.sort(descending=True).values.gather(1, drawn[:, 1:]).squeeze(1)
-        # A pair without any negative finds -inf, which the hinge turns into 0.
+        # A pair without any negative gets -inf, which the hinge turns into 0.
         hinge = (video - positive + self.margin).relu() + (query - positive + self.margin).relu()
         return hinge.mean()

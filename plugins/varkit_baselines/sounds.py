@@ -1,4 +1,4 @@
-"""Sounds as the query: the same parts as a caption's words."""
+"""Sounds as queries, encoded into the same parts as captions."""
 
 from __future__ import annotations
 
@@ -23,18 +23,18 @@ from varkit.interfaces import Clips, Count, Rate, Representation, Sampler
 
 
 class Sounds(nn.Module):
-    """Sampled clips of a sound through a Transformer: it stands where text methods have BERT.
+    """Sampled clips of a sound through a Transformer, in place of a caption's BERT.
 
     X = SelfEncoder([CLS, Linear(A_1) .. Linear(A_N)]);  ``words`` = X of the clips,
     ``sentence`` = X at CLS
 
-    The peers' papers have no sound as the query. ALAN's authors ran them on XDViolence-AR and do
-    not say how; this is ALAN's Self Encoder (III-D) for all of them alike.
+    The baselines' papers have no sounds as queries. ALAN's authors ran these methods on
+    XDViolence-AR but do not say how; here all of them use ALAN's Self Encoder (III-D).
 
     Args:
         dim: D.
-        widths: of the sound's one stream, whatever its name.
-        samplers: by name; one sequence each.
+        widths: of the sound's only stream, which may have any name.
+        samplers: by name; each gives one sequence.
         layers: of the Self Encoder.
         position: as in :class:`~varkit.blocks.transformer.TokenEmbedding`.
         position_table: the same.
@@ -94,12 +94,12 @@ class Sounds(nn.Module):
         Returns:
             Tokens ``words`` ``(B, sum(N), D)`` and ``sentence`` ``(B, 1, D)``; picks ``(B, N)``.
         """
-        # A sound may be called as its video is; its picks must not point at the video's.
+        # A sound may have the name of its video; its picks must not give the video away.
         sound = replace(clips, draws=clips.draws.named("sound"))
         picks = draw(self.samplers, None, sound, training=self.training)
         sequences = [self.project(gather(clips.streams[self.stream], p)) for p in picks.values()]
-        tokens = self.embed(sequences, list(picks.values()), clips.mask.sum(dim=1))
-        whole, _, parts = readout(self.encode(tokens), [p.shape[1] for p in picks.values()])
-        found = {"words": parts, "sentence": whole.unsqueeze(1)}
-        real = {name: x.new_ones(x.shape[:2], dtype=torch.bool) for name, x in found.items()}
-        return Representation(tokens=found, masks=real, picks=picks)
+        embedded = self.embed(sequences, list(picks.values()), clips.mask.sum(dim=1))
+        whole, _, parts = readout(self.encode(embedded), [p.shape[1] for p in picks.values()])
+        tokens = {"words": parts, "sentence": whole.unsqueeze(1)}
+        real = {name: x.new_ones(x.shape[:2], dtype=torch.bool) for name, x in tokens.items()}
+        return Representation(tokens=tokens, masks=real, picks=picks)

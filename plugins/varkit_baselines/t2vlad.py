@@ -1,4 +1,4 @@
-"""T2VLAD: words and clips share cluster centres; whole videos are compared besides."""
+"""T2VLAD: words and clips share cluster centres, and whole videos are compared too."""
 
 from __future__ import annotations
 
@@ -25,25 +25,25 @@ from varkit_baselines.netvlad import NetVlad, pool, soft_assign
 
 
 class T2VladVideo(nn.Module):
-    """Clips of all experts look at each other; each expert is also pooled on its own.
+    """Clips of all experts attend to each other; each expert is also pooled on its own.
 
     * local: X = Transformer([Linear_e(F_e[picks]) / |.|, all experts along time])
     * global: g_e = GEU_e(max_t F_e[t])
 
-    Source: Wang et al., T2VLAD, CVPR 2021 (arXiv 2104.10054), and the only code
-    found, PaddlePaddle/PaddleVideo@ed245e9c, ``applications/T2VLAD``: one pre-norm layer, ReLU,
-    no dropout, and a last layer normalisation.
+    Source: Wang et al., T2VLAD, CVPR 2021 (arXiv 2104.10054), and the only public code,
+    PaddlePaddle/PaddleVideo@ed245e9c, ``applications/T2VLAD``: one pre-norm layer, ReLU, no
+    dropout, and a final layer normalisation.
 
-    Differs from the code: a video has sampled clips of the same moments in all streams, and no
-    padding, where the code pads each expert and lets the padding be attended to. The maximum is
-    over all clips, as there. As there, too, a stream that a video lacks has no weight in the global
-    half, while its clips, zeros and a bias, are attended to and pooled in the local one.
+    Differs from the code: a video has sampled clips of the same moments in all streams and no
+    padding; the code pads each expert and attends to the padding. As in the code, the maximum is
+    over all clips, and a missing stream has no weight in the global half, while its clips (zeros
+    and a bias) still count in the local one.
 
     Args:
         dim: D.
         experts: the E experts.
         widths: of the streams, by name.
-        samplers: by name; their clips stand one sampler after another.
+        samplers: by name; their clips are concatenated.
         layers: of the Transformer (1).
         heads: of its attention (4).
         feedforward: width inside the layer; null = D, as in the code (768).
@@ -94,7 +94,7 @@ class T2VladVideo(nn.Module):
             picks ``(B, N)`` by sampler.
 
         Raises:
-            VarkitError: batch normalisation was asked to train on a batch of one.
+            VarkitError: training on a batch of one with batch normalisation.
         """
         picks = draw(self.samplers, None, clips, training=self.training)
         chosen = torch.cat(list(picks.values()), dim=1)
@@ -128,24 +128,24 @@ class T2Vlad(MixtureOfExperts):
 
     s = 1/2 s_l + 1/2 s_g is one inner product: [w, g_1 .. g_E] on the video's side.
 
-    Source: Wang et al., T2VLAD, CVPR 2021 (arXiv 2104.10054), and the only code found,
+    Source: Wang et al., T2VLAD, CVPR 2021 (arXiv 2104.10054), and the only public code,
     PaddlePaddle/PaddleVideo@ed245e9c, ``applications/T2VLAD``. Words and clips share assignment
     and centres, but are normalised by batch statistics of their own.
 
     Differs from the code:
 
-    * There padding is pooled; ``mask_padding=false`` does the same.
-    * There a second set of centres, for videos, is made and by a slip never used.
-    * The words are all but BERT's [CLS] and [SEP], which are pooled there.
+    * The code pools padding; ``mask_padding=false`` does the same.
+    * The code creates a second set of centres, for videos, but by mistake never uses it.
+    * BERT's [CLS] and [SEP] do not count as words here; the code pools them too.
 
     Args:
         dim: D.
         experts: the E experts.
         clusters: K (9).
-        ghosts: clusters that take words and clips away and are not read (1).
-        detach_assignment: let words alone train the assignment, as in the code.
-        local: how much s_l counts (0.5); the rest is s_g's.
-        missing: what becomes of the weights where a video lacks an expert; see
+        ghosts: clusters that absorb words and clips and are then dropped (1).
+        detach_assignment: only words train the assignment, as in the code.
+        local: the weight of s_l (0.5); s_g has the rest.
+        missing: how to weigh experts that a video lacks; see
             :class:`~varkit_baselines.mixture.MixtureOfExperts`.
         gate_norm: of the units' gates; ``layer`` for batches too small for batch statistics.
         mask_padding: leave padding out of the pooling and of its batch statistics.
@@ -180,7 +180,7 @@ class T2Vlad(MixtureOfExperts):
         return u
 
     def factors(self, representation: Representation, side: Literal["video", "query"]) -> Tensor:
-        """Return local and global factors side by side, on the query side weighted.
+        """Return local and global factors side by side, weighted on the query side.
 
         They are ``(B, K D + E D)``, and with ``missing=renormalise`` ``(B, K D + (2^E - 1) E D)``.
 

@@ -1,4 +1,4 @@
-"""Captions as words: what every baseline with a text side of its own reads."""
+"""Captions as words, for every baseline with its own text side."""
 
 from __future__ import annotations
 
@@ -14,17 +14,17 @@ from varkit.interfaces import Captions, Rate, Representation
 
 
 class Words(CaptionEncoder):
-    """The hidden states of a BERT, without any head: the baselines' alignments bring theirs.
+    """The hidden states of a BERT, without a head: the baselines' alignments have their own.
 
     X = BERT(caption);  ``words`` = X of the caption's own word pieces,  ``sentence`` = X at [CLS]
 
-    All baselines read the same states, so that what is compared is the methods and not their
-    language models. Where the language model is not D wide, one linear layer brings its states to
-    D, which no paper has: with BERT-base and D = 768 there is none.
+    All baselines read the same states, so that methods are compared, not language models. If the
+    language model is not D wide, a linear layer maps its states to D. No paper has this layer; with
+    BERT-base and D = 768 there is none.
 
     Args:
         dim: D.
-        model: the language model; this and all that follow but ``dropout``: as in
+        model: the language model. All options but ``dropout`` are as in
             :class:`~varkit.blocks.caption_encoder.CaptionEncoder`.
         revision: the same.
         download: the same.

@@ -1,4 +1,4 @@
-"""X-CLIP: videos and frames against sentences and words, all four ways."""
+"""X-CLIP: videos and frames are compared with sentences and words, in all four pairs."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from varkit.errors import VarkitError
 from varkit.interfaces import Clips, Count, Positive, Representation, Sampler
 
 PIECE = 2**20
-"""Most word-frame similarities held at a time, unless one query has more: 4 MiB in fp32."""
+"""Most word-frame similarities in memory at a time (4 MiB in fp32), unless one query has more."""
 
 
 class XClipVideo(nn.Module):
@@ -27,23 +27,23 @@ class XClipVideo(nn.Module):
 
     Source: Ma et al., X-CLIP, ACM MM 2022 (arXiv 2207.07285), and its code,
     xuguohai/X-CLIP@6b5344f, ``sim_header=seqTransf``: pre-norm layers as in CLIP, no dropout.
-    The Transformer makes v alone; the frames stay as they are
+    The Transformer changes v only; the frames stay as they are
     (``use_original_clip_for_frame_features``).
 
     Differs from the paper:
 
-    * CLIP's image vectors become projected clips. A frame is one moment, so the experts' clips of
-      that moment are averaged: two experts side by side along time would let a word, and with the
-      sharp attention even a sentence, see only one of them.
+    * Projected clips replace CLIP's image vectors. The experts' clips of one moment are averaged
+      into one frame. If they were separate frames, a word, and with this sharp attention even a
+      sentence, would see only one of them.
     * The Transformer starts at random, not from CLIP's text layers.
     * A video shorter than the sampler's count repeats clips; no frame is padding.
-    * CLIP's images are always there; a stream that a video lacks is averaged in as zeros.
+    * CLIP's images are never missing; here a missing stream is averaged in as zeros.
 
     Args:
         dim: D.
         experts: the E experts.
         widths: of the streams, by name.
-        samplers: by name; their clips become frames, one sampler after another.
+        samplers: by name; their clips, concatenated, become the frames.
         max_frames: the longest sequence of frames (MSR-VTT: 12, ActivityNet and DiDeMo: 64).
         layers: of the Transformer (4).
         heads: of its attention; CLIP has D / 64.
@@ -92,7 +92,7 @@ class XClipVideo(nn.Module):
         """Encode B videos.
 
         Returns:
-            Vectors ``cls`` ``(B, E, D)``, the video's own, the same for every expert; tokens
+            Vectors ``cls`` ``(B, E, D)``, the same for every expert; tokens
             ``(B, F, D)`` by expert, whose mean are the frames; picks ``(B, N)`` by sampler.
 
         Raises:
@@ -125,7 +125,7 @@ class XClipVideo(nn.Module):
 
 
 class XClip(nn.Module):
-    """Four grains of similarity, pooled by attention over the similarities themselves (AOSM).
+    """Similarity at four granularities, pooled by attention over similarities (AOSM).
 
     pool_a(x; M) = sum_a (softmax(x / tau) M)_a x_a,  over an axis a, M learned
 
@@ -136,16 +136,16 @@ class XClip(nn.Module):
       pool_w(pool_f(x; M_5); M_6)
 
     The similarity is the mean of the four. All vectors have length 1, a zero vector stays 0; all
-    matrices start as the identity. The logit scale is the objective's (``info_nce``).
+    matrices start as the identity. The objective (``info_nce``) has the logit scale.
 
     Source: Ma et al., X-CLIP, ACM MM 2022 (arXiv 2207.07285), and its code,
     xuguohai/X-CLIP@6b5344f, ``modules/modeling_xclip.py``.
 
     Differs from the code:
 
-    * Padded words and frames are left out of the attention and of the sums. There they count, and
-      a frame of zeros becomes NaN.
-    * Words are those of the caption; there the marks of its beginning and end count as words too.
+    * Padded words and frames are left out of the attention and of the sums. In the code they
+      count, and a frame of zeros becomes NaN.
+    * The start and end tokens of a caption do not count as words; in the code they do.
     * The similarity is computed for a few queries at a time, and computed again in the backward
       pass, so that the (Q, V, W, F) similarities of words and frames never exist at once.
 
@@ -155,11 +155,11 @@ class XClip(nn.Module):
             ``cls`` is the video.
         max_words: W, the longest query: ``query.max_tokens``, or what the samplers choose of a
             sound (MSR-VTT: 32, ActivityNet and DiDeMo: 64).
-        max_frames: F, what the samplers choose of a video (MSR-VTT: 12, the others: 64).
+        max_frames: F, what the samplers choose of a video (MSR-VTT: 12, ActivityNet and DiDeMo:
+            64).
         temperature: tau (0.01).
-        mask_padding: leave padding out. ``false`` = nearly as the code, which always pads to
-            ``max_words``: what stands in the padding then matters, and with it the rest of the
-            batch.
+        mask_padding: leave padding out. ``false`` is close to the code, which always pads to
+            ``max_words``: a score then depends on the padding, and so on the rest of the batch.
     """
 
     def __init__(
@@ -213,7 +213,7 @@ class XClip(nn.Module):
                 f"tokens {sorted(query.tokens)}",
                 hint="set video.use=x_clip, and query.use=words or query.use=sounds",
             ) from None
-        # (Q, V, W, F) numbers for so many queries at a time.
+        # How many queries at a time, whose similarities are (Q, V, W, F).
         size = max(1, PIECE // (frames[1].numel() * words[1].shape[1]))
         pieces = zip(*(torch.split(x, size) for x in (sentence, *words)), strict=True)
         rows = [
@@ -256,9 +256,9 @@ class XClip(nn.Module):
         return (sentence @ self.coarse @ video.T + video_words + sentence_frames + fine / 2) / 4
 
     def _pool(self, x: Tensor, mix: Tensor, real: Tensor) -> Tensor:
-        """Pool the last axis of ``x``, which is 0 where ``real`` is False."""
+        """Pool the last axis of ``x``, which must be 0 where ``real`` is False."""
         share = (x / self.temperature).masked_fill(~real, -torch.inf).softmax(dim=-1)
-        length = x.shape[-1]  # absent positions are padding: their rows and columns count for 0
+        length = x.shape[-1]  # positions beyond the length are padding and add 0
         return (share @ mix[:length, :length] * x).sum(dim=-1)
 
     def _fit(

@@ -1,4 +1,4 @@
-"""XML without its moment localiser: a query has one vector a stream, the best clip answers."""
+"""XML without its moment localiser: the best clip for each of a query's vectors, one per stream."""
 
 from __future__ import annotations
 
@@ -17,25 +17,24 @@ from varkit.interfaces import Clips, Count, Rate, Representation, Sampler
 
 
 class XmlVideo(nn.Module):
-    """Sampled clips of each stream through one self-attention block, whose clips stay apart.
+    """Sampled clips of each stream through one self-attention block, without pooling.
 
     X = Drop(LN(ReLU(Linear(Drop(LN(F)))) + P)),  H = LN(X + Drop(Linear(MHA(X))))
 
     Source: Lei et al., TVR (arXiv 2001.09099), and jayleicn/TVRetrieval@d99a9ea,
-    ``baselines/crossmodal_moment_localization/model_xml.py`` (``encode_input``). There the two
-    streams are a video's features and its subtitles; here every expert is one. As there, streams
-    share the positions P and their LN and nothing else, and weights start at N(0, 0.02).
+    ``baselines/crossmodal_moment_localization/model_xml.py`` (``encode_input``). In the code
+    the two streams are a video's features and its subtitles; here every expert is a stream. As in
+    the code, streams share only the positions P and their LN, and weights start at N(0, 0.02).
 
     Differs from the code: the second encoder, cross-attention and ConvSE are left out. They find
-    the moment inside a video and do not enter its retrieval score. A short video's clips, which
-    samplers pick more than once, count once. A stream that a video lacks is read as zeros and
-    averaged in all the same.
+    the moment inside a video and do not enter its retrieval score. A clip that samplers pick more
+    than once counts once. A missing stream is read as zeros and still averaged in.
 
     Args:
         dim: D (the code's command line: 256).
         experts: the names of the streams, in order.
         widths: of the streams, by name.
-        samplers: by name; the clips of all, in the order of time, are one sequence.
+        samplers: by name; all their clips, in order of time, are one sequence.
         normalize: scale every clip's features to length 1, as the code does when it loads them.
         positions: size of P (XML: 100); later clips share the last.
         heads: of the attention (XML: 4).
@@ -80,7 +79,7 @@ class XmlVideo(nn.Module):
         """
         picks = draw(self.samplers, None, clips, training=self.training)
         chosen = torch.cat(list(picks.values()), dim=1).sort(dim=1).values
-        # A short video's clips are picked again and again; a copy is no further candidate.
+        # A clip of a short video may be picked several times, but is one candidate.
         real = torch.ones_like(chosen, dtype=torch.bool)
         real[:, 1:] = chosen[:, 1:] != chosen[:, :-1]
         tokens = {}
@@ -98,14 +97,14 @@ class XmlAlignment(nn.Module):
     q_e = sum_l softmax_l(w_e . H_l) H_l,  s = 1/E sum_e max_t cos(q_e, v_et)
 
     Source: as :class:`XmlVideo` (``get_modularized_queries``, ``get_video_level_scores``).
-    A maximum over clips is no inner product, so there are no factors. What the code does with
-    scores when it evaluates, exp(20 s), changes no rank and is left out.
+    A maximum over clips is not an inner product, so there are no factors. The code's exp(20 s) in
+    evaluation changes no rank and is left out.
 
     Args:
         dim: D.
         experts: the E experts, the names of the video's tokens.
         normalize: scale every word's state to length 1, as the code does when it loads them.
-        positions: size of P (XML: 30); later words share the last. 64 is what captions have here.
+        positions: size of P (XML: 30); later words share the last. Captions have up to 64 here.
         heads: of the attention (XML: 4).
         dropout: of inputs, attention and after both (XML: 0.1).
 
@@ -147,13 +146,13 @@ class XmlAlignment(nn.Module):
         return torch.stack(scores).mean(dim=0)
 
     def factors(self, representation: Representation, side: Literal["video", "query"]) -> None:
-        """Return None: a maximum is no inner product."""
+        """Return None: a maximum is not an inner product."""
         return
 
     def queries(self, query: Representation) -> Tensor:
-        """Return one unit vector an expert, ``(Q, E, D)``: the modular queries."""
+        """Return one unit vector per expert, ``(Q, E, D)``: the modular queries."""
         words, mask = _tokens(query, "words", "query")
-        # The similarity is computed without autocast, the words may come from within.
+        # The similarity is computed without autocast, but the words may come from under it.
         words = words.to(torch.promote_types(words.dtype, torch.float32))
         words = words.masked_fill(~mask.unsqueeze(-1), 0)
         states = self.project(unit(words) if self.normalize else words)
@@ -163,7 +162,7 @@ class XmlAlignment(nn.Module):
 
 
 class Position(nn.Module):
-    """Drop(LN(x + P)): learned positions, of which those beyond the table share the last.
+    """Drop(LN(x + P)): learned positions; all beyond the table share the last.
 
     Args:
         dim: D.
@@ -178,7 +177,7 @@ class Position(nn.Module):
         self.dropout = nn.Dropout(dropout)
 
     def forward(self, x: Tensor, mask: Tensor) -> Tensor:
-        """Map ``(B, L, D)`` to ``(B, L, D)``; what the mask ``(B, L)`` leaves out has no place."""
+        """Map ``(B, L, D)`` to ``(B, L, D)``; only entries in the mask ``(B, L)`` count."""
         order = (mask.cumsum(dim=1) - 1).clamp(min=0, max=self.table.num_embeddings - 1)
         placed: Tensor = self.dropout(self.norm(x + self.table(order)))
         return placed

@@ -1,4 +1,4 @@
-"""What a person sees of a benchmark: a table on the terminal, and the same as Markdown."""
+"""A benchmark's table and notes, for the terminal and as Markdown."""
 
 from __future__ import annotations
 
@@ -14,44 +14,44 @@ from varkit_bench.sweep import DIRECTIONS
 COLUMNS = ("B", "backend", "pass", "ms", "p20-p80", "TFLOP/s", "% ceiling", "MiB", "speed")
 
 
-def show(found: dict[str, Any]) -> None:
-    """Print the table, what was measured on what, and what could not be measured."""
+def show(report: dict[str, Any]) -> None:
+    """Print the table with its title and notes."""
     table = Table(box=None, pad_edge=False)
     for column in COLUMNS:
         table.add_column(column, justify="left" if column in COLUMNS[1:3] else "right")
-    for row in found["results"]:
+    for row in report["results"]:
         for cells in _cells(row):
             table.add_row(*map(Text, cells))
     console = Console()
-    console.print(Text(_title(found), style="bold"))
+    console.print(Text(_title(report), style="bold"))
     console.print(table)
-    for note in _notes(found):
+    for note in _notes(report):
         console.print(Text(note))
 
 
-def markdown(found: dict[str, Any]) -> str:
+def markdown(report: dict[str, Any]) -> str:
     """Return the table and the notes as Markdown."""
     head = [COLUMNS, tuple("---:" if c not in COLUMNS[1:3] else "---" for c in COLUMNS)]
-    lines = [*head, *(cells for row in found["results"] for cells in _cells(row))]
+    lines = [*head, *(cells for row in report["results"] for cells in _cells(row))]
     table = "".join(f"| {' | '.join(line)} |\n" for line in lines)
-    notes = "".join(f"- {' '.join(note.split())}\n" for note in _notes(found))
-    return f"# {_title(found)}\n\n{table}\n{notes}\n```console\n$ {found['command']}\n```\n"
+    notes = "".join(f"- {' '.join(note.split())}\n" for note in _notes(report))
+    return f"# {_title(report)}\n\n{table}\n{notes}\n```console\n$ {report['command']}\n```\n"
 
 
-def _title(found: dict[str, Any]) -> str:
-    machine, settings = found["machine"], found["settings"]
+def _title(report: dict[str, Any]) -> str:
+    machine, settings = report["machine"], report["settings"]
     gpu = settings["device"].startswith("cuda")
     device = machine["device"] if gpu else machine["model"] or machine["device"]
     count = machine["threads"]
     return (
-        f"{found['operator']}, {settings['dtype']}, E = {settings['experts']}, "
+        f"{report['operator']}, {settings['dtype']}, E = {settings['experts']}, "
         f"d = {settings['width']}: {device}, {count} CPU thread{'s' * (count != 1)}, "
         f"torch {machine['torch']}, triton {machine['triton'] or 'absent'}"
     )
 
 
 def _cells(row: dict[str, Any]) -> Iterator[tuple[str, ...]]:
-    """Yield the lines of a size and backend: one a direction, or one that says what went wrong."""
+    """Yield the lines of a row: one per direction, or one that says what went wrong."""
     start = (f"{row['pairs']:,}", row["backend"])
     if not row["correct"]:
         yield *start, "WRONG" if row["correct"] is False else "no room", *[""] * 6
@@ -73,18 +73,18 @@ def _cells(row: dict[str, Any]) -> Iterator[tuple[str, ...]]:
         start = ("", "")
 
 
-def _notes(found: dict[str, Any]) -> Iterator[str]:
-    has_eager = any(row["backend"] == "eager" and row["correct"] for row in found["results"])
-    dtype, ceiling = found["settings"]["dtype"], found["ceiling_tflops"]
+def _notes(report: dict[str, Any]) -> Iterator[str]:
+    has_eager = any(row["backend"] == "eager" and row["correct"] for row in report["results"])
+    dtype, ceiling = report["settings"]["dtype"], report["ceiling_tflops"]
     yield f"ms: median. ceiling: {ceiling:,.3g} TFLOP/s, a square {dtype} product in the same run."
     yield "MiB: most memory beyond the inputs, gradients included."
     if has_eager:
         yield "speed: times as fast as eager, expert by expert."
     else:
         yield "speed: unknown, since eager was not measured."
-    for backend, reason in found["refused"].items():
+    for backend, reason in report["refused"].items():
         yield f"{backend} cannot run here: {reason}"
-    for row in found["results"]:
+    for row in report["results"]:
         if row["correct"] is False:
             wrong = ", ".join(
                 f"{name} {'NaN' if e is None else format(e, '.1e')}"
@@ -96,5 +96,5 @@ def _notes(found: dict[str, Any]) -> Iterator[str]:
 
 
 def _number(value: float) -> str:
-    """Return three digits or all whole ones."""
+    """Format with three significant digits, or more where the integer part has more."""
     return f"{value:,.0f}" if value >= 100 else f"{value:.3g}"

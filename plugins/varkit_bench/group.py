@@ -1,4 +1,4 @@
-"""The verb and its operators: one module an operator, which imports torch when it is called."""
+"""The verb and its operators, one module per operator, which imports torch only when called."""
 
 from __future__ import annotations
 

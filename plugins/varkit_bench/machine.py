@@ -1,4 +1,4 @@
-"""This machine: its devices, free memory and processor; and what to say of what it lacks."""
+"""This machine: its devices, free memory and processor, and errors about what it lacks."""
 
 from __future__ import annotations
 
@@ -24,43 +24,43 @@ def find_device(name: str) -> torch.device:
         return torch.device("cuda" if gpus else "cpu")
     try:
         place = torch.device(name)
-        torch.ones(1, device=place).item()  # "meta" can be allocated on, and computes nothing
+        torch.ones(1, device=place).item()  # "meta" allocates but cannot compute
     except (RuntimeError, AssertionError, NotImplementedError):
         raise unknown("device", name, known) from None
     return place
 
 
 def free_memory(device: torch.device) -> int | None:
-    """Return the free bytes of a device, None where it does not say."""
+    """Return the free bytes of a device, or None if unknown."""
     if device.type == "cuda":
         kept = torch.cuda.memory_reserved(device) - torch.cuda.memory_allocated(device)
         return torch.cuda.mem_get_info(device)[0] + kept
     if device.type != "cpu":
         return None
-    kilobytes = _told("/proc/meminfo", r"^MemAvailable:\s+(\d+) kB")
+    kilobytes = _search("/proc/meminfo", r"^MemAvailable:\s+(\d+) kB")
     return None if kilobytes is None else 1024 * int(kilobytes)
 
 
 def model() -> str | None:
-    """Return the processor's name, None where the system does not say."""
-    return _told("/proc/cpuinfo", r"^model name\s*:\s*(.+)$")
+    """Return the processor's name, or None if unknown."""
+    return _search("/proc/cpuinfo", r"^model name\s*:\s*(.+)$")
 
 
 def bad(option: str, message: str) -> click.BadParameter:
-    """Return the error of an option's value."""
+    """Return the error for an option's value."""
     return click.BadParameter(message, param_hint=f"'--{option}'")
 
 
 def unknown(option: str, name: str, known: Sequence[str]) -> click.BadParameter:
-    """Return the error of a name that is none of ``known``, with the nearest."""
+    """Return the error for a name that is not in ``known``, with the nearest one."""
     kind = option.removesuffix("s")
     near = did_you_mean(name, known)
     return bad(option, f"no {kind} {name!r}.{near} Known here: {', '.join(known)}.")
 
 
-def _told(file: str, pattern: str) -> str | None:
+def _search(file: str, pattern: str) -> str | None:
     try:
-        found = re.search(pattern, Path(file).read_text(encoding="utf-8"), re.MULTILINE)
+        match = re.search(pattern, Path(file).read_text(encoding="utf-8"), re.MULTILINE)
     except OSError:
         return None
-    return found[1] if found else None
+    return match[1] if match else None

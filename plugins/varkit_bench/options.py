@@ -1,4 +1,4 @@
-"""What options of a benchmark must look like; what this machine can do is checked in sweep.py."""
+"""Parsers of a benchmark's options; sweep.py checks them against this machine."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from varkit.errors import VarkitError
 def parse_names(
     ctx: click.Context, param: click.Parameter, value: str | None
 ) -> tuple[str, ...] | None:
-    """Return words that have commas between them, each once.
+    """Split words at commas, without repetitions.
 
     Raises:
         click.BadParameter: a word is empty.
@@ -28,24 +28,24 @@ def parse_names(
 
 
 def parse_sizes(ctx: click.Context, param: click.Parameter, value: str) -> tuple[int, ...]:
-    """Return whole numbers that have commas between them, each once.
+    """Split whole numbers at commas, without repetitions.
 
     Raises:
-        click.BadParameter: one is no whole number of at least 1.
+        click.BadParameter: one is not a whole number of at least 1.
     """
     sizes = []
     for word in value.split(","):
         text = word.strip()
         if not (text.isascii() and text.isdigit() and len(text) < 19 and int(text) > 0):
             wanted = "a whole number of at least 1; several as in 64,256,1024"
-            message = f"{text!r} is no batch size: it must be {wanted}"
+            message = f"{text!r} is not a batch size: it must be {wanted}"
             raise click.BadParameter(message, ctx, param)
         sizes.append(int(text))
     return tuple(dict.fromkeys(sizes))
 
 
 def check_number(ctx: click.Context, param: click.Parameter, value: float) -> float:
-    """Refuse NaN, which click takes to be in any range.
+    """Refuse NaN, which click accepts in any range.
 
     Raises:
         click.BadParameter: it is NaN.
@@ -56,10 +56,10 @@ def check_number(ctx: click.Context, param: click.Parameter, value: float) -> fl
 
 
 def check_picture(ctx: click.Context, param: click.Parameter, value: Path | None) -> Path | None:
-    """Refuse a picture that could not be drawn, before minutes of measuring.
+    """Refuse a plot that cannot be drawn, before minutes of measuring.
 
     Raises:
-        click.BadParameter: it is no PNG file.
+        click.BadParameter: the file is not a .png.
         VarkitError: the extra ``report`` is not installed.
     """
     if value is not None and value.suffix.lower() != ".png":

@@ -1,4 +1,4 @@
-"""The picture of a benchmark: time and speed of every backend by B, on logarithmic axes."""
+"""A benchmark's plot: time and speed of every backend by B, on logarithmic axes."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ COLOURS = ("#2f7fd6", "#d9730d", "#2a9d6f", "#b4508f", "#8a7a1f", "#6a6fd0")
 MARKERS = "osD^vP"
 
 
-def draw(found: dict[str, Any], path: Path) -> None:
-    """Draw forward and backward together: milliseconds on the left, speed over eager on the right.
+def draw(report: dict[str, Any], path: Path) -> None:
+    """Plot forward plus backward: milliseconds on the left, speed over eager on the right.
 
     Bars reach from the 20th to the 80th percentile.
 
@@ -28,8 +28,8 @@ def draw(found: dict[str, Any], path: Path) -> None:
     with matplotlib.rc_context(style):
         figure = Figure(figsize=(9.6, 3.8), layout="constrained")
         times, speeds = figure.subplots(1, 2)
-        for number, backend in enumerate(found["settings"]["backends"]):
-            rows = [r for r in found["results"] if r["backend"] == backend and r["correct"]]
+        for number, backend in enumerate(report["settings"]["backends"]):
+            rows = [r for r in report["results"] if r["backend"] == backend and r["correct"]]
             rows.sort(key=lambda row: row["pairs"])
             if not rows:
                 continue
@@ -57,12 +57,12 @@ def draw(found: dict[str, Any], path: Path) -> None:
             axes.yaxis.set_major_formatter(LogFormatter())
             axes.yaxis.set_minor_formatter(LogFormatter(minor_thresholds=(1.5, 0.5)))
             axes.set_xticks(
-                found["settings"]["sizes"], [f"{b:,}" for b in found["settings"]["sizes"]]
+                report["settings"]["sizes"], [f"{b:,}" for b in report["settings"]["sizes"]]
             )
             axes.set_xlabel("B, pairs in a batch")
-        machine, settings = found["machine"], found["settings"]
+        machine, settings = report["machine"], report["settings"]
         figure.suptitle(
-            f"{found['operator']}, {settings['dtype']}, E = {settings['experts']}, "
+            f"{report['operator']}, {settings['dtype']}, E = {settings['experts']}, "
             f"d = {settings['width']}, {settings['device']}, {machine['threads']} CPU thread(s)",
             size=10,
         )

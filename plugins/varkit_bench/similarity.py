@@ -1,4 +1,4 @@
-"""``varkit bench similarity``: the similarity of ALAN and its ranking loss, backend by backend."""
+"""``varkit bench similarity``: ALAN's similarity and ranking loss, backend by backend."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from varkit_bench.options import check_number, check_picture, parse_names, parse
     "--backends",
     callback=parse_names,
     metavar="NAME,...",
-    help="Backends and baselines; default: all that can run here.",
+    help="Backends and baselines; default: all that run here.",
 )
 @click.option(
     "--sizes",
@@ -32,7 +32,7 @@ from varkit_bench.options import check_number, check_picture, parse_names, parse
     "--dtype",
     default="float32",
     show_default=True,
-    help="Of the products: float32, bfloat16, float16, float64.",
+    help="Type of the products: float32, bfloat16, float16, float64.",
 )
 @machine_options()
 @click.option(
@@ -40,10 +40,10 @@ from varkit_bench.options import check_number, check_picture, parse_names, parse
     type=click.IntRange(1),
     default=2,
     show_default=True,
-    help="E, in each of two alignments.",
+    help="Experts E in each of two alignments.",
 )
 @click.option(
-    "--width", type=click.IntRange(1), default=768, show_default=True, help="d of a vector."
+    "--width", type=click.IntRange(1), default=768, show_default=True, help="Width d of a vector."
 )
 @click.option(
     "--seconds",
@@ -51,7 +51,7 @@ from varkit_bench.options import check_number, check_picture, parse_names, parse
     callback=check_number,
     default=2.0,
     show_default=True,
-    help="Measuring time of a figure, roughly; at least 3 repeats.",
+    help="Approximate measuring time per figure; at least 3 repeats.",
 )
 @json_option
 @click.option(
@@ -59,13 +59,13 @@ from varkit_bench.options import check_number, check_picture, parse_names, parse
     type=click.Path(path_type=Path, dir_okay=False),
     callback=check_picture,
     metavar="FILE.png",
-    help="Also draw time and speed by B.",
+    help="Also plot time and speed by B.",
 )
 @click.option(
     "--out",
     type=click.Path(path_type=Path, file_okay=False),
     metavar="FOLDER",
-    help="Folder that gets similarity.json and similarity.md.",
+    help="Folder for similarity.json and similarity.md.",
 )
 def similarity(
     backends: tuple[str, ...] | None,
@@ -82,8 +82,8 @@ def similarity(
 ) -> None:
     """Measure the similarity with its ranking loss, forward and backward.
 
-    A backend's loss and gradients are checked against float64 first; one that is wrong is not
-    timed, and the exit code is 1. Speed is how many times faster than eager, expert by expert.
+    A backend's loss and gradients are checked against float64 first. A wrong backend is not timed,
+    and the exit code is 1. Speed is relative to eager, which computes expert by expert.
 
     \b
     Examples:
@@ -102,33 +102,33 @@ def similarity(
     before = torch.get_num_threads()
     torch.set_num_threads(threads or usable_cores())
     try:
-        found = measure(chosen, lambda line: click.echo(line, err=True))
-        found["command"] = _command(found, torch.get_num_threads())
+        report = measure(chosen, lambda line: click.echo(line, err=True))
+        report["command"] = _command(report, torch.get_num_threads())
     finally:
         torch.set_num_threads(before)
     if as_json:
-        click.echo(json.dumps(found, indent=2, allow_nan=False))
+        click.echo(json.dumps(report, indent=2, allow_nan=False))
     else:
-        display.show(found)
+        display.show(report)
     written = []
     if out is not None:
-        write_json(out / "similarity.json", found)
-        write_text(out / "similarity.md", display.markdown(found))
+        write_json(out / "similarity.json", report)
+        write_text(out / "similarity.md", display.markdown(report))
         written += [out / "similarity.json", out / "similarity.md"]
     if plot is not None:
         from varkit_bench.plot import draw
 
-        draw(found, plot)
+        draw(report, plot)
         written.append(plot)
     for path in written:
         click.echo(f"wrote {path}", err=True)
-    if any(row["correct"] is False for row in found["results"]):
+    if any(row["correct"] is False for row in report["results"]):
         raise click.exceptions.Exit(1)
 
 
-def _command(found: dict[str, Any], threads: int) -> str:
-    """Return the command that measures the same again, with every option said."""
-    settings = found["settings"]
+def _command(report: dict[str, Any], threads: int) -> str:
+    """Return the command that repeats the measurement, with every option."""
+    settings = report["settings"]
     options = {
         "sizes": ",".join(map(str, settings["sizes"])),
         "backends": ",".join(settings["backends"]),

@@ -1,7 +1,7 @@
-"""Every size and backend measured in turn, and what cannot be measured, with its reason.
+"""Measures every size and backend in turn, and says why one could not be measured.
 
-The measuring is :func:`varkit_kernels.bench.bench`, a case at a time, so that a batch that does not
-fit the memory costs its own row and no other.
+:func:`varkit_kernels.bench.bench` measures one case at a time, so a batch that does not fit in
+memory loses only its own row.
 """
 
 from __future__ import annotations
@@ -22,33 +22,33 @@ from varkit.errors import VarkitError
 from varkit_bench.machine import bad, find_device, free_memory, model, unknown
 
 SCHEMA = 1
-"""The version of the JSON; a figure that is renamed or means something else raises it."""
+"""The version of the JSON. Raise it when a figure is renamed or changes its meaning."""
 DIRECTIONS = ("forward", "backward", "both")
 NAMES = tuple(dict.fromkeys((*bench.BASELINES, *BACKENDS)))
 DENSE = ("eager", "one_product", "keep_index", "compiled")
-"""Those that keep the whole matrix, and some five copies of it at the least."""
+"""Backends that keep at least five copies of the whole matrix."""
 DTYPES = {str(dtype).removeprefix("torch."): dtype for dtype in bench.TOLERANCE}
 
 
 @dataclass(frozen=True)
 class Sweep:
-    """What is to be measured, checked against this machine.
+    """What to measure, checked against this machine.
 
     Attributes:
         sizes: batch sizes B.
         backends: in the order in which they are measured.
-        asked: whether somebody named the backends; then each must run.
+        explicit: whether the user named the backends; each must then run.
         refused: backend -> why it cannot run here.
         dtype: of the products.
-        device: where.
+        device: where to measure.
         experts: E, in each of two alignments.
         width: d.
-        seconds: measuring time of a figure, roughly.
+        seconds: approximate measuring time per figure.
     """
 
     sizes: tuple[int, ...]
     backends: tuple[str, ...]
-    asked: bool
+    explicit: bool
     refused: dict[str, str]
     dtype: torch.dtype
     device: torch.device
@@ -70,8 +70,8 @@ class Sweep:
         """Turn options into a sweep.
 
         Raises:
-            click.BadParameter: there is no such backend, dtype or device; a backend that was
-                named cannot run here; a batch does not fit the memory.
+            click.BadParameter: there is no such backend, dtype or device; a named backend cannot
+                run here; a batch does not fit in memory.
         """
         if dtype not in DTYPES:
             raise unknown("dtype", dtype, tuple(DTYPES))
@@ -99,15 +99,15 @@ class Sweep:
         for size in sizes:
             reasons = {name: sweep.too_large(size, name) for name in able}
             full = [f"{name} {why}" for name, why in reasons.items() if why is not None]
-            if full and (sweep.asked or len(full) == len(able)):
+            if full and (sweep.explicit or len(full) == len(able)):
                 raise bad("sizes", f"B = {size} does not fit: {full[0]}")
         return sweep
 
     def too_large(self, size: int, backend: str) -> str | None:
-        """Say why a batch surely does not fit the memory; None if it may.
+        """Return why a batch cannot fit in memory, or None if it may.
 
-        Counted are the vectors with their gradients, and the matrix of those that build it; of the
-        others the mask, which is not kept beyond a size.
+        The vectors with their gradients count, and the matrix of backends that build it. Of all
+        other backends the mask counts, which is kept only up to a size.
         """
         free = free_memory(self.device)
         number = 8 if self.dtype == torch.float64 else 4
@@ -120,7 +120,7 @@ class Sweep:
         largest = int(max(root, (free - kept) / a_pair))
         return (
             f"needs at least {needed / 2**30:,.1f} GiB, and {free / 2**30:,.1f} GiB of memory are "
-            f"free; B = {largest} is the most that can fit"
+            f"free; at most B = {largest} can fit"
         )
 
     def named(self) -> dict[str, Any]:
@@ -136,15 +136,15 @@ def measure(sweep: Sweep, tell: Callable[[str], None]) -> dict[str, Any]:
     """Measure every size and backend.
 
     Args:
-        sweep: what.
-        tell: is told how far it is, a line a case.
+        sweep: what to measure.
+        tell: gets one line of progress per case.
 
     Returns:
         The content of the JSON; ``docs/cli.md`` names its parts. The ceiling is the fastest of the
-        square products that are measured before each case.
+        square products measured before each case.
 
     Raises:
-        VarkitError: memory was too little for every case.
+        VarkitError: no case fits in memory.
     """
     cases = [(size, backend) for size in sweep.sizes for backend in sweep.backends]
     rows: list[dict[str, Any]] = []
@@ -153,15 +153,17 @@ def measure(sweep: Sweep, tell: Callable[[str], None]) -> dict[str, Any]:
     settings: dict[str, Any] = {}
     for number, (size, backend) in enumerate(cases, 1):
         tell(f"{number} of {len(cases)}: B = {size:,}, {backend}")
-        found = _case(sweep, size, backend)
-        if isinstance(found, str):
-            rows.append(_row(size, backend, reason=found))
+        case = _case(sweep, size, backend)
+        if isinstance(case, str):
+            rows.append(_row(size, backend, reason=case))
             continue
-        rows.append(_row(**found["results"][0]))
-        ceilings.append(found["ceiling_tflops"])
-        machine, settings = found["machine"], found["settings"]
+        rows.append(_row(**case["results"][0]))
+        ceilings.append(case["ceiling_tflops"])
+        machine, settings = case["machine"], case["settings"]
     if not ceilings:
-        raise VarkitError(f"nothing could be measured: {rows[0]['reason']}", hint="smaller --sizes")
+        raise VarkitError(
+            f"nothing could be measured: {rows[0]['reason']}", hint="pass smaller --sizes"
+        )
     ceiling = max(ceilings)
     _relate(rows, ceiling)
     return {
@@ -191,7 +193,7 @@ def _case(sweep: Sweep, size: int, backend: str) -> dict[str, Any] | str:
             device=sweep.device,
             seconds=sweep.seconds,
         )
-    except RuntimeError as error:  # the CPU has no error of its own for full memory
+    except RuntimeError as error:  # the CPU has no separate error for full memory
         full = isinstance(error, torch.OutOfMemoryError) or "can't allocate memory" in str(error)
         if not full:
             raise
@@ -200,19 +202,19 @@ def _case(sweep: Sweep, size: int, backend: str) -> dict[str, Any] | str:
     return "out of memory"
 
 
-def _row(pairs: int, backend: str, *, reason: str | None = None, **found: Any) -> dict[str, Any]:
-    """Return a row of which every key is there, None where there is nothing to say."""
-    errors = found.get("error")
+def _row(pairs: int, backend: str, *, reason: str | None = None, **measured: Any) -> dict[str, Any]:
+    """Return a row with every key; None = not measured."""
+    errors = measured.get("error")
     if errors is not None:  # JSON has no NaN
         errors = {name: e if math.isfinite(e) else None for name, e in errors.items()}
     return {
         "pairs": pairs,
         "backend": backend,
-        "correct": found.get("correct"),
+        "correct": measured.get("correct"),
         "reason": reason,
         "error": errors,
-        **{direction: found.get(direction) for direction in DIRECTIONS},
-        "peak_extra_mib": found.get("peak_extra_mib"),
+        **{direction: measured.get(direction) for direction in DIRECTIONS},
+        "peak_extra_mib": measured.get("peak_extra_mib"),
     }
 
 

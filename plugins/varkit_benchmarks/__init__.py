@@ -1,4 +1,4 @@
-"""Data sets: the two benchmarks, and a folder of one's own."""
+"""Data sets: the two benchmarks, and a folder of your own."""
 
 from varkit import hookimpl
 from varkit.plugins.registry import Register

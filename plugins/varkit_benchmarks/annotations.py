@@ -1,4 +1,4 @@
-"""Where the anomalies of the benchmarks' test videos are, in frames, as their authors wrote it."""
+"""The benchmark authors' annotation files: where the anomalies of test videos are, in frames."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from varkit.errors import DataError
-from varkit_benchmarks.findings import Findings
+from varkit_benchmarks.findings import Findings, absence
 from varkit_benchmarks.layout import Video
 from varkit_benchmarks.text_lists import read_lines
 
@@ -28,7 +28,7 @@ class Annotation:
 
     Attributes:
         segments: (start, end) in frames, in order of time.
-        name: the class it names, where it does.
+        name: the class it names, if any.
     """
 
     segments: tuple[tuple[int, int], ...]
@@ -36,14 +36,14 @@ class Annotation:
 
 
 def read_annotations(
-    path: Path, line_format: re.Pattern[str], found: Findings
+    path: Path, line_format: re.Pattern[str], findings: Findings
 ) -> dict[str, Annotation]:
     """Read an annotation file.
 
     Args:
         path: of the file.
         line_format: :data:`UCF_CRIME` or :data:`XD_VIOLENCE`.
-        found: takes lines that cannot be read as faults, with their numbers.
+        findings: collects lines that cannot be read as faults, with their numbers.
 
     Returns:
         Annotations by the video's file name, without folder and ``.mp4``.
@@ -52,22 +52,24 @@ def read_annotations(
     try:
         lines = read_lines(path)
     except DataError as error:
-        found.refuse(error)
+        findings.refuse(error)
         return annotations
     for number, line in lines:
         where = f"line {number}"
         match = line_format.fullmatch(line)
         if match is None:
-            found.fault(f"{path.name}: not to be understood", where)
+            findings.fault(f"{path.name}: not in the expected format", where)
             continue
         numbers = [int(text) for text in match["numbers"].split()]
         pairs = zip(numbers[::2], numbers[1::2], strict=True)
         segments = tuple(sorted(pair for pair in pairs if pair != (-1, -1)))
         video = base_name(match["video"])
         if any(not 0 <= start < end for start, end in segments):
-            found.fault(f"{path.name}: an anomaly ends before it starts, or starts below 0", where)
+            findings.fault(
+                f"{path.name}: an anomaly ends before it starts, or starts below 0", where
+            )
         elif video in annotations:
-            found.fault(f"{path.name}: a video for the second time", f"{where} ({video!r})")
+            findings.fault(f"{path.name}: repeated video", f"{where} ({video!r})")
         else:
             annotations[video] = Annotation(segments, match.groupdict().get("name"))
     return annotations
@@ -75,32 +77,36 @@ def read_annotations(
 
 def annotate(
     videos: Mapping[str, Video],
-    annotations: Mapping[str, Annotation],
     path: Path,
+    line_format: re.Pattern[str],
     frame_rate: float,
-    found: Findings,
+    findings: Findings,
 ) -> None:
-    """Write annotations into the videos, in seconds.
+    """Write an annotation file's anomalies into the videos, in seconds.
 
     Args:
         videos: of all splits; those of label 0 have no anomalies, whatever the file says.
-        annotations: by video.
-        path: the file they come from, for messages.
-        frame_rate: frames a second, the same that clips are counted with.
-        found: takes what contradicts the videos' labels and classes as faults.
+        path: of the annotation file; its absence is a remark.
+        line_format: :data:`UCF_CRIME` or :data:`XD_VIOLENCE`.
+        frame_rate: frames per second, the same as for the videos' clips.
+        findings: collects contradictions with the videos' labels and classes as faults.
     """
+    if (why := absence(path)) is not None:
+        findings.remark(f"the anomalies' times are unknown: {why}")
+        return
+    annotations = read_annotations(path, line_format, findings)
     unknown = [repr(name) for name in annotations if name not in videos]
-    if unknown and found.complete:
-        found.remark(f"{path.name}: lines of videos that are in no split", *unknown)
+    if unknown and findings.complete:
+        findings.remark(f"{path.name}: lines of videos that are in no split", *unknown)
     for name, annotation in annotations.items():
         video = videos.get(name)
         if video is None:
             continue
         if annotation.name is not None and (annotation.name,) != video.classes:
-            found.fault(f"{path.name}: another class than the video's folder", repr(name))
+            findings.fault(f"{path.name}: class differs from the video's folder", repr(name))
         elif bool(annotation.segments) != bool(video.label):
-            said = "normal videos with anomalies" if not video.label else "without its anomaly"
-            found.fault(f"{path.name}: {said}", repr(name))
+            problem = "an anomalous video without" if video.label else "a normal video with"
+            findings.fault(f"{path.name}: {problem} an anomaly", repr(name))
         else:
             video.anomalies = tuple(
                 (start / frame_rate, end / frame_rate) for start, end in annotation.segments
@@ -108,8 +114,8 @@ def annotate(
     test = {name: video for name, video in videos.items() if video.split == "test"}
     bare = [repr(name) for name, video in test.items() if video.anomalies is None]
     if bare:
-        found.remark(
-            f"{path.name}: where the anomalies are is unknown for {len(bare):,} of "
+        findings.remark(
+            f"{path.name}: the anomalies' times are unknown for {len(bare):,} of "
             f"{len(test):,} test videos",
             *bare,
         )

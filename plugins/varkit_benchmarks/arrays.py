@@ -26,7 +26,7 @@ from varkit_benchmarks.findings import few
 from varkit_benchmarks.sources import FeatureError, Source
 
 BOMB_BYTES, BOMB_RATIO = 2**26, 200
-"""An archive member of more than 64 MiB that shrank more than 200 times holds no features."""
+"""An archive member above 64 MiB that was compressed more than 200 times is refused."""
 
 _UNREADABLE = (
     ValueError,
@@ -39,7 +39,7 @@ _UNREADABLE = (
 )
 
 Stamp = tuple[int, int]
-"""A file's time stamp and size: what was remembered of it holds while they stay."""
+"""A file's modification time and size; what is cached of it holds until they change."""
 
 
 def shape(source: Source) -> tuple[int, ...]:
@@ -59,7 +59,7 @@ def load_clips(source: Source, crop: int, start: int, stop: int) -> NDArray[Any]
         source: of this shape; of a .npy file only the part is read.
         crop: which of the C crops.
         start: the first clip.
-        stop: the one behind the last clip.
+        stop: one past the last clip.
 
     Returns:
         (stop - start, D), as it is stored.
@@ -73,7 +73,7 @@ def load_clips(source: Source, crop: int, start: int, stop: int) -> NDArray[Any]
 
 @contextmanager
 def _reading() -> Iterator[None]:
-    """Turn whatever a file that is none leads a library to into one kind of error."""
+    """Turn every error of a library over a bad file into a FeatureError."""
     try:
         yield
     except FeatureError:
@@ -93,7 +93,7 @@ def _stamp(file: Path) -> Stamp:
 
 @dataclass(frozen=True)
 class _Header:
-    """Of an array in .npy format: what the file's first bytes say, and where the numbers begin."""
+    """What the header of an array in .npy format says, and the offset of its first number."""
 
     shape: tuple[int, ...]
     dtype: np.dtype[Any]
@@ -101,8 +101,8 @@ class _Header:
     offset: int
 
 
-# Training asks for the same shapes in every epoch, and parsing a header takes longer than reading
-# a short video.
+# Training needs the same shapes in every epoch, and parsing a header takes longer than reading a
+# short video.
 @lru_cache(maxsize=2**16)
 def _shape(source: Source, stamp: Stamp) -> tuple[int, ...]:
     if source.file.suffix == ".npy":
@@ -131,7 +131,7 @@ def _load(source: Source, crop: int, start: int, stop: int) -> NDArray[Any]:
             array = np.frombuffer(member.read(), dtype=header.dtype)
         array = array.reshape(header.shape, order=header.order)
     else:
-        # Through torch, since numpy knows no bfloat16.
+        # Through torch, since numpy has no bfloat16.
         tensors, key = _tensors(source)
         tensor = tensors.get_tensor(key)
         array = (tensor.float() if tensor.is_floating_point() else tensor).numpy()
@@ -153,7 +153,7 @@ def _parse_header(file: IO[bytes], size: int) -> _Header:
     try:
         version = np.lib.format.read_magic(file)
     except ValueError:
-        raise FeatureError("does not begin as .npy files do" if size else "is empty") from None
+        raise FeatureError("does not begin like a .npy file" if size else "is empty") from None
     parse = {
         (1, 0): np.lib.format.read_array_header_1_0,
         (2, 0): np.lib.format.read_array_header_2_0,
@@ -172,10 +172,10 @@ def _parse_header(file: IO[bytes], size: int) -> _Header:
 
 @lru_cache(maxsize=8)
 def _archive(file: Path, stamp: Stamp, process: int) -> tuple[zipfile.ZipFile, dict[str, str]]:
-    """Open an archive once: reading the list of a large one takes longer than reading an array.
+    """Open an archive once, since listing a large one takes longer than reading an array.
 
-    Arguments beside ``file`` only tell archives apart: changed ones, and those of forked
-    processes, which would share one position in the file.
+    ``stamp`` and ``process`` are only keys of the cache: a changed file is opened again, and a
+    forked process, which would share the position in the file, opens its own.
 
     Returns:
         The archive, and array name -> member name.
@@ -198,7 +198,7 @@ def _open_member(source: Source) -> tuple[IO[bytes], _Header]:
 
 @lru_cache(maxsize=8)
 def _mapped_tensors(file: Path, stamp: Stamp) -> Any:
-    """Map a file once; ``stamp`` only tells changed ones apart."""
+    """Map a file once; ``stamp`` is only a key of the cache, for files that change."""
     return safe_open(file, framework="pt")
 
 

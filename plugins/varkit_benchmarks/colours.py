@@ -38,7 +38,7 @@ CHINESE = {
     "黄": "yellow",
 }
 NO_COLOURS = ("白天", "收银", "银行", "红绿灯")
-"""Day, cash desk, bank and traffic light: their characters are no colours there."""
+"""Day, cash desk, bank and traffic light: their characters do not mean colours there."""
 
 _NO_COLOURS, _WORD = re.compile("|".join(NO_COLOURS)), re.compile("[a-z]+")
 
@@ -46,17 +46,17 @@ _NO_COLOURS, _WORD = re.compile("|".join(NO_COLOURS)), re.compile("[a-z]+")
 def colour_disagreements(
     captions: Mapping[str, tuple[str, str]],
 ) -> tuple[int, dict[str, tuple[frozenset[str], frozenset[str]]]]:
-    """Compare the colours of captions and their translations; nothing is put right.
+    """Compare the colours of captions and their translations; nothing is corrected.
 
-    A colour that only one of them names is mostly left out by the other, no error of either.
-    Colours that have nothing in common are one.
+    A colour in only one of the two is usually an omission in the other, not an error. Colours that
+    have nothing in common are an error.
 
     Args:
         captions: video -> English and Chinese caption.
 
     Returns:
-        How many name a colour in either language; and video -> English and Chinese colours,
-        where these are not the same.
+        How many videos have a colour in either language; and video -> English and Chinese colours,
+        where they differ.
     """
     coloured = 0
     different = {}

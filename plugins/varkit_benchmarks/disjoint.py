@@ -1,4 +1,4 @@
-"""Another split of the same videos, in which no source is on both sides."""
+"""Another split of the same videos, in which no source is in both train and test."""
 
 from __future__ import annotations
 
@@ -13,17 +13,17 @@ from varkit_benchmarks.entries import Entry
 def source_disjoint(
     entries: Mapping[str, Entry], source: Callable[[str], str], seed: int
 ) -> dict[str, Entry]:
-    """Move videos between train and test, all of a source together.
+    """Move videos between train and test, all videos of a source together.
 
-    The new test split is to hold as many videos, and as many of each class, as the old one. All
-    sources begin in train; in random order, each changes its side where that brings these counts
-    nearer to the old ones (Pearson's chi-square), over and over until none does.
+    The new test split should have as many videos as the old one, in total and of each class. All
+    sources begin in train. In random order, each changes its side if that brings these counts
+    closer to the old ones (Pearson's chi-square); this repeats until none changes.
 
     Args:
         entries: video -> entry, of the published split.
         source: video -> what it was cut from.
-        seed: another seed gives another split; a source's place in the order depends on it and
-            the source's name alone.
+        seed: another seed gives another split; a source's place in the order depends only on the
+            seed and the source's name.
 
     Returns:
         The same videos in the same order; where their files lie stays as it was.
@@ -56,7 +56,7 @@ def source_disjoint(
 
 
 def _counts(entries: Iterable[Entry]) -> Counter[str]:
-    """Count videos, under an empty name, and those of each class."""
+    """Count all videos, under an empty name, and those of each class."""
     counts: Counter[str] = Counter()
     for entry in entries:
         counts.update(("", *entry.classes))

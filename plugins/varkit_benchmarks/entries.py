@@ -1,4 +1,4 @@
-"""Videos as a benchmark lists them, before their features are looked for."""
+"""Videos as a benchmark lists them, before their feature files are found."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ class Entry:
 
     Attributes:
         split: ``train`` or ``test``.
-        folder: that its files usually lie in: a class, or a split.
+        folder: where its files usually are: a class, or a split.
         classes: what happens, sorted; ``("Normal",)`` = nothing anomalous.
-        captions: of the video, where it has any: the one to use, and its translation or "".
+        captions: the one to use, and its translation or ""; None = the video has no caption.
     """
 
     split: str
@@ -38,26 +38,28 @@ def join(
     splits: Mapping[str, Mapping[str, Entry]],
     counts: Mapping[str, int],
     classes: tuple[str, ...],
-    found: Findings,
+    findings: Findings,
 ) -> dict[str, Entry]:
-    """Return the videos of all splits; one in two splits is a fault, and stays in the first.
+    """Return the videos of all splits; a video in two splits is a fault, and stays in the first.
 
     Args:
         splits: split -> video -> entry.
-        counts: split -> how many videos the benchmark has; another number is a remark.
-        classes: those that the benchmark has; one that is not there is a remark.
-        found: takes both.
+        counts: split -> how many videos the benchmark has; a different number is a remark.
+        classes: of the benchmark; a missing one is a remark.
+        findings: collects faults and remarks.
     """
     joined: dict[str, Entry] = {}
     for split, entries in splits.items():
         twice = [repr(video) for video in entries if video in joined]
         if twice:
-            found.fault("videos in both train and test", *twice)
+            findings.fault("videos in both train and test", *twice)
         for video, entry in entries.items():
             joined.setdefault(video, entry)
         if len(entries) not in (0, counts[split]):
-            found.remark(f"{split}: {len(entries):,} videos; the benchmark has {counts[split]:,}")
+            findings.remark(
+                f"{split}: {len(entries):,} videos; the benchmark has {counts[split]:,}"
+            )
         there = {name for entry in entries.values() for name in entry.classes}
         if entries and (lacking := [name for name in classes if name not in there]):
-            found.remark(f"{split}: no video of class", *lacking)
+            findings.remark(f"{split}: no video of class", *lacking)
     return joined

@@ -1,7 +1,7 @@
-"""Feature files found by their names, as the benchmarks' authors name them.
+"""Finds feature files by the names that the benchmarks' authors give them.
 
-Crop k of a video lies in ``FOLDER/NAME__k.npy``, or all crops, or the only one, in
-``FOLDER/NAME.npy``; FOLDER is a class, a split, or not there.
+Crop k of a video is ``FOLDER/NAME__k.npy``. A file ``FOLDER/NAME.npy`` holds all crops, or the
+only one. FOLDER is a class or a split, or is left out.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from varkit_benchmarks.findings import Findings, absence, alike
 from varkit_benchmarks.sources import Source
 
 DEPTH = 3
-"""Folders in folders that are looked into; links are followed, and may go in circles."""
+"""How deep nested folders are searched; links are followed, and may be circular."""
 
 Crops = dict[int | None, Path]
 """Crop number -> file; None = a file without a number."""
@@ -27,7 +27,7 @@ def find_streams(
     streams: Mapping[str, str],
     videos: Mapping[str, str],
     centre: int,
-    found: Findings,
+    findings: Findings,
 ) -> dict[str, dict[str, tuple[Source, ...]]]:
     """Find the feature files of videos.
 
@@ -36,28 +36,28 @@ def find_streams(
     Args:
         root: of the data set.
         streams: stream -> its folder below ``root``.
-        videos: video -> the folder that its files lie in if several hold some.
+        videos: video -> the folder to prefer if several hold files of it.
         centre: the number of the centre crop.
-        found: takes what is missing as faults, and files of no video as remarks.
+        findings: collects what is missing as faults, and files of no video as remarks.
 
     Returns:
-        Video -> stream -> its files, the centre first; only videos with all files are there.
+        Video -> stream -> its files, the centre first; videos that lack a file are left out.
     """
     if not streams:
-        found.fault("streams: name at least one, as in {object: rgb}")
+        findings.fault("streams: name at least one, as in {object: rgb}")
     by_stream: dict[str, dict[str, tuple[Source, ...]]] = {}
     numbers: dict[str, str] = {}
     for stream, folder in streams.items():
-        files = find(root, folder, videos, found, suffix="", what=f"stream {stream!r}")
+        files = find(root, folder, videos, findings, suffix="", what=f"stream {stream!r}")
         usual = _usual(files)
-        others = {v: crops for v, crops in files.items() if _numbers(crops) != usual}
-        for video, crops in others.items():
+        unusual = {v: crops for v, crops in files.items() if _numbers(crops) != usual}
+        for video, crops in unusual.items():
             there = f"{video!r} has {_named(_numbers(crops))}"
-            what = f"other crops than {_named(usual)}" if usual else "two kinds of files"
-            found.fault(f"stream {stream!r}: {what}", there)
+            what = f"expected {_named(usual)}" if usual else "two kinds of files"
+            findings.fault(f"stream {stream!r}: {what}", there)
         if usual and centre not in usual and not (usual == (None,) and centre == 0):
-            found.fault(
-                f"stream {stream!r}: crop {centre} is to be the centre, but there is "
+            findings.fault(
+                f"stream {stream!r}: no crop {centre} to be the centre, only "
                 f"{_named(usual)}: set data.centre"
             )
             usual = ()
@@ -65,13 +65,13 @@ def find_streams(
         by_stream[stream] = {
             video: tuple(Source(crops[k]) for k in order)
             for video, crops in files.items()
-            if order and video not in others
+            if order and video not in unusual
         }
         if usual and usual != (None,):
             numbers[stream] = _named(usual)
     if len(set(numbers.values())) > 1:
         listed = ", ".join(f"{stream} has {there}" for stream, there in numbers.items())
-        found.fault(f"streams differ in crops: {listed}")
+        findings.fault(f"streams differ in crops: {listed}")
     complete = [v for v in videos if streams and all(v in by_stream[s] for s in streams)]
     return {v: {stream: by_stream[stream][v] for stream in streams} for v in complete}
 
@@ -80,7 +80,7 @@ def find(
     root: Path,
     folder: str,
     videos: Mapping[str, str],
-    found: Findings,
+    findings: Findings,
     *,
     suffix: str,
     what: str,
@@ -91,9 +91,9 @@ def find(
         root: of the data set.
         folder: below ``root``.
         videos: as in :func:`find_streams`.
-        found: takes videos without a file as faults, and files of no video as remarks.
-        suffix: what may stand between a video's name and ``.npy``, as in ``NAME__vggish.npy``.
-        what: what messages call it.
+        findings: collects videos without a file as faults, and files of no video as remarks.
+        suffix: between a video's name and ``.npy``, as in ``NAME__vggish.npy``.
+        what: its name in messages.
 
     Returns:
         Video -> its files, all of one folder.
@@ -101,19 +101,19 @@ def find(
     place = root / folder
     windows = PureWindowsPath(folder)
     if Path(folder).is_absolute() or windows.drive or ".." in windows.parts or not folder:
-        found.fault(f"{what}: {folder!r} must be a folder below {root}; a link may lie there")
+        findings.fault(f"{what}: {folder!r} must be a folder below {root}, or a link there")
         return {}
     if (why := absence(place, folder=True)) is not None:
-        found.fault(f"{what}: {why}")
+        findings.fault(f"{what}: {why}")
         return {}
-    groups, extra = _groups(place, videos, suffix, found)
+    groups, extra = _groups(place, videos, suffix, findings)
     chosen: dict[str, Crops] = {}
     for video, folders in groups.items():
-        first, *others = sorted(folders, key=partial(_rank, videos[video]))
+        first, *duplicates = sorted(folders, key=partial(_rank, videos[video]))
         chosen[video] = folders[first]
-        extra += [path for other in others for path in folders[other].values()]
-    if extra and found.complete:
-        found.remark(
+        extra += [path for copy in duplicates for path in folders[copy].values()]
+    if extra and findings.complete:
+        findings.remark(
             f"{what}: {len(extra):,} files below {place} belong to no video, or repeat one",
             *(repr(path.relative_to(place).as_posix()) for path in extra),
         )
@@ -121,21 +121,21 @@ def find(
     if lacking:
         named = f"NAME{suffix}.npy" if suffix else "NAME.npy or NAME__0.npy"
         close = alike(lacking[0], (path.name for path in extra))
-        found.fault(
+        findings.fault(
             f"{what}: {place} holds no {named} of {len(lacking):,} of {len(videos):,} videos"
-            + (f" (is {close!r} one?)" if close else ""),
+            + (f" (did you mean {close!r}?)" if close else ""),
             *map(repr, lacking),
         )
     return chosen
 
 
 def _groups(
-    place: Path, videos: Mapping[str, str], suffix: str, found: Findings
+    place: Path, videos: Mapping[str, str], suffix: str, findings: Findings
 ) -> tuple[dict[str, dict[Path, Crops]], list[Path]]:
     """Return video -> folder -> its files there, and the files of no video."""
     groups: dict[str, dict[Path, Crops]] = {}
     extra: list[Path] = []
-    for path in _files(place, DEPTH, found):
+    for path in _files(place, DEPTH, findings):
         video, crop = _parse(path.name, videos, suffix)
         if video not in videos:
             extra.append(path)
@@ -146,13 +146,13 @@ def _groups(
     return groups, extra
 
 
-def _files(folder: Path, depth: int, found: Findings) -> Iterator[Path]:
+def _files(folder: Path, depth: int, findings: Findings) -> Iterator[Path]:
     """Yield the regular files below a folder, in order; hidden ones are left out."""
     try:
         with os.scandir(folder) as entries:
             ordered = sorted(entries, key=lambda entry: entry.name)
     except OSError as error:
-        found.fault(f"{folder} cannot be read: {error.strerror}")
+        findings.fault(f"{folder} cannot be read: {error.strerror}")
         return
     for entry in ordered:
         if entry.name.startswith("."):
@@ -164,7 +164,7 @@ def _files(folder: Path, depth: int, found: Findings) -> Iterator[Path]:
         if is_file:
             yield Path(entry.path)
         elif is_folder and depth:
-            yield from _files(Path(entry.path), depth - 1, found)
+            yield from _files(Path(entry.path), depth - 1, findings)
 
 
 def _rank(usual: str, folder: Path) -> tuple[bool, int, Path]:
@@ -172,7 +172,7 @@ def _rank(usual: str, folder: Path) -> tuple[bool, int, Path]:
 
 
 def _parse(name: str, videos: Mapping[str, str], suffix: str) -> tuple[str, int | None]:
-    """Return the video and the crop's number that a file's name says."""
+    """Return the video and the number of the crop that a file name gives."""
     if not name.endswith(".npy"):
         return "", None
     stem = name.removesuffix(".npy")
@@ -189,7 +189,7 @@ def _numbers(crops: Crops) -> tuple[int | None, ...]:
 
 
 def _usual(files: Mapping[str, Crops]) -> tuple[int | None, ...]:
-    """Return the crops that most videos have; of two that as many have, the more crops."""
+    """Return the crops that most videos have; in a tie, the larger number of crops."""
     counts = Counter(_numbers(crops) for crops in files.values())
     unmixed = [numbers for numbers in counts if numbers == (None,) or None not in numbers]
     return max(unmixed, key=lambda numbers: (counts[numbers], len(numbers)), default=())

@@ -11,15 +11,15 @@ from varkit_benchmarks.arrays import load_clips, shape
 from varkit_benchmarks.sources import FeatureError, Source
 
 PIECE = 4096
-"""So many clips of a long video are in memory at a time."""
+"""Most clips of a long video in memory at a time."""
 
 
 def read_pieces(
     source: Source, length: int | None = None, *, width: int | None = None, crop: int = 0
 ) -> Iterator[Array]:
-    """Read the clips of one crop, of a .npy file some thousand at a time.
+    """Read the clips of one crop; of a .npy file, several thousand at a time.
 
-    The header is looked at in this call, numbers as the pieces are asked for.
+    This call reads the header; the numbers are read piece by piece.
 
     Args:
         source: an array of (T, D), or (C, T, D) where there are C crops.
@@ -32,7 +32,7 @@ def read_pieces(
 
     Raises:
         FeatureError: the file is missing, unreadable or truncated, or holds no such array; or the
-            array is of another shape, no numbers, empty or not finite.
+            array has another shape, is empty, or holds something other than finite numbers.
     """
     every = _checked(source, width, crop)[-2]
     length = every if length is None else length
@@ -43,12 +43,12 @@ def read_pieces(
 
 
 def _checked(source: Source, width: int | None, crop: int) -> tuple[int, ...]:
-    found = shape(source)
-    check_shape(found, width)
-    crops = found[0] if len(found) == 3 else 1
+    dims = shape(source)
+    check_shape(dims, width)
+    crops = dims[0] if len(dims) == 3 else 1
     if crop >= crops:
-        raise FeatureError(f"has {crops} crops; number {crop} was asked for")
-    return found
+        raise FeatureError(f"has {crops} crops; there is no crop {crop}")
+    return dims
 
 
 def _clips(source: Source, crop: int, start: int, stop: int) -> Array:
@@ -58,20 +58,20 @@ def _clips(source: Source, crop: int, start: int, stop: int) -> Array:
         raise FeatureError(f"holds {array.dtype}, not numbers")
     with np.errstate(invalid="ignore", over="ignore"):
         clips: Array = np.require(array, np.float32, ["C", "W"])
-        suspicious = not np.isfinite(clips.sum())  # far cheaper than a look at every number
+        suspicious = not np.isfinite(clips.sum())  # far cheaper than testing every number
     if suspicious and not (finite := np.isfinite(clips).all(axis=1)).all():
         raise FeatureError(f"clip {start + int(np.argmin(finite))} holds NaN or infinity")
     return clips
 
 
-def check_shape(found: tuple[int, ...], width: int | None) -> None:
+def check_shape(dims: tuple[int, ...], width: int | None) -> None:
     """Check that a shape is (T, width) or (C, T, width), with nothing empty.
 
     Raises:
         FeatureError: it is not.
     """
     d = "D" if width is None else width
-    if len(found) not in (2, 3) or (width is not None and found[-1] != width):
-        raise FeatureError(f"has shape {found}; expected (T, {d}) or (crops, T, {d})")
-    if 0 in found:
-        raise FeatureError(f"is empty: shape {found}; expected at least one clip")
+    if len(dims) not in (2, 3) or (width is not None and dims[-1] != width):
+        raise FeatureError(f"has shape {dims}; expected (T, {d}) or (crops, T, {d})")
+    if 0 in dims:
+        raise FeatureError(f"is empty: shape {dims}; expected at least one clip")

@@ -1,4 +1,4 @@
-"""A hash of files that is quick, since training takes it before it begins."""
+"""A quick hash of files, computed at the start of every training."""
 
 from __future__ import annotations
 
@@ -10,22 +10,22 @@ from pathlib import Path
 from varkit.errors import DataError
 
 ENDS = 2**16
-"""So many bytes of a file's beginning and end count."""
+"""Bytes that are hashed at the beginning and at the end of a file."""
 
 
 def fingerprint(known: Iterable[object], files: Iterable[Path], root: Path) -> str:
     """Return a hash of what is known of videos, and of files below a folder.
 
-    Of a file it covers the path, the size, and the first and last 64 KiB: new features change it,
-    a few numbers altered in the middle of a larger file do not. Reading every byte of a benchmark
-    would take longer than a short run.
+    It covers each file's path, size, and first and last 64 KiB. New features change it; a few
+    numbers altered in the middle of a larger file do not. Reading every byte of a benchmark would
+    take longer than a short run.
 
     Raises:
         DataError: a file cannot be read.
     """
     digest = hashlib.sha256()
-    for one in known:
-        digest.update(repr(one).encode())
+    for fact in known:
+        digest.update(repr(fact).encode())
     for path in sorted(files):
         try:
             with path.open("rb") as file:

@@ -1,4 +1,4 @@
-"""A folder of one's own data: a manifest and feature files."""
+"""A folder of your own data: a manifest and feature files."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from varkit_benchmarks.manifest import read_manifest
 from varkit_benchmarks.stored import Stored, survey
 
 STREAMS: Mapping[str, str] = {"object": "rgb"}
-"""What the guide takes for an example."""
+"""The example in the guide."""
 
 
 class Folder(Stored):
@@ -65,7 +65,7 @@ class Folder(Stored):
 
     @staticmethod
     def survey(**options: Any) -> Survey:
-        """Open what can be opened of a folder, and say what is wrong with the rest."""
+        """Open what can be read of a folder, and list what is wrong with the rest."""
         return survey(layout(**options))
 
     @staticmethod
@@ -73,7 +73,7 @@ class Folder(Stored):
         """Return what this machine lacks to read the folder."""
         path = Path(root) / manifest
         if (why := absence(path)) is not None:
-            return [f"{why}: put the data there, or set data.root to where they are"]
+            return [f"{why}: put the data there, or set data.root to its folder"]
         if path.suffix == ".parquet" and importlib.util.find_spec("pyarrow") is None:
             return ["pyarrow, to read the manifest: pip install 'varkit[parquet]'"]
         return []
@@ -87,7 +87,7 @@ class Folder(Stored):
         query: Literal["text", "audio"] = "text",
         **options: object,
     ) -> str:
-        """Return what a folder looks like."""
+        """Return a description of a folder."""
         text = query == "text"
         cells = {
             "video": "cam3_0412",
@@ -120,7 +120,7 @@ class Folder(Stored):
 
 GUIDE = """\
 Your own data: a manifest with a row for each query, and feature files of (T, D) numbers, a row for
-each clip. docs/data.md says what else there may be.
+each clip. docs/data.md lists optional columns.
 
 {root}/{manifest}
 
@@ -143,7 +143,7 @@ def layout(
     seconds_per_sound_clip: float | None = None,
     name: str | None = None,
 ) -> Layout:
-    """Look through the folder; options as of :class:`Folder`. No feature file is opened."""
+    """List the folder without opening feature files; options as of :class:`Folder`."""
     if not streams:
         raise DataError(f"folder {root}: name at least one stream, as in {{object: rgb}}")
     path = Path(root)

@@ -1,4 +1,4 @@
-"""A folder of videos as it was found, before a feature is read."""
+"""A folder of videos as listed, before any feature is read."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ SIMULATED = "ground_truth.json"
 
 @dataclass
 class Video:
-    """What is known of one video before a feature is read.
+    """What is known of one video before any feature is read.
 
     Attributes:
         split: ``train``, ``val`` or ``test``.
         label: 1, 0, or None where unknown.
-        streams: stream -> its feature files: one a crop, the centre first, or one with all crops.
+        streams: stream -> its feature files: one per crop, the centre first, or one with all crops.
         anomalies: (start, end) in seconds; None where unknown.
         queries: captions, or feature files of sounds.
         classes: what happens, sorted; empty where unknown.
@@ -36,7 +36,7 @@ class Video:
 
 @dataclass(frozen=True)
 class Layout:
-    """A folder as it was found, feature files not yet read.
+    """A folder as listed, before any feature is read.
 
     Attributes:
         root: the folder.
@@ -45,9 +45,9 @@ class Layout:
         query: whether a query is a caption or a sound.
         seconds: length of a video's clip.
         sound_seconds: length of a sound's clip.
-        simulated: whether a program wrote it, whatever reads it.
-        faults: what must be put right before anybody trains on it.
-        remarks: what one should know.
+        simulated: whether the data are simulated.
+        faults: what must be fixed before training.
+        remarks: what users should know.
     """
 
     root: Path

@@ -1,14 +1,14 @@
-"""The manifest of a folder of one's own data: a table with one row a query.
+"""The manifest of a folder of your own data: a table with one row per query.
 
-Columns, in any order; others are ignored:
+Columns, in any order; unknown ones are ignored:
 
 ``video``
     The video's identifier.
 ``split``
     ``train``, ``val`` or ``test``.
 ``caption`` or ``audio``
-    The query: a caption, or the feature file of a sound. Further rows of the same video add
-    further queries; their other cells may be empty, or must agree with the first row.
+    The query: a caption, or the feature file of a sound. More rows of the same video add more
+    queries; their other cells may be empty, or must agree with the first row.
 ``label``
     1 = anomalous, 0 = normal, empty = unknown. Optional.
 ``class``
@@ -16,7 +16,7 @@ Columns, in any order; others are ignored:
 ``anomaly``
     Where the anomalies are, in seconds: ``12.0-15.5; 80-92``. Optional; only pictures and checks
     of the sampling use it, never training.
-one column a stream, named in the recipe
+one column per stream, named in the recipe
     The feature file, relative to the folder; ``file.npz#name`` for one array of several.
 """
 
@@ -63,15 +63,15 @@ def read_manifest(
         raise DataError(f"{path} has no rows")
     if lacking:
         close = "".join(did_you_mean(name, columns) for name in lacking)
-        apart = len(columns) == 1 and path.suffix == ".csv"
+        one_column = len(columns) == 1 and path.suffix == ".csv"
         raise DataError(
             f"{path} has no column {', '.join(map(repr, lacking))}.{close} "
             f"It has: {', '.join(map(repr, columns))}.",
-            hint="commas must part the cells" if apart else None,
+            hint="separate the cells with commas" if one_column else None,
         )
     faults: list[str] = []
     videos: dict[str, Video] = {}
-    broken: set[str] = set()  # videos whose first row is wrong, so that others cannot be compared
+    broken: set[str] = set()  # videos whose first row is wrong, so later rows cannot be compared
     for number, row in rows:
         name = row["video"]
         if name in broken:
@@ -93,7 +93,7 @@ def _add(
     streams: Mapping[str, str],
     query: Literal["text", "audio"],
 ) -> list[str]:
-    """Add a row to the videos, unless something is wrong with it; return what."""
+    """Add a row to the videos, or return what is wrong with it."""
     name = row["video"]
     if not name:
         return ["column 'video' is empty"]
@@ -107,7 +107,7 @@ def _add(
             return None
 
     column = "caption" if query == "text" else "audio"
-    found = read(partial(_query, root, name, column), row[column])
+    value = read(partial(_query, root, name, column), row[column])
     label, anomaly = row.get("label", ""), row.get("anomaly", "")
     first = name not in videos
     cells: dict[str, Any] = {}
@@ -124,7 +124,7 @@ def _add(
             cells[stream] = read(partial(_source, root, stream), row[stream])
     if not faults and not first:
         faults += _contradictions(videos[name], name, cells, streams)
-    if faults or found is None:
+    if faults or value is None:
         return faults
     if first:
         files: dict[str, tuple[Source, ...]] = {
@@ -133,7 +133,7 @@ def _add(
         videos[name] = Video(
             cells["split"], cells["label"], files, cells["anomaly"], [], cells["class"]
         )
-    videos[name].queries.append(found)
+    videos[name].queries.append(value)
     return []
 
 

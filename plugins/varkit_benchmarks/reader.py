@@ -1,4 +1,4 @@
-"""Videos and sounds in feature files, opened."""
+"""Reads the clips of videos and sounds from feature files."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ from varkit_benchmarks.timing import clip_times
 class FeatureReader:
     """The clips of one video or sound (see :class:`varkit.interfaces.VideoReader`).
 
-    A file is opened when its header or its numbers are asked for, and closed again. Streams may
+    A file is opened whenever its header or its numbers are needed, and closed again. Streams may
     differ by one clip, since optical flow has one frame less; the longer ones are cut.
 
     Attributes:
-        name: whose clips they are, such as ``video 'a'``.
-        streams: stream -> its feature files: one a crop, the centre first, or one with all crops.
+        name: of the video or sound, such as ``video 'a'``.
+        streams: stream -> its feature files: one per crop, the centre first, or one with all crops.
         widths: stream -> D.
         seconds: length of a clip.
     """
@@ -70,15 +70,15 @@ class FeatureReader:
         return next(iter(counts.values()))
 
     def pieces(self, stream: str, crop: int = 0) -> Iterator[Array]:
-        """Read one stream's clips, some thousand at a time.
+        """Read one stream's clips, several thousand at a time.
 
         Raises:
-            DataError: its feature file is missing, unreadable, empty, not finite or of another
-                shape than the others.
+            DataError: its feature file is missing, unreadable, empty or not finite, or its shape
+                differs from that of the other streams.
         """
         try:
             length = self._length(crop)
-        except DataError:  # perhaps of another stream alone: this one is read to its own end
+        except DataError:  # perhaps another stream's fault: read this one to its end
             length = None
         return self._pieces(stream, crop, length)
 
@@ -123,7 +123,7 @@ class FeatureReader:
             return sources[0], crop
         where = self._where(stream)
         if crop >= len(sources):
-            raise DataError(f"{where} has {len(sources)} crops; number {crop} was asked for")
+            raise DataError(f"{where} has {len(sources)} crops; there is no crop {crop}")
         if crop:
             centre, length = (shape_of(sources[k], None, where)[-2] for k in (0, crop))
             if abs(length - centre) > 1:

@@ -1,4 +1,4 @@
-"""What feature files hold, from their headers, in words that say which video needed them."""
+"""Shapes of feature files, from their headers; errors say which video a file belongs to."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from varkit_benchmarks.sources import FeatureError, Source
 
 @contextmanager
 def named(where: str) -> Iterator[None]:
-    """Turn a fault of a feature file into one that says which video needed it."""
+    """Add to an error in a feature file which video it belongs to."""
     try:
         yield
     except FeatureError as error:
@@ -27,25 +27,25 @@ def shape_of(source: Source, width: int | None, where: str) -> tuple[int, ...]:
     Args:
         source: the array.
         width: the D that is expected; None = any.
-        where: whose it is.
+        where: the video it belongs to.
 
     Raises:
-        DataError: the header cannot be read, or says something else.
+        DataError: the header cannot be read, or has another shape.
     """
     with named(f"{where}: {source}"):
-        found = shape(source)
-        check_shape(found, width)
-    return found
+        dims = shape(source)
+        check_shape(dims, width)
+    return dims
 
 
 def common_width(sources: Iterable[tuple[Source, str]]) -> int:
     """Return the D that most of the readable arrays have.
 
     Args:
-        sources: at least one array, each with whose it is.
+        sources: at least one array, each with the video it belongs to.
 
     Raises:
-        DataError: none can be read, or they seem to have their axes the other way round.
+        DataError: none can be read, or their axes seem to be swapped.
     """
     shapes: list[tuple[int, ...]] = []
     unreadable: list[DataError] = []
@@ -56,18 +56,18 @@ def common_width(sources: Iterable[tuple[Source, str]]) -> int:
             unreadable.append(error)
     if not shapes:
         raise unreadable[0]
-    if order := _other_way_round(shapes):
+    if order := _swapped_axes(shapes):
         right = "(crops, T, D)" if "crops" in order else "(T, D)"
         axes = "0, 1" if "crops" in order else "-2, -1"
         raise DataError(
-            f"{where}: {source} and others seem to hold {order}: expected {right}",
+            f"{where}: {source} and other files seem to hold {order}: expected {right}",
             hint=f"write them again after numpy's array.swapaxes({axes})",
         )
     return Counter(dims[-1] for dims in shapes).most_common(1)[0][0]
 
 
-def _other_way_round(shapes: Sequence[tuple[int, ...]]) -> str | None:
-    """Return how arrays are laid out whose "T" is the same in all and whose other axis is not."""
+def _swapped_axes(shapes: Sequence[tuple[int, ...]]) -> str | None:
+    """Return the axes in order if "T" is the same in all arrays but another axis is not."""
     if len({dims[-2] for dims in shapes}) > 1 or len(shapes) < 3:
         return None
     if _mostly_differ([dims[-1] for dims in shapes]):

@@ -11,7 +11,7 @@ _MEMBER = re.compile(r"(?P<file>.*\.(?:npz|safetensors))#(?P<key>.+)")
 
 
 class FeatureError(ValueError):
-    """What is wrong with a feature file; whoever reads it adds which video needed it."""
+    """What is wrong with a feature file; the caller adds which video it belongs to."""
 
 
 @dataclass(frozen=True)
@@ -42,5 +42,5 @@ def locate(root: Path, cell: str) -> Source:
     if path.is_absolute() or PureWindowsPath(name).drive or ".." in path.parts or "\0" in name:
         raise FeatureError(f"{cell!r} must be a path below the root, without '..'")
     if path.suffix not in SUFFIXES:
-        raise FeatureError(f"{cell!r} is no {', '.join(SUFFIXES[:-1])} or {SUFFIXES[-1]} file")
+        raise FeatureError(f"{cell!r} is not a {', '.join(SUFFIXES[:-1])} or {SUFFIXES[-1]} file")
     return Source(root / path, key)

@@ -1,7 +1,7 @@
-"""Tables in .xlsx files from elsewhere, found by the headings of their columns.
+"""Tables in untrusted .xlsx files, located by the headings of their columns.
 
-A file is untrusted: how much it would unpack to, and how many rows and columns are looked at, is
-limited. Formulas are never worked out; their last value counts.
+The unpacked size and the numbers of rows and columns are limited. Formulas are never evaluated;
+their stored value counts.
 """
 
 from __future__ import annotations
@@ -16,21 +16,21 @@ from varkit.errors import DataError, did_you_mean
 from varkit_benchmarks.findings import absence
 
 UNPACKED = 2**24
-"""The benchmark's larger file unpacks to 0.7 MB; one that would fill 16 MiB is none of them."""
+"""Most bytes of an unpacked file, 16 MiB; the benchmark's larger one has 0.7 MB."""
 ROWS, COLUMNS = 20_000, 64
 HEADER_ROWS = 20
-"""Headings stand in one of the first so many rows."""
+"""Headings must be in one of this many first rows."""
 ERRORS = {"#NULL!", "#DIV/0!", "#VALUE!", "#REF!", "#NAME?", "#NUM!", "#N/A"}
-"""What a cell holds whose formula failed."""
+"""What a cell holds if its formula failed."""
 OLE = bytes.fromhex("d0cf11e0a1b11ae1")
-"""How encrypted workbooks begin, and those of the old kind."""
+"""How encrypted workbooks and old .xls files begin."""
 
 Row = tuple[int, dict[str, str]]
 _Cells = list[tuple[int, list[str]]]
 
 
 def read_table(path: Path, columns: Sequence[str], optional: Sequence[str] = ()) -> list[Row]:
-    """Read the rows below the headings, whatever sheet, row and columns these stand in.
+    """Read the rows below the headings, which may be in any sheet, row and columns.
 
     Args:
         path: an .xlsx file.
@@ -38,23 +38,23 @@ def read_table(path: Path, columns: Sequence[str], optional: Sequence[str] = ())
         optional: headings that may be there.
 
     Returns:
-        Row number and cells by heading, spaces tidied; rows with none of these cells filled are
-        left out. Of merged cells only the first is filled.
+        Row number and cells by heading, with spaces normalised; rows in which all these cells are
+        empty are left out. Of merged cells only the first is filled.
 
     Raises:
         DataError: the file cannot be read, is encrypted, would unpack to too much, or lacks a
             column, or has it twice.
     """
     sheets = _sheets(path)
-    found = {title: where for title, rows in sheets.items() if (where := _headings(rows, columns))}
-    if not found:
+    matches = {t: where for t, rows in sheets.items() if (where := _headings(rows, columns))}
+    if not matches:
         raise DataError(_lacking(path, sheets, columns))
-    if len(found) > 1:
+    if len(matches) > 1:
         raise DataError(
             f"{path} has columns {', '.join(map(repr, columns))} in several sheets: "
-            f"{', '.join(map(repr, found))}; keep one"
+            f"{', '.join(map(repr, matches))}; keep one"
         )
-    ((title, (header, names)),) = found.items()
+    ((title, (header, names)),) = matches.items()
     wanted = [name for name in (*columns, *optional) if name.casefold() in names]
     for name in wanted:
         if names.count(name.casefold()) > 1:
@@ -75,8 +75,8 @@ def _sheets(path: Path) -> dict[str, _Cells]:
     if (why := absence(path)) is not None:
         raise DataError(why)
     try:
-        _look_before(path)
-        # Opened here, since openpyxl leaves a file open that it fails on.
+        _check(path)
+        # Opened here, since openpyxl does not close a file that it fails to read.
         with path.open("rb") as file, warnings.catch_warnings():
             warnings.simplefilter("ignore")  # of styles and the like
             book = openpyxl.load_workbook(file, read_only=True, data_only=True)
@@ -87,19 +87,19 @@ def _sheets(path: Path) -> dict[str, _Cells]:
         raise DataError(f"{path} cannot be read: {error.strerror}") from error
     except zipfile.BadZipFile as error:
         raise DataError(
-            f"{path} is no .xlsx file, or a damaged one: {error}",
+            f"{path} is not an .xlsx file, or is damaged: {error}",
             hint="open it in a spreadsheet program and save it as .xlsx",
         ) from error
-    except Exception as error:  # openpyxl fails with whatever broken XML leads it to
+    except Exception as error:  # openpyxl raises errors of many kinds over broken XML
         reason = str(error) or type(error).__name__
         raise DataError(f"{path} cannot be read as .xlsx: {reason}") from error
 
 
-def _look_before(path: Path) -> None:
+def _check(path: Path) -> None:
     with path.open("rb") as file:
         if file.read(len(OLE)) == OLE:
             raise DataError(
-                f"{path} is encrypted, or of the old kind",
+                f"{path} is encrypted, or an old .xls file",
                 hint="open it and save it as .xlsx, without a password",
             )
     with zipfile.ZipFile(path) as archive:

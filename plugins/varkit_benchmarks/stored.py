@@ -1,4 +1,4 @@
-"""Videos whose features lie in files: what folders of one's own and the benchmarks share."""
+"""Videos with features in files, for the benchmarks and for folders of your own."""
 
 from __future__ import annotations
 
@@ -22,13 +22,13 @@ from varkit_benchmarks.sources import Source
 from varkit_benchmarks.timing import anomalous_clips
 
 SHOWN = 20
-"""How many faults an error lists."""
-ASKED = 64
-"""So many videos, from all parts of the list, decide by majority how wide a stream is."""
+"""Most faults that an error lists."""
+SAMPLED = 64
+"""Videos, from all parts of the list, whose majority decides how wide a stream is."""
 
 
 class Stored:
-    """A data set over the files of a layout; nothing but their names stays in memory.
+    """A data set over the files of a layout; only their names stay in memory.
 
     A feature file holds (T, D) numbers, or (C, T, D) for C crops of which crop 0 is the centre.
 
@@ -53,7 +53,7 @@ class Stored:
             for k, query in enumerate(row.queries)
         }
         every = list(self._videos.items())
-        some = every[:: -(-len(every) // ASKED)]
+        some = every[:: -(-len(every) // SAMPLED)]
         streams = next(iter(self._videos.values())).streams
         self.widths: Mapping[str, int] = {
             stream: common_width(
@@ -104,17 +104,17 @@ class Stored:
 
     def query(self, query: str) -> str | FeatureReader:
         """Return a caption, or open a sound."""
-        asked = self._queries[query]
-        if isinstance(asked, str):
-            return asked
-        streams, seconds = {self._sound_stream: (asked,)}, self._layout.sound_seconds
+        value = self._queries[query]
+        if isinstance(value, str):
+            return value
+        streams, seconds = {self._sound_stream: (value,)}, self._layout.sound_seconds
         return FeatureReader(f"sound {query!r}", streams, self.query_widths, seconds)
 
     def truth(self, video: str) -> NDArray[np.bool_] | None:
-        """Return (T,) True where a clip is anomalous, or None where nobody said.
+        """Return (T,) True where a clip is anomalous, or None if unknown.
 
         Raises:
-            DataError: most of an anomaly lies behind the video's end.
+            DataError: most of an anomaly lies after the video's end.
         """
         anomalies = self._row(video).anomalies
         if anomalies is None:
@@ -133,15 +133,15 @@ class Stored:
         return self._fingerprint
 
     def questions(self) -> str:
-        """Return a hash of the test split's videos and what is asked of each.
+        """Return a hash of the test split's videos and their queries.
 
-        That is captions to the letter; of queries that are features, such as sounds, the files,
-        since nobody knows whether other numbers mean the same.
+        Captions count by their text. Queries that are features, such as sounds, count by their
+        files, since other numbers may mean something else.
         """
         tested = sorted((name, row) for name, row in self._videos.items() if row.split == "test")
-        asked = [(name, [self._place(query) for query in row.queries]) for name, row in tested]
+        questions = [(name, [self._place(query) for query in row.queries]) for name, row in tested]
         sounds = {q.file for _, row in tested for q in row.queries if isinstance(q, Source)}
-        return fingerprint(asked, sounds, self._layout.root)
+        return fingerprint(questions, sounds, self._layout.root)
 
     @cached_property
     def _fingerprint(self) -> str:
@@ -171,7 +171,7 @@ class Stored:
 
 
 def survey(layout: Layout) -> Survey:
-    """Open what can be opened of a layout, and say what is wrong with the rest."""
+    """Open what can be read of a layout, and list what is wrong with the rest."""
     try:
         dataset = Stored(replace(layout, faults=())) if layout.videos else None
     except DataError as error:  # no file of a stream can be read

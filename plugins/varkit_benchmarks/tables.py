@@ -30,15 +30,15 @@ def read_rows(path: Path) -> Rows:
     """
     readers = {".csv": _csv, ".jsonl": _jsonl, ".parquet": _parquet}
     if path.suffix not in readers:
-        raise DataError(f"manifest {path} is no .csv, .jsonl or .parquet file")
+        raise DataError(f"manifest {path} is not a .csv, .jsonl or .parquet file")
     if (why := absence(path)) is not None:
         raise DataError(why)
     try:
-        found = list(readers[path.suffix](path))
+        rows = list(readers[path.suffix](path))
     except (OSError, ValueError, csv.Error) as error:
         raise DataError(f"manifest {path} cannot be read: {error}") from error
-    columns = list(dict.fromkeys(column for _, row in found for column in row))
-    return [(n, {c: _text(row.get(c)) for c in columns}) for n, row in found], columns
+    columns = list(dict.fromkeys(column for _, row in rows for column in row))
+    return [(n, {c: _text(row.get(c)) for c in columns}) for n, row in rows], columns
 
 
 def _csv(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
@@ -46,8 +46,8 @@ def _csv(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
     for row in reader:
         if None in row:
             raise ValueError(
-                f"line {reader.line_num} has more cells than the header; a caption with commas "
-                'stands in double quotes: "..."'
+                f"line {reader.line_num} has more cells than the header; put captions with "
+                'commas in double quotes: "..."'
             )
         yield reader.line_num, row
 
@@ -61,7 +61,7 @@ def _jsonl(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
         except json.JSONDecodeError as error:
             raise ValueError(f"line {number}: {error}") from error
         if not isinstance(row, dict):
-            raise ValueError(f"line {number} is no JSON object")
+            raise ValueError(f"line {number} is not a JSON object")
         yield number, row
 
 

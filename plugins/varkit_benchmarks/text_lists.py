@@ -1,4 +1,4 @@
-"""Text files with one entry a line, from elsewhere."""
+"""Untrusted text files with one entry per line."""
 
 from __future__ import annotations
 
@@ -9,15 +9,15 @@ from varkit.errors import DataError
 from varkit_benchmarks.findings import absence
 
 LARGEST = 2**25
-"""The benchmarks' longest list has 1.1 MB; a file of more than 32 MiB is none of them."""
+"""Most bytes of a list, 32 MiB; the benchmarks' longest one has 1.1 MB."""
 _WIDE = (codecs.BOM_UTF32_LE, codecs.BOM_UTF32_BE, codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
 
 
 def read_lines(path: Path) -> list[tuple[int, str]]:
-    """Return the lines that hold something, stripped, with their numbers.
+    """Return the lines that are not blank, stripped, with their numbers.
 
     Raises:
-        DataError: the file is not there, too large, or no UTF-8 text.
+        DataError: the file is missing, too large, or not UTF-8 text.
     """
     text = read_text(path, LARGEST)
     lines = text.replace("\r\n", "\n").replace("\r", "\n").split("\n")
@@ -29,17 +29,17 @@ def read_text(path: Path, largest: int | None = None) -> str:
 
     Args:
         path: of the file.
-        largest: it has at most so many bytes.
+        largest: most bytes that it may have.
 
     Raises:
-        DataError: the file is not there, too large, or no UTF-8 text.
+        DataError: the file is missing, too large, or not UTF-8 text.
     """
     if (why := absence(path)) is not None:
         raise DataError(why)
     try:
         size = path.stat().st_size
         if largest is not None and size > largest:
-            raise DataError(f"{path} has {size:,} bytes; it is no list of videos")
+            raise DataError(f"{path} has {size:,} bytes, too many for a list of videos")
         data = path.read_bytes()
     except OSError as error:
         raise DataError(f"{path} cannot be read: {error.strerror}") from error
@@ -50,7 +50,7 @@ def read_text(path: Path, largest: int | None = None) -> str:
         text = data.decode("utf-8-sig")
     except UnicodeDecodeError as error:
         line = data[: error.start].count(b"\n") + 1
-        raise DataError(f"{path}, line {line}: no UTF-8 text", hint=hint) from error
+        raise DataError(f"{path}, line {line}: not UTF-8 text", hint=hint) from error
     if "\0" in text:
-        raise DataError(f"{path} is no text: it holds zero bytes", hint=hint)
+        raise DataError(f"{path} is not text: it holds zero bytes", hint=hint)
     return text

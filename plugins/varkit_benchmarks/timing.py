@@ -11,7 +11,7 @@ from varkit.interfaces import Array
 
 
 def clip_times(length: int, seconds: float) -> Array:
-    """Return the (T, 2) start and end of T = ``length`` clips of so many seconds."""
+    """Return the (T, 2) start and end of T = ``length`` clips that last ``seconds`` each."""
     edges = _edges(length, seconds)
     times: Array = np.stack([edges[:-1], edges[1:]], axis=1).astype(np.float32)
     return times
@@ -22,7 +22,7 @@ def anomalous_clips(
 ) -> NDArray[np.bool_]:
     """Return which clips are anomalous.
 
-    A clip is anomalous if at least half of it lies in an anomaly, or half of an anomaly in it.
+    A clip is if at least half of it lies in an anomaly, or at least half of an anomaly in it.
 
     Args:
         anomalies: (start, end) in seconds.
@@ -33,14 +33,14 @@ def anomalous_clips(
         (T,) True = anomalous.
 
     Raises:
-        ValueError: most of an anomaly lies behind the last clip's end.
+        ValueError: most of an anomaly lies after the last clip's end.
     """
     edges = _edges(length, seconds)
     mask = np.zeros(length, dtype=bool)
     for start, end in anomalies:
         if (edges[-1] - start) * 2 < end - start - 1e-6:
             raise ValueError(
-                f"most of the anomaly at {start:.1f}-{end:.1f} s lies behind the end of its clips "
+                f"most of the anomaly at {start:.1f}-{end:.1f} s lies after the end of the clips "
                 f"at {edges[-1]:.1f} s"
             )
         overlap = np.minimum(edges[1:], end) - np.maximum(edges[:-1], start)

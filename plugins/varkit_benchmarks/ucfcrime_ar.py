@@ -14,7 +14,7 @@ import numpy as np
 from varkit.data.inspect.verification import Survey
 from varkit.errors import DataError, did_you_mean
 from varkit.interfaces import Count, Natural, Positive
-from varkit_benchmarks.annotations import UCF_CRIME, annotate, base_name, read_annotations
+from varkit_benchmarks.annotations import UCF_CRIME, annotate, base_name
 from varkit_benchmarks.colours import colour_disagreements
 from varkit_benchmarks.entries import NORMAL, Entry, join
 from varkit_benchmarks.feature_files import find_streams
@@ -50,16 +50,16 @@ _PAPER = "arXiv 2307.12545"
 class UCFCrimeAR(Stored):
     """UCFCrime-AR (Wu et al., arXiv 2307.12545): 1,900 surveillance videos and their captions.
 
-    Below ``root`` lie ``ucf_crime_train.xlsx`` and ``ucf_crime_test.xlsx``, a folder of features
-    for each stream, and, where it is to be known where anomalies are,
-    ``Temporal_Anomaly_Annotation.txt`` of UCF-Crime.
+    ``root`` contains ``ucf_crime_train.xlsx`` and ``ucf_crime_test.xlsx``, a folder of features for
+    each stream, and optionally ``Temporal_Anomaly_Annotation.txt`` of UCF-Crime, which says when
+    anomalies happen.
 
     Args:
         root: the folder.
         streams: stream -> its folder below ``root``, with files ``Class/NAME__k.npy`` for crop k,
             or ``Class/NAME.npy`` of (T, D) or (C, T, D) numbers; class folders may be left out.
         language: of the captions, English or Chinese.
-        frame_rate: frames a second.
+        frame_rate: frames per second.
         frames_per_clip: ALAN IV-B: 16.
         centre: the number of the centre crop.
         name: what tables call the data.
@@ -100,7 +100,7 @@ class UCFCrimeAR(Stored):
 
     @staticmethod
     def survey(**options: Any) -> Survey:
-        """Open what can be opened, and say what is wrong with the rest."""
+        """Open what can be read, and list what is wrong with the rest."""
         return survey(layout(**options))
 
     @staticmethod
@@ -114,7 +114,7 @@ class UCFCrimeAR(Stored):
 
     @staticmethod
     def guide(*, root: str = ROOT, streams: Mapping[str, str] = STREAMS, **options: object) -> str:
-        """Return where the benchmark is to be had, and what to put where."""
+        """Return where to get the benchmark, and where to put its files."""
         folders = "\n".join(
             f"  {folder + '/':<40}Abuse/Abuse001_x264__0.npy ...    stream {stream!r}"
             for stream, folder in streams.items()
@@ -124,7 +124,7 @@ class UCFCrimeAR(Stored):
 
     @staticmethod
     def example(folder: Path) -> dict[str, Any]:
-        """Write two videos a split as the benchmark would, and return the options to read them."""
+        """Write two videos per split as in the benchmark; return the options to read them."""
         import openpyxl
 
         numbers = np.random.default_rng(0)
@@ -148,13 +148,13 @@ class UCFCrimeAR(Stored):
 
 
 GUIDE = """\
-UCFCrime-AR comes from its authors and from those of UCF-Crime; varkit brings nothing of it.
+UCFCrime-AR comes from its authors and those of UCF-Crime; varkit does not include it.
 
 Captions   the GitHub project Roc-Ng/VAR holds ucf_crime_train.xlsx and ucf_crime_test.xlsx.
 Anomalies  UCF-Crime's Temporal_Anomaly_Annotation.txt, which comes with its videos and is also
            in projects that use it, such as nwpu-zxr/VadCLIP. Only pictures and checks need it.
 Features   I3D-RGB and I3D-Flow of all 1,900 videos, a row for every 16 frames. The authors of
-           the benchmark share theirs from Roc-Ng/VAR; others fit too.
+           the benchmark share theirs at Roc-Ng/VAR; other features work too.
 
 Put them there:
 
@@ -164,8 +164,8 @@ Put them there:
   Temporal_Anomaly_Annotation.txt         optional
 {folders}
 
-__0 is the centre crop, __1 and so on are the others; a single file without a number may hold
-(T, D), or (crops, T, D). Class folders may be left out.
+__0 is the centre crop, __1 and so on are the rest. A single file without a number may hold
+(T, D) or (crops, T, D). Class folders may be left out.
 
 Then: {command}
 """
@@ -181,21 +181,17 @@ def layout(
     centre: int = 0,
     name: str = "UCFCrime-AR",
 ) -> Layout:
-    """Look through the folder; options as of :class:`UCFCrimeAR`. No feature file is opened."""
-    path, found = Path(root), Findings()
-    splits = {split: read_captions(path, split, language, found) for split in COUNTS}
-    entries = join(splits, COUNTS, CLASSES, found)
-    _remark_on_colours(entries, language, found)
+    """List the folder without opening feature files; options as of :class:`UCFCrimeAR`."""
+    path, findings = Path(root), Findings()
+    splits = {split: read_captions(path, split, language, findings) for split in COUNTS}
+    entries = join(splits, COUNTS, CLASSES, findings)
+    _remark_on_colours(entries, language, findings)
     videos = {video: entry.video() for video, entry in entries.items()}
     places = [path / file for file in ANNOTATIONS]
     annotations = next((place for place in places if absence(place) is None), places[0])
-    if (why := absence(annotations)) is None:
-        known = read_annotations(annotations, UCF_CRIME, found)
-        annotate(videos, known, annotations, frame_rate, found)
-    else:
-        found.remark(f"where anomalies are is unknown: {why}")
+    annotate(videos, annotations, UCF_CRIME, frame_rate, findings)
     folders = {video: entry.folder for video, entry in entries.items()}
-    for video, files in find_streams(path, streams, folders, centre, found).items():
+    for video, files in find_streams(path, streams, folders, centre, findings).items():
         videos[video].streams = files
     return Layout(
         root=path,
@@ -205,67 +201,67 @@ def layout(
         seconds=frames_per_clip / frame_rate,
         sound_seconds=frames_per_clip / frame_rate,
         simulated=(path / SIMULATED).is_file(),
-        faults=lines(found.faults),
-        remarks=lines(found.remarks),
+        faults=lines(findings.faults),
+        remarks=lines(findings.remarks),
     )
 
 
 def read_captions(
-    root: Path, split: str, language: Literal["en", "zh"], found: Findings
+    root: Path, split: str, language: Literal["en", "zh"], findings: Findings
 ) -> dict[str, Entry]:
-    """Return the videos of a split's workbook below ``root``; ``found`` takes its faults."""
+    """Return the videos of a split's workbook in ``root``; ``findings`` collects its faults."""
     path = root / f"ucf_crime_{split}.xlsx"
     chosen, other = (ENGLISH, CHINESE) if language == "en" else (CHINESE, ENGLISH)
     entries: dict[str, Entry] = {}
     try:
         rows = read_table(path, [NAME, chosen], [other])
     except DataError as error:
-        found.refuse(error)
+        findings.refuse(error)
         return entries
     if not rows:
-        found.fault(f"{path} has no rows")
+        findings.fault(f"{path} has no rows")
     for number, row in rows:
         where = f"row {number}"
         try:
-            video, folder, happens = split_name(row[NAME])
+            video, folder, kind = split_name(row[NAME])
         except ValueError as error:
-            found.fault(f"{path.name}: {error}", where)
+            findings.fault(f"{path.name}: {error}", where)
             continue
         if not row[chosen]:
-            found.fault(f"{path.name}: nothing in {chosen!r}", where)
+            findings.fault(f"{path.name}: {chosen!r} is empty", where)
         elif video in entries:
-            found.fault(f"{path.name}: a video for the second time", f"{where} ({video!r})")
+            findings.fault(f"{path.name}: repeated video", f"{where} ({video!r})")
         else:
             captions = row[chosen], row.get(other, "")
-            entries[video] = Entry(split, folder, (happens,), captions)
+            entries[video] = Entry(split, folder, (kind,), captions)
     return entries
 
 
 def split_name(text: str) -> tuple[str, str, str]:
-    """Return the video, folder and class that a name in UCF-Crime says.
+    """Return the video, folder and class of a name in UCF-Crime.
 
     >>> split_name("Testing_Normal_Videos_Anomaly/Normal_Videos_003_x264.mp4")
     ('Normal_Videos_003_x264', 'Testing_Normal_Videos_Anomaly', 'Normal')
 
     Raises:
-        ValueError: there is no name, it is of no known class, or of another than its folder.
+        ValueError: the name is empty, its class is unknown, or its class differs from its folder.
     """
     video = base_name(text)
     if not video:
-        raise ValueError(f"nothing in {NAME!r}")
+        raise ValueError(f"{NAME!r} is empty")
     folder = text.replace("\\", "/").rpartition("/")[0].rpartition("/")[2]
     letters = re.match("[A-Za-z]*", video)
-    assert letters is not None  # no letters match too
-    happens = letters[0]
-    if happens not in CLASSES:
-        raise ValueError(f"{text!r} is of no known class.{did_you_mean(happens, CLASSES)}")
-    if folder and folder != happens and not (happens == NORMAL and "_Normal_" in folder):
-        raise ValueError(f"{text!r} is of another class than its folder")
-    return video, folder, happens
+    assert letters is not None  # the pattern matches an empty string too
+    kind = letters[0]
+    if kind not in CLASSES:
+        raise ValueError(f"{text!r} has an unknown class.{did_you_mean(kind, CLASSES)}")
+    if folder and folder != kind and not (kind == NORMAL and "_Normal_" in folder):
+        raise ValueError(f"{text!r} has another class than its folder")
+    return video, folder, kind
 
 
 def _remark_on_colours(
-    entries: Mapping[str, Entry], language: Literal["en", "zh"], found: Findings
+    entries: Mapping[str, Entry], language: Literal["en", "zh"], findings: Findings
 ) -> None:
     both = {
         v: entry.captions for v, entry in entries.items() if entry.captions and all(entry.captions)
@@ -275,8 +271,8 @@ def _remark_on_colours(
     coloured, different = colour_disagreements(both)
     clashes = [repr(video) for video, (a, b) in different.items() if a and b and not a & b]
     if different:
-        found.remark(
-            f"captions that name other colours in English than in Chinese: {len(different):,} of "
-            f"{coloured:,} that name any, {len(clashes):,} of them with no colour in common",
+        findings.remark(
+            f"captions with different colours in English and Chinese: {len(different):,} of "
+            f"{coloured:,} that name any; {len(clashes):,} have no colour in common",
             *clashes,
         )

@@ -14,7 +14,7 @@ import numpy as np
 from varkit.data.inspect.verification import Survey
 from varkit.errors import DataError
 from varkit.interfaces import Count, Natural, Positive
-from varkit_benchmarks.annotations import XD_VIOLENCE, annotate, base_name, read_annotations
+from varkit_benchmarks.annotations import XD_VIOLENCE, annotate, base_name
 from varkit_benchmarks.disjoint import source_disjoint
 from varkit_benchmarks.entries import NORMAL, Entry, join
 from varkit_benchmarks.feature_files import find, find_streams
@@ -38,7 +38,7 @@ LABELS = {
 }
 Split = Literal["published", "source_disjoint"]
 NOTHING = "0"
-"""What fills the places of a label that name nothing: ``B1-0-0``."""
+"""Fills the unused places of a label: ``B1-0-0``."""
 SOUND = "__vggish"
 _PAPER = "arXiv 2307.12545"
 _NAME = re.compile(r"(?P<video>.+_label_(?P<label>[A-Z0-9-]+))(?:__(?P<crop>[0-9]{1,3}))?")
@@ -47,25 +47,25 @@ _NAME = re.compile(r"(?P<video>.+_label_(?P<label>[A-Z0-9-]+))(?:__(?P<crop>[0-9
 class XDViolenceAR(Stored):
     """XDViolence-AR (Wu et al., arXiv 2307.12545): 4,754 films and web videos, and their sound.
 
-    Below ``root`` lie ``train.list`` and ``test.list`` of XD-Violence, a folder of features for
-    each stream and one for the sounds, and, where it is to be known where anomalies are,
-    ``annotations.txt``.
+    ``root`` contains ``train.list`` and ``test.list`` of XD-Violence, a folder of features for each
+    stream and one for the sounds, and optionally ``annotations.txt``, which says when anomalies
+    happen.
 
     Args:
         root: the folder.
         streams: stream -> its folder below ``root``, with files ``NAME__k.npy`` for crop k, or
             ``NAME.npy`` of (T, D) or (C, T, D) numbers, in ``train`` and ``test`` or in neither.
         audio: the sounds' folder below ``root``, with files ``NAME__vggish.npy``.
-        frame_rate: frames a second.
+        frame_rate: frames per second.
         frames_per_clip: ALAN IV-B: 16.
         seconds_per_sound_clip: length of a sound's clip; null = that of a video's clip, as in the
             released features. VGGish alone gives one every 0.96 seconds.
         centre: the number of the centre crop.
         split: ``published``, as listed: two thirds of the test videos are cut from a film or web
-            video that train has parts of too. ``source_disjoint`` = about as many test videos, of
-            each class too, but all parts of a source on one side
-            (:func:`varkit_benchmarks.disjoint.source_disjoint`); no published figure is comparable
-            with figures on it, and tables say so in the data's name. Videos that were listed in
+            video that train has parts of too. ``source_disjoint`` = about as many test videos, in
+            total and of each class, but all parts of a source are in the same split
+            (:func:`varkit_benchmarks.disjoint.source_disjoint`). Published figures are not
+            comparable with it, and tables show it in the data's name. Videos that were listed in
             train have no ground truth in either.
         split_seed: of ``source_disjoint``; another seed is another split.
         name: what tables call the data.
@@ -110,7 +110,7 @@ class XDViolenceAR(Stored):
 
     @staticmethod
     def survey(**options: Any) -> Survey:
-        """Open what can be opened, and say what is wrong with the rest."""
+        """Open what can be read, and list what is wrong with the rest."""
         return survey(layout(**options))
 
     @staticmethod
@@ -128,7 +128,7 @@ class XDViolenceAR(Stored):
         audio: str = "audio",
         **options: object,
     ) -> str:
-        """Return where the benchmark is to be had, and what to put where."""
+        """Return where to get the benchmark, and where to put its files."""
         folders = "\n".join(
             f"  {folder + '/':<18}train/NAME__0.npy ... NAME__4.npy, test/...    stream {stream!r}"
             for stream, folder in streams.items()
@@ -138,7 +138,7 @@ class XDViolenceAR(Stored):
 
     @staticmethod
     def example(folder: Path) -> dict[str, Any]:
-        """Write two videos a split as the benchmark would, and return the options to read them."""
+        """Write two videos per split as in the benchmark; return the options to read them."""
         numbers = np.random.default_rng(0)
         names = {
             "train": ["A.Film.2001__#00-01-00_00-01-30_label_B1-G-0", "v=abc__#1_label_A"],
@@ -158,10 +158,10 @@ class XDViolenceAR(Stored):
 
 
 GUIDE = """\
-XDViolence-AR comes from its authors and from those of XD-Violence; varkit brings nothing of it.
+XDViolence-AR comes from its authors and those of XD-Violence; varkit does not include it.
 
 Lists      rgb.list and rgb_test.list, in the folder list of the GitHub project Roc-Ng/XDVioDet,
-           are train.list and test.list; of their lines only the file names count.
+           are train.list and test.list; only the file names in them count.
 Anomalies  annotations.txt of XD-Violence, also in projects that use it, such as
            nwpu-zxr/VadCLIP. Only pictures and checks need it.
 Features   XD-Violence's project page, named by Roc-Ng/XDVioDet, has I3D-RGB and I3D-Flow (five
@@ -195,26 +195,21 @@ def layout(
     split_seed: int = 0,
     name: str = "XDViolence-AR",
 ) -> Layout:
-    """Look through the folder; options as of :class:`XDViolenceAR`. No feature file is opened."""
-    path, found = Path(root), Findings()
-    splits = {split: _read_list(path / f"{split}.list", split, found) for split in COUNTS}
-    entries = join(splits, COUNTS, (*sorted(LABELS.values()),), found)
+    """List the folder without opening feature files; options as of :class:`XDViolenceAR`."""
+    path, findings = Path(root), Findings()
+    splits = {split: _read_list(path / f"{split}.list", split, findings) for split in COUNTS}
+    entries = join(splits, COUNTS, (*sorted(LABELS.values()),), findings)
     if split == "source_disjoint":
         entries = source_disjoint(entries, source, split_seed)
         name = f"{name}, source-disjoint split {split_seed}"
-        found.remark(f"source-disjoint split: {_sizes(entries)}")
-    _remark_on_sources(entries, found)
+        findings.remark(f"source-disjoint split: {_sizes(entries)}")
+    _remark_on_sources(entries, findings)
     videos = {video: entry.video() for video, entry in entries.items()}
-    annotations = path / "annotations.txt"
-    if (why := absence(annotations)) is None:
-        known = read_annotations(annotations, XD_VIOLENCE, found)
-        annotate(videos, known, annotations, frame_rate, found)
-    else:
-        found.remark(f"where anomalies are is unknown: {why}")
+    annotate(videos, path / "annotations.txt", XD_VIOLENCE, frame_rate, findings)
     folders = {video: entry.folder for video, entry in entries.items()}
-    for video, files in find_streams(path, streams, folders, centre, found).items():
+    for video, files in find_streams(path, streams, folders, centre, findings).items():
         videos[video].streams = files
-    for video, sounds in find(path, audio, folders, found, suffix=SOUND, what="sounds").items():
+    for video, sounds in find(path, audio, folders, findings, suffix=SOUND, what="sounds").items():
         videos[video].queries = [Source(sounds[None])]
     seconds = frames_per_clip / frame_rate
     return Layout(
@@ -225,46 +220,46 @@ def layout(
         seconds=seconds,
         sound_seconds=seconds_per_sound_clip or seconds,
         simulated=(path / SIMULATED).is_file(),
-        faults=lines(found.faults),
-        remarks=lines(found.remarks),
+        faults=lines(findings.faults),
+        remarks=lines(findings.remarks),
     )
 
 
-def _read_list(path: Path, split: str, found: Findings) -> dict[str, Entry]:
+def _read_list(path: Path, split: str, findings: Findings) -> dict[str, Entry]:
     crops: dict[str, set[int]] = {}
     labels: dict[str, tuple[str, ...]] = {}
     try:
         listed = read_lines(path)
     except DataError as error:
-        found.refuse(error)
+        findings.refuse(error)
         return {}
     if not listed:
-        found.fault(f"{path} is empty")
+        findings.fault(f"{path} is empty")
     for number, line in listed:
         where = f"line {number}"
         match = _NAME.fullmatch(base_name(line))
         if match is None:
-            found.fault(f"{path.name}: no name of a video with '_label_'", where)
+            findings.fault(f"{path.name}: not a video name with '_label_'", where)
             continue
         try:
             classes = classes_of(match["label"])
         except ValueError as error:
-            found.fault(f"{path.name}: {error}", where)
+            findings.fault(f"{path.name}: {error}", where)
             continue
         video, crop = match["video"], int(match["crop"] or 0)
         if crop in crops.setdefault(video, set()):
-            found.fault(f"{path.name}: a crop for the second time", f"{where} ({video!r})")
+            findings.fault(f"{path.name}: repeated crop", f"{where} ({video!r})")
         crops[video].add(crop)
         labels[video] = classes
     most = max(map(len, crops.values()), default=0)
     fewer = [repr(video) for video, numbers in crops.items() if len(numbers) < most]
     if fewer:
-        found.fault(f"{path.name}: fewer than {most} crops", *fewer)
+        findings.fault(f"{path.name}: fewer than {most} crops", *fewer)
     return {video: Entry(split, split, classes) for video, classes in labels.items()}
 
 
 def classes_of(label: str) -> tuple[str, ...]:
-    """Return what a label names, sorted; the order of its parts says nothing.
+    """Return the classes that a label names, sorted; the order of its parts has no meaning.
 
     >>> classes_of("G-B1-0")
     ('Explosion', 'Fighting')
@@ -292,7 +287,7 @@ def source(video: str) -> str:
 
 
 def _sizes(entries: Mapping[str, Entry]) -> str:
-    """Say how many videos, and how many of each class, each split has."""
+    """Return how many videos each split has, in total and of each class."""
     parts = []
     for split in COUNTS:
         own = {video: entry for video, entry in entries.items() if entry.split == split}
@@ -303,7 +298,7 @@ def _sizes(entries: Mapping[str, Entry]) -> str:
     return "; ".join(parts)
 
 
-def _remark_on_sources(entries: Mapping[str, Entry], found: Findings) -> None:
+def _remark_on_sources(entries: Mapping[str, Entry], findings: Findings) -> None:
     parts = {
         split: [video for video, entry in entries.items() if entry.split == split]
         for split in COUNTS
@@ -311,7 +306,7 @@ def _remark_on_sources(entries: Mapping[str, Entry], found: Findings) -> None:
     trained = {source(video) for video in parts["train"]}
     shared = [repr(video) for video in parts["test"] if source(video) in trained]
     if shared:
-        found.remark(
+        findings.remark(
             f"{len(shared):,} of {len(parts['test']):,} test videos are cut from a film or web "
             "video that train has parts of too",
             *shared,

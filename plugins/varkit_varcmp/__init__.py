@@ -1,7 +1,7 @@
 """VarCMP-style retrieval over features of one space, after the abstract of VarCMP (AAAI 2025).
 
-Nothing but the abstract is public, so this is no reproduction; docs/varcmp.md says of every part
-what is known of it.
+Only the abstract is public, so this is not a reproduction; docs/varcmp.md says which parts are
+known.
 """
 
 from varkit import hookimpl
@@ -10,7 +10,7 @@ from varkit.plugins.registry import Register
 
 @hookimpl
 def register_encoders(register: Register) -> None:
-    """Register the adapters over frozen features, and pooling without any."""
+    """Register the adapters over frozen features, and pooling without adapters."""
     register(
         "clip_video",
         "varkit_varcmp.video:ClipVideo",
@@ -45,11 +45,11 @@ def register_alignments(register: Register) -> None:
 
 @hookimpl
 def register_pretexts(register: Register) -> None:
-    """Register further losses of the hierarchy."""
+    """Register additional losses of the hierarchy."""
     register(
         "level_losses",
         "varkit_varcmp.level_losses:LevelLosses",
-        summary="InfoNCE of each level of the hierarchy by itself (VarCMP-style)",
+        summary="a separate InfoNCE for each level of the hierarchy (VarCMP-style)",
     )
     register(
         "distillation",

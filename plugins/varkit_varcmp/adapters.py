@@ -1,7 +1,7 @@
-"""What is trained over frozen features: residual parts that begin as doing nothing at all.
+"""Residual adapters over frozen features.
 
-Every part adds to its input what is 0 before the first step, so that a model begins as zero-shot
-retrieval, bit for bit.
+Before the first step every adapter adds exactly 0 to its input, so an untrained model equals
+zero-shot retrieval, bit for bit.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ class Bottleneck(nn.Module):
 
 
 class WindowedAttention(nn.Module):
-    """x + g * MHA(LN(x) + P) within windows of clips, with the gate g = 0 at first.
+    """x + g * MHA(LN(x) + P) within windows of clips, with a gate g that is 0 at first.
 
     Windows do not overlap, as in VadCLIP's local Transformer; its cost is linear in T. P is a
     learned position within the window.
@@ -65,7 +65,7 @@ class WindowedAttention(nn.Module):
         after = -(length + self.shift) % self.window
         windows = F.pad(self.norm(x), (0, 0, self.shift, after)).view(-1, self.window, dim)
         empty = ~F.pad(mask, (self.shift, after)).view(-1, self.window)
-        empty = empty & ~empty.all(dim=1, keepdim=True)  # else a window of padding gives NaN
+        empty = empty & ~empty.all(dim=1, keepdim=True)  # a window of padding alone would give NaN
         windows = windows + self.position
         seen, _ = self.attention(
             windows, windows, windows, key_padding_mask=empty, need_weights=False

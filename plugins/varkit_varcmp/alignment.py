@@ -40,24 +40,24 @@ class Hierarchical(nn.Module):
     * spatial: sum_t omega_t mean_w max_j cos(Q_tj, E_w), or sum_t omega_t max_j cos(Q_tj, A_t)
 
     a_t is the detector's confidence; for sounds it is the mean of the video's and the sound's, and
-    frames that have no clip of the sound within delta do not count. rho of the frames are kept,
-    those of the largest omega. gamma is a softmax of learned numbers.
+    frames that have no clip of the sound within delta do not count. The share rho of the frames is
+    kept, those with the largest omega. gamma is a softmax of learned numbers.
 
     Known (abstract): the levels' names, which modality has which, that anomaly priors weight the
-    fine similarities and that irrelevant segments are dropped. Ours: every formula above. No level
-    but the first is an inner product, so there are no factors, and each pair costs T W cosines.
+    fine similarities and that irrelevant segments are dropped. Ours: every formula above. Only the
+    first level is an inner product, so there are no factors, and each pair costs T W cosines.
 
     Args:
         levels: of the hierarchy, in any order.
         kappa: how sharply relevance counts; the default is 1 / 0.07, VadCLIP's temperature. At 0
-            the prior alone decides, and without one all frames count the same.
-        beta: how much the prior counts at first; it is learned and stays at 0 or above. At 0 an
+            the prior alone decides; without a prior all frames then count the same.
+        beta: how much the prior counts at first; it is learned and never below 0. At 0 an
             untrained model is zero-shot retrieval.
         keep: rho, the share of frames that are kept. Not known.
-        delta: clips by which a sound may be apart from its picture. Not known.
-        prior_gradient: whether the alignment teaches the detector; else only its own loss does.
-        tile: at most so many cosines of frames and words are in memory at a time, unless one query
-            has more.
+        delta: clips by which a sound may come before or after its picture. Not known.
+        prior_gradient: whether the alignment trains the detector; if not, only its own loss does.
+        tile: the most cosines of frames and words in memory at a time, unless one query needs
+            more.
 
     Raises:
         VarkitError: a level is named twice.
@@ -84,19 +84,19 @@ class Hierarchical(nn.Module):
 
     @staticmethod
     def example(folder: Path) -> dict[str, Any]:
-        """Return the arguments of one that the conformance kit has tokens for."""
+        """Return arguments that suit the tokens of the conformance kit."""
         return {"experts": ("frames",)}
 
     def similarity(self, video: Representation, query: Representation) -> Tensor:
         """Return the (V, Q) similarity, a tile of queries at a time.
 
         Raises:
-            VarkitError: an encoder gave nothing for one of the levels.
+            VarkitError: an encoder gave no tokens for one of the levels.
         """
         return self._tiled(self._mixed, video, query)
 
     def by_level(self, video: Representation, query: Representation) -> dict[Level, Tensor]:
-        """Return the (V, Q) similarity of each level by itself, likewise."""
+        """Return the (V, Q) similarity of each level; otherwise as :meth:`similarity`."""
         return dict(zip(self.levels, self._tiled(self._stacked, video, query), strict=True))
 
     def factors(self, representation: Representation, side: Literal["video", "query"]) -> None:
@@ -109,15 +109,15 @@ class Hierarchical(nn.Module):
         query: Representation,
     ) -> Tensor:
         """Return what ``compare`` gives ``(..., V, Q)``, a tile of queries at a time."""
-        # The parameter itself, as CLIP's scale: once below 0, a clamp of the value alone would have
-        # no gradient, and beta could not come back.
+        # The parameter itself is clamped, as CLIP's scale is: if only its value were, a beta below
+        # 0 would get no gradient and could not come back.
         self.beta.data.clamp_(min=0)
         videos, queries = self._videos(video), self._queries(query)
         size = max(1, self.tile // self._cosines(videos, queries))
         parts = []
         for start in range(0, len(queries.whole), size):
             some = queries.some(slice(start, start + size))
-            if torch.is_grad_enabled():  # what a tile holds is computed again, not kept
+            if torch.is_grad_enabled():  # recompute a tile in the backward pass, to save memory
                 part = checkpoint(compare, videos, some, use_reentrant=False)
             else:
                 part = compare(videos, some)
@@ -131,10 +131,10 @@ class Hierarchical(nn.Module):
 
     def _stacked(self, videos: Videos, queries: Queries) -> Tensor:
         """Return (K, V, Q), the K levels in the order of :attr:`levels`."""
-        found = {"semantic": videos.whole @ queries.whole.T}
+        similarities = {"semantic": videos.whole @ queries.whole.T}
         if set(self.levels) - {"semantic"}:
-            found |= self._fine_levels(videos, queries)
-        return torch.stack([found[level] for level in self.levels])
+            similarities |= self._fine_levels(videos, queries)
+        return torch.stack([similarities[level] for level in self.levels])
 
     def _fine_levels(self, videos: Videos, queries: Queries) -> dict[str, Tensor]:
         length, beta = videos.frames.shape[1], self.beta
@@ -154,7 +154,7 @@ class Hierarchical(nn.Module):
         def weighted(x: Tensor) -> Tensor:
             return (omega * x.masked_fill(~counts, 0)).sum(dim=1)
 
-        found = {"fine": weighted(relevance)}
+        similarities = {"fine": weighted(relevance)}
         if "fine" in self.levels and queries.words is not None and queries.word_mask is not None:
             by_word = words_of_frames(
                 videos.frames,
@@ -165,18 +165,18 @@ class Hierarchical(nn.Module):
                 kappa=self.kappa,
                 beta=beta,
             )
-            found["fine"] = (found["fine"] + by_word) / 2
+            similarities["fine"] = (similarities["fine"] + by_word) / 2
         if "temporal" in self.levels and heard is not None:
-            found["temporal"] = weighted(heard)
+            similarities["temporal"] = weighted(heard)
         if "spatial" in self.levels and videos.patches is not None:
             if queries.sounds is not None:
                 places = sounds_of_patches(videos.patches, shifted(queries.sounds, 0, length))
             else:
-                assert queries.words is not None  # _queries has made sure
+                assert queries.words is not None  # _queries checked it
                 assert queries.word_mask is not None
                 places = words_of_patches(videos.patches, queries.words, queries.word_mask)
-            found["spatial"] = weighted(places)
-        return found
+            similarities["spatial"] = weighted(places)
+        return similarities
 
     def _cosines(self, videos: Videos, queries: Queries) -> int:
         """Return how many cosines one query needs at a time."""
@@ -227,23 +227,23 @@ def _whole(given: Representation, side: str) -> Tensor:
     """Return the (B, D) unit vector of each video or query."""
     vectors = given.vectors.get("avg")
     if vectors is None or vectors.shape[1] != 1:
-        found = {name: tuple(x.shape) for name, x in given.vectors.items()}
+        shapes = {name: tuple(x.shape) for name, x in given.vectors.items()}
         raise VarkitError(
-            f"hierarchical: the {side} encoder must give one vector 'avg'; it gave {found}"
+            f"hierarchical: the {side} encoder must give one vector 'avg'; it gave {shapes}"
         )
     return unit(vectors[:, 0])
 
 
-def hierarchies(asks: str, alignments: Mapping[str, Alignment]) -> list[Hierarchical]:
-    """Return the alignments of a recipe that have levels.
+def hierarchies(pretext: str, alignments: Mapping[str, Alignment]) -> list[Hierarchical]:
+    """Return the hierarchical alignments of a recipe, for a pretext task.
 
     Raises:
-        VarkitError: there is none.
+        VarkitError: there are none.
     """
-    found = [a for a in alignments.values() if isinstance(a, Hierarchical)]
-    if not found:
+    hierarchical = [a for a in alignments.values() if isinstance(a, Hierarchical)]
+    if not hierarchical:
         raise VarkitError(
-            f"{asks}: no alignment is hierarchical; the recipe has {', '.join(alignments)}",
-            hint=f"take {asks} out of the recipe, or use hierarchical",
+            f"{pretext}: no alignment is hierarchical; the recipe has {', '.join(alignments)}",
+            hint=f"take {pretext} out of the recipe, or use the alignment hierarchical",
         )
-    return found
+    return hierarchical

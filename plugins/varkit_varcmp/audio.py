@@ -22,15 +22,15 @@ class ClipAudio(nn.Module):
     A'_t = TemporalAdapter(A_t / |A_t|)
 
     The group's next paper uses Wav2CLIP (AVadCLIP), hence the same space; clip t of the sound must
-    be heard while clip t of the video is seen. A detector of its own gives a prior, taught with the
-    label of the sound's video.
+    be heard while clip t of the video is seen. The sound's own detector gives a prior; it is
+    trained with the label of the sound's video.
 
     Args:
         dim: D, the width of the space: the features' own.
         experts: one, the video's stream of frames.
-        widths: of the sound's one stream, whatever its name.
-        detector: makes a detector that reads the sound as it comes; None for no prior.
-        layers: this and all that follow: as in :class:`~varkit_varcmp.video.ClipVideo`.
+        widths: of the sound's only stream, which may have any name.
+        detector: builds a detector of the unadapted sound; None = no prior.
+        layers: this and all options below: as in :class:`~varkit_varcmp.video.ClipVideo`.
         heads: the same.
         window: the same.
         reduction: the same.
@@ -64,7 +64,7 @@ class ClipAudio(nn.Module):
 
     @staticmethod
     def example(folder: Path) -> dict[str, Any]:
-        """Return the arguments of a small one."""
+        """Return the arguments of a small encoder."""
         return {"dim": 24, "experts": ("clip",), "widths": {"audio": 24}, "window": 4}
 
     def forward(self, clips: Clips) -> Representation:

@@ -1,4 +1,4 @@
-"""Distillation: the adapted scores are held near those of the features as they are."""
+"""Distillation: adapted scores are kept near those of the frozen features."""
 
 from __future__ import annotations
 
@@ -17,31 +17,31 @@ from varkit_varcmp.alignment import Hierarchical, hierarchies
 
 @runtime_checkable
 class Adapted(Protocol):
-    """An encoder that can also give the features as they are."""
+    """An encoder that can also encode without its adapters."""
 
     def zero_shot(self, clips: Clips) -> Representation:
-        """Encode B videos or queries without what is trained."""
+        """Encode B videos or queries as before the first step."""
 
 
 class Distillation:
-    """How far a batch's scores went from zero-shot ones, in training only (ours).
+    """How far a batch's scores are from zero-shot ones, in training only (ours).
 
     L = 1/2 (KL_rows + KL_columns),
     KL_rows = 1/B sum_i KL(softmax_j(z_ij / temperature) || softmax_j(s_ij / temperature))
 
-    s is the alignment's similarity. z is zero-shot: the same levels, each counting the same, of
-    the features as they are and without a prior. Nothing that is trained enters z, so it is the
-    same in every epoch, and L is 0 where nothing is trained yet and beta begins at 0.
+    s is the alignment's similarity. z is zero-shot: the same levels with equal weights, on the
+    frozen features and without a prior. z depends on nothing that is trained, so it is the same in
+    every epoch, and L is 0 before the first step if beta begins at 0.
 
-    Identical queries need no mask: what is to be learned is a distribution, in which they are
-    equal. Of VarCMP's losses nothing is known. Hinton et al. (2015) multiply by the square of the
-    temperature; here the recipe's weight does.
+    Identical queries need no mask: the target is a distribution, in which they are equal. VarCMP's
+    losses are not known. Hinton et al. (2015) multiply by the square of the temperature; here the
+    recipe's weight does.
 
     Args:
-        video_encoder: ``clip_video``, or another with a ``zero_shot`` like its.
-        query_encoder: ``clip_text``, ``clip_audio``, or another of that kind.
-        alignments: those that are ``hierarchical``; the losses of several are added.
-        temperature: of both softmaxes; the recipes' objective starts at the same.
+        video_encoder: ``clip_video``, or another encoder with ``zero_shot``.
+        query_encoder: ``clip_text``, ``clip_audio``, or another encoder with ``zero_shot``.
+        alignments: the ``hierarchical`` ones count; the losses of several are added.
+        temperature: of both softmaxes; the recipes' objective starts at the same value.
 
     Raises:
         VarkitError: an encoder has no ``zero_shot``, or no alignment is ``hierarchical``.
@@ -62,7 +62,7 @@ class Distillation:
 
     @staticmethod
     def example(folder: Path) -> dict[str, Any]:
-        """Return the arguments of one that the conformance kit has clips for."""
+        """Return arguments that suit the clips of the conformance kit."""
         from varkit_varcmp.text import ClipText
         from varkit_varcmp.video import ClipVideo
 
@@ -82,7 +82,7 @@ class Distillation:
         """
         if not isinstance(batch.query, Clips):
             raise VarkitError("distillation: the queries are captions, not features of one space")
-        # As the ranking loss: differences of cosines are too small for half precision.
+        # Like the ranking loss: differences of cosines are too small for half precision.
         with torch.autocast(batch.label.device.type, enabled=False):
             with torch.no_grad():
                 frozen = self.video.zero_shot(batch.video), self.query.zero_shot(batch.query)

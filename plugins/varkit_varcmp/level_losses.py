@@ -1,4 +1,4 @@
-"""A loss of each level of the hierarchy by itself: deep supervision."""
+"""A separate loss for each level of the hierarchy: deep supervision."""
 
 from __future__ import annotations
 
@@ -19,17 +19,17 @@ class LevelLosses:
 
     L = sum_k 1/2 (CE_rows + CE_columns)(s_k / temperature),  s_k the level k of ``hierarchical``
 
-    In the sum over levels the ranking loss teaches a level only what the others leave open; here
-    each must find the pairs alone. Neither gamma nor a weight of the alignment counts. Ours, in the
-    manner of deeply-supervised nets (Lee et al. 2015): VarCMP's losses are not known.
+    The ranking loss sees only the sum of the levels, so a level learns nothing that another one
+    already does; here each must find the pairs alone. gamma and the alignments' weights do not
+    count. Ours, after deeply-supervised nets (Lee et al. 2015): VarCMP's losses are not known.
 
-    Every level is computed a second time, beside the similarity that is ranked.
+    Every level is computed a second time, in addition to the similarity that is ranked.
 
     Args:
-        alignments: those that are ``hierarchical``; all their levels count.
-        temperature: of the softmax, fixed; the recipes' objective starts at the same.
-        mask_identical: as the objective's: leave out negatives whose query is literally the
-            positive's.
+        alignments: the ``hierarchical`` ones count, with all their levels.
+        temperature: of the softmax, fixed; the recipes' objective starts at the same value.
+        mask_identical: leave out negatives whose query is identical to the positive's; set it as
+            the objective's.
 
     Raises:
         VarkitError: no alignment is ``hierarchical``.
@@ -47,7 +47,7 @@ class LevelLosses:
 
     @staticmethod
     def example(folder: Path) -> dict[str, Any]:
-        """Return the arguments of one that the conformance kit has tokens for."""
+        """Return arguments that suit the tokens of the conformance kit."""
         from varkit_varcmp.text import ClipText
 
         return {
@@ -59,22 +59,22 @@ class LevelLosses:
 
     def __call__(self, video: Representation, query: Representation, batch: Batch) -> Tensor:
         """Return the () loss of B pairs; 0 for B = 1."""
-        apart = None
+        excluded = None
         if self.mask_identical:
             same = batch.group.unsqueeze(1) == batch.group
-            apart = same & ~torch.eye(len(batch), dtype=torch.bool, device=same.device)
-        # As the ranking loss: differences of cosines are too small for half precision.
+            excluded = same & ~torch.eye(len(batch), dtype=torch.bool, device=same.device)
+        # Like the ranking loss: differences of cosines are too small for half precision.
         with torch.autocast(batch.label.device.type, enabled=False):
             levels = [
                 level
                 for alignment in self.alignments
                 for level in alignment.by_level(video, query).values()
             ]
-            return torch.stack([self._contrastive(level, apart) for level in levels]).sum()
+            return torch.stack([self._contrastive(level, excluded) for level in levels]).sum()
 
-    def _contrastive(self, similarity: Tensor, apart: Tensor | None) -> Tensor:
+    def _contrastive(self, similarity: Tensor, excluded: Tensor | None) -> Tensor:
         own = torch.arange(len(similarity), device=similarity.device)
         logits = similarity / self.temperature
-        if apart is not None:
-            logits = logits.masked_fill(apart, -torch.inf)
+        if excluded is not None:
+            logits = logits.masked_fill(excluded, -torch.inf)
         return (F.cross_entropy(logits, own) + F.cross_entropy(logits.T, own)) / 2

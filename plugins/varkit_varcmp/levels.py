@@ -1,7 +1,7 @@
 """The similarities of the hierarchy, each a (V, Q) matrix of values from -1 to 1.
 
-V videos of T frames, Q queries of W words or S clips of a sound, p patches; all vectors have length
-1, or 0 where there is none. Time is dimension 1 wherever there is one.
+V videos of T frames with p patches, Q queries of W words or S clips of a sound. All vectors have
+length 1, or 0 in the padding. Time is always dimension 1.
 """
 
 from __future__ import annotations
@@ -34,8 +34,8 @@ def words_of_frames(
         word_mask: ``(Q, W)`` bool.
         prior: ``(V, T, Q)``.
         allowed: ``(V, T, Q)`` bool.
-        kappa: see there.
-        beta: see there.
+        kappa: as in :func:`~.weighting.biased_weights`.
+        beta: the same.
     """
     cosines = torch.einsum("vtd,qwd->vtqw", frames, words)
     weights = biased_weights(
@@ -47,14 +47,14 @@ def words_of_frames(
 def best_sounds(frames: Tensor, sounds: Tensor, sound_mask: Tensor, delta: int) -> Tensor:
     """Return ``(V, T, Q)``: the cosine of each frame and the best clip around it.
 
-    max_{|t - t'| <= delta} cos(V_t, A_t'), -inf where there is no such clip; a band, since a sound
-    is heard a little before or after what makes it is seen.
+    max_{|t - t'| <= delta} cos(V_t, A_t'), -inf where there is no such clip. The band allows for a
+    sound that is heard a little before or after its source is seen.
 
     Args:
         frames: ``(V, T, D)``.
-        sounds: ``(Q, S, D)``; clip t is heard while frame t is seen. So it is for a video's own
-            sound of as many clips; of longer ones, ``train.max_clips`` averages each to as many
-            parts of its own length.
+        sounds: ``(Q, S, D)``; clip t is heard while frame t is seen. This holds for a video's own
+            sound of as many clips. ``train.max_clips`` averages longer ones over equal parts of
+            their own length.
         sound_mask: ``(Q, S)`` bool.
         delta: clips.
     """
@@ -68,14 +68,14 @@ def best_sounds(frames: Tensor, sounds: Tensor, sound_mask: Tensor, delta: int) 
 
 
 def shifted(x: Tensor, step: int, length: int) -> Tensor:
-    """Return ``(Q, length, D)``, position t of it ``(Q, S, D)`` at t + step; 0 or False outside."""
+    """Return ``(Q, length, D)``, at t what ``(Q, S, D)`` has at t + step; 0 or False outside."""
     before = min(max(0, -step), length)
     part = x[:, max(0, step) : max(0, length + step)]
     return F.pad(part, (0, 0, before, length - before - part.shape[1]))
 
 
 def words_of_patches(patches: Tensor, words: Tensor, word_mask: Tensor) -> Tensor:
-    """Return ``(V, T, Q)``: how well each word finds a place, mean_w max_j cos(Q_tj, E_w).
+    """Return ``(V, T, Q)``: the mean of each word's best place, mean_w max_j cos(Q_tj, E_w).
 
     Args:
         patches: ``(V, T, p, D)``.

@@ -1,4 +1,4 @@
-"""Zero-shot retrieval: features as they are, in the space that videos and queries share."""
+"""Zero-shot retrieval: frozen features, in the space that videos and queries share."""
 
 from __future__ import annotations
 
@@ -20,8 +20,8 @@ class FrozenPool(nn.Module):
 
     v = mean_t V_t / |V_t|, as CLIP4Clip's "meanP" (Luo et al. 2021) without training
 
-    It serves videos, whose frames are the expert's stream, and queries, whatever their one stream
-    is called.
+    It serves videos, whose frames are the expert's stream, and queries, whose only stream may have
+    any name.
 
     Args:
         dim: D, the width of the space: the features' own.
@@ -56,14 +56,14 @@ class FrozenPool(nn.Module):
 
     @staticmethod
     def example(folder: Path) -> dict[str, Any]:
-        """Return the arguments of a small one."""
+        """Return the arguments of a small encoder."""
         return {"dim": 24, "experts": ("clip",), "widths": {"clip": 24}}
 
     def forward(self, clips: Clips) -> Representation:
         """Encode B videos or queries: vectors ``avg`` ``(B, 1, D)`` and their weights, 1."""
         rows = unit(clips.streams[self.stream])
-        found = rows[:, 0] if self.rows == "first" else masked_mean(rows, clips.mask)
+        pooled = rows[:, 0] if self.rows == "first" else masked_mean(rows, clips.mask)
         return Representation(
-            vectors={"avg": found.unsqueeze(1)},
-            weights={"avg": torch.ones_like(found[:, :1])},
+            vectors={"avg": pooled.unsqueeze(1)},
+            weights={"avg": torch.ones_like(pooled[:, :1])},
         )

@@ -20,7 +20,7 @@ class Videos:
 
 @dataclass(frozen=True)
 class Queries:
-    """Q queries: unit vectors and masks; of words and sounds, what there is."""
+    """Q queries: unit vectors and masks of words, of sounds, or of both."""
 
     whole: Tensor  # (Q, D)
     words: Tensor | None  # (Q, W, D)
@@ -30,7 +30,7 @@ class Queries:
     prior: Tensor | None  # (Q, S)
 
     def some(self, rows: slice) -> Queries:
-        """Return some of them."""
+        """Return the queries of some rows."""
 
         def take(x: Tensor | None) -> Tensor | None:
             return None if x is None else x[rows]

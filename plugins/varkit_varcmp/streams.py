@@ -11,21 +11,21 @@ def only_expert(encoder: str, experts: tuple[str, ...]) -> str:
     """Return the one expert's name.
 
     Raises:
-        VarkitError: there are several: in one space there is nothing to weight them by.
+        VarkitError: there are several.
     """
     if len(experts) != 1:
         raise VarkitError(
-            f"{encoder}: a space of its own has one expert; the recipe has {', '.join(experts)}",
-            hint="let model.experts name the stream of frames alone, as in [clip]",
+            f"{encoder} needs exactly one expert; the recipe has {', '.join(experts)}",
+            hint="let model.experts name only the stream of frames, as in [clip]",
         )
     return experts[0]
 
 
 def only_stream(encoder: str, widths: Mapping[str, int], dim: int) -> str:
-    """Return the name of a query's one stream, whatever it is.
+    """Return the name of a query's only stream.
 
     Raises:
-        VarkitError: there is not exactly one, or it is not D wide.
+        VarkitError: there is not exactly one stream, or it is not D wide.
     """
     if len(widths) != 1:
         raise VarkitError(
@@ -41,7 +41,7 @@ def only_stream(encoder: str, widths: Mapping[str, int], dim: int) -> str:
 def check_width(
     encoder: str, stream: str, widths: Mapping[str, int], dim: int, *, several: bool = False
 ) -> None:
-    """Make sure that a stream is there and D wide, or a multiple of it.
+    """Check that a stream exists and is D wide, or with ``several`` a multiple of D.
 
     Raises:
         VarkitError: it is not.
@@ -50,13 +50,13 @@ def check_width(
         raise VarkitError(
             f"{encoder}: there is no stream {stream!r}; the data has "
             f"{', '.join(widths) or 'none'}.{did_you_mean(stream, widths)}",
-            hint="let model.experts and the encoder's options name the data's streams",
+            hint="use the data's streams in model.experts and in the encoder's options",
         )
     width = widths[stream]
     if width % dim if several else width != dim:
         wanted = f"a multiple of model.dim = {dim}" if several else f"model.dim = {dim}"
         raise VarkitError(
             f"{encoder}: stream {stream!r} is {width} wide; it must be {wanted}, since videos and "
-            "queries are compared in the space they come in",
-            hint="give patches of the frames' width" if several else f"set model.dim={width}",
+            "queries are compared in the features' own space",
+            hint="use patches of the frames' width" if several else f"set model.dim={width}",
         )

@@ -21,12 +21,12 @@ class ClipText(nn.Module):
     x' = x / |x| + Up(GELU(Down(x / |x|))),  for e and all E_w alike
 
     A query is a sequence of features: its first row is the embedding of the whole caption (CLIP's
-    EOT), the others those of its words. What is adapted, and how, is not known of VarCMP.
+    EOT), the rest are those of its words. What VarCMP adapts, and how, is not known.
 
     Args:
         dim: D, the width of the space: the features' own.
         experts: one, the video's stream of frames.
-        widths: of the query's one stream, whatever its name.
+        widths: of the query's only stream, which may have any name.
         reduction: of the bottleneck, D to D / reduction. Not known.
         vectors: the names under which e appears; with ``[cls, avg]`` ALAN's alignments read it.
 
@@ -54,15 +54,15 @@ class ClipText(nn.Module):
 
     @staticmethod
     def example(folder: Path) -> dict[str, Any]:
-        """Return the arguments of a small one."""
+        """Return the arguments of a small encoder."""
         return {"dim": 24, "experts": ("clip",), "widths": {"audio": 24}}
 
     def forward(self, clips: Clips) -> Representation:
         """Encode B captions of L rows.
 
         Returns:
-            Vectors ``(B, 1, D)`` and their weights, 1; tokens ``words`` ``(B, L, D)``, of which
-            the first row is masked out, since it is the caption, unless it is alone.
+            Vectors ``(B, 1, D)`` and their weights, 1; tokens ``words`` ``(B, L, D)``, whose
+            first row, the caption, is masked out unless it is alone.
         """
         return self._represent(self.adapter(self._rows(clips)), clips.mask)
 

@@ -21,14 +21,14 @@ class ClipVideo(nn.Module):
     V'_t = TemporalAdapter(V_t / |V_t|),  Q'_tj = Bottleneck(Q_tj / |Q_tj|)
 
     Known: pre-trained models are adapted, and anomaly priors find the segments that matter (VarCMP,
-    abstract). From the group's own code: frozen features of a frame each 16, attention in windows
-    (VadCLIP, AVadCLIP). Ours: everything else, patches and sizes among it.
+    abstract). From the group's code: frozen features of every 16th frame, attention in windows
+    (VadCLIP, AVadCLIP). Ours: everything else, including patches and sizes.
 
     Args:
         dim: D, the width of the space: the features' own.
         experts: one, the stream of frames ``(T, D)``.
         widths: of the streams, by name.
-        detector: makes a detector that reads the frames as they come; None for no prior.
+        detector: builds a detector of the unadapted frames; None = no prior.
         patches: the stream of ``(T, p D)`` patches; null = there are none.
         layers: of windowed attention; 0 = none. Not known; VadCLIP has 2 for UCF-Crime, 1 for
             XD-Violence, and a graph network.
@@ -69,7 +69,7 @@ class ClipVideo(nn.Module):
 
     @staticmethod
     def example(folder: Path) -> dict[str, Any]:
-        """Return the arguments of a small one."""
+        """Return the arguments of a small encoder."""
         widths = {"clip": 24, "patches": 48}
         return {
             "dim": 24,
@@ -110,8 +110,8 @@ class ClipVideo(nn.Module):
 def _represent(
     frames: Tensor, patches: Tensor | None, mask: Tensor, scores: Tensor | None
 ) -> Representation:
-    found = {"frames": frames} | ({} if patches is None else {"patches": patches.flatten(2)})
-    tokens = {name: x.masked_fill(~mask.unsqueeze(-1), 0) for name, x in found.items()}
+    parts = {"frames": frames} | ({} if patches is None else {"patches": patches.flatten(2)})
+    tokens = {name: x.masked_fill(~mask.unsqueeze(-1), 0) for name, x in parts.items()}
     return Representation(
         vectors={"avg": masked_mean(tokens["frames"], mask).unsqueeze(1)},
         tokens=tokens,

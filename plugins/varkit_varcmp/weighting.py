@@ -18,7 +18,7 @@ def kept(logits: Tensor, counts: Tensor, keep: float) -> Tensor:
     """
     if keep == 1:
         return counts
-    # A product such as 0.7 * 10 may lie above the whole number that it stands for.
+    # Rounding may put a product such as 0.7 * 10 above its whole number.
     many = (counts.sum(dim=1, keepdim=True) * keep - 1e-6).ceil().long().clamp(min=1)
     ranked = logits.detach().masked_fill(~counts, -torch.inf).sort(dim=1, descending=True).values
     return counts & (logits >= ranked.gather(1, many - 1))
@@ -31,11 +31,11 @@ def biased_weights(
 
     omega_t = softmax_t(kappa cos(V_t, x) + beta a_t)
 
-    With beta = 0 it is pooling by relevance alone.
+    With beta = 0 the weights depend on relevance alone.
 
     Args:
         relevance: ``(V, T, ...)`` cosines of frames and what they are compared with.
-        prior: a, in [0, 1], of a shape that broadcasts to that of ``relevance``.
+        prior: a, in [0, 1]; broadcasts to the shape of ``relevance``.
         allowed: bool, likewise; at least one frame of every video.
         kappa: how sharply relevance counts.
         beta: ``()``, how much the prior counts.

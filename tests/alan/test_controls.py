@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from varkit_alan.anomaly_led import AnomalyLed
 from varkit_alan.fixed_frame import FixedFrame
-from varkit_alan.oracle import Oracle, over
+from varkit_alan.oracle import Oracle, resampled
 from varkit_alan.random_clips import Random
 from varkit_alan.top_k import TopK
 
@@ -94,7 +94,7 @@ def over_by_loop(truth, length):
 @settings(max_examples=100)
 @given(st.lists(st.booleans(), min_size=1, max_size=30), st.integers(1, 60))
 def test_truth_is_reduced_as_clips_are(truth, length):
-    reduced = over(np.array(truth), length)
+    reduced = resampled(np.array(truth), length)
     assert reduced.shape == (length,)
     assert reduced.tolist() == over_by_loop(truth, length)
     assert reduced.any() == any(truth)

@@ -82,7 +82,7 @@ def test_padding_and_batch_change_nothing():
 def test_what_cannot_be_built_or_trained_is_said():
     with pytest.raises(VarkitError, match=r"'motion' has no stream .* Did you mean 'motions'"):
         small(widths={"object": 5, "motions": 3})
-    with pytest.raises(VarkitError, match="one expert alone"):
+    with pytest.raises(VarkitError, match="needs more than one expert"):
         small(("object",), include_self=False)
     with pytest.raises(VarkitError, match="batch of 1"):
         small().train()(take(make_clips(), [0]))

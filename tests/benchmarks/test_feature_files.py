@@ -31,7 +31,7 @@ def test_files_named_a_little_otherwise_are_pointed_at(tmp_path, wrong, close):
     for file in list((tmp_path / "rgb").rglob("*.npy")):
         file.rename(file.with_name(wrong(file.name)))
     (fault,) = faults(tmp_path)
-    assert f"NAME__0.npy of 5 of 5 videos (is '{close}' one?): 'Abuse001_x264'" in fault
+    assert f"NAME__0.npy of 5 of 5 videos (did you mean '{close}'?): 'Abuse001_x264'" in fault
 
 
 def test_what_is_named_a_little_otherwise_is_pointed_at(tmp_path):
@@ -39,8 +39,11 @@ def test_what_is_named_a_little_otherwise_is_pointed_at(tmp_path):
     (tmp_path / "rgb").rename(tmp_path / "RGB")
     (tmp_path / "ucf_crime_test.xlsx").rename(tmp_path / "UCF-Crime_test.xls")
     found = faults(tmp_path)
-    book = f"there is no file {tmp_path}/ucf_crime_test.xlsx (is 'UCF-Crime_test.xls' it?)"
-    assert found == (book, f"stream 'object': there is no folder {tmp_path}/rgb (is 'RGB' it?)")
+    book = f"there is no file {tmp_path}/ucf_crime_test.xlsx (did you mean 'UCF-Crime_test.xls'?)"
+    assert found == (
+        book,
+        f"stream 'object': there is no folder {tmp_path}/rgb (did you mean 'RGB'?)",
+    )
 
 
 def test_a_link_to_nothing_is_called_one(tmp_path):
@@ -92,7 +95,7 @@ def test_crops_of_other_lengths_are_refused(tmp_path):
         opened.open(video).pieces("object", 2)
     (fault,) = verify(UCFCrimeAR, {"root": str(tmp_path)}, quick=True).faults
     assert "__2.npy has 4 clips" in fault.text
-    with pytest.raises(DataError, match="has 3 crops; number 3 was asked for"):
+    with pytest.raises(DataError, match="has 3 crops; there is no crop 3"):
         clips_of(opened, video, 3)
 
 

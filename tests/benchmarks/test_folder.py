@@ -146,7 +146,7 @@ def test_crops(tmp_path):
     assert folder.open("v1").crops == 1
     expected = features(5, 4, crops=3)[2]
     np.testing.assert_array_equal(clips_of(folder, "v0", 2).streams["object"], expected)
-    with pytest.raises(DataError, match="has 3 crops; number 3"):
+    with pytest.raises(DataError, match="has 3 crops; there is no crop 3"):
         clips_of(folder, "v0", 3)
 
 
@@ -370,13 +370,13 @@ def test_the_same_video_in_train_and_test_is_an_error(tmp_path):
         ("manifest.csv", b"video,split,caption,rgb,flow\n", "has no rows"),
         ("manifest.csv", b"video,splits,caption,rgb,flow\na,b,c,d,e\n", "Did you mean 'splits'?"),
         ("manifest.csv", b"video,split\na,b,c\n", "line 2 has more cells than the header"),
-        ("manifest.csv", b"video,split\n\xff,b\n", "manifest.csv, line 2: no UTF-8 text"),
-        ("manifest.csv", b"video;split;caption\na;b;c\n", "hint: commas must part the cells"),
+        ("manifest.csv", b"video,split\n\xff,b\n", "manifest.csv, line 2: not UTF-8 text"),
+        ("manifest.csv", b"video;split;caption\na;b;c\n", "hint: separate the cells with commas"),
         ("manifest.csv", "video".encode("utf-16"), "is UTF-16 or UTF-32 text"),
         ("manifest.jsonl", b'{"video": "a"}\n{"video": \n', "line 2"),
-        ("manifest.jsonl", b"[1]\n", "line 1 is no JSON object"),
+        ("manifest.jsonl", b"[1]\n", "line 1 is not a JSON object"),
         ("manifest.parquet", b"PAR1 no", "cannot be read"),
-        ("manifest.txt", b"", "is no .csv, .jsonl or .parquet file"),
+        ("manifest.txt", b"", "is not a .csv, .jsonl or .parquet file"),
     ],
 )
 def test_unreadable_manifests(tmp_path, name, content, message):
@@ -407,7 +407,7 @@ def test_unknown_names_are_errors(tmp_path):
 
 def test_an_anomaly_behind_the_end_is_an_error_and_a_short_one_counts(tmp_path):
     make(tmp_path, label=1, anomaly="100-120")
-    with pytest.raises(DataError, match=r"at 100.0-120.0 s lies behind the end of .* at 2.7 s"):
+    with pytest.raises(DataError, match=r"at 100.0-120.0 s lies after the end of .* at 2.7 s"):
         opened(tmp_path).truth("v0")
     make(tmp_path, label=1, anomaly="0-5.4")  # of clips that end at 2.7
     with pytest.raises(DataError, match="most of the anomaly"):
@@ -537,7 +537,7 @@ def test_pieces_say_what_is_wrong(tmp_path):
     assert sum(map(len, read_pieces(source, 17_777))) == 17_777, "clips behind it do not count"
     with pytest.raises(FeatureError, match="expected \\(T, 4\\)"):
         read_pieces(source, width=4)
-    with pytest.raises(FeatureError, match="has 1 crops; number 1 was asked for"):
+    with pytest.raises(FeatureError, match="has 1 crops; there is no crop 1"):
         read_pieces(source, crop=1)
 
 

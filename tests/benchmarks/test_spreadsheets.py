@@ -82,9 +82,9 @@ def damaged(tmp_path):
     with zipfile.ZipFile(tmp_path / "other.xlsx", "w") as archive:
         archive.writestr("a.txt", "no workbook")
     return {
-        "empty.xlsx": (b"", "is no .xlsx file, or a damaged one"),
-        "text.xlsx": (b"Video Name,English Text\n", "is no .xlsx file, or a damaged one"),
-        "half.xlsx": (whole[: len(whole) // 2], "is no .xlsx file, or a damaged one"),
+        "empty.xlsx": (b"", "is not an .xlsx file, or is damaged"),
+        "text.xlsx": (b"Video Name,English Text\n", "is not an .xlsx file, or is damaged"),
+        "half.xlsx": (whole[: len(whole) // 2], "is not an .xlsx file, or is damaged"),
         "other.xlsx": ((tmp_path / "other.xlsx").read_bytes(), "cannot be read as .xlsx"),
         "locked.xlsx": (bytes.fromhex("d0cf11e0a1b11ae1") + bytes(512), "is encrypted"),
     }
@@ -99,7 +99,7 @@ def test_damaged_workbooks(tmp_path):
         assert name in str(caught.value)
     with pytest.raises(DataError, match="there is no file"):
         read_table(tmp_path / "no.xlsx", WANTED)
-    with pytest.raises(DataError, match="is no file"):
+    with pytest.raises(DataError, match="is not a file"):
         read_table(tmp_path, WANTED)
 
 

@@ -301,7 +301,7 @@ def test_any_crop_can_be_the_centre(tmp_path):
     assert opened.fingerprint() != UCFCrimeAR(root=str(tmp_path)).fingerprint()
     (fault, other) = faults(tmp_path, centre=5)
     assert fault == (
-        "stream 'object': crop 5 is to be the centre, but there is crops 0 to 2: set data.centre"
+        "stream 'object': no crop 5 to be the centre, only crops 0 to 2: set data.centre"
     )
     assert "'motion'" in other
 
@@ -411,23 +411,23 @@ FAULTS = {
     ),
     "empty cells": (
         change_rows("train", row("Abuse/Abuse007_x264", None), row("Arson/Arson001_x264", "  ")),
-        ["ucf_crime_train.xlsx: nothing in 'English Text': row 5, row 6"],
+        ["ucf_crime_train.xlsx: 'English Text' is empty: row 5, row 6"],
     ),
     "no name": (
         change_rows("train", (None, "中", "A man.")),
-        ["ucf_crime_train.xlsx: nothing in 'Video Name': row 5"],
+        ["ucf_crime_train.xlsx: 'Video Name' is empty: row 5"],
     ),
     "a class is unknown": (
         change_rows("test", row("Abus/Abus001_x264")),
-        ["'Abus/Abus001_x264.mp4' is of no known class. Did you mean 'Abuse'?: row 4"],
+        ["'Abus/Abus001_x264.mp4' has an unknown class. Did you mean 'Abuse'?: row 4"],
     ),
     "a folder contradicts its video": (
         change_rows("test", row("Arson/Abuse003_x264")),
-        ["'Arson/Abuse003_x264.mp4' is of another class than its folder: row 4"],
+        ["'Arson/Abuse003_x264.mp4' has another class than its folder: row 4"],
     ),
     "a video twice": (
         change_rows("train", row(TRAIN[0])),
-        ["ucf_crime_train.xlsx: a video for the second time: row 5 ('Abuse001_x264')"],
+        ["ucf_crime_train.xlsx: repeated video: row 5 ('Abuse001_x264')"],
     ),
     "a video in both splits": (
         change_rows("test", row(TRAIN[0]), row(TRAIN[1])),
@@ -447,7 +447,7 @@ FAULTS = {
     ),
     "a crop is missing": (
         remove_crop,
-        ["'motion': other crops than crops 0 to 4: 'Arson002_x264' has crops 0, 1, 2, 4"],
+        ["'motion': expected crops 0 to 4: 'Arson002_x264' has crops 0, 1, 2, 4"],
     ),
     "streams of other crops": (
         mix_crops,
@@ -455,11 +455,11 @@ FAULTS = {
     ),
     "two kinds of files": (
         mix_kinds,
-        ["other crops than crop 0: 'Abuse001_x264' has a file without a number and crop 0"],
+        ["expected crop 0: 'Abuse001_x264' has a file without a number and crop 0"],
     ),
     "annotations that are none": (
         annotations("Abuse001_x264.mp4  Abuse  165\nsomething else\n"),
-        ["Temporal_Anomaly_Annotation.txt: not to be understood: line 2, line 3"],
+        ["Temporal_Anomaly_Annotation.txt: not in the expected format: line 2, line 3"],
     ),
     "an anomaly that ends before it starts": (
         annotations("Abuse001_x264.mp4  Abuse  165  100  -1  -1\n"),
@@ -471,19 +471,19 @@ FAULTS = {
     ),
     "an annotation twice": (
         annotations(ANNOTATION),
-        ["a video for the second time: line 2 ('Arson009_x264')"],
+        ["repeated video: line 2 ('Arson009_x264')"],
     ),
     "an annotation of another class": (
         annotations("Abuse001_x264.mp4  Arson  1  100  -1  -1\n"),
-        ["another class than the video's folder: 'Abuse001_x264'"],
+        ["class differs from the video's folder: 'Abuse001_x264'"],
     ),
     "an anomaly in a normal video": (
         annotations("Normal_Videos_003_x264.mp4  Normal  1  100  -1  -1\n"),
-        ["normal videos with anomalies: 'Normal_Videos_003_x264'"],
+        ["a normal video with an anomaly: 'Normal_Videos_003_x264'"],
     ),
     "an anomalous video without one": (
         annotations("Abuse001_x264.mp4  Abuse  -1  -1  -1  -1\n"),
-        ["without its anomaly: 'Abuse001_x264'"],
+        ["an anomalous video without an anomaly: 'Abuse001_x264'"],
     ),
     "annotations in UTF-16": (
         annotations(ANNOTATION.encode("utf-16")),
@@ -491,7 +491,7 @@ FAULTS = {
     ),
     "annotations in no UTF-8": (
         annotations(ANNOTATION.encode() + "虐待.mp4  Abuse  1  2  -1  -1".encode("gbk")),
-        ["Temporal_Anomaly_Annotation.txt, line 2: no UTF-8 text"],
+        ["Temporal_Anomaly_Annotation.txt, line 2: not UTF-8 text"],
     ),
 }
 
@@ -562,7 +562,7 @@ def test_what_one_should_know_stops_nobody(tmp_path):
         assert any(remark in text for text in found.remarks), (remark, found.remarks)
     (tmp_path / "Temporal_Anomaly_Annotation.txt").unlink()
     remarks = layout(root=str(tmp_path)).remarks
-    assert any("where anomalies are is unknown" in text for text in remarks)
+    assert any("the anomalies' times are unknown" in text for text in remarks)
     assert UCFCrimeAR(root=str(tmp_path)).truth("Arson009_x264") is None
 
 

@@ -237,7 +237,7 @@ FAULTS = {
     ),
     "lines that are no names": (
         lines_of("train", "hello", "train/x.npy", "train/a_label_.npy", "train/a_label_b1__0.npy"),
-        ["train.list: no name of a video with '_label_': line 16, line 17, line 18 and 1 more"],
+        ["train.list: not a video name with '_label_': line 16, line 17, line 18 and 1 more"],
     ),
     "an unknown label": (
         lines_of("train", "train/a__#1_label_B3-0-0__0.npy"),
@@ -253,7 +253,7 @@ FAULTS = {
     ),
     "a crop twice": (
         lines_of("test", f"test/{TEST[0]}__0.npy"),
-        [f"test.list: a crop for the second time: line 11 ({TEST[0]!r})"],
+        [f"test.list: repeated crop: line 11 ({TEST[0]!r})"],
     ),
     "a list that was cut off": (
         both(
@@ -276,7 +276,7 @@ FAULTS = {
     ),
     "a crop is missing": (
         remove(f"rgb/train/{FILM}__3.npy"),
-        [f"'object': other crops than crops 0 to 4: {FILM!r} has crops 0, 1, 2, 4"],
+        [f"'object': expected crops 0 to 4: {FILM!r} has crops 0, 1, 2, 4"],
     ),
     "no sounds": (
         lambda root: shutil.rmtree(root / "audio"),
@@ -284,7 +284,7 @@ FAULTS = {
     ),
     "annotations that are none": (
         annotate(f"{TEST[0]} 1\n{TEST[0]} 1 2 3\n{TEST[0]} -1 -1\n{TEST[0]} a b\n"),
-        ["annotations.txt: not to be understood: line 1, line 2, line 3 and 1 more"],
+        ["annotations.txt: not in the expected format: line 1, line 2, line 3 and 1 more"],
     ),
     "an anomaly that ends before it starts": (
         annotate(f"{TEST[0]} 10 20 40 40\n"),
@@ -292,11 +292,11 @@ FAULTS = {
     ),
     "an anomaly in a normal video": (
         annotate(f"{TEST[1]} 10 20\n"),
-        [f"annotations.txt: normal videos with anomalies: {TEST[1]!r}"],
+        [f"annotations.txt: a normal video with an anomaly: {TEST[1]!r}"],
     ),
     "an annotation twice": (
         annotate(f"{TEST[0]} 10 20\n{TEST[0]}.mp4 30 40\n"),
-        [f"annotations.txt: a video for the second time: line 2 ({TEST[0]!r})"],
+        [f"annotations.txt: repeated video: line 2 ({TEST[0]!r})"],
     ),
     "a list in UTF-16": (
         lambda root: (root / "test.list").write_text("x", encoding="utf-16"),
@@ -304,11 +304,11 @@ FAULTS = {
     ),
     "a list that is no text": (
         lambda root: (root / "test.list").write_bytes(bytes(100)),
-        ["test.list is no text: it holds zero bytes"],
+        ["test.list is not text: it holds zero bytes"],
     ),
     "a list that is a folder": (
         lambda root: ((root / "test.list").unlink(), (root / "test.list").mkdir()),
-        ["test.list is no file"],
+        ["test.list is not a file"],
     ),
 }
 
@@ -368,7 +368,7 @@ def test_what_one_should_know_stops_nobody(tmp_path):
         "test: no video of class: Abuse, Explosion, Fighting and 2 more",
         "1 of 3 test videos are cut from a film or web video that train has parts of too",
         "lines of videos that are in no split: 'unknown__#1_label_G-0-0'",
-        f"where the anomalies are is unknown for 1 of 3 test videos: {TEST[0]!r}",
+        f"the anomalies' times are unknown for 1 of 3 test videos: {TEST[0]!r}",
     ):
         assert any(remark in text for text in found.remarks), (remark, found.remarks)
 

@@ -101,7 +101,7 @@ FAULTS = {
     "an anomaly behind the end": (
         lambda root, rows: rows[3].update(anomaly="900-950"),
         "ground truth",
-        "video 'v3': most of the anomaly at 900.0-950.0 s lies behind the end of its clips at "
+        "video 'v3': most of the anomaly at 900.0-950.0 s lies after the end of the clips at "
         "11.5 s",
     ),
     "a missing file": (
