@@ -1,7 +1,7 @@
-"""One family of errors: what failed, why, and a hint that can be run.
+"""The errors that varkit raises: what failed, why, and a hint that can be run.
 
-Library code raises these; only the command line prints them (see ``varkit/cli``). The exit code
-belongs to the error so that every command ends the same way for the same fault.
+Only the command line prints them (``varkit/cli``). Each error carries its exit code, so every
+command ends the same way for the same fault.
 """
 
 from __future__ import annotations
@@ -76,8 +76,8 @@ def nearest(name: str, allowed: Iterable[str]) -> str | None:
     'anomaly_led'
     """
     names = {candidate.casefold(): candidate for candidate in allowed}
-    found = difflib.get_close_matches(name.casefold(), names, n=1, cutoff=0.6)
-    return names[found[0]] if found else None
+    matches = difflib.get_close_matches(name.casefold(), names, n=1, cutoff=0.6)
+    return names[matches[0]] if matches else None
 
 
 def did_you_mean(name: str, allowed: Iterable[str]) -> str:
