@@ -30,7 +30,7 @@ class VarkitError(Exception):
 
 
 class RecipeError(VarkitError):
-    """A recipe cannot be used; carries every problem found, not only the first."""
+    """A recipe cannot be used; carries all of its problems, not only the first."""
 
     exit_code = 2
 
@@ -60,7 +60,7 @@ class WriteError(RunError):
 
 
 class StoppedError(VarkitError):
-    """A signal asked the program to stop; what was done so far is saved."""
+    """A signal stopped the program; everything done so far is saved."""
 
     def __init__(self, what: str, *, signal_number: int, hint: str | None = None) -> None:
         super().__init__(what, hint=hint)

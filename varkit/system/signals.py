@@ -19,7 +19,7 @@ class StopRequest:
     signal_number: int | None = None
 
     def __bool__(self) -> bool:
-        """Return whether a stop was asked for."""
+        """Return whether a stop was requested."""
         return self.signal_number is not None
 
     def error(self, what: str, run: Path) -> StoppedError:
