@@ -59,7 +59,7 @@ class TrainOptions:
             reads every clip. Benchmark videos reach 61,000 clips.
         checkpoint_steps: optimiser steps between checkpoints inside an epoch; 0 = only after
             each epoch.
-        keep: how many of the newest checkpoints to keep beside the best.
+        keep: how many of the newest checkpoints to keep besides the best.
         workers: processes that read features; 0 reads in the training process.
         tensorboard: also write TensorBoard events; needs the extra ``tensorboard``.
     """
