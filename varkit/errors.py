@@ -1,7 +1,7 @@
-"""One family of errors: what failed, why, and a hint that can be run.
+"""The errors that varkit raises: what failed, why, and a hint that can be run.
 
-Library code raises these; only the command line prints them (see ``varkit/cli``). The exit code
-belongs to the error so that every command ends the same way for the same fault.
+Only the command line prints them (``varkit/cli``). Each error carries its exit code, so every
+command ends the same way for the same fault.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ class VarkitError(Exception):
 
 
 class RecipeError(VarkitError):
-    """A recipe cannot be used; carries every problem found, not only the first."""
+    """A recipe cannot be used; carries all of its problems, not only the first."""
 
     exit_code = 2
 
@@ -60,7 +60,7 @@ class WriteError(RunError):
 
 
 class StoppedError(VarkitError):
-    """A signal asked the program to stop; what was done so far is saved."""
+    """A signal stopped the program; everything done so far is saved."""
 
     def __init__(self, what: str, *, signal_number: int, hint: str | None = None) -> None:
         super().__init__(what, hint=hint)
@@ -76,8 +76,8 @@ def nearest(name: str, allowed: Iterable[str]) -> str | None:
     'anomaly_led'
     """
     names = {candidate.casefold(): candidate for candidate in allowed}
-    found = difflib.get_close_matches(name.casefold(), names, n=1, cutoff=0.6)
-    return names[found[0]] if found else None
+    matches = difflib.get_close_matches(name.casefold(), names, n=1, cutoff=0.6)
+    return names[matches[0]] if matches else None
 
 
 def did_you_mean(name: str, allowed: Iterable[str]) -> str:

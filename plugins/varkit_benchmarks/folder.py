@@ -10,7 +10,7 @@ from typing import Any, Literal
 
 import numpy as np
 
-from varkit.data.inspect.verification import Survey
+from varkit.data.inspect.verify import Survey
 from varkit.errors import DataError
 from varkit.interfaces import Positive
 from varkit_benchmarks.findings import absence

@@ -11,7 +11,7 @@ from typing import ClassVar, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from varkit.data.inspect.verification import Survey
+from varkit.data.inspect.verify import Survey
 from varkit.errors import DataError
 from varkit.interfaces import Item
 from varkit_benchmarks.fingerprint import fingerprint

@@ -11,7 +11,7 @@ from typing import Any, ClassVar, Literal
 
 import numpy as np
 
-from varkit.data.inspect.verification import Survey
+from varkit.data.inspect.verify import Survey
 from varkit.errors import DataError
 from varkit.interfaces import Count, Natural, Positive
 from varkit_benchmarks.annotations import XD_VIOLENCE, annotate, base_name

@@ -13,7 +13,7 @@ from varkit_benchmarks.ucfcrime_ar import UCFCrimeAR
 
 from tests.support.toys import ALL, clips_of
 from tests.support.ucfcrime_ar import TEST, TRAIN, faults, make, remarks
-from varkit.data.inspect.verification import verify
+from varkit.data.inspect.verify import verify
 from varkit.errors import DataError
 
 

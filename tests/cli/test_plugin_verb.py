@@ -242,7 +242,7 @@ def test_nothing_is_overwritten(tmp_path):
     run(plugin, "new", "sampler", "mine", "--dir", tmp_path)
     module = tmp_path / "varkit-mine" / "varkit_mine.py"
     module.write_text("precious", encoding="utf-8")
-    with pytest.raises(PluginError, match="is there already"):
+    with pytest.raises(PluginError, match="exists already"):
         run(plugin, "new", "encoder", "mine", "--dir", tmp_path)
     assert module.read_text(encoding="utf-8") == "precious"
 

@@ -248,7 +248,7 @@ def test_segment_means_leave_short_sequences_alone():
 @pytest.mark.parametrize("clips", [5, 7])
 def test_segment_means_refuse_clips_without_times(clips):
     streams = {"object": [np.ones((4, 2), np.float32), np.ones((clips - 4, 2), np.float32)]}
-    with pytest.raises(DataError, match=f"'object' has {clips} clips, but there are times of 6"):
+    with pytest.raises(DataError, match=f"'object' has {clips} clips, but there are times for 6"):
         segment_means(streams, np.zeros((6, 2), np.float32), 2)
 
 

@@ -180,7 +180,7 @@ def test_ground_truth_of_another_length_is_an_error():
         detection(dataset, curves)
     picked = {"v1": Curve(None, {"random": np.array([0, 3])})}
     dataset.truth = lambda video: np.ones(3, dtype=bool)
-    with pytest.raises(DataError, match="clip 3 was picked, but ground truth is for 3"):
+    with pytest.raises(DataError, match="clip 3 was picked, but there is ground truth for 3 clips"):
         detection(dataset, picked)
 
 

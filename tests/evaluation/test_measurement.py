@@ -144,7 +144,7 @@ def test_what_was_written_is_read(tmp_path):
         ({"label": True}, r"line 1\.label"),
         ({"label": 2}, r"line 1\.label"),
         ({"ties": -1}, r"line 1\.ties"),
-        ({"repeat": 1}, r"it holds repeats \[0, 1\]|not every repeat"),
+        ({"repeat": 1}, r"it has repeats \[0, 1\]|not every repeat"),
         ({"clips": 0}, r"line 1\.clips"),
         ({"anomaly": 1.5}, r"line 1\.anomaly"),
         ({"classes": "Fire"}, r"line 1\.classes"),
@@ -168,7 +168,7 @@ def test_a_row_that_cannot_be_is_named(tmp_path, change, message):
 @pytest.mark.parametrize(
     ("damage", "message"),
     [
-        (lambda data: b"", "it holds no rank"),
+        (lambda data: b"", "it has no ranks"),
         (lambda data: data[:-1], "cut short in line 2"),
         (lambda data: data[:-30], "cut short in line 2"),
         (lambda data: data[: data.index(b"\n") + 1], "'v', which 'q' belongs to, has no line"),

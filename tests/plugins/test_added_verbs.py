@@ -118,8 +118,8 @@ def test_a_plugin_that_fails_breaks_no_verb(install):
     [
         ("no_such_module_here:x", "ModuleNotFoundError"),
         ("verbs_target:absent", "AttributeError"),
-        ("verbs_target", "is no click command but module"),
-        ("verbs_target:nothing", "is no click command but int"),
+        ("verbs_target", "is not a click command: module"),
+        ("verbs_target:nothing", "is not a click command: int"),
     ],
 )
 def test_a_target_that_is_wrong_is_said_where_it_is_called(install, target, reason):

@@ -86,8 +86,8 @@ def test_load_imports_a_target_and_passes_a_class():
     [
         ("no_such_module_here:X", "ModuleNotFoundError"),
         ("json:NoSuchClass", "AttributeError"),
-        ("json:dumps", "is no class but function"),
-        ("json", "is no class but module"),
+        ("json:dumps", "is not a class: function"),
+        ("json", "is not a class: module"),
     ],
 )
 def test_load_says_what_is_wrong_and_whose_it_is(target, reason):

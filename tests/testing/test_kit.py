@@ -520,7 +520,7 @@ def test_a_name_that_the_kit_does_not_have_gets_those_that_it_has():
     faults = {result.fault for result in caught.value.results if result.fault is not None}
     assert faults == {
         "raised KeyError: 'max'; the kit's videos have vectors cls, avg and tokens object, motion; "
-        "its queries vectors cls, avg and tokens words, sentence"
+        "its queries have vectors cls, avg and tokens words, sentence"
     }
     assert check_alignment(Maxima("avg"))
     with pytest.raises(ConformanceError, match=r"raised KeyError: 'max'; the kit's videos have"):

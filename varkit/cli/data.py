@@ -51,7 +51,7 @@ def verify(
     import json
 
     from varkit.cli.data_display import announce, print_verification, progress
-    from varkit.data.inspect.verification import verify
+    from varkit.data.inspect.verify import verify
     from varkit.recipe.target import find_target
 
     found = find_target(target, changes, strict=strict)
@@ -92,7 +92,7 @@ def stats(
         progress,
         write_statistics,
     )
-    from varkit.data.inspect.statistics import statistics
+    from varkit.data.inspect.stats import statistics
     from varkit.recipe.target import find_target
 
     found = find_target(target, changes, strict=strict)
@@ -158,21 +158,23 @@ def show(
     """
     import json
 
-    from varkit.cli.data_display import announce, pointing_to_verify, print_portrait, write_portrait
-    from varkit.data.inspect.portrait import portray
+    from varkit.cli.data_display import announce, pointing_to_verify, print_video
+    from varkit.data.inspect.show import video_details
     from varkit.recipe.target import find_target
 
     found = find_target(target, changes, strict=strict)
     announce(found)
     with pointing_to_verify(target, *changes, *["--strict"] * strict):
         dataset = found.build()
-    portrait = portray(dataset, video)
+    details = video_details(dataset, video)
     if as_json:
-        click.echo(json.dumps(portrait.to_dict() | {"data": found.to_dict()}, indent=2))
+        click.echo(json.dumps(details.to_dict() | {"data": found.to_dict()}, indent=2))
     else:
-        print_portrait(portrait)
+        print_video(details)
     if out is not None:
-        write_portrait(portrait, out)
+        from varkit.runs.report.data_figures import write_video
+
+        write_video(details, out)
         click.echo(f"wrote {out}", err=True)
 
 

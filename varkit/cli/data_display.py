@@ -20,11 +20,11 @@ from rich.table import Table
 from rich.text import Text
 
 from varkit.cli.training_display import HEARTBEAT
-from varkit.data.inspect.examination import Finding
 from varkit.data.inspect.leak import Leak
-from varkit.data.inspect.portrait import Portrait, timeline
-from varkit.data.inspect.statistics import Published, Statistics
-from varkit.data.inspect.verification import Verification, survey
+from varkit.data.inspect.show import VideoDetails, timeline
+from varkit.data.inspect.stats import Published, Statistics
+from varkit.data.inspect.verify import Verification, survey
+from varkit.data.inspect.verify_video import Finding
 from varkit.errors import DataError
 from varkit.recipe import yaml
 from varkit.recipe.target import Target
@@ -218,7 +218,7 @@ def print_leak(found: Leak) -> None:
     click.echo(f"{_count(found.identical, 'test caption')} literally in train too")
 
 
-def print_portrait(found: Portrait) -> None:
+def print_video(found: VideoDetails) -> None:
     """Print one video."""
     told = found.to_dict()
     click.secho(f"{found.item.video}", bold=True, nl=False)
@@ -246,18 +246,6 @@ def print_portrait(found: Portrait) -> None:
         click.echo(f"anomaly  clips {first}-{after - 1}, {start:.1f}-{end:.1f} s")
     if not found.anomalies:
         click.echo("anomaly  none")
-
-
-def write_portrait(found: Portrait, path: Path) -> None:
-    """Draw one video's streams over time.
-
-    Raises:
-        VarkitError: the extra ``report`` is not installed.
-        WriteError: it cannot be written.
-    """
-    from varkit.runs.report.data_figures import write_video
-
-    write_video(found, path)
 
 
 def print_guide(found: Target) -> None:

@@ -1,1 +1,1 @@
-"""From a data set to batches; which answers are right; what a data set holds."""
+"""Batches of a data set, the right answers of its queries, and tools to inspect it."""

@@ -1,8 +1,8 @@
 """From a data set to batches: validation split, training epochs, evaluation batches.
 
-Everything random is a function of (seed, epoch, item) alone (:mod:`varkit.interfaces.draws`). So an
-epoch is the same whatever the number of ranks or reading processes, and starting in the middle of
-one needs no saved state.
+Everything random is a function of (seed, epoch, item) alone (:mod:`varkit.interfaces.draws`). So
+an epoch does not depend on the number of ranks or reading processes, and training can start in
+the middle of one without saved state.
 """
 
 from __future__ import annotations
@@ -42,13 +42,13 @@ def carve_validation(
 ) -> tuple[list[Item], list[Item]]:
     """Hold out a share of the training videos, the same share of every label.
 
-    A video's place depends on the seed and its id, not on the order of ``items``. Where the share
-    rounds to nothing, one video is held out; a lone video stays in training.
+    Whether a video is held out does not depend on the order of ``items``. If the share rounds to
+    0, one video is held out; if there is only one video, it stays in training.
 
     Args:
         items: the training split.
-        fraction: share to hold out, in [0, 1); 0 = nothing.
-        seed: another seed holds out other videos.
+        fraction: share to hold out, in [0, 1); 0 = hold out nothing.
+        seed: decides which videos are held out.
 
     Returns:
         The training and the validation items, each in the order of ``items``.
@@ -75,10 +75,10 @@ def caption_of(dataset: Dataset, query: str) -> str:
     Raises:
         DataError: the query is a sound.
     """
-    asked = dataset.query(query)
-    if not isinstance(asked, str):
+    caption = dataset.query(query)
+    if not isinstance(caption, str):
         raise DataError(f"{dataset.name}: query {query!r} is a sound, not a caption")
-    return asked
+    return caption
 
 
 def sound_of(dataset: Dataset, query: str) -> VideoReader:
@@ -87,20 +87,20 @@ def sound_of(dataset: Dataset, query: str) -> VideoReader:
     Raises:
         DataError: the query is a caption.
     """
-    asked = dataset.query(query)
-    if isinstance(asked, str):
+    sound = dataset.query(query)
+    if isinstance(sound, str):
         raise DataError(f"{dataset.name}: query {query!r} is a caption, not a sound")
-    return asked
+    return sound
 
 
 def steps_per_epoch(items: Sequence[Item], batch_size: int) -> int:
-    """Return how many global batches an epoch has: full ones, but at least one.
+    """Return how many global batches an epoch has: only full ones, but at least one.
 
     Raises:
         DataError: there are no items.
     """
     if not items:
-        raise DataError("there is no video to train on")
+        raise DataError("there are no videos to train on")
     return max(1, len(items) // batch_size)
 
 
@@ -120,26 +120,26 @@ def training_batches(
 ) -> Iterator[Batch]:
     """Iterate over one epoch: every video at most once, each with one of its queries.
 
-    The order is a permutation keyed by (seed, epoch); a video's query and crop are drawn by
-    (seed, epoch, video). The last, incomplete batch is left out, unless it is the only one.
+    The order is a permutation drawn from (seed, epoch); a video's query and crop are drawn from
+    (seed, epoch, video). An incomplete last batch is dropped, unless it is the only one.
 
     Args:
         dataset: read lazily, one batch at a time.
         items: the training videos.
-        tokenize: cuts captions into tokens; None where queries are sounds. It is called in this
-            process, so that reading processes need not hold the model.
+        tokenize: tokenises captions; None if queries are sounds. It is called in this process, so
+            that reading processes do not need the model.
         batch_size: B of the global batch, over all ranks.
         max_clips: longer videos and sounds are averaged over this many equal segments.
         seed: of the run.
         epoch: number of the epoch.
         start: skip this many global batches, without reading them.
         rank: which contiguous slice of each global batch to yield.
-        world_size: into how many slices; their sizes differ by one at most.
+        world_size: the number of slices; their sizes differ by at most one.
         workers: processes that read; 0 = this one.
 
     Raises:
-        DataError: there are no items, fewer items in a batch than ranks, or a feature file is
-            bad.
+        DataError: there are no items, a batch has fewer items than there are ranks, or a feature
+            file is bad.
     """
     steps = steps_per_epoch(items, batch_size)
     size = min(batch_size, len(items))
@@ -154,12 +154,12 @@ def training_batches(
         [items[i] for i in order[step * size : (step + 1) * size][share]]
         for step in range(start, steps)
     ]
-    # DataLoader takes a number from a generator at every start: give it one of its own, since
+    # DataLoader draws a number from a generator at every start. It gets its own generator, because
     # dropout would otherwise depend on how often an epoch was interrupted.
     epoch_seed = derive_seed(seed, "train", epoch)
     reader = _Reader(dataset, batches, max_clips, epoch_seed)
     loader: DataLoader[Any] = DataLoader(
-        reader,  # type: ignore[arg-type]  # its items and length are all that is used
+        reader,  # type: ignore[arg-type]  # DataLoader uses only its items and length
         batch_size=None,
         num_workers=workers,
         generator=torch.Generator(),
@@ -180,7 +180,7 @@ def video_batches(
     max_clips: int,
     clips_per_batch: int,
 ) -> Iterator[tuple[list[int], Clips]]:
-    """Iterate over some videos, for evaluation, videos of similar length together.
+    """Iterate over some videos for evaluation, batching videos of similar length.
 
     Args:
         dataset: read lazily.
@@ -188,8 +188,8 @@ def video_batches(
         seed: of the samplers at evaluation.
         crop: which crop of the features; 0 is the centre.
         max_clips: longer videos are averaged over this many equal segments.
-        clips_per_batch: at most this many clips a batch, padding included; a longer video comes
-            alone.
+        clips_per_batch: at most this many clips per batch, padding included; a longer video is a
+            batch of its own.
 
     Yields:
         Positions in ``videos`` and the clips of those videos.
@@ -214,12 +214,12 @@ def query_batches(
     clips_per_batch: int,
     batch_size: int = 256,
 ) -> Iterator[tuple[list[int], Clips | Captions]]:
-    """Iterate over some queries, for evaluation, queries of similar length together.
+    """Iterate over some queries for evaluation, batching queries of similar length.
 
     Args:
         dataset: read lazily.
         queries: identifiers.
-        tokenize: cuts captions into tokens; None where queries are sounds.
+        tokenize: tokenises captions; None if queries are sounds.
         seed: of the samplers at evaluation.
         max_clips: of sounds, as in :func:`video_batches`.
         clips_per_batch: of sounds, as in :func:`video_batches`.
@@ -246,7 +246,7 @@ def query_batches(
 
 @dataclass(frozen=True)
 class _Read:
-    """A batch as a reading process hands it over: captions are not yet cut into tokens."""
+    """A batch as a reading process returns it: captions are not tokenised yet."""
 
     items: Sequence[Item]
     video: Clips
@@ -270,7 +270,7 @@ class _Reader:
         try:
             return self._read(self.batches[step])
         except VarkitError as error:
-            # Returned, since DataLoader buries what a reading process raises in a traceback.
+            # Returned, because DataLoader wraps an error raised in a reading process.
             return error
 
     def _read(self, items: Sequence[Item]) -> _Read:
@@ -293,16 +293,16 @@ class _Reader:
 
 
 def leave_signals(_: int) -> None:
-    """Ignore a stop that is sent to all processes: the training process ends its readers."""
+    """Ignore a stop signal in a reading process: the training process ends its readers."""
     for number in STOPS:
         signal.signal(number, signal.SIG_IGN)
 
 
 def start_readers(loader: DataLoader[Any]) -> Iterator[Any]:
-    """Return a loader's iterator, whose processes start with the signals of a stop blocked.
+    """Return a loader's iterator. Its processes start with stop signals blocked.
 
-    A stop that reached one before :func:`leave_signals` would end it, and the program with an
-    error.
+    A signal that reached a process before :func:`leave_signals` runs would kill it, and the
+    program would end with an error.
     """
     before = signal.pthread_sigmask(signal.SIG_BLOCK, STOPS)
     try:
@@ -342,7 +342,7 @@ def _clip_batches(
     lengths = [min(max_clips, open_item(item).length) for item in items]
     order = sorted(range(len(items)), key=lengths.__getitem__)
     while order:
-        # Ascending, so the last one taken is the longest and decides the padding.
+        # Lengths ascend, so the last video taken decides the padding.
         size = 1
         while size < len(order) and lengths[order[size]] * (size + 1) <= clips_per_batch:
             size += 1

@@ -1,4 +1,4 @@
-"""Sequences of unequal length made to fit one tensor."""
+"""Pads sequences of unequal length to one tensor, and averages long ones over segments."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ def collate_clips(sequences: Sequence[Sequences], draws: Draws) -> Clips:
 
     Args:
         sequences: of one data set, so with the same streams.
-        draws: of these items, length B.
+        draws: the random numbers of these B items.
 
     Raises:
         DataError: a sequence is empty, or its streams are not (T, D) of one T and one D.
@@ -26,7 +26,7 @@ def collate_clips(sequences: Sequence[Sequences], draws: Draws) -> Clips:
         _check(item, sequence, sequences[0])
     shape = len(sequences), max(len(sequence) for sequence in sequences)
     widths = {name: stream.shape[1] for name, stream in sequences[0].streams.items()}
-    # numpy's zeros take no memory before they are written to, and most of them are padding.
+    # numpy's zeros take no memory until they are written to, and most of them are padding.
     streams = {n: torch.from_numpy(np.zeros((*shape, w), np.float32)) for n, w in widths.items()}
     mask = torch.zeros(shape, dtype=torch.bool)
     times = torch.zeros(*shape, 2)
@@ -40,13 +40,13 @@ def collate_clips(sequences: Sequence[Sequences], draws: Draws) -> Clips:
 
 def _check(item: str, sequence: Sequences, first: Sequences) -> None:
     expected = {name: (len(sequence), s.shape[-1]) for name, s in first.streams.items()}
-    found = {name: stream.shape for name, stream in sequence.streams.items()}
+    shapes = {name: stream.shape for name, stream in sequence.streams.items()}
     if len(sequence) == 0:
         raise DataError(f"{item!r} has no clips; expected at least one")
-    if found != expected:
+    if shapes != expected:
         raise DataError(
-            f"{item!r} has clips of shape {found}; by its {len(sequence)} times and the "
-            f"other items of its batch they should be {expected}"
+            f"{item!r} has clips of shape {shapes}; expected {expected}, given its "
+            f"{len(sequence)} times and the widths of the first item in the batch"
         )
 
 
@@ -57,15 +57,15 @@ def segment_edges(total: int, count: int) -> NDArray[np.int64]:
 
 
 def segment_means(streams: Mapping[str, Iterable[Array]], times: Array, count: int) -> Sequences:
-    """Average T clips over ``count`` equal segments; if there are no more, return them as they are.
+    """Average T clips over ``count`` equal segments; return the clips unchanged if T <= count.
 
-    Segment i holds the clips [floor(i T / count), floor((i + 1) T / count)); it begins when its
-    first clip does and ends when its last clip does.
+    Segment i holds the clips [floor(i T / count), floor((i + 1) T / count)). It starts with its
+    first clip and ends with its last.
 
     Args:
-        streams: name -> clips in pieces of (t, D), one after another, T in all.
+        streams: name -> clips in order, in pieces of (t, D), T in total.
         times: (T, 2) seconds.
-        count: of segments.
+        count: the number of segments.
 
     Raises:
         DataError: a stream has more or fewer clips than there are times.
@@ -90,12 +90,12 @@ def _means(name: str, pieces: Iterable[Array], edges: NDArray[np.int64]) -> Arra
     for clips in pieces:
         if sums is None:
             sums = torch.zeros(len(sizes), clips.shape[1])
-        # torch's index_add_, since numpy's add.reduceat takes seven times as long. It adds clip
-        # after clip, so the sums are the same to the bit, however the clips are cut into pieces.
+        # index_add_ takes a seventh of the time of numpy's add.reduceat. It adds one clip at a
+        # time, so the sums do not depend on the sizes of the pieces, not even in the last bit.
         own = segments[done : done + len(clips)]
         sums.index_add_(0, own, torch.from_numpy(clips[: len(own)]))
         done += len(clips)
     if sums is None or done != total:
-        raise DataError(f"stream {name!r} has {done} clips, but there are times of {total}")
+        raise DataError(f"stream {name!r} has {done} clips, but there are times for {total}")
     means: Array = (sums / torch.from_numpy(sizes)[:, None]).numpy()
     return means

@@ -1,4 +1,4 @@
-"""What a data set that fits in memory needs: a reader of its clips, a hash of its questions."""
+"""Helpers for data sets that fit in memory: a reader of clips, a hash of the questions."""
 
 from __future__ import annotations
 
@@ -14,43 +14,44 @@ class InMemory:
 
     Args:
         centre: the clips of crop 0.
-        others: those of further crops.
+        further: the clips of further crops.
     """
 
-    def __init__(self, centre: Sequences, *others: Sequences) -> None:
-        self._of_crop = (centre, *others)
+    def __init__(self, centre: Sequences, *further: Sequences) -> None:
+        self._of_crop = (centre, *further)
         self.length = len(centre)
         self.times = centre.times
         self.crops = len(self._of_crop)
 
     def pieces(self, stream: str, crop: int = 0) -> Iterator[Array]:
-        """Give one stream's (T, D) clips, in one piece."""
+        """Return one stream's (T, D) clips, in one piece."""
         return iter([self._of_crop[crop].streams[stream]])
 
     def means(self, count: int, crop: int = 0) -> Sequences:
-        """Give all streams, averaged over ``count`` equal segments if there are more clips."""
+        """Return all streams, averaged over ``count`` equal segments if there are more clips."""
         clips = self._of_crop[crop]
         return segment_means({n: [x] for n, x in clips.streams.items()}, clips.times, count)
 
 
 def hash_questions(dataset: Dataset) -> str:
-    """Return a hash of the test split's videos and of what is asked of each.
+    """Return a hash of the test split's videos and queries.
 
-    That is captions to the letter, and every number of a sound.
+    It covers the exact text of captions, and every number of sounds.
     """
-    asked = [
-        (item.video, [_asked(dataset, query) for query in item.queries])
+    questions = [
+        (item.video, [_content(dataset, query) for query in item.queries])
         for item in dataset.split("test")
     ]
-    return hashlib.sha256(repr(sorted(asked)).encode()).hexdigest()
+    return hashlib.sha256(repr(sorted(questions)).encode()).hexdigest()
 
 
-def _asked(dataset: Dataset, query: str) -> str:
-    asked = dataset.query(query)
-    if isinstance(asked, str):
-        return asked
+def _content(dataset: Dataset, query: str) -> str:
+    """Return a caption, or a hash of a sound."""
+    content = dataset.query(query)
+    if isinstance(content, str):
+        return content
     digest = hashlib.sha256()
     for stream in sorted(dataset.query_widths):
-        for clips in asked.pieces(stream):
+        for clips in content.pieces(stream):
             digest.update(clips.tobytes())
     return digest.hexdigest()

@@ -1,8 +1,8 @@
-"""Which videos are right for which queries.
+"""Which videos are the right answers for which queries.
 
-UCFCrime-AR's test part holds two pairs of literally equal captions, one of them for two videos
-that are the same. A query's own video alone is then only one of the right answers, and published
-figures of the benchmark follow three different rules; here the rule is an option and is printed.
+UCFCrime-AR's test part has two pairs of identical captions, one of them for two identical videos.
+So a query's own video is not always the only right answer. Published figures of the benchmark
+follow three different rules; here the rule is an option, and tables print it.
 """
 
 from __future__ import annotations
@@ -28,10 +28,10 @@ class Positives:
         query: (P,) int64, the pairs' queries; no pair occurs twice.
         videos: V.
         queries: Q.
-        rule: where the pairs come from; see :func:`positives_of`.
+        rule: how the pairs were made; see :func:`positives_of`.
 
     Raises:
-        DataError: a position does not exist, or a video or a query is in no pair.
+        DataError: a position does not exist, or a video or a query has no right answer.
     """
 
     video: Tensor
@@ -42,7 +42,7 @@ class Positives:
 
     def __post_init__(self) -> None:
         if self.queries == 0:
-            raise DataError("there is no query to rank")
+            raise DataError("there are no queries to rank")
         sides = (("video", self.video, self.videos), ("query", self.query, self.queries))
         for name, positions, count in sides:
             if positions.shape != (len(self.video),) or positions.dtype != torch.int64:
@@ -62,7 +62,7 @@ class Positives:
 
     @classmethod
     def own(cls, owner: Tensor, videos: int | None = None) -> Positives:
-        """Return the pairs of every query and its one video.
+        """Return the pairs of every query and its own video.
 
         Args:
             owner: (Q,) int64, the position of each query's video.
@@ -83,17 +83,17 @@ class Positives:
 def positives_of(
     dataset: Dataset, items: Sequence[Item], rule: Rule
 ) -> tuple[tuple[str, ...], Tensor, Positives]:
-    """Return the queries of a split that are ranked, and what is right for them.
+    """Return the queries to rank in a split, and their right answers.
 
     Args:
         dataset: gives the captions.
         items: the videos, in order.
-        rule: ``own`` = a query's own video alone; ``duplicates`` = every video that has a query
-            with the same caption (:func:`query_group`); ``unique`` = the same, and queries with
-            the same caption are one, the first of them. Sounds are the same under no rule.
+        rule: ``own`` = only a query's own video; ``duplicates`` = every video that has a query
+            with the same caption (:func:`query_group`); ``unique`` = as ``duplicates``, and of
+            queries with the same caption only the first is ranked. Sounds never count as the same.
 
     Returns:
-        The queries' identifiers, length Q; (Q,) int64, the position of each one's own video;
+        The queries' identifiers, length Q; (Q,) int64, the position of each query's own video;
         the right pairs.
 
     Raises:
@@ -123,7 +123,7 @@ def positives_of(
 
 
 def query_group(text: str) -> int:
-    """Return a 64-bit number that captions differing in case, spaces and final period share."""
+    """Return a 64-bit hash of a caption that ignores case, spacing and the final period."""
     plain = " ".join(text.casefold().split()).removesuffix(".").rstrip()
     digest = hashlib.blake2b(plain.encode(), digest_size=8).digest()
     return int.from_bytes(digest, "big", signed=True)

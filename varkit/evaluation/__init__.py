@@ -1,1 +1,1 @@
-"""From a model to figures: encode a split, rank it, count."""
+"""Evaluates a model: encodes a split, ranks it, and computes figures."""

@@ -1,4 +1,4 @@
-"""How well detector and samplers find the anomaly, where ground truth is known."""
+"""How well the detector and the samplers find the anomaly, given ground truth."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ DETECTION = ("detector", "sampling", "sampling_uniform", "sampling_oracle")
 
 @dataclass(frozen=True)
 class Curve:
-    """What the model made of one video's time line.
+    """The scores and picks of one video over time.
 
     Attributes:
         scores: (T,) anomaly confidence; None without a detector.
@@ -31,9 +31,9 @@ class Curve:
     picks: Mapping[str, NDArray[np.int64]]
 
     def over(self, length: int, count: int) -> Curve:
-        """Return the curve over T = ``length`` clips, if it is one over ``count`` segments of them.
+        """Expand a curve over ``count`` segments to the T = ``length`` clips of the video.
 
-        Every clip has its segment's score; the clip in its middle is picked for a segment.
+        Every clip gets its segment's score; a picked segment becomes its middle clip.
         """
         edges = segment_edges(length, count)
         scores = None if self.scores is None else np.repeat(self.scores, np.diff(edges))
@@ -42,9 +42,9 @@ class Curve:
 
 
 def auc(scores: NDArray[np.float32], truth: NDArray[np.bool_]) -> float | None:
-    """Return the area under the ROC curve, or None where one of the classes is empty.
+    """Return the area under the ROC curve, or None if one class is empty.
 
-    It is the probability that a clip with ``truth`` scores above one without; ties count half.
+    It is the probability that an anomalous clip scores above a normal one; ties count half.
 
     Args:
         scores: (T,) confidence.
@@ -64,11 +64,10 @@ def auc(scores: NDArray[np.float32], truth: NDArray[np.bool_]) -> float | None:
 
 
 def average_precision(scores: NDArray[np.float32], truth: NDArray[np.bool_]) -> float | None:
-    """Return the area under the precision-recall curve, or None where one class is empty.
+    """Return the area under the precision-recall curve, or None if one class is empty.
 
-    The curve is a step function, as scikit-learn's: the precision at every distinct score,
-    weighted by the recall that is gained there. Its level for a detector that knows nothing is
-    the share of positives.
+    The curve is a step function, as in scikit-learn: the precision at every distinct score,
+    weighted by the recall gained there. A detector that knows nothing has the share of positives.
 
     Args:
         scores: (T,) confidence.
@@ -86,23 +85,23 @@ def average_precision(scores: NDArray[np.float32], truth: NDArray[np.bool_]) -> 
 
 
 def detection(dataset: Dataset, curves: Mapping[str, Curve]) -> Report:
-    """Measure detector and samplers on the videos whose ground truth is known.
+    """Measure detector and samplers on the videos with ground truth.
 
     Args:
-        dataset: knows the truth.
-        curves: video -> what the model made of it.
+        dataset: gives the ground truth.
+        curves: video -> its scores and picks.
 
     Returns:
-        Keys of :data:`DETECTION`, where they have a meaning.
+        Those keys of :data:`DETECTION` that apply.
 
-        ``detector``: over the clips of all videos ``auc``, ``ap`` (average precision), ``clips``
-        and ``anomalous``, the share of clips that are, which is a blind detector's ``ap``; and
-        the same over videos with an anomaly alone as ``abnormal``, since telling videos apart is
-        easier than finding the moment.
+        ``detector``: over the clips of all videos, ``auc``, ``ap`` (average precision), ``clips``
+        and ``anomalous``, the share of anomalous clips, which is the ``ap`` of a detector that
+        knows nothing. ``abnormal`` holds the same over only the videos with an anomaly, because
+        it is easier to tell videos apart than to find the moment.
 
         ``sampling``: sampler -> share of its picks inside the anomaly, over the videos that have
-        one. Beside it, on the same videos, ``sampling_uniform``, the share that uniform draws
-        expect, and ``sampling_oracle``, sampler -> the largest share if no clip is picked twice.
+        one. On the same videos, ``sampling_uniform`` is the expected share of uniform picks, and
+        ``sampling_oracle``: sampler -> the largest possible share if no clip is picked twice.
 
     Raises:
         DataError: ground truth and video differ in length, or a confidence is not finite.
@@ -163,4 +162,6 @@ def _check(dataset: Dataset, video: str, curve: Curve, truth: NDArray[np.bool_])
             raise DataError(f"{where}: the detector's confidence is not finite")
     last = max((int(picks.max()) for picks in curve.picks.values()), default=0)
     if last >= len(truth):
-        raise DataError(f"{where}: clip {last} was picked, but ground truth is for {len(truth)}")
+        raise DataError(
+            f"{where}: clip {last} was picked, but there is ground truth for {len(truth)} clips"
+        )

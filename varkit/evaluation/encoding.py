@@ -1,4 +1,4 @@
-"""Encodes a split for evaluation: every video and query once, one sampler seed after another."""
+"""Encodes a split for evaluation: every video and query once per sampler seed."""
 
 from __future__ import annotations
 
@@ -19,18 +19,18 @@ from varkit.interfaces.settings import EvalOptions
 from varkit.model.retrieval import RetrievalModel
 
 Progress = Callable[[int, int], None]
-"""Called with how many videos and queries are encoded, and how many there are."""
+"""Called with the number of videos and queries encoded so far, and the number of all."""
 
 
 @dataclass
 class Side:
-    """The encoded videos, or queries: factors where the model gives them, else all parts.
+    """The encoded videos, or queries: their factors, or representations if there are none.
 
     Attributes:
         factors: (n, K) float32 on the device, or None.
-        parts: positions and representations of batches, where there are no factors.
-        curves: identifier -> what the model made of its time line, of the first crop.
-        clips: identifier -> T, of the first crop; empty for captions.
+        parts: positions and representations of batches, if there are no factors.
+        curves: identifier -> scores and picks of the first crop.
+        clips: identifier -> T of the first crop; empty for captions.
     """
 
     factors: Tensor | None = None
@@ -40,7 +40,7 @@ class Side:
 
 
 class SplitEncoder:
-    """Encodes a split; captions only once.
+    """Encodes a split; captions only once, since they do not depend on the sampler seed.
 
     Args:
         model: in evaluation mode, on ``device``.
@@ -49,7 +49,7 @@ class SplitEncoder:
         queries: identifiers, length Q.
         options: the recipe's ``eval`` section.
         device: where to encode.
-        progress: is told how far it is.
+        progress: called after every batch.
     """
 
     def __init__(
@@ -69,15 +69,15 @@ class SplitEncoder:
             self.crops = [dataset.open(video).crops for video in videos]
         self.captions: Side | None = None
         self.progress, self.done = progress, 0
-        again = options.repeats if dataset.query_kind == "clips" else 1
-        self.total = options.repeats * sum(self.crops) + again * len(queries)
+        query_repeats = options.repeats if dataset.query_kind == "clips" else 1
+        self.total = options.repeats * sum(self.crops) + query_repeats * len(queries)
 
     def encode_videos(self, seed: int) -> Side:
-        """Encode all videos, with the samplers' random numbers of a seed.
+        """Encode all videos, with one seed for the samplers.
 
         Raises:
             DataError: an embedding is not finite.
-            VarkitError: crops are to be averaged, and the model gives no factors.
+            VarkitError: crops are to be averaged, but the model has no factors.
         """
         side = Side()
         for crop in range(max(self.crops)):
@@ -96,7 +96,7 @@ class SplitEncoder:
             side.factors /= torch.tensor(self.crops, device=self.device)[:, None]
         elif max(self.crops) > 1:
             raise VarkitError(
-                "crops cannot be averaged: an alignment of this model gives no factors",
+                "crops cannot be averaged: an alignment of this model has no factors",
                 hint="set eval.crops=centre",
             )
         return side
@@ -164,7 +164,7 @@ class SplitEncoder:
                 self.progress(self.done, self.total)
 
     def tiles(self, videos: Side, queries: Side) -> Iterator[Tile]:
-        """Yield the similarity of encoded videos and queries, piece by piece."""
+        """Yield the similarity of encoded videos and queries, in pieces."""
         if videos.factors is not None and queries.factors is not None:
             yield from tiles_of_factors(videos.factors, queries.factors)
             return
@@ -178,7 +178,7 @@ def _check_finite(rows: Tensor, side: str, names: Sequence[str]) -> None:
     if bad:
         raise DataError(
             f"the model's embedding of {side} {bad[0]!r} is not finite"
-            + (f", nor of {len(bad) - 1} others of its batch" if len(bad) > 1 else ""),
+            + (f", like {len(bad) - 1} more in its batch" if len(bad) > 1 else ""),
             hint="the weights may have diverged: try a lower train.lr or train.clip_norm=1",
         )
 

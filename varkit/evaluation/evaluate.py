@@ -1,4 +1,4 @@
-"""Measures a model on a split: every video and query encoded once, ranked both ways, and saved."""
+"""Measures a model on a split: encodes and ranks all videos and queries, and saves the ranks."""
 
 from __future__ import annotations
 
@@ -28,20 +28,20 @@ from varkit.model.retrieval import RetrievalModel
 
 @dataclass(frozen=True)
 class Evaluation:
-    """A measured split. Embeddings, curves and tiles are those of the first sampler seed.
+    """The results of a split. Embeddings, curves and tiles are those of the first sampler seed.
 
     Attributes:
         items: the videos, length V.
         queries: identifiers, length Q.
         owner: (Q,) int64, the position of each query's own video.
         positives: which videos are right for which queries.
-        video_factors: (V, K) float32; None where the similarity is no inner product.
+        video_factors: (V, K) float32; None if the similarity is not an inner product.
         query_factors: (Q, K) float32, or None.
         ranks: of the right answers, for every sampler seed.
         report: the figures, means over the sampler seeds.
-        curves: video -> its curve, where the encoder has samplers or a detector.
+        curves: video -> scores and picks, if the encoder has samplers or a detector.
         clips: video -> T.
-        tiles: yields the similarity of all videos and queries, piece by piece.
+        tiles: yields the similarity of all videos and queries, in pieces.
         scores: maps the position of a query to the (V,) scores of all videos.
     """
 
@@ -74,7 +74,7 @@ def evaluate(
     seed: int | None = None,
     progress: Progress | None = None,
 ) -> Evaluation:
-    """Measure a model; it is left as it was, every module in its mode.
+    """Measure a model; afterwards every module is back in its previous mode.
 
     Args:
         model: on ``device``.
@@ -83,19 +83,19 @@ def evaluate(
         options: the recipe's ``eval`` section.
         device: where to encode and to rank.
         seed: of the samplers; None = ``options.seed``.
-        progress: is told how far it is.
+        progress: called after every batch.
 
     Returns:
-        The figures of :func:`varkit.evaluation.figures.summarize`, and with them, where they apply,
-        those of :func:`varkit.evaluation.detection.detection` and ``repeats`` (``n`` sampler seeds
-        and each figure's ``_sd``).
+        The evaluation. Its report has the figures of :func:`varkit.evaluation.figures.summarize`
+        and, where they apply, those of :func:`varkit.evaluation.detection.detection` and
+        ``repeats`` (``n`` sampler seeds and each figure's ``_sd``).
 
     Raises:
         DataError: there is nothing to rank, an identifier stands for two queries, an embedding
             is not finite, or ground truth does not fit its video.
     """
     if not items:
-        raise DataError(f"{dataset.name}: there is no video to evaluate")
+        raise DataError(f"{dataset.name}: there are no videos to evaluate")
     first = options.seed if seed is None else seed
     queries, owner, positives = positives_of(dataset, items, options.positives)
     names = [item.video for item in items]
@@ -106,11 +106,11 @@ def evaluate(
     with evaluating(model):
         for repeat in range(options.repeats):
             videos = encoder.encode_videos(first + repeat)
-            found = encoder.encode_queries(first + repeat)
-            ranks.append(_rank(encoder, videos, found, positives))
+            encoded_queries = encoder.encode_queries(first + repeat)
+            ranks.append(_rank(encoder, videos, encoded_queries, positives))
             reports.append({**summarize(ranks[-1]), **detection(dataset, videos.curves)})
             if repeat == 0:
-                sides = videos, found
+                sides = videos, encoded_queries
     return Evaluation(
         items=tuple(items),
         queries=queries,
@@ -129,12 +129,12 @@ def evaluate(
 
 @contextmanager
 def evaluating(model: nn.Module) -> Iterator[None]:
-    """Put a model into evaluation mode, without gradients, and then back as it was."""
-    # Module by module: in training, a frozen part may well be in evaluation mode.
+    """Put a model into evaluation mode, without gradients; restore its modes afterwards."""
+    # Module by module, because a frozen part may be in evaluation mode during training.
     modes = [(module, module.training) for module in model.modules()]
     model.eval()
     try:
-        # Not inference mode: what a component caches there could not serve training later.
+        # Not inference mode: tensors that a component caches there cannot be used in training.
         with torch.no_grad():
             yield
     finally:
@@ -157,14 +157,14 @@ def _tiles(encoder: SplitEncoder, videos: Side, queries: Side) -> Iterator[Tile]
 def _scores(encoder: SplitEncoder, videos: Side, queries: Side, query: int) -> Tensor:
     if videos.factors is not None and queries.factors is not None:
         return (videos.factors @ queries.factors[query]).cpu()
-    found = torch.empty(len(encoder.videos))
+    scores = torch.empty(len(encoder.videos))
     with evaluating(encoder.model):
         for columns, part in queries.parts:
             if query in columns:
                 for rows, video in videos.parts:
                     block = encoder.model.similarity(video, part)
-                    found[rows] = block[:, columns == query].flatten().float().cpu()
-    return found
+                    scores[rows] = block[:, columns == query].flatten().float().cpu()
+    return scores
 
 
 def _plain(factors: Tensor | None) -> Tensor | None:
@@ -172,16 +172,16 @@ def _plain(factors: Tensor | None) -> Tensor | None:
 
 
 def save(
-    found: Evaluation, dataset: Dataset, folder: Path | None, which: Which, *, trec_depth: int
+    evaluation: Evaluation, dataset: Dataset, folder: Path | None, which: Which, *, trec_depth: int
 ) -> Report:
-    """Save every rank, by which others can check the figures, and return the whole report.
+    """Save every rank, so that anybody can check the figures, and return the whole report.
 
     Args:
-        found: an evaluation.
+        evaluation: of a split of ``dataset``.
         dataset: where its items come from.
-        folder: gets ``ranks/<which>.jsonl`` and ``trec/``; None = nothing is written.
+        folder: gets ``ranks/<which>.jsonl`` and ``trec/``; None = write nothing.
         which: the model's name in the files.
-        trec_depth: candidates a query in the TREC files; 0 = no such files.
+        trec_depth: candidates per query in the TREC files; 0 = write no such files.
 
     Returns:
         The evaluation's report with ``groups`` (:func:`varkit.evaluation.groups.group_figures`).
@@ -189,22 +189,22 @@ def save(
     Raises:
         WriteError: the disk is full or not writable.
     """
-    rows = list(rank_rows(found, dataset))
+    rows = list(rank_rows(evaluation, dataset))
     if folder is not None:
         write_ranks(folder / "ranks" / f"{which}.jsonl", rows)
         if trec_depth:
-            write_trec(folder / "trec", which, found, trec_depth)
-    return {**found.report, "groups": group_figures(rows)}
+            write_trec(folder / "trec", which, evaluation, trec_depth)
+    return {**evaluation.report, "groups": group_figures(rows)}
 
 
-def rank_rows(found: Evaluation, dataset: Dataset) -> Iterator[RankRow]:
-    """Yield the rank of every query, then of every video, of one sampler seed after another."""
-    facts = [_facts(item, found, dataset) for item in found.items]
-    owner = found.owner.tolist()
-    videos, queries = found.videos, found.queries
+def rank_rows(evaluation: Evaluation, dataset: Dataset) -> Iterator[RankRow]:
+    """Yield, for one sampler seed after another, the rank of every query, then of every video."""
+    facts = [_facts(item, evaluation, dataset) for item in evaluation.items]
+    owner = evaluation.owner.tolist()
+    videos, queries = evaluation.videos, evaluation.queries
     captions = dataset.query_kind == "captions"
     texts = [str(dataset.query(query)) if captions else None for query in queries]
-    for repeat, ranks in enumerate(found.ranks):
+    for repeat, ranks in enumerate(evaluation.ranks):
         for q, place in enumerate(_places(ranks.query_to_video, videos)):
             yield RankRow(
                 direction="query_to_video",
@@ -230,13 +230,13 @@ def _places(answers: Answers, names: Sequence[str]) -> Iterator[dict[str, Any]]:
         yield {"rank": float(rank), "ties": int(ties), "answer": names[answer]}
 
 
-def _facts(item: Item, found: Evaluation, dataset: Dataset) -> dict[str, Any]:
+def _facts(item: Item, evaluation: Evaluation, dataset: Dataset) -> dict[str, Any]:
     truth = dataset.truth(item.video)
-    nowhere = 0.0 if item.label == 0 else None
+    without_truth = 0.0 if item.label == 0 else None
     return {
         "video": item.video,
         "label": item.label,
         "classes": item.classes,
-        "clips": found.clips[item.video],
-        "anomaly": nowhere if truth is None else float(truth.mean()),
+        "clips": evaluation.clips[item.video],
+        "anomaly": without_truth if truth is None else float(truth.mean()),
     }

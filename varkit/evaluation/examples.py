@@ -1,4 +1,4 @@
-"""A few queries and a few time lines, for people to look at."""
+"""A few queries with their best videos, and a few videos over time, to look at."""
 
 from __future__ import annotations
 
@@ -14,16 +14,15 @@ T = TypeVar("T")
 
 
 def examples(evaluation: Evaluation, dataset: Dataset, *, count: int = 6) -> dict[str, Any]:
-    """Choose examples and return them as ``examples.json`` holds them.
+    """Choose examples and return them in the form of ``examples.json``.
 
-    Queries are spread evenly from the best ranked to the worst, so that failures show. Of the
-    videos, one is normal, and the others are spread evenly over those with an anomaly whose place
-    is known.
+    Queries are evenly spaced from the best rank to the worst, so that failures show. One video is
+    normal; the rest are evenly spaced among the videos with a known anomaly.
 
     Args:
         evaluation: of ``dataset``.
         dataset: gives captions, times and ground truth.
-        count: of queries, and of videos.
+        count: how many queries, and how many videos.
     """
     by_rank = np.argsort(evaluation.ranks[0].query_to_video.rank, kind="stable").tolist()
     return {
@@ -43,10 +42,10 @@ def spread(values: Sequence[T], count: int) -> list[T]:
 def _retrieval(evaluation: Evaluation, dataset: Dataset, query: int) -> dict[str, Any]:
     scores = evaluation.scores(query)
     right = evaluation.positives.of_query(query)
-    found = dataset.query(evaluation.queries[query])
+    content = dataset.query(evaluation.queries[query])
     top = scores.topk(min(5, len(scores)))
     return {
-        "query": found if isinstance(found, str) else evaluation.queries[query],
+        "query": content if isinstance(content, str) else evaluation.queries[query],
         "video": evaluation.videos[int(evaluation.owner[query])],
         "rank": float(evaluation.ranks[0].query_to_video.rank[query]),
         "top": [
@@ -58,11 +57,11 @@ def _retrieval(evaluation: Evaluation, dataset: Dataset, query: int) -> dict[str
 
 def _videos(evaluation: Evaluation, dataset: Dataset, count: int) -> list[str]:
     anomalous: list[str] = []
-    others: list[str] = []
+    normal: list[str] = []  # or unknown
     for video in evaluation.curves:
         truth = dataset.truth(video)
-        (anomalous if truth is not None and truth.any() else others).append(video)
-    rest = spread(others, max(1, count - len(anomalous)))
+        (anomalous if truth is not None and truth.any() else normal).append(video)
+    rest = spread(normal, max(1, count - len(anomalous)))
     return [*spread(anomalous, count - min(1, len(rest))), *rest]
 
 

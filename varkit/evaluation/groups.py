@@ -1,4 +1,4 @@
-"""Figures by groups of videos: a mean over a benchmark hides which videos a method fails on."""
+"""Figures by groups of videos, which show on which videos a method fails."""
 
 from __future__ import annotations
 
@@ -11,40 +11,39 @@ from varkit.evaluation.rank_files import RankRow
 from varkit.evaluation.results import mean_figures
 
 SHARES = (0.1, 0.2, 0.4)
-"""Upper limits of the bins of a video's anomalous share; what exceeds the last is a bin too."""
+"""Upper limits of the bins of a video's anomalous share; one more bin reaches to 1."""
 
 
 def group_figures(rows: Sequence[RankRow]) -> list[Report]:
-    """Return the figures of each group of videos; ranks stay those among the whole gallery.
+    """Return the figures of each group of videos; ranks are still those in the whole gallery.
 
-    Groups are made ``by`` ``label``, ``class`` (a video with two classes is in both), ``clips``
-    (quartiles of T over the videos) and ``anomaly`` (share of the clips that are anomalous). A
-    video of which that is unknown is in no such group.
+    Videos are grouped by ``label``, ``class`` (a video with two classes is in both), ``clips``
+    (quartiles of T) and ``anomaly`` (share of anomalous clips). A video is left out of a grouping
+    if its value is unknown.
 
     Args:
-        rows: of both directions; of several sampler seeds, figures are means over them.
+        rows: of both directions; figures are means over the sampler seeds.
 
     Returns:
-        Of each group ``by``, ``name``, both directions and ``SumR``, as of
+        For each group ``by``, ``name``, both directions and ``SumR``, as in
         :func:`varkit.evaluation.figures.summarize`.
     """
     repeats = 1 + max(row.repeat for row in rows)
-    found = []
+    reports = []
     for by, name, videos in _groups(rows):
         own = [row for row in rows if row.video in videos]
-        # Where equal captions are one query, all queries of a group may belong to other videos.
+        # Under the rule ``unique`` a group may have no query of its own.
         if len({row.direction for row in own}) == len(DIRECTIONS):
-            reports = [_report(own, repeat) for repeat in range(repeats)]
-            found.append({"by": by, "name": name, **mean_figures(reports)})
-    return found
+            of_repeats = [_report(own, repeat) for repeat in range(repeats)]
+            reports.append({"by": by, "name": name, **mean_figures(of_repeats)})
+    return reports
 
 
 def _report(rows: Sequence[RankRow], repeat: int) -> Report:
     report: Report = {}
     for way in DIRECTIONS:
-        chosen = [row for row in rows if (row.direction, row.repeat) == (way, repeat)]
-        ranks = np.array([row.rank for row in chosen])
-        report[way] = figures(ranks, np.array([row.ties for row in chosen]))
+        own = [row for row in rows if (row.direction, row.repeat) == (way, repeat)]
+        report[way] = figures(np.array([r.rank for r in own]), np.array([r.ties for r in own]))
     return {**report, "SumR": sum_of_recalls(report)}
 
 

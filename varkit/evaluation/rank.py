@@ -1,12 +1,12 @@
-"""Ranks by counting: nothing is sorted, and no V x Q matrix is built.
+"""Computes ranks by counting, without sorting and without a V x Q matrix.
 
-The rank of the best right answer is 1 + the number of candidates that score higher + a share of
-the wrong ones that score the same. By default that share is the expected one if ties are broken
-at random: a half, where one right answer is among them. A constant score then has R@1 0, not 100.
+The rank of the best right answer is 1 + the number of candidates with a higher score + a share of
+the wrong candidates with the same score. By default the share is the expected one if ties are
+broken at random: one half, for a single right answer. So a constant score has R@1 0, not 100.
 
-Scores are float64 inner products rounded to float32. The error of a float64 sum depends on how
-a matrix product is blocked, but it is some 10^8 times smaller than a float32 step; rounding
-removes it, so identical vectors tie and the chunk size does not change a rank.
+Scores are float64 inner products rounded to float32. The error of a float64 sum depends on how a
+matrix product is blocked, but it is about 10^8 times smaller than a float32 step. Rounding removes
+it, so identical vectors tie and the chunk size does not change any rank.
 """
 
 from __future__ import annotations
@@ -27,17 +27,18 @@ Tile = tuple[Tensor, Tensor, Tensor]
 """A piece of the similarity: (v,) positions of videos, (q,) of queries, their (v, q) scores."""
 
 _COLLAPSED = 1e-6
+"""Largest spread of the scores, relative to the largest score, that counts as collapsed."""
 
 
 @dataclass(frozen=True)
 class Answers:
-    """How n seekers, all queries or all videos, found the best of their right answers.
+    """The best right answer of n seekers, which are all queries or all videos.
 
     Attributes:
         rank: (n,) float64, from 1.
-        optimistic: (n,) float64, the same with every tie counted in the model's favour.
-        ties: (n,) int64, how many other candidates score the same and are not right as well.
-        answer: (n,) int64, the position of the best right answer; of several the first.
+        optimistic: (n,) float64, the same with every tie in the model's favour.
+        ties: (n,) int64, how many wrong candidates have the same score.
+        answer: (n,) int64, the position of the best right answer; if several tie, the first.
     """
 
     rank: NDArray[np.float64]
@@ -50,17 +51,17 @@ class Answers:
 class Ranks:
     """Ranks of the right answers in both directions.
 
-    Under the rule ``own`` a video's rank is that of its best caption among all queries, its other
-    captions included: one that ties with the best counts as a tie (CE and MMT do the same).
-    Under the other rules right answers are not counted against one another.
+    Under the rule ``own`` a video's rank is that of its best caption among all queries, and its
+    other captions count as candidates: one that ties with the best is a tie (as in CE and MMT).
+    Under the other rules right answers do not count against each other.
 
     Attributes:
         query_to_video: of the Q queries, among the V videos.
         video_to_query: of the V videos, among the Q queries.
         tie_rule: how ties were counted.
-        positives: which rule says what is right.
-        collapsed: no query tells any two videos apart, or no video any two queries: their
-            scores differ by less than a millionth of the largest score.
+        positives: which rule decided what is right.
+        collapsed: whether no query distinguishes any two videos, or no video any two queries:
+            their scores differ by less than a millionth of the largest score.
     """
 
     query_to_video: Answers
@@ -88,10 +89,10 @@ def ranks_from_factors(
         ties: how equal scores count.
 
     Raises:
-        DataError: a factor is not finite, or ``positives`` are of other sizes.
+        DataError: a factor is not finite, or the sizes of ``positives`` differ.
 
-    >>> found = ranks_from_factors(torch.eye(3), torch.eye(3), Positives.own(torch.arange(3)))
-    >>> found.query_to_video.rank.tolist()
+    >>> ranks = ranks_from_factors(torch.eye(3), torch.eye(3), Positives.own(torch.arange(3)))
+    >>> ranks.query_to_video.rank.tolist()
     [1.0, 1.0, 1.0]
     """
     _check_rows(video, "video", positives.videos)
@@ -115,10 +116,10 @@ def tiles_of_factors(video: Tensor, query: Tensor, chunk: int = 1024) -> Iterato
 def ranks_from_similarity(
     similarity: Tensor, positives: Positives, *, chunk: int = 1024, ties: Ties = "average"
 ) -> Ranks:
-    """Rank by a (V, Q) similarity that is already there; see :func:`ranks_from_factors`.
+    """Rank by a given (V, Q) similarity; see :func:`ranks_from_factors`.
 
     Raises:
-        DataError: a score is not finite, or ``positives`` are of other sizes.
+        DataError: a score is not finite, or the sizes of ``positives`` differ.
     """
     if similarity.shape != (positives.videos, positives.queries):
         raise DataError(
@@ -134,11 +135,11 @@ def ranks_from_similarity(
 def ranks_from_tiles(
     tiles: Callable[[], Iterable[Tile]], positives: Positives, *, ties: Ties = "average"
 ) -> Ranks:
-    """Rank by a similarity that has no factors, computed piece by piece.
+    """Rank by a similarity without factors, computed in pieces.
 
     Args:
-        tiles: yields pieces that together are the (V, Q) similarity. It is called twice, for the
-            right answers' scores and for the counts, and must yield the same both times.
+        tiles: yields pieces that together cover the (V, Q) similarity. It is called twice, for
+            the right answers' scores and for the counts, and must yield the same both times.
         positives: what is right.
         ties: how equal scores count.
 
@@ -165,7 +166,7 @@ def _count(tiles: Iterable[Tile], right: Tensor, positives: Positives, ties: Tie
     for rows, columns, tile in tiles:
         rows, columns = rows.to(device), columns.to(device)
         scores = tile.to(device, torch.float32, copy=True)
-        # The right answers may come from another product: let them have one score everywhere.
+        # The right scores may come from another product: use the same score everywhere.
         pairs, v, q = _within(positives, rows, columns)
         scores[v, q] = right[pairs]
         for_query.add(columns, scores, dim=0)
@@ -184,7 +185,7 @@ def _count(tiles: Iterable[Tile], right: Tensor, positives: Positives, ties: Tie
 
 
 class _Counts:
-    """What is counted for n seekers while the tiles pass.
+    """Counts for n seekers, updated tile by tile.
 
     Args:
         right: (P,) scores of the right pairs.
@@ -207,23 +208,23 @@ class _Counts:
         self.answer.scatter_reduce_(0, seeker[best], answer[best], "amin")
 
     def add(self, seekers: Tensor, scores: Tensor, dim: int) -> None:
-        """Count a tile, over its dimension ``dim``."""
+        """Add a tile to the counts, over its dimension ``dim``."""
         best = self.best[seekers].unsqueeze(dim)
-        # int32, since torch sums booleans to int64 ten times slower.
+        # int32, because torch sums booleans to int64 ten times slower.
         self.above[seekers] += (scores > best).sum(dim, dtype=torch.int32)
         self.equal[seekers] += (scores == best).sum(dim, dtype=torch.int32)
         self.low[seekers] = self.low[seekers].minimum(scores.amin(dim))
         self.high[seekers] = self.high[seekers].maximum(scores.amax(dim))
 
     def spread(self) -> Tensor:
-        """Return the largest difference that a seeker sees."""
+        """Return the largest difference between two candidates of the same seeker."""
         return (self.high - self.low).max()
 
     def answers(self, rule: Ties, siblings_tie: bool) -> Answers:
-        """Return the ranks that the counts amount to."""
+        """Return the ranks that follow from the counts."""
         right = torch.ones_like(self.right) if siblings_tie else self.right
         ties = self.equal - right
-        # Of right + ties candidates in random order, so many wrong ones come before a right one.
+        # Expected wrong candidates before the first right one, in random order.
         expected = ties.double() / (right + 1)
         share = {"average": expected, "optimistic": 0 * expected, "pessimistic": ties.double()}
         optimistic = 1.0 + self.above.double()
@@ -236,7 +237,7 @@ class _Counts:
 
 
 def _within(positives: Positives, rows: Tensor, columns: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-    """Return which right pairs lie in a tile, and their places in its rows and columns."""
+    """Return which right pairs lie in a tile, and their row and column there."""
     places = []
     for side, count, positions in (
         (positives.video, positives.videos, rows),

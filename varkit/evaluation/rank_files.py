@@ -1,7 +1,7 @@
-"""The rank of every query and of every video, one JSON object a line.
+"""Files with the rank of every query and every video, one JSON object per line.
 
-Figures of two runs can only be compared honestly if it is known which queries they differ in:
-these files are what ``varkit compare`` reads, and what any statistics package can read.
+A fair comparison of two runs needs to know in which queries they differ. ``varkit compare`` reads
+these files, and so can any statistics package.
 """
 
 from __future__ import annotations
@@ -23,21 +23,21 @@ from varkit.system.files import write_text
 
 @dataclass(frozen=True, kw_only=True)
 class RankRow:
-    """How one query, or one video, found its answer; a line of ``ranks/best.jsonl``.
+    """The rank of one query's or one video's best right answer; a line of ``ranks/best.jsonl``.
 
     Attributes:
-        direction: what was looked for with what.
+        direction: whether a query retrieves videos, or a video retrieves queries.
         repeat: number of the sampler seed, from 0.
-        id: the query, or in the other direction the video, that was looked with.
-        answer: the right video, or the right query; the best of them where several are right.
+        id: the query, or the video, that retrieves.
+        answer: the right video, or the right query; if several are right, the best.
         rank: of the answer, from 1.
-        ties: how many wrong candidates score the same as the answer.
-        video: the video that the row belongs to: rows of one video are not independent.
+        ties: how many wrong candidates have the same score as the answer.
+        video: the row's video, or the query's own; rows of one video are not independent.
         label: of that video, 1 = anomalous, 0 = normal, None = unknown.
         classes: what happens in that video; empty = unknown.
         clips: T of that video, or None.
-        anomaly: share of its clips that are anomalous, 0 for a normal one; None = unknown.
-        text: the caption; None for sounds, and where a video looks for a query.
+        anomaly: share of its clips that are anomalous, 0 for a normal video; None = unknown.
+        text: the caption; None for sounds, and if a video retrieves queries.
     """
 
     __pydantic_config__: ClassVar[ConfigDict] = ConfigDict(
@@ -62,7 +62,7 @@ def write_ranks(path: Path, rows: Iterable[RankRow]) -> None:
     """Write a ranks file atomically.
 
     Raises:
-        WriteError: the disk is full or not writable; what was at ``path`` before is untouched.
+        WriteError: the disk is full or not writable; an older file at ``path`` is untouched.
     """
     write_text(path, "".join(json.dumps(asdict(row), allow_nan=False) + "\n" for row in rows))
 
@@ -71,7 +71,7 @@ def read_ranks(path: Path) -> list[RankRow]:
     """Read a ranks file, in the order in which it was written.
 
     Raises:
-        RunError: it cannot be read, is damaged or was cut short.
+        RunError: it cannot be read, is damaged or truncated.
     """
     path = Path(path)
     try:
@@ -97,9 +97,9 @@ def read_ranks(path: Path) -> list[RankRow]:
 
 
 def _check_whole(path: Path, rows: Sequence[RankRow]) -> None:
-    """Refuse a file that lost lines: repeats hold the same rows, and these name one another."""
+    """Refuse a file with missing lines: all repeats must have the same rows, with all answers."""
     if not rows:
-        raise _damaged(path, "it holds no rank")
+        raise _damaged(path, "it has no ranks")
     repeats: dict[int, dict[str, set[str]]] = {}
     for number, row in enumerate(rows, start=1):
         seen = repeats.setdefault(row.repeat, {way: set() for way in DIRECTIONS})[row.direction]
@@ -107,8 +107,8 @@ def _check_whole(path: Path, rows: Sequence[RankRow]) -> None:
             raise _damaged(path, f"line {number}: {row.direction} {row.id!r} occurs twice")
         seen.add(row.id)
     if sorted(repeats) != list(range(len(repeats))):
-        raise _damaged(path, f"it holds repeats {sorted(repeats)}")
-    if any(found != repeats[0] for found in repeats.values()):
+        raise _damaged(path, f"it has repeats {sorted(repeats)}")
+    if any(names != repeats[0] for names in repeats.values()):
         raise _damaged(path, "not every repeat holds the same queries and videos")
     queries, videos = (repeats[0][way] for way in DIRECTIONS)
     for row in rows:

@@ -1,4 +1,4 @@
-"""Reports of several models, sampler seeds or trainings, made into one; what JSON files hold."""
+"""Combines reports of several models, sampler seeds or trainings; the contents of JSON files."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from varkit.interfaces.settings import Which
 
 
 class TrainingResults(TypedDict):
-    """What ``seed-<n>/results.json`` holds; :func:`training_results` makes it."""
+    """The contents of ``seed-<n>/results.json``; :func:`training_results` makes them."""
 
     schema: int
     simulated: bool
@@ -24,7 +24,7 @@ class TrainingResults(TypedDict):
 
 
 class RunResults(TypedDict):
-    """What a run's ``results.json`` holds; :func:`summarize_seeds` makes it."""
+    """The contents of a run's ``results.json``; :func:`summarize_seeds` makes them."""
 
     schema: int
     simulated: bool
@@ -39,7 +39,7 @@ class RunResults(TypedDict):
 
 
 def average(reports: Sequence[Report]) -> Report:
-    """Average reports of several sampler seeds; ``ties`` are the most of any."""
+    """Average reports of several sampler seeds; ``ties`` is the largest of them."""
     mean: Report = {**reports[0], **mean_figures(reports), "repeats": {"n": len(reports)}}
     for name in FIGURES:
         values = [figure(report, name) for report in reports]
@@ -52,7 +52,7 @@ def average(reports: Sequence[Report]) -> Report:
 
 
 def mean_figures(reports: Sequence[Report]) -> Report:
-    """Return both directions and ``SumR``, averaged; ``ties`` are the most of any."""
+    """Return both directions and ``SumR``, averaged; ``ties`` is the largest of them."""
     mean: Report = {
         key: _mean([report[key] for report in reports]) for key in (*DIRECTIONS, "SumR")
     }
@@ -62,7 +62,7 @@ def mean_figures(reports: Sequence[Report]) -> Report:
 
 
 def _mean(values: Sequence[Any]) -> Any:
-    """Average numbers, or every number of nested mappings; what is the same in all stays."""
+    """Average numbers, or every number in nested mappings; equal values stay exact."""
     if isinstance(values[0], Mapping):
         return {key: _mean([value[key] for value in values]) for key in values[0]}
     return values[0] if all(value == values[0] for value in values) else fmean(values)
@@ -76,12 +76,12 @@ def training_results(
     selection: str,
     chance: Report,
 ) -> TrainingResults:
-    """Return what was measured of the models of one training.
+    """Return the results of one training.
 
     Args:
-        reports: of each model that was measured.
+        reports: of each evaluated model.
         dataset: its name.
-        simulated: whether any of the data were made by a program.
+        simulated: whether a program made any of the data.
         selection: how ``best`` was chosen: ``train.select``.
         chance: :func:`varkit.evaluation.figures.chance` of the same split.
     """
@@ -99,21 +99,21 @@ def training_results(
 def summarize_seeds(
     seeds: Mapping[int, TrainingResults], *, split: str = "test", published: Report | None = None
 ) -> RunResults:
-    """Return every training of a run, and mean and deviation over them.
+    """Return the results of a run: every training, and mean and deviation over them.
 
     Args:
-        seeds: training seed -> what was measured of its models.
-        split: what they were measured on.
-        published: the figures that a paper printed, and ``source``, which says where.
+        seeds: training seed -> its results.
+        split: the split that was evaluated.
+        published: published figures, and their ``source``.
     """
-    some = next(iter(seeds.values()))
+    first = next(iter(seeds.values()))
     results: RunResults = {
         "schema": 1,
         "simulated": any(result["simulated"] for result in seeds.values()),
-        "dataset": some["dataset"],
+        "dataset": first["dataset"],
         "split": split,
-        "selection": some["selection"],
-        "chance": some["chance"],
+        "selection": first["selection"],
+        "chance": first["chance"],
         "seeds": {str(seed): result for seed, result in seeds.items()},
         "summary": {},
         "groups": {},
@@ -131,7 +131,7 @@ def summarize_seeds(
 
 
 def _mean_groups(trainings: Sequence[Sequence[Report]]) -> list[Report]:
-    """Average every group over the trainings, which share the videos and so the groups."""
+    """Average every group over trainings, which have the same videos and so the same groups."""
     return [
         {"by": groups[0]["by"], "name": groups[0]["name"], **mean_figures(groups)}
         for groups in zip(*trainings, strict=True)

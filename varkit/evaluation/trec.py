@@ -1,11 +1,11 @@
-"""Run and qrels files, which trec_eval, pytrec_eval, ir_measures and ranx read.
+"""Writes run and qrels files, which trec_eval, pytrec_eval, ir_measures and ranx read.
 
-These formats are separated by white space, so white space, ``%`` and control characters within an
-identifier are percent-encoded (``urllib.parse.unquote`` gives the identifier back).
+Fields are separated by white space, so white space, ``%`` and control characters in an identifier
+are percent-encoded (``urllib.parse.unquote`` decodes them).
 
-A run holds the best ``depth`` candidates only, so a rank behind them counts as not found. Readers
-break ties by their own rule, trec_eval by the identifier, the greatest first: figures of a run
-with ties differ from varkit's. The candidates that are kept are chosen by that same rule.
+A run has only the best ``depth`` candidates; an answer behind them counts as not retrieved.
+Readers break ties by their own rule: trec_eval puts the greatest identifier first. So their
+figures differ from varkit's if there are ties. The best candidates are chosen by the same rule.
 """
 
 from __future__ import annotations
@@ -26,32 +26,33 @@ if TYPE_CHECKING:
     from varkit.evaluation.evaluate import Evaluation
 
 UNSAFE = re.compile(r"[\s%\x00-\x1f\x7f\ud800-\udfff]")
-"""What identifiers cannot hold in these files."""
+"""Characters that identifiers in these files cannot have."""
 
 
-def write_trec(folder: Path, name: str, found: Evaluation, depth: int) -> None:
+def write_trec(folder: Path, name: str, evaluation: Evaluation, depth: int) -> None:
     """Write ``<name>.<direction>.run`` and ``<direction>.qrels`` of both directions.
 
     Args:
-        folder: is made.
+        folder: is created.
         name: of the run in file names and in the last column.
-        found: an evaluation; of several sampler seeds, the first is written.
-        depth: candidates a query, at least 1.
+        evaluation: of several sampler seeds, the first is written.
+        depth: candidates per query, at least 1.
 
     Raises:
         WriteError: the disk is full or not writable.
     """
-    videos = [encode(video) for video in found.videos]
-    queries = [encode(query) for query in found.queries]
-    best = best_candidates(found.tiles(), videos, queries, depth)
-    pairs = list(zip(found.positives.query.tolist(), found.positives.video.tolist(), strict=True))
+    videos = [encode(video) for video in evaluation.videos]
+    queries = [encode(query) for query in evaluation.queries]
+    best = best_candidates(evaluation.tiles(), videos, queries, depth)
+    right = evaluation.positives
+    pairs = list(zip(right.query.tolist(), right.video.tolist(), strict=True))
     for way, seekers, candidates, (places, scores), swap in (
         ("query_to_video", queries, videos, best[0], 1),
         ("video_to_query", videos, queries, best[1], -1),
     ):
         _write(folder / f"{name}.{way}.run", _run(seekers, candidates, places, scores, name))
-        right = (pair[::swap] for pair in pairs)
-        _write(folder / f"{way}.qrels", (f"{seekers[s]} 0 {candidates[c]} 1" for s, c in right))
+        swapped = (pair[::swap] for pair in pairs)
+        _write(folder / f"{way}.qrels", (f"{seekers[s]} 0 {candidates[c]} 1" for s, c in swapped))
 
 
 def encode(identifier: str) -> str:
@@ -60,7 +61,7 @@ def encode(identifier: str) -> str:
     >>> encode("v 1#00:10_label_B1")
     'v%201#00:10_label_B1'
     """
-    return UNSAFE.sub(lambda found: quote(found[0], errors="surrogatepass"), identifier)
+    return UNSAFE.sub(lambda match: quote(match[0], errors="surrogatepass"), identifier)
 
 
 def best_candidates(
@@ -69,14 +70,14 @@ def best_candidates(
     """Return the best candidates of every query, and of every video, in order.
 
     Args:
-        tiles: pieces that together are the (V, Q) similarity.
-        videos: encoded identifiers, length V; of candidates that tie, the greatest comes first.
+        tiles: pieces that together cover the (V, Q) similarity.
+        videos: encoded identifiers, length V; of tied candidates, the greatest comes first.
         queries: encoded identifiers, length Q.
-        depth: how many candidates.
+        depth: the number of candidates.
 
     Returns:
         For the queries (Q, depth) int64 positions of videos and their (Q, depth) scores, then the
-        same for the videos; ``depth`` is V, or Q, where that is less.
+        same for the videos; ``depth`` is at most V, or Q.
     """
     of_queries, of_videos = _Best(queries, videos, depth), _Best(videos, queries, depth)
     for rows, columns, tile in tiles:
@@ -84,18 +85,18 @@ def best_candidates(
         scores = tile.cpu().float() + 0.0
         of_queries.add(columns.cpu(), rows.cpu(), scores.T)
         of_videos.add(rows.cpu(), columns.cpu(), scores)
-    return of_queries.found(), of_videos.found()
+    return of_queries.candidates(), of_videos.candidates()
 
 
 class _Best:
-    """The best candidates of n seekers so far, as one whole number each.
+    """The best candidates of n seekers so far, one 64-bit key each.
 
-    Its upper half grows with the score, its lower half is the place of the candidate's identifier
-    in alphabetical order. So no two are the same, and the largest of any pieces are the largest.
+    The upper half of a key grows with the score; the lower half is the place of the candidate's
+    identifier in alphabetical order. So no two keys of a seeker are equal.
     """
 
     def __init__(self, seekers: Sequence[str], candidates: Sequence[str], depth: int) -> None:
-        # By bytes, as C's strcmp.
+        # By bytes, as strcmp in C.
         names = [name.encode() for name in candidates]
         self.order = torch.tensor(sorted(range(len(names)), key=names.__getitem__))
         self.place = self.order.argsort()
@@ -103,14 +104,14 @@ class _Best:
         self.keys = torch.full((len(seekers), self.depth), torch.iinfo(torch.int64).min)
 
     def add(self, seekers: Tensor, candidates: Tensor, scores: Tensor) -> None:
-        """Look at (s, c) scores of some seekers and candidates."""
+        """Add the (s, c) scores of some seekers and candidates."""
         bits = scores.contiguous().view(torch.int32).long()
         # A float's bits grow with it if it is positive, and shrink if it is negative.
         grows = torch.where(bits < 0, bits ^ 0x7FFFFFFF, bits)
         keys = (grows << 32) + self.place[candidates]
         self.keys[seekers] = torch.cat([self.keys[seekers], keys], dim=1).topk(self.depth).values
 
-    def found(self) -> tuple[Tensor, Tensor]:
+    def candidates(self) -> tuple[Tensor, Tensor]:
         """Return the candidates' positions and scores, the best first."""
         grows = self.keys >> 32
         bits = torch.where(grows < 0, grows ^ 0x7FFFFFFF, grows).to(torch.int32)
@@ -123,7 +124,7 @@ def _run(
     for seeker, row, values in zip(seekers, places, scores, strict=True):
         pairs = zip(row.tolist(), values.tolist(), strict=True)
         for rank, (place, score) in enumerate(pairs, start=1):
-            # Nine digits give the same float32 back.
+            # Nine digits restore the same float32.
             yield f"{seeker} Q0 {candidates[place]} {rank} {score:.9g} {name}"
 
 

@@ -1,7 +1,7 @@
-"""The contract with plugins: what components do, what flows between them, how options are limited.
+"""The contract with plugins: what components do, the data they exchange, limits of options.
 
-A plugin needs this package and :data:`varkit.hookimpl`, and for parts of its network perhaps
-:mod:`varkit.blocks`. Everything below is imported from here.
+A plugin imports everything from here, apart from :data:`varkit.hookimpl` and, if it likes, parts
+of networks from :mod:`varkit.blocks`.
 """
 
 from varkit.interfaces.draws import Draws, derive_seed

@@ -1,9 +1,9 @@
 """Random numbers that belong to items, not to batches.
 
-A generator shared by a batch makes an item's numbers depend on its neighbours: a different batch
-size, order or number of processes gives a different model. Here every number is a function of
-(seed, item, name) alone, so an item draws the same anywhere, a resumed run draws what the
-uninterrupted one drew, and no random state has to be saved.
+With one generator for a whole batch, an item's numbers depend on its neighbours, so another batch
+size, order or number of processes gives another model. Here every number is a function of
+(seed, item, name) alone. An item gets the same numbers anywhere, a resumed run the same as an
+uninterrupted one, and no random state has to be saved.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from torch import Tensor
 
 
 def derive_seed(*parts: object) -> int:
-    """Return a 63-bit seed that is a function of ``parts`` (their ``repr``) alone.
+    """Return a 63-bit seed that depends on the ``repr`` of ``parts`` alone.
 
     >>> derive_seed(0, "epoch", 1) == derive_seed(0, "epoch", 1)
     True
@@ -31,8 +31,8 @@ def derive_seed(*parts: object) -> int:
 class Draws:
     """Uniform numbers for the B items of a batch; row b depends on item b only.
 
-    Calls carry no hidden state: the same call returns the same numbers. Whoever needs several
-    independent sets asks for them by name.
+    There is no hidden state: the same call returns the same numbers. Use :meth:`named` to get
+    several independent sets.
 
     Attributes:
         seed: of the run and, in training, the epoch.
@@ -48,11 +48,11 @@ class Draws:
     items: tuple[str, ...]
 
     def named(self, *name: object) -> Draws:
-        """Return draws independent of these and of those of any other name."""
+        """Return draws that are independent of these and of any other name's."""
         return Draws(derive_seed(self.seed, *name), self.items)
 
     def uniform(self, count: int) -> Tensor:
-        """Return ``(B, count)`` float64 numbers in [0, 1), on the CPU."""
+        """Return (B, count) float64 numbers in [0, 1), on the CPU."""
         rows = [self.numpy(b).random(count) for b in range(len(self.items))]
         return torch.from_numpy(np.stack(rows)) if rows else torch.empty(0, count).double()
 

@@ -1,8 +1,8 @@
-"""The things that flow: clips and captions in, representations out.
+"""The data that components exchange: clips and captions in, representations out.
 
-Letters are the same everywhere: B videos of a batch (V of a gallery), Q queries, T clips,
+Letters mean the same everywhere: B videos of a batch (V of a gallery), Q queries, T clips,
 N sampled clips, L tokens, E experts (object, motion), D width, K length of a factor vector.
-Padding is always a bool mask, True = real; adding padding changes no output.
+Padding is always given by a bool mask, True = real; adding padding must not change any output.
 """
 
 from __future__ import annotations
@@ -47,10 +47,10 @@ class Captions:
     """B tokenised captions, padded to the longest.
 
     Attributes:
-        texts: the captions as they were written, length B.
+        texts: the captions as written, length B.
         ids: (B, L) int64 token ids.
         mask: (B, L) bool, True = a real token, special ones included.
-        words: (B, L) bool, True = a token of the caption itself: no special token, no padding.
+        words: (B, L) bool, True = a token of the caption itself, not a special token or padding.
         offsets: (B, L, 2) int64, the characters [start, end) of ``texts`` that a word token
             covers; 0 elsewhere.
     """
@@ -78,8 +78,8 @@ class Batch:
         video: the videos' clips.
         query: the queries: captions, or the clips of sounds.
         label: (B,) float32, 1 = anomalous, 0 = normal, NaN = unknown.
-        group: (B,) int64; two pairs whose queries are literally the same share a number, so that
-            an objective can leave them out as negatives of one another.
+        group: (B,) int64; pairs with literally the same query share a number, so that an
+            objective can avoid using them as negatives of each other.
         draws: the random numbers of these B pairs.
     """
 
@@ -101,12 +101,12 @@ class Batch:
 
 @dataclass(frozen=True)
 class Pairs:
-    """What an objective may know of the B pairs it ranks, beside how similar they are.
+    """What an objective may know of the B pairs that it ranks, besides their similarity.
 
     Attributes:
         group: (B,) int64, equal where two queries are literally the same.
-        uniform: (B, 2) float64 numbers in [0, 1), others in every epoch and a function of the
-            pair alone; for an objective that draws its negatives.
+        uniform: (B, 2) float64 numbers in [0, 1), a function of epoch and pair alone; for an
+            objective that draws its negatives.
         epoch: of the training, from 0.
     """
 
@@ -121,15 +121,14 @@ class Pairs:
 
 @dataclass(frozen=True)
 class Representation:
-    """What an encoder makes of B videos or queries. A part that an encoder lacks stays empty.
+    """The encoding of B videos or queries. Parts that an encoder does not make stay empty.
 
     Attributes:
         vectors: name -> (B, E, D), one vector an expert, e.g. ``"cls"`` and ``"avg"``.
         weights: name -> (B, E), how much each expert counts, rows sum to 1; on the query side,
             under the names of ``vectors``.
-        tokens: name -> (B, L, D), finer parts: sampled clips under their streams' names, words.
-            The parts of a query are called ``words`` also where it is a sound, and what stands
-            for all of it ``sentence`` (B, 1, D).
+        tokens: name -> (B, L, D), finer parts. Sampled clips have their streams' names. The parts
+            of a query are ``words``, even of a sound; ``sentence`` (B, 1, D) is the whole query.
         masks: (B, L) bool for every name in ``tokens``, True = real.
         scores: (B, T) anomaly confidence in [0, 1], 0 in the padding; None without a detector.
         picks: name -> (B, N) int64, the clips that each sampler chose.

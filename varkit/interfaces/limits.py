@@ -1,4 +1,4 @@
-"""Numbers that recipe options may be limited to, as annotations of constructors."""
+"""Annotations that limit the numbers a recipe option accepts."""
 
 from typing import Annotated
 
@@ -13,6 +13,6 @@ Positive = Annotated[float, Gt(0)]
 NonNegative = Annotated[float, Ge(0)]
 """A recipe option: a number of at least 0."""
 Fraction = Annotated[float, Ge(0), Le(1)]
-"""A recipe option: a number between 0 and 1, both allowed."""
+"""A recipe option: a number from 0 to 1, both included."""
 Rate = Annotated[float, Ge(0), Lt(1)]
 """A recipe option: a number from 0 to below 1, such as a dropout rate."""

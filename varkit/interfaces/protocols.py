@@ -1,17 +1,17 @@
-"""The interfaces that plugins implement, with the shapes of everything that passes.
+"""The interfaces that plugins implement, with the shapes of all inputs and outputs.
 
-These are Protocols: a component inherits nothing from varkit. It is an ordinary class, and its
+These are Protocols: a component is an ordinary class and inherits nothing from varkit. Its
 constructor *is* its recipe schema:
 
 * **keyword-only arguments** are the recipe's options; their annotations are checked before
   anything runs, and their defaults are the recipe's defaults;
-* **positional arguments** are what the build supplies, asked for by name as a test asks for a
-  fixture; :data:`varkit.plugins.kinds.SUPPLIED` lists them all.
+* **positional arguments** are supplied by the build, by name, like a test's fixtures;
+  :data:`varkit.plugins.kinds.SUPPLIED` lists them all.
 
-A class may have two static methods beside its interface: ``missing(**options) -> list[str]`` says
-what this machine lacks to run it, and ``example(folder) -> dict`` gives constructor arguments with
-which the conformance kit can build a small one where the defaults are not enough. What a data
-set may have besides stands with :class:`Dataset`.
+A class may also have two static methods. ``missing(**options) -> list[str]`` lists what this
+machine lacks to run it. ``example(folder) -> dict`` returns constructor arguments from which the
+conformance kit can build a small instance, where the defaults are not enough. :class:`Dataset`
+describes further optional members of data sets.
 
 Letters: B videos of a batch (V of a gallery), Q queries, T clips, N sampled clips, L tokens,
 E experts, D width, K length of a factor vector.
@@ -35,7 +35,7 @@ Array = NDArray[np.float32]
 
 @runtime_checkable
 class Sampler(Protocol):
-    """Chooses clips: pure selection, sees no features."""
+    """Chooses clips, without seeing their features."""
 
     def __call__(
         self, scores: Tensor | None, mask: Tensor, draws: Draws, *, training: bool
@@ -45,21 +45,21 @@ class Sampler(Protocol):
         Args:
             scores: (B, T) anomaly confidence in [0, 1]; None where there is no detector.
             mask: (B, T) bool, True = a real clip; at least one a row.
-            draws: the random numbers of these B items; the only source of chance allowed.
+            draws: the random numbers of these B items; no other source of chance is allowed.
             training: whether the model is being trained.
 
         Returns:
-            (B, N) int64 positions of real clips, ascending; N is the same for every batch, so
-            a video with fewer clips repeats some.
+            (B, N) int64 positions of real clips, ascending. N is the same for every batch, so
+            clips of a video with fewer than N are repeated.
         """
 
 
 @runtime_checkable
 class Detector(Protocol):
-    """Says how anomalous every clip is."""
+    """Estimates how anomalous every clip is."""
 
     def __call__(self, features: Tensor, mask: Tensor) -> Tensor:
-        """Map (B, T, C) features and a (B, T) mask to (B, T) confidence in [0, 1], 0 in padding."""
+        """Return (B, T) confidence in [0, 1], 0 in padding, of (B, T, C) features, (B, T) mask."""
 
     def loss(self, scores: Tensor, mask: Tensor, label: Tensor) -> Tensor:
         """Return the () loss of (B, T) scores against (B,) labels; NaN labels do not count."""
@@ -71,7 +71,7 @@ class Encoder(Protocol):
 
     Attributes:
         consumes: what it reads.
-        detector: its detector where it has one; the model trains it with the videos' labels.
+        detector: its detector, which the model trains with the videos' labels, or None.
     """
 
     consumes: ClassVar[Literal["clips", "captions"]]
@@ -83,13 +83,13 @@ class Encoder(Protocol):
 
 @runtime_checkable
 class TextEncoder(Protocol):
-    """An encoder of captions, which also cuts them into tokens."""
+    """An encoder of captions, which also tokenises them."""
 
     consumes: ClassVar[Literal["clips", "captions"]]
     detector: Any
 
     def tokenize(self, texts: Sequence[str]) -> Captions:
-        """Cut B captions into tokens."""
+        """Tokenise B captions."""
 
     def __call__(self, inputs: Captions) -> Representation:
         """Encode B captions."""
@@ -97,7 +97,7 @@ class TextEncoder(Protocol):
 
 @runtime_checkable
 class Alignment(Protocol):
-    """Says how similar videos and queries are."""
+    """Computes how similar videos and queries are."""
 
     def similarity(self, video: Representation, query: Representation) -> Tensor:
         """Return the (V, Q) similarity of V videos and Q queries."""
@@ -107,14 +107,14 @@ class Alignment(Protocol):
     ) -> Tensor | None:
         """Return (B, K) vectors whose inner products are :meth:`similarity`, or None.
 
-        Expert weights belong to the query side's vectors. An alignment that returns None for one
-        representation returns None for all: such a score is no inner product.
+        Expert weights belong to the query side's vectors. An alignment returns None if its score
+        is not an inner product, and then for every representation.
         """
 
 
 @runtime_checkable
 class PretextTask(Protocol):
-    """A further loss, in training only; its parameters never enter a search checkpoint."""
+    """An auxiliary loss, used in training only; search checkpoints leave its parameters out."""
 
     def __call__(self, video: Representation, query: Representation, batch: Batch) -> Tensor:
         """Return the () loss of a batch."""
@@ -122,34 +122,34 @@ class PretextTask(Protocol):
 
 @runtime_checkable
 class Objective(Protocol):
-    """The ranking loss; pair b of the batch is the positive, all others are negatives.
+    """The ranking loss: the query of the same pair is the positive, the rest are negatives.
 
     The model calls it outside autocast, with vectors and similarities in at least fp32.
 
-    One that need not see all factors in one place may have a method for training over W ranks:
+    For training over W ranks, an objective may have one more method:
 
-    * ``over_ranks(video, query, pairs) -> Tensor | None``: the () loss of all ranks' pairs
-      together, on every rank, of this rank's (b, K) factors and its own ``pairs``. Ranks may differ
-      in b. The gradients that reach this rank's factors are W times those of the loss, for training
-      averages them over ranks. Without it, or where it returns None on all ranks, every rank
-      gathers all factors and calls :meth:`factored`.
+    * ``over_ranks(video, query, pairs) -> Tensor | None`` gets this rank's (b, K) factors and its
+      own ``pairs``; b may differ between ranks. It returns, on every rank, the () loss of all
+      ranks' pairs together. The gradients of this rank's factors are W times those of the loss,
+      because training averages them over ranks. Without this method, or if it returns None on all
+      ranks, every rank gathers all factors and calls :meth:`factored`.
     """
 
     def factored(self, video: Tensor, query: Tensor, pairs: Pairs) -> Tensor:
-        """Return the () loss of (B, K) factor vectors; a fused kernel slots in here."""
+        """Return the () loss of (B, K) factor vectors; this is the place for a fused kernel."""
 
     def dense(self, similarity: Tensor, pairs: Pairs) -> Tensor:
         """Return the () loss of a (B, B) similarity (rows videos, columns queries).
 
         Args:
             similarity: (B, B).
-            pairs: what else is known of them.
+            pairs: what else is known about the pairs.
         """
 
 
 @dataclass(frozen=True)
 class Sequences:
-    """The clips of one video or sound as a data set holds them.
+    """The clips of one video or sound, as a data set gives them.
 
     Attributes:
         streams: name -> (T, D_stream) float32, the same T in all.
@@ -165,42 +165,42 @@ class Sequences:
 
 
 class VideoReader(Protocol):
-    """The clips of one video, or of one sound, opened but not yet read.
+    """The clips of one video or sound, opened but not yet read.
 
-    A video of hours is never in memory as a whole, unless the data set keeps it there. Between
-    calls a reader keeps no file open. Every property and method may raise a DataError that names
-    the video: a file is missing, unreadable, empty or not finite.
+    A long video is never in memory as a whole, unless the data set keeps it there. Between calls
+    a reader does not keep files open. If a file is missing, unreadable, empty or not finite, every
+    property and method may raise a DataError that names the video.
     """
 
     @property
     def length(self) -> int:
-        """T, from a header or an index: no numbers are read.
+        """T of crop 0, from a header or an index, without reading numbers.
 
-        It is that of crop 0; another crop may have one clip more or fewer.
+        Another crop may have one clip more or fewer.
         """
 
     @property
     def times(self) -> Array:
-        """(T, 2) float32, start and end of every clip in seconds, ascending; likewise."""
+        """(T, 2) float32, start and end in seconds of every clip of crop 0, ascending."""
 
     @property
     def crops(self) -> int:
-        """How many crops there are, at least 1; crop 0 is the centre."""
+        """The number of crops, at least 1; crop 0 is the centre."""
 
     def pieces(self, stream: str, crop: int = 0) -> Iterator[Array]:
         """Read one stream's T clips in order, as many at a time as memory allows.
 
-        What a header shows to be wrong with this stream is raised in the call; numbers are read,
-        and checked, as the pieces are asked for.
+        A fault that the header shows is raised by the call itself. Numbers are read and checked
+        during iteration.
 
         Yields:
-            (t, D) float32, one after another.
+            (t, D) float32.
         """
 
     def means(self, count: int, crop: int = 0) -> Sequences:
         """Read all streams, averaged over ``count`` equal segments if there are more clips.
 
-        :func:`varkit.data.collate.segment_means` does it, from :meth:`pieces`.
+        :func:`varkit.data.collate.segment_means` computes this from :meth:`pieces`.
         """
 
 
@@ -212,8 +212,8 @@ class Item:
         video: the video's identifier, unique in the data set.
         queries: the identifiers of its queries, at least one.
         label: 1 = anomalous, 0 = normal, None = unknown.
-        classes: names of what happens in it, sorted, such as ``("Fighting", "Riot")``; results
-            are also given by class. Empty = unknown.
+        classes: sorted names of what happens in it, such as ``("Fighting", "Riot")``, by which
+            results are grouped. Empty = unknown.
     """
 
     video: str
@@ -227,20 +227,20 @@ class Dataset(Protocol):
     """Videos and queries in splits.
 
     Attributes:
-        name: what tables call it.
-        simulated: whether any of it was made by a program; then all that is made of it says so.
+        name: its name in tables.
+        simulated: whether a program made any of it; all results then say so.
         query_kind: what a query is.
         widths: stream -> D_stream on the video side.
         query_widths: the same on the query side; empty for captions.
 
-    What its class may have, for ``varkit data``:
+    Its class may also have, for ``varkit data``:
 
-    * a static method ``survey(**options) -> varkit.data.inspect.verification.Survey``: opens what
+    * a static method ``survey(**options) -> varkit.data.inspect.verify.Survey``, which opens what
       can be opened and lists every fault instead of raising;
-    * a static method ``guide(**options) -> str``: where to get the data and where to put them;
-      called even where some option that must be given was not;
-    * ``published: Mapping[str, tuple[float, str]]``: figures of the data set that were printed,
-      by the names of :mod:`varkit.data.inspect.statistics`, each with where.
+    * a static method ``guide(**options) -> str``, which says where to get the data and where to
+      put them; it is called even if a required option was not given;
+    * ``published: Mapping[str, tuple[float, str]]``, published figures of the data set and their
+      source, by the names of :mod:`varkit.data.inspect.stats`.
     """
 
     name: str
@@ -267,17 +267,16 @@ class Dataset(Protocol):
         """Return a caption, or open a sound."""
 
     def truth(self, video: str) -> NDArray[np.bool_] | None:
-        """Return (T,) True where a clip is anomalous, or None where nobody knows."""
+        """Return (T,) True where a clip is anomalous, or None if unknown."""
 
     def fingerprint(self) -> str:
         """Return a hash of everything that can change a result."""
 
     def questions(self) -> str:
-        """Return a hash of what is asked of the test split, whatever the features.
+        """Return a hash of the test split's videos and queries, whatever the features.
 
-        That is its videos and their queries: runs with the same one can be compared query by
-        query, even where they differ in features and training videos.
-        :func:`varkit.data.plain.hash_questions` gives the plain answer.
+        Runs with the same hash can be compared query by query, even if their features and
+        training videos differ. :func:`varkit.data.plain.hash_questions` computes it.
         """
 
 

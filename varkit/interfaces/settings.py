@@ -1,6 +1,6 @@
-"""The recipe's own sections: model, train and eval, and the settings beside a component's ``use``.
+"""Options of the recipe that belong to no component's constructor.
 
-Options of components are not here; they are the components' constructors.
+These are the sections model, train and eval, and the settings beside a component's ``use``.
 """
 
 from __future__ import annotations
@@ -14,11 +14,11 @@ from annotated_types import MinLen
 from varkit.interfaces.limits import Count, Fraction, Natural, NonNegative, Positive, Rate
 
 Rule = Literal["own", "duplicates", "unique"]
-"""Which answers are right; :attr:`EvalOptions.positives` says what each means."""
+"""Which answers are right; see :attr:`EvalOptions.positives`."""
 Ties = Literal["average", "optimistic", "pessimistic"]
-"""How equal scores count; :attr:`EvalOptions.ties` says what each means."""
+"""How equal scores count; see :attr:`EvalOptions.ties`."""
 Which = Literal["best", "last"]
-"""A training's model: of the selected epoch, or of the last."""
+"""Which model of a training: of the selected epoch, or of the last."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -48,20 +48,20 @@ class TrainOptions:
         warmup_epochs: epochs of linear warm-up; not in the paper.
         weight_decay: Adam's, not decoupled; 0 as in MMT, not in the paper.
         clip_norm: largest global gradient norm; null = no clipping. Not in the paper.
-        accumulate: micro-batches an optimiser step; negatives come from the micro-batch only.
+        accumulate: micro-batches per optimiser step; negatives come from the micro-batch only.
         precision: of the forward pass; parameters stay fp32.
-        seeds: one training a seed; results are given one by one and as mean and deviation.
+        seeds: one training per seed; results are given for each, and as mean and deviation.
         validation: share of the training videos held out to choose a checkpoint; the paper
-            names no validation part and neither benchmark has one.
-        select: which checkpoint is reported beside the last: the best on the validation part,
-            none, or (said on every table) the best on test.
+            mentions no validation part and neither benchmark has one.
+        select: which checkpoint is reported besides the last: the best on the validation part,
+            none, or the best on test (marked in every table).
         max_clips: training videos longer than this are averaged over equal segments; evaluation
             reads every clip. Benchmark videos reach 61,000 clips.
         checkpoint_steps: optimiser steps between checkpoints inside an epoch; 0 = only after
             each epoch.
-        keep: how many of the newest checkpoints to keep beside the best.
+        keep: how many of the newest checkpoints to keep besides the best.
         workers: processes that read features; 0 reads in the training process.
-        tensorboard: also write TensorBoard events (extra ``tensorboard``).
+        tensorboard: also write TensorBoard events; needs the extra ``tensorboard``.
     """
 
     epochs: Count = 50
@@ -89,18 +89,18 @@ class EvalOptions:
     """How a model is measured.
 
     Attributes:
-        seed: of the samplers at evaluation; every video's draws depend on it and its id alone.
+        seed: of the samplers at evaluation; a video's draws depend on it and the video's id alone.
         repeats: evaluate this many sampler seeds and report mean and deviation.
         crops: ``centre`` = the first crop, ``mean`` = average the embeddings of all crops.
         max_clips: longer videos and sounds are averaged over this many equal segments.
         clips_per_batch: videos are encoded in batches of at most this many padded clips.
         every: epochs between evaluations on the validation part.
-        positives: which answers are right. ``own`` = a query's own video alone; ``duplicates`` =
-            every video with literally the same caption; ``unique`` = the same, and queries with
-            the same caption are one (UCFCrime-AR: n = 290 or 288 queries).
-        ties: how candidates count that score the same as the right answer: ``average`` = the
-            expected rank in random order, ``optimistic`` = behind it, ``pessimistic`` = before.
-        trec_depth: candidates a query in the TREC run files; 0 = no such files.
+        positives: which answers are right. ``own`` = only a query's own video; ``duplicates`` =
+            every video with literally the same caption; ``unique`` = as ``duplicates``, and
+            queries with the same caption are merged (UCFCrime-AR: n = 290 or 288 queries).
+        ties: the rank of candidates with the same score as the right answer: ``average`` = the
+            expected rank in random order, ``optimistic`` = behind it, ``pessimistic`` = before it.
+        trec_depth: candidates per query in the TREC run files; 0 = write no such files.
     """
 
     seed: Natural = 0

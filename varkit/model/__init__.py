@@ -1,1 +1,1 @@
-"""Names become objects: a recipe's components, and the model they make up."""
+"""Builds a recipe's components, and the model that they make up."""

@@ -1,4 +1,4 @@
-"""Recipe and plugins become components: the only place where names become objects."""
+"""Builds the components that a recipe names, from the plugins that offer them."""
 
 from __future__ import annotations
 
@@ -36,13 +36,13 @@ def build_dataset(recipe: Recipe, plugins: Plugins) -> Dataset:
 
 
 def build_model(recipe: Recipe, plugins: Plugins, dataset: Dataset) -> RetrievalModel:
-    """Compose the recipe's model for a data set; its weights follow torch's random state.
+    """Build the recipe's model for a data set; its weights depend on torch's random state.
 
     Raises:
-        RecipeError: components do not fit together or the data set.
+        RecipeError: components do not fit each other or the data set.
         PluginError: a component's constructor failed.
     """
-    # It grows as parts are built; each gets from it what the row of its kind names.
+    # This grows as parts are built; each part gets the arguments that its kind's row lists.
     supplies: dict[str, Any] = {
         "truth": _truth(dataset),
         "dim": recipe.model.dim,
@@ -53,13 +53,13 @@ def build_model(recipe: Recipe, plugins: Plugins, dataset: Dataset) -> Retrieval
     if recipe.detector is not None:
         component = recipe.detector
 
-        def detector(width: int) -> Detector:
-            made: Detector = _build(component, plugins, {"width": width})
-            if isinstance(made, nn.Module):
-                made.register_forward_hook(_check_scores)
-            return made
+        def make_detector(width: int) -> Detector:
+            detector: Detector = _build(component, plugins, {"width": width})
+            if isinstance(detector, nn.Module):
+                detector.register_forward_hook(_check_scores)
+            return detector
 
-        supplies["detector"] = detector
+        supplies["detector"] = make_detector
     video = _encoder(recipe.video, plugins, {**supplies, "widths": dataset.widths})
     query = _encoder(recipe.query, plugins, {**supplies, "widths": dataset.query_widths})
     if dataset.query_kind == "captions" and query.consumes == "captions":
@@ -77,12 +77,12 @@ def build_model(recipe: Recipe, plugins: Plugins, dataset: Dataset) -> Retrieval
     assert settings is None or isinstance(settings, DetectorSettings)
     if settings is not None and settings.freeze and settings.pretrain_epochs == 0:
         raise RecipeError(
-            ["detector.freeze: would keep a detector that was never trained"],
+            ["detector.freeze: would freeze a detector that was never trained"],
             hint="set detector.pretrain_epochs to at least 1",
         )
     alignments = {name: weighted(c) for name, c in recipe.alignments.items()}
     if not any(alignment.weight for alignment in alignments.values()):
-        raise RecipeError(["alignments: every weight is 0, so nothing would be compared"])
+        raise RecipeError(["alignments: every weight is 0; at least one must be above 0"])
     supplies["alignments"] = {name: part.component for name, part in alignments.items()}
     return RetrievalModel(
         video=video,
@@ -95,17 +95,17 @@ def build_model(recipe: Recipe, plugins: Plugins, dataset: Dataset) -> Retrieval
 
 
 def _truth(dataset: Dataset) -> Callable[[str], NDArray[np.bool_] | None]:
-    """Return what looks up ground truth by the names that clips' draws have."""
+    """Return a function that gives ground truth by the item names in ``clips.draws``."""
 
     @cache
     def videos() -> dict[str, str]:
-        found: dict[str, str] = {}
+        video_of: dict[str, str] = {}
         for split in ("train", "val", "test"):
-            with suppress(DataError):  # the data set's way to say that it has no such split
+            with suppress(DataError):  # the data set has no such split
                 for item in dataset.split(split):
                     sounds = item.queries if dataset.query_kind == "clips" else ()
-                    found |= dict.fromkeys((*sounds, item.video), item.video)
-        return found
+                    video_of |= dict.fromkeys((*sounds, item.video), item.video)
+        return video_of
 
     def truth(item: str) -> NDArray[np.bool_] | None:
         video = videos().get(item)
@@ -126,7 +126,7 @@ def _check_members(entry: Entry, built: Any, interface: type) -> None:
     if absent := absent_members(built, interface):
         raise PluginError(
             f"{entry.kind} {entry.name!r} of {entry.origin} has no {' and no '.join(absent)}, "
-            f"which varkit.interfaces.{interface.__name__} asks for",
+            f"which varkit.interfaces.{interface.__name__} requires",
             hint=entry.check_command,
         )
 
@@ -135,10 +135,10 @@ def _encoder(component: Component, plugins: Plugins, supplies: Mapping[str, Any]
     encoder = _build(component, plugins, supplies)
     if not isinstance(encoder, nn.Module):
         raise PluginError(
-            f"encoder {component.use!r} is no torch.nn.Module: {type(encoder).__name__}"
+            f"encoder {component.use!r} is not a torch.nn.Module: {type(encoder).__name__}"
         )
-    made: Encoder = encoder  # type: ignore[assignment]  # its calls are checked by the kit
-    return made
+    typed: Encoder = encoder  # type: ignore[assignment]  # its calls are checked by the kit
+    return typed
 
 
 def _check_scores(_: nn.Module, inputs: tuple[Any, ...], scores: object) -> None:

@@ -1,7 +1,7 @@
-"""RetrievalModel: what a recipe composes.
+"""RetrievalModel: the model that a recipe composes.
 
-It knows no method: two encoders make representations, alignments compare them, an objective
-ranks them, and pretext tasks and detectors add losses of their own.
+It is independent of the method: two encoders make representations, alignments compare them, an
+objective computes the ranking loss, and pretext tasks and detectors add their own losses.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from varkit.system import distributed
 
 @dataclass(frozen=True)
 class Weighted:
-    """An alignment or a pretext task, and how much it counts."""
+    """An alignment or a pretext task, and its weight."""
 
     component: Any
     weight: float
@@ -38,7 +38,7 @@ class RetrievalModel(nn.Module):
         alignments: name -> alignment and its weight in the similarity (ALAN, Eq. 5).
         objective: the ranking loss.
         pretexts: name -> pretext task and the weight of its loss.
-        detector: how the loss of the encoders' detectors counts; None = there are no detectors.
+        detector: weight and schedule of the detectors' loss; None = there are no detectors.
     """
 
     def __init__(
@@ -58,7 +58,7 @@ class RetrievalModel(nn.Module):
         self.detector_settings = detector
         self._alignments = dict(alignments)
         self._pretexts = dict(pretexts or {})
-        # The mappings above may hold plain objects; what has parameters is registered here.
+        # The mappings above may hold plain objects; modules are registered here.
         self.alignments = _modules(self._alignments)
         self.pretexts = _modules(self._pretexts)
 
@@ -67,7 +67,8 @@ class RetrievalModel(nn.Module):
     ) -> Tensor | None:
         """Return (N, K) vectors whose inner products are :meth:`similarity`, or None.
 
-        The alignments' blocks lie side by side; their weights go to the query side.
+        They are the alignments' factors side by side; the query side's are multiplied by the
+        alignments' weights.
         """
         blocks = []
         for name, weighted in self._counting_alignments():
@@ -86,11 +87,11 @@ class RetrievalModel(nn.Module):
             expect_shape(part, (len(video), len(query)), f"alignments.{name}: similarity")
             part = part * weighted.weight
             total = part if total is None else total + part
-        assert total is not None  # the constructor's recipe names at least one alignment
+        assert total is not None  # build_model makes sure that a weight is above 0
         return total
 
     def forward(self, batch: Batch, epoch: int = 0) -> dict[str, Tensor]:
-        """Return the losses of a batch as () tensors, each unweighted, and their ``total``.
+        """Return the unweighted losses of a batch as () tensors, and their weighted ``total``.
 
         The total is L = L_align + lambda_1 L_detector + sum_k lambda_k L_k (ALAN, Eq. 10).
 
@@ -140,7 +141,7 @@ class RetrievalModel(nn.Module):
         if v is not None and q is not None:
             expect_shape(v, (len(batch), "K"), "all video factors")
             expect_shape(q, tuple(v.shape), "all query factors")
-        # Sums of many small differences: at least fp32, whatever the precision of the encoders.
+        # The loss sums many small differences: at least fp32, whatever the encoders' precision.
         with torch.autocast(batch.label.device.type, enabled=False):
             if v is not None and q is not None:
                 v, q = _at_least_fp32(v), _at_least_fp32(q)
@@ -153,7 +154,7 @@ class RetrievalModel(nn.Module):
                 return loss
             if distributed.world_size() > 1:
                 raise VarkitError(
-                    "an alignment that gives no factors cannot be trained over several ranks",
+                    "an alignment without factors cannot be trained over several ranks",
                     hint="start one process, without torchrun",
                 )
             return self.objective.dense(_at_least_fp32(self.similarity(video, query)), pairs)
@@ -183,5 +184,6 @@ def _at_least_fp32(values: Tensor) -> Tensor:
 
 
 def _modules(components: Mapping[str, Weighted]) -> nn.ModuleDict:
-    found = {n: w.component for n, w in components.items() if isinstance(w.component, nn.Module)}
-    return nn.ModuleDict(found)
+    return nn.ModuleDict(
+        {n: w.component for n, w in components.items() if isinstance(w.component, nn.Module)}
+    )

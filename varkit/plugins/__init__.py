@@ -1,1 +1,1 @@
-"""How components are offered, found and listed: kinds, hooks, loading, the registry."""
+"""Kinds of component, plugin hooks, loading of plugins, and the registry of components."""

@@ -1,8 +1,8 @@
 """What a plugin can add to varkit: components of every kind, and verbs of the command line.
 
-A plugin is a module with functions marked ``@varkit.hookimpl`` and named ``register_`` and the
-plural of a kind in :data:`varkit.plugins.kinds.KINDS`. Each is handed a ``register`` callable, to
-be called once for every component::
+A plugin is a module with functions marked ``@varkit.hookimpl``. Each is named ``register_`` plus
+the plural of a kind in :data:`varkit.plugins.kinds.KINDS`, and gets a ``register`` callable, which
+it calls once for every component::
 
     from varkit import hookimpl
 
@@ -10,9 +10,9 @@ be called once for every component::
     def register_samplers(register):
         register("every_other", "my_plugin:EveryOther", summary="every second clip")
 
-The target is a ``"module:Class"`` string, imported only when a recipe asks for it, or the class.
-What each kind of component must do is said in :mod:`varkit.interfaces`. A plugin that is installed
-may add verbs to the command line too; their target is a click command.
+The target is a class, or a ``"module:Class"`` string that is imported only when a recipe uses it.
+:mod:`varkit.interfaces` says what each kind of component must do. An installed plugin may also add
+verbs to the command line; their target is a click command.
 """
 
 from __future__ import annotations
@@ -38,16 +38,16 @@ def register_commands(register: RegisterCommand) -> None:
 
 
 def hooks() -> dict[str, Callable[..., None]]:
-    """Return all hooks by name: one for each kind of component, and that of verbs."""
+    """Return all hooks by name: one for each kind of component, and one for verbs."""
     of_kinds = {kind.hook: _hook(kind) for kind in KINDS.values()}
     return of_kinds | {"register_commands": register_commands}
 
 
 def manager() -> pluggy.PluginManager:
-    """Return a manager that knows all hooks and no plugin."""
-    made = pluggy.PluginManager(GROUP)
-    made.add_hookspecs(type("Hooks", (), {**hooks()}))
-    return made
+    """Return a plugin manager with all hooks and no plugins."""
+    empty = pluggy.PluginManager(GROUP)
+    empty.add_hookspecs(type("Hooks", (), hooks()))
+    return empty
 
 
 def _hook(kind: Kind) -> Callable[[Register], None]:

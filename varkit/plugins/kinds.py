@@ -1,12 +1,12 @@
-"""The kinds of component, one row each: all that the core knows of a kind.
+"""The kinds of component, one row each: everything that the core knows about a kind.
 
 Hooks, registry, recipe sections, build, conformance kit, scaffold and documentation read this
-table. A row names code as ``"module:attribute"``, imported where it is needed, so that importing
-this module stays cheap.
+table. A row refers to code as ``"module:attribute"``, which is imported where it is needed, so
+importing this module stays cheap.
 
-To add a kind: a row here, its protocol in ``varkit/interfaces``, its check in ``varkit/testing``
-and its template in ``varkit/testing/templates``. One that has slots in a recipe also needs a field
-in :class:`varkit.recipe.load.Recipe` and a place in :mod:`varkit.model.build`.
+To add a kind, add a row here, a protocol in ``varkit/interfaces``, a check in ``varkit/testing``
+and a template in ``varkit/testing/templates``. A kind with slots in a recipe also needs a field in
+:class:`varkit.recipe.load.Recipe` and a place in :mod:`varkit.model.build`.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ class Slot:
         section: its key.
         summary: what it is, for editors and the documentation.
         named: whether it holds several components by name.
-        required: whether a recipe must have it; where it is named, at least one entry.
+        required: whether a recipe must have it; if ``named``, with at least one entry.
         settings: the class of the options beside a component's ``use``.
     """
 
@@ -42,14 +42,14 @@ class Kind:
 
     Attributes:
         name: what the registry and the command line call it.
-        plural: the same for several.
-        summary: what one does; completes "Register samplers: ...".
-        protocol: the class in ``varkit.interfaces`` that says what one must do.
-        supplied: the keys of :data:`SUPPLIED` that its constructor may ask for.
-        slots: where it stands in a recipe; nowhere if empty.
-        check: the conformance check. It takes the built component and may ask, by keyword, for
-            the ``subject`` of messages, for ``fresh``, another instance of the same options, and
-            for anything that the kit supplies to constructors.
+        plural: the plural of ``name``.
+        summary: what it does; completes "Register samplers: ...".
+        protocol: the class in ``varkit.interfaces`` that a component implements.
+        supplied: the keys of :data:`SUPPLIED` that its constructor may take.
+        slots: its sections in a recipe; empty = it has none.
+        check: the conformance check. It takes the built component and, as keywords that it may
+            have, ``subject`` for messages, ``fresh``, another instance with the same options, and
+            anything that the kit supplies to constructors.
         template: the file in ``varkit/testing/templates`` that ``varkit plugin new`` starts from.
     """
 
@@ -82,7 +82,7 @@ SUPPLIED: Mapping[str, str] = {
     "truth": "Callable[[str], NDArray[bool] | None]: the (T,) ground truth of a video, or of a "
     "sound, by its name in the draws",
 }
-"""What a constructor may ask the build for as a positional argument, by name."""
+"""The positional arguments that the build supplies to constructors, by name."""
 
 _MODEL = ("dim", "experts", "samplers", "detector")
 _ENCODERS = ("video_encoder", "query_encoder")
@@ -191,7 +191,7 @@ def kind_named(name: str) -> Kind:
     """Return a kind.
 
     Raises:
-        PluginError: there is none of this name; the message lists what there is and the nearest.
+        PluginError: there is no such kind; the message lists all kinds and the nearest match.
     """
     if name not in KINDS:
         meant, known = did_you_mean(name, KINDS), ", ".join(KINDS)

@@ -1,7 +1,7 @@
-"""Finds plugins: installed ones by entry point, and files that a recipe names.
+"""Loads plugins: installed ones by entry point, and files that a recipe names.
 
-A plugin that fails to import is a fact to report, not a reason to stop: the others still work,
-and the failure is shown by ``varkit plugins`` and in the message of any name that is missing.
+An installed plugin that fails to import does not stop the program, because the rest still works.
+``varkit plugins`` shows the failure, and so does the message for any component that is missing.
 """
 
 from __future__ import annotations
@@ -38,9 +38,9 @@ class Plugins:
 
     Attributes:
         registry: every component of every plugin that loaded.
-        commands: every verb of every plugin that loaded, in the order of loading. Two of one name
-            harm no other verb, so they are an error only where that one is called.
-        failures: the plugins that did not.
+        commands: every verb of every plugin that loaded, in the order of loading. Two verbs of
+            the same name are an error only if that verb is called.
+        failures: the plugins that failed to load.
     """
 
     def __init__(self) -> None:
@@ -52,8 +52,7 @@ class Plugins:
         """Load one plugin and register its components; a failure is recorded, not raised.
 
         Raises:
-            PluginError: a component's name is taken or malformed; that is a conflict which
-                no order of loading can settle.
+            PluginError: a component's name is taken or malformed.
         """
         manager = hookspecs.manager()
         try:
@@ -74,10 +73,10 @@ class Plugins:
         self.commands += commands
 
     def get(self, kind: str, name: str) -> Entry:
-        """Return a component's entry; a missing name also lists the plugins that failed.
+        """Return a component's entry.
 
         Raises:
-            PluginError: there is no such component.
+            PluginError: there is no such component; the message lists the plugins that failed.
         """
         try:
             return self.registry.get(kind, name)
@@ -85,22 +84,22 @@ class Plugins:
             raise PluginError(f"{error.what}{self.failed()}") from None
 
     def command(self, name: str) -> Command | None:
-        """Return the verb of a name, None if there is none.
+        """Return the verb of this name, or None.
 
         Raises:
-            PluginError: several plugins have one of that name.
+            PluginError: several plugins have a verb of this name.
         """
-        found = [command for command in self.commands if command.name == name]
-        if len(found) > 1:
+        matches = [command for command in self.commands if command.name == name]
+        if len(matches) > 1:
             raise PluginError(
-                f"{len(found)} verbs are named {name!r}: "
-                + " and ".join(f"{c.target} ({c.origin})" for c in found),
+                f"{len(matches)} verbs are named {name!r}: "
+                + " and ".join(f"{c.target} ({c.origin})" for c in matches),
                 hint="uninstall the plugin you do not need",
             )
-        return found[0] if found else None
+        return matches[0] if matches else None
 
     def failed(self) -> str:
-        """Return a sentence on the plugins that failed, for messages; empty if none did."""
+        """Return a sentence that lists the plugins that failed, for messages; empty if none did."""
         reasons = "; ".join(f"{f.plugin} ({f.reason})" for f in self.failures)
         return f" Plugins that failed to load: {reasons}." if reasons else ""
 
@@ -111,16 +110,15 @@ def load_plugins(
     """Load the installed plugins, then the given files.
 
     Args:
-        files: plugin files named by a recipe; unlike an installed plugin, one that fails is an
-            error, since somebody asked for it by name.
+        files: plugin files named by a recipe; if one fails to load, that is an error.
         installed: the entry points to load; by default those of the group ``varkit``.
 
     Raises:
         PluginError: two components share a name, or one of ``files`` cannot be loaded.
     """
     plugins = Plugins()
-    found = entry_points(group=hookspecs.GROUP) if installed is None else installed
-    for point in sorted(found, key=lambda p: p.name):
+    points = entry_points(group=hookspecs.GROUP) if installed is None else installed
+    for point in sorted(points, key=lambda p: p.name):
         version = point.dist.version if point.dist is not None else "unknown"
         plugins.add(point.name, version, point.load)
     for file in files:
@@ -136,7 +134,7 @@ def load_plugins(
 
 
 def load_file(file: Path) -> ModuleType:
-    """Import a plugin from a file of its own, under a name that no package can have.
+    """Import a plugin from a file, under a module name that no package has.
 
     Raises:
         PluginError: there is no such file.
@@ -146,9 +144,9 @@ def load_file(file: Path) -> ModuleType:
     name = file_module(file)
     spec = importlib.util.spec_from_file_location(name, file.resolve())
     if spec is None or spec.loader is None:
-        raise PluginError(f"{file} is no Python file", hint="name it something.py")
+        raise PluginError(f"{file} is not a Python file", hint="name it something.py")
     module = importlib.util.module_from_spec(spec)
-    sys.modules[name] = module  # dataclasses and pickling look a class's module up here
+    sys.modules[name] = module  # dataclasses and pickle look up a class's module here
     try:
         spec.loader.exec_module(module)
     except BaseException:
@@ -164,7 +162,7 @@ def file_module(file: Path) -> str:
 
 
 def _line(error: BaseException, file: Path) -> str:
-    """Say which line of a plugin file raised an error; a syntax error says so itself."""
+    """Return which line of a plugin file raised an error; a syntax error says so itself."""
     lines = [f.lineno for f in traceback.extract_tb(error.__traceback__) if f.filename == str(file)]
     return f" (line {lines[-1]})" if lines and not isinstance(error, SyntaxError) else ""
 
@@ -179,7 +177,9 @@ def _collector(entries: list[Entry], kind: str, plugin: str, version: str) -> Re
 def _command_collector(commands: list[Command], plugin: str, version: str) -> RegisterCommand:
     def register(name: str, target: str, *, summary: str) -> None:
         if not re.fullmatch("[a-z][a-z0-9-]*", name):
-            raise PluginError(f"verb {name!r} must be of small letters, as in 'bench'")
+            raise PluginError(
+                f"verb {name!r} must be lower-case letters, digits and hyphens, as in 'bench'"
+            )
         commands.append(Command(name, target, plugin, version, summary))
 
     return register

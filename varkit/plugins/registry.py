@@ -1,7 +1,7 @@
-"""The table of components: kind and name to where the component comes from.
+"""The table of components: kind and name -> where the component comes from.
 
-pluggy only carries the calls; the host owns the table, so that collisions, listing and
-nearest-match errors have one owner.
+pluggy only carries the calls. Names that clash, listings and nearest-match errors are handled
+here.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ class Entry:
 
     Attributes:
         kind: the name of one of :data:`~varkit.plugins.kinds.KINDS`.
-        name: what recipes call it; unique within its kind.
+        name: its name in recipes; unique within its kind.
         target: a ``"module:Class"`` string, or the class itself.
         plugin: which plugin registered it.
         version: the version of that plugin's distribution, or ``"file"``.
@@ -41,12 +41,12 @@ class Entry:
 
     @property
     def origin(self) -> str:
-        """Plugin and version, for messages and provenance."""
+        """Plugin and version, for messages and for the record of a run."""
         return f"plugin {self.plugin} {self.version}"
 
     @property
     def check_command(self) -> str:
-        """The command that checks it against its interface, for hints."""
+        """The command that checks the component against its interface, for hints."""
         target = self.plugin if self.version == "file" else f"{self.name} --kind {self.kind}"
         return f"varkit plugin test {target}"
 
@@ -54,16 +54,17 @@ class Entry:
         """Import and return the component's class.
 
         Raises:
-            PluginError: the module or the attribute is not there, its import failed, or it is
-                no class.
+            PluginError: the import failed, or it is not a class.
         """
         if isinstance(self.target, type):
             return self.target
         where = f"{self.kind} {self.name!r} of {self.origin}"
-        found = import_target(self.target, where)
-        if not inspect.isclass(found):
-            raise PluginError(f"{where}: {self.target!r} is no class but {type(found).__name__}")
-        return found
+        component = import_target(self.target, where)
+        if not inspect.isclass(component):
+            raise PluginError(
+                f"{where}: {self.target!r} is not a class: {type(component).__name__}"
+            )
+        return component
 
 
 def import_target(target: str, where: str) -> Any:
@@ -71,21 +72,21 @@ def import_target(target: str, where: str) -> Any:
 
     Args:
         target: the string.
-        where: whose it is, for the message.
+        where: whose target it is, for the message.
 
     Raises:
-        PluginError: the module or the attribute is not there, or its import failed.
+        PluginError: the import failed, or the module has no such attribute.
     """
     try:
         return resolve_name(target)
-    except (Exception, SystemExit) as error:  # a module that calls sys.exit included
+    except (Exception, SystemExit) as error:  # SystemExit: a module may call sys.exit
         raise PluginError(
             f"{where}: cannot import {target!r}: {type(error).__name__}: {error}"
         ) from error
 
 
 class Register(Protocol):
-    """What a plugin's hook is handed."""
+    """The argument of a plugin's hooks."""
 
     def __call__(self, name: str, target: str | type, *, summary: str) -> None:
         """Add one component."""
@@ -118,27 +119,27 @@ class Command:
         """Import and return the click command.
 
         Raises:
-            PluginError: it cannot be imported, or is no click command.
+            PluginError: it cannot be imported, or is not a click command.
         """
         import click
 
         where = f"verb {self.name!r} of {self.origin}"
-        found = import_target(self.target, where)
-        if not isinstance(found, click.Command):
-            kind = type(found).__name__
-            raise PluginError(f"{where}: {self.target!r} is no click command but {kind}")
-        return found
+        command = import_target(self.target, where)
+        if not isinstance(command, click.Command):
+            kind = type(command).__name__
+            raise PluginError(f"{where}: {self.target!r} is not a click command: {kind}")
+        return command
 
 
 class RegisterCommand(Protocol):
-    """What the hook ``register_commands`` is handed."""
+    """The argument of the hook ``register_commands``."""
 
     def __call__(self, name: str, target: str, *, summary: str) -> None:
         """Add one verb."""
 
 
 class Registry:
-    """All components that the loaded plugins offer."""
+    """All components of the loaded plugins."""
 
     def __init__(self) -> None:
         self._entries: dict[tuple[str, str], Entry] = {}
@@ -147,8 +148,8 @@ class Registry:
         """Add an entry.
 
         Raises:
-            PluginError: the kind is unknown, the name is no snake_case identifier, or the name
-                is taken; the message names both origins.
+            PluginError: the kind is unknown, the name is not snake_case, or the name is taken;
+                the message then names both origins.
         """
         kind = kind_named(entry.kind)
         if not entry.name.isidentifier() or entry.name != entry.name.lower():
@@ -170,10 +171,10 @@ class Registry:
         return sorted(name for k, name in self._entries if k == kind)
 
     def get(self, kind: str, name: str) -> Entry:
-        """Return the entry.
+        """Return a component's entry.
 
         Raises:
-            PluginError: there is none; the message lists what there is and the nearest match.
+            PluginError: there is none; the message lists all names and the nearest match.
         """
         entry = self._entries.get((kind, name))
         if entry is None:
@@ -185,6 +186,6 @@ class Registry:
         return entry
 
     def __iter__(self) -> Iterator[Entry]:
-        """Iterate over all entries, by kind (in the order of the table) and name."""
+        """Iterate over all entries, by kind (in the order of ``KINDS``) and name."""
         order = {kind: position for position, kind in enumerate(KINDS)}
         return iter(sorted(self._entries.values(), key=lambda e: (order[e.kind], e.name)))

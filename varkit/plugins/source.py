@@ -1,7 +1,7 @@
-"""The source of modules as hashes that comments, docstrings and layout do not change.
+"""Hashes of modules' source that comments, docstrings and layout do not change.
 
-A hash is over the syntax tree, without positions and without what a version of Python may leave
-out, so every Python that can read a module gives it the same hash. Nothing is imported for it.
+A hash covers the syntax tree, without positions and without fields that only some versions of
+Python have. So every version that can parse a module gives the same hash. Nothing is imported.
 """
 
 from __future__ import annotations
@@ -15,21 +15,21 @@ from importlib.machinery import ModuleSpec, PathFinder
 from importlib.util import find_spec, resolve_name
 
 Import = tuple[int, str, str | None]
-"""Dots in front, the module, and the name that is taken from it; None = the module itself."""
+"""Leading dots, the module, and the name imported from it; None = the module itself."""
 
 
 def source_hashes(modules: Iterable[str], follow: Callable[[str], bool]) -> dict[str, str | None]:
-    """Hash modules and what they import, directly or not, wherever in a module.
+    """Hash modules and everything that they import, directly or indirectly, in any function.
 
-    The package around a module counts only where something is taken from it itself, so that one
-    which registers another component changes nothing for the rest.
+    A package's ``__init__`` counts only if something is imported from it directly, so that
+    registering one more component there does not change the hashes of the rest.
 
     Args:
         modules: dotted names.
-        follow: whether an imported module of a name counts.
+        follow: whether to hash an imported module, by its name.
 
     Returns:
-        Module -> 16 hex digits; None where there is no Python source, as of a compiled module.
+        Module -> 16 hex digits; None if it has no Python source, such as a compiled module.
     """
     find = cache(_find)
     hashes: dict[str, str | None] = {}
@@ -49,16 +49,21 @@ def source_hashes(modules: Iterable[str], follow: Callable[[str], bool]) -> dict
         for dots, base, name in imports:
             target = resolve_name("." * dots + base, package) if dots else base
             if follow(target):
+<<<<<<< HEAD
                 inner = f"{target}.{name}"  # a name that is taken from a package may be a module
                 taken = name and _is_package(find(target)) and find(inner)
                 waiting.append(inner if taken else target)
+=======
+                inner = f"{target}.{name}"  # a name imported from a package may be a module
+                waiting.append(inner if name and _find(inner) else target)
+>>>>>>> 49d3b33 (Plain English in errors, system, interfaces, plugins and model)
     return hashes
 
 
 def _find(module: str) -> ModuleSpec | None:
     top, *inner = module.split(".")
     spec = None
-    with suppress(ValueError):  # a module that was made by hand has no place
+    with suppress(ValueError):  # a module created at run time has no spec
         spec = find_spec(top)
     for name in inner:
         if spec is None or spec.submodule_search_locations is None:
@@ -81,7 +86,7 @@ def _read(text: str) -> tuple[str, tuple[Import, ...]]:
 
 
 def _spell(node: ast.AST, words: list[str], imports: list[Import]) -> None:
-    """Spell a syntax tree out, without docstrings and what errors say; gather its imports."""
+    """Append a syntax tree, without docstrings and error messages, to words; gather imports."""
     words.append(type(node).__name__)
     if isinstance(node, ast.Import):
         imports += ((0, alias.name, None) for alias in node.names)
@@ -101,7 +106,7 @@ def _spell(node: ast.AST, words: list[str], imports: list[Import]) -> None:
             if isinstance(item, ast.AST):
                 _spell(item, words, imports)
             else:
-                words.append(ascii(item))  # repr() depends on the Unicode of a version
+                words.append(ascii(item))  # repr() depends on the version's Unicode tables
     words.append(")")
 
 

@@ -1,1 +1,1 @@
-"""What varkit asks of the machine: files, cores, signals, processes of one training."""
+"""Files, cores, signals, and training over several processes."""

@@ -1,11 +1,11 @@
 """Training over W ranks with the gradients of one big batch; one process is W = 1.
 
-Each rank encodes its slice of the global batch. What couples items - the ranking loss, batch
-normalisation, means over a varying number of items - goes through the functions here. Their
-backward passes give the gradient of the *sum* of the ranks' losses; DistributedDataParallel then
-averages over ranks, so a loss that every rank computes in full counts once.
+Each rank encodes its slice of the global batch. Computations that couple items (the ranking loss,
+batch normalisation, means over a varying number of items) use the functions here. Their backward
+passes give the gradient of the *sum* of the ranks' losses. DistributedDataParallel then averages
+over ranks, so a loss that every rank computes in full counts once.
 
-Under one process every function is the identity or a plain mean.
+In a single process every function is the identity or a plain mean.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ def world_size() -> int:
 
 @contextmanager
 def process_group(device: torch.device) -> Iterator[None]:
-    """Join the group that ``torchrun`` set up, if it did, and leave it at the end."""
+    """Join the group that ``torchrun`` set up, if there is one, and leave it at the end."""
     if "WORLD_SIZE" not in os.environ or dist.is_initialized():
         yield
         return
@@ -44,21 +44,21 @@ def process_group(device: torch.device) -> Iterator[None]:
 
 @contextmanager
 def joined(backend: str, **options: Any) -> Iterator[None]:
-    """Join a group, and leave it at the end such that none of its threads goes on.
+    """Join a group, and leave it at the end. All of its threads end with it.
 
     Args:
         backend: ``gloo`` or ``nccl``.
         options: of ``torch.distributed.init_process_group``.
     """
-    # DistributedDataParallel imports this, and its functions keep the group of that moment as a
-    # default argument: imported before there is a group, none outlives the line that leaves it.
+    # DistributedDataParallel imports this module, whose functions keep the current group as a
+    # default argument. Imported before there is a group, it cannot keep one alive.
     importlib.import_module("torch.distributed.nn.functional")
     dist.init_process_group(backend, **options)
     try:
         yield
     finally:
         dist.destroy_process_group()
-        # The group ends, and joins gloo's threads, with its last reference. A thread that frees a
+        # Dropping the last reference to the group joins gloo's threads. A thread that frees a
         # tensor while the interpreter shuts down aborts the process.
         gc.collect()
 
@@ -87,7 +87,7 @@ class _Gather(torch.autograd.Function):
 
 
 class _Sum(torch.autograd.Function):
-    """Add over ranks, both ways."""
+    """Sum over ranks, forward and backward."""
 
     @staticmethod
     def forward(ctx: Any, value: Tensor) -> Tensor:
@@ -113,13 +113,13 @@ def gather(rows: Tensor) -> Tensor:
 
 
 def global_mean(values: Tensor, valid: Tensor) -> Tensor:
-    """Return the () mean of the valid items of all ranks, 0 where there is none.
+    """Return the () mean of the valid items of all ranks, 0 without any.
+
+    The mean of the returned values over ranks is the mean over all items.
 
     Args:
         values: (N,) one value an item of this rank.
         valid: (N,) bool, which of them count. An invalid value may be NaN.
-
-    The mean over ranks of what this returns is the mean over all items.
     """
     total = torch.where(valid, values, 0.0).sum()
     count = valid.sum()
@@ -147,7 +147,7 @@ def any_rank(flag: bool, device: torch.device) -> bool:
 
 
 def from_first_rank(text: str, device: torch.device) -> str:
-    """Return rank 0's text on every rank. As bytes: no object is unpickled."""
+    """Return rank 0's text on every rank. It is sent as bytes, so nothing is unpickled."""
     if world_size() == 1:
         return text
     data = torch.tensor(list(text.encode()), dtype=torch.uint8, device=device)
@@ -176,20 +176,20 @@ class GlobalBatchNorm1d(nn.BatchNorm1d):
         """Normalise (B_rank, D) or (B_rank, D, T) by the statistics of all ranks in training."""
         if not self.training or world_size() == 1:
             return super().forward(input)
-        # Under autocast the input is half precision; like torch's own, sums and statistics are not.
+        # Under autocast the input is half precision; sums and statistics are not, as in torch.
         x = input.to(torch.promote_types(input.dtype, torch.float32))
-        others = [0, *range(2, x.ndim)]  # all but the channels
+        reduced = [0, *range(2, x.ndim)]  # all dimensions but the channels
         channels = (1, -1) + (1,) * (x.ndim - 2)
         size = x.new_tensor(x.numel() / x.shape[1])
         count = _add(size)
-        mean = _add(x.sum(others)) / count
+        mean = _add(x.sum(reduced)) / count
         deviation = x - mean.view(channels)
-        variance = _add(deviation.square().sum(others)) / count
+        variance = _add(deviation.square().sum(reduced)) / count
         if self.running_mean is not None and self.running_var is not None:
             with torch.no_grad():
                 if self.num_batches_tracked is not None:
                     self.num_batches_tracked.add_(1)
-                # As in torch, no momentum is the plain mean of all batches.
+                # As in torch, momentum None means the plain mean of all batches.
                 share = 1 / float(self.num_batches_tracked or 1)
                 momentum = share if self.momentum is None else self.momentum
                 self.running_mean.lerp_(mean, momentum)
@@ -201,7 +201,7 @@ class GlobalBatchNorm1d(nn.BatchNorm1d):
 
 
 def globalise_batch_norm(module: nn.Module) -> None:
-    """Turn every BatchNorm1d below ``module`` into one over all ranks, in place."""
+    """Make every BatchNorm1d inside ``module`` normalise over all ranks, in place."""
     for child in module.modules():
         if type(child) is nn.BatchNorm1d:
             child.__class__ = GlobalBatchNorm1d

@@ -1,7 +1,7 @@
-"""Atomic writes: a file is there whole or not at all, whatever kills the program.
+"""Atomic writes: a file is complete or absent, whatever kills the program.
 
-Every file that a run writes, apart from lines appended to a log, goes through here, so that
-durability is argued, and tested, in one place.
+Every file of a run is written here, except for lines appended to a log. So durability is
+reasoned about and tested in one place.
 """
 
 from __future__ import annotations
@@ -21,14 +21,14 @@ from varkit.errors import RunError, WriteError
 
 @contextmanager
 def replacing(path: Path, size: int) -> Iterator[Path]:
-    """Yield a neighbour of ``path`` to write to; it is flushed to disk and renamed at the end.
+    """Yield a temporary file beside ``path`` to write to; flush and rename it at the end.
 
     Args:
-        path: the file to make or to replace; its folder is made.
-        size: bytes that are about to be written, for the message when they do not fit.
+        path: the file to create or replace; its folder is created.
+        size: bytes about to be written, for the message if they do not fit.
 
     Raises:
-        WriteError: the disk is full or not writable; what was at ``path`` before is untouched.
+        WriteError: the disk is full or not writable; an older file at ``path`` is untouched.
     """
     part = path.with_name(f".{path.name}.{secrets.token_hex(4)}.part")
     try:
@@ -39,7 +39,7 @@ def replacing(path: Path, size: int) -> Iterator[Path]:
         part.replace(path)
         sync_folder(path.parent)
     except OSError as error:
-        with suppress(OSError):  # where writing fails, so may deleting
+        with suppress(OSError):  # deleting may fail for the same reason as writing
             part.unlink(missing_ok=True)
         raise write_error(error, path, size) from error
 
@@ -48,7 +48,7 @@ def write_bytes(path: Path, data: bytes) -> None:
     """Write a file atomically.
 
     Raises:
-        WriteError: the disk is full or not writable; what was at ``path`` before is untouched.
+        WriteError: the disk is full or not writable; an older file at ``path`` is untouched.
     """
     with replacing(Path(path), len(data)) as part:
         part.write_bytes(data)
@@ -60,7 +60,7 @@ def write_text(path: Path, text: str) -> None:
 
 
 def write_json(path: Path, value: Any) -> None:
-    """Write JSON atomically, with sorted keys; NaN is refused since JSON has none."""
+    """Write JSON atomically, with sorted keys; NaN is refused because JSON has no NaN."""
     write_text(path, json.dumps(value, indent=2, sort_keys=True, allow_nan=False) + "\n")
 
 
@@ -72,7 +72,7 @@ def read_json(path: Path, *, hint: str | None = None) -> Any:
         hint: what to do if it is damaged.
 
     Raises:
-        RunError: it cannot be read, or is damaged.
+        RunError: the file cannot be read, or is damaged.
     """
     try:
         return json.loads(path.read_text(encoding="utf-8"))
@@ -83,13 +83,13 @@ def read_json(path: Path, *, hint: str | None = None) -> Any:
 
 
 def sweep(folder: Path) -> None:
-    """Delete the neighbours, anywhere below a folder, that killed processes left half written."""
+    """Delete all temporary files below a folder that killed processes left behind."""
     for part in folder.rglob(".*.part"):
         part.unlink(missing_ok=True)
 
 
 def sync_folder(folder: Path) -> None:
-    """Flush a folder, so that a rename in it survives a power cut."""
+    """Flush a folder to disk, so that a rename in it survives a power cut."""
     handle = os.open(folder, os.O_RDONLY)
     try:
         os.fsync(handle)
@@ -98,17 +98,17 @@ def sync_folder(folder: Path) -> None:
 
 
 def sha256(path: Path) -> str:
-    """Return the hex SHA-256 of a file, read in pieces."""
+    """Return the hex SHA-256 of a file."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def write_error(error: OSError, path: Path, size: int) -> WriteError:
-    """Return the error to raise when ``size`` bytes could not be written to ``path``."""
+    """Return the error for ``size`` bytes that could not be written to ``path``."""
     reason = error.strerror or str(error)
     if error.errno in (errno.ENOSPC, errno.EDQUOT):
         hint = f"free at least {max(size / 1e6, 0.1):.1f} MB there"
     else:
-        there = next(folder for folder in path.parents if folder.exists())
-        hint = f"make {there} writable, or name another place"
+        existing = next(folder for folder in path.parents if folder.exists())
+        hint = f"make {existing} writable, or choose another folder"
     return WriteError(f"cannot write {path}: {reason}", hint=hint)

@@ -1,4 +1,4 @@
-"""What this machine really gives the process."""
+"""The cores, memory and devices that this process can use."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ from varkit.errors import VarkitError
 
 
 def usable_cores() -> int:
-    """Return how many cores this process may keep busy, at least 1.
+    """Return how many cores this process may use, at least 1.
 
-    The scheduler's affinity and the cgroup's CPU quota both count: a container on a big machine
-    often has two, and torch with a thread for each of the others spins instead of computing.
+    Both the scheduler's affinity and the cgroup's CPU quota limit it. A container on a big machine
+    often has two cores; if torch starts a thread for every core of the machine, they only spin.
     """
     try:
         cores = len(os.sched_getaffinity(0))
-    except AttributeError:  # macOS and Windows have no affinity to ask for
+    except AttributeError:  # macOS and Windows do not have it
         cores = os.cpu_count() or 1
     quota = cgroup_quota()
     return max(1, cores if quota is None else min(cores, int(quota)))
@@ -51,18 +51,18 @@ def cgroup_quota(root: Path = Path("/")) -> float | None:
 
 
 def return_freed_memory(above: int = 2 * 2**20) -> bool:
-    """Let memory of freed tensors go back to the system; return whether the C library can.
+    """Return freed memory to the system at once; return whether the C library can do so.
 
-    glibc keeps what was freed for later, up to 32 MiB a piece. Batches of videos differ in length,
-    so pieces seldom fit again, and training would hold a fifth more memory than it uses.
+    glibc keeps freed blocks of up to 32 MiB for later. Batches of videos differ in length, so
+    blocks seldom fit again, and training would hold a fifth more memory than it uses.
 
     Args:
-        above: bytes of the smallest piece that goes back.
+        above: bytes of the smallest block that is returned.
     """
     mmap_threshold = -3  # M_MMAP_THRESHOLD of <malloc.h>
     try:
         return bool(ctypes.CDLL(None).mallopt(mmap_threshold, above))
-    except (AttributeError, OSError, TypeError):  # no glibc
+    except (AttributeError, OSError, TypeError):  # not glibc
         return False
 
 
@@ -76,7 +76,7 @@ def _quota_v1(folder: Path) -> float | None:
 
 
 def _cores(*numbers: str) -> float | None:
-    """Return quota / period; ``max``, -1 and an absent file all mean that there is no quota."""
+    """Return quota / period, or None: ``max``, -1 and an absent file mean no quota."""
     try:
         quota, period = map(int, numbers)
     except ValueError:
@@ -108,6 +108,6 @@ def prepare(device: str, threads: int | None) -> tuple[torch.device, int]:
         ) from error
     count = threads or usable_cores()
     torch.set_num_threads(count)
-    # Tokenizers warn when a process that used them forks, as one that reads features does.
+    # Tokenizers warn when a process that used them forks, which DataLoader's workers do.
     os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
     return chosen, count

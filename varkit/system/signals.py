@@ -1,4 +1,4 @@
-"""Ctrl-C and SIGTERM ask for a stop; the training loop stops where nothing is lost."""
+"""Ctrl-C and SIGTERM request a stop; the training loop then saves and stops."""
 
 from __future__ import annotations
 
@@ -14,26 +14,26 @@ from varkit.errors import StoppedError
 
 
 class StopRequest:
-    """Whether somebody asked the program to stop, and by which signal."""
+    """Whether a signal asked the program to stop, and which one."""
 
     signal_number: int | None = None
 
     def __bool__(self) -> bool:
-        """Return whether a stop was asked for."""
+        """Return whether a stop was requested."""
         return self.signal_number is not None
 
     def error(self, what: str, run: Path) -> StoppedError:
-        """Return the error that ends the program; ``run`` is the folder to go on from."""
-        number = self.signal_number or signal.SIGTERM  # on the ranks that got none themselves
+        """Return the error that ends the program; ``run`` is the folder to resume."""
+        number = self.signal_number or signal.SIGTERM  # another rank got the signal
         hint = f"varkit resume {shlex.quote(str(run))}"
         return StoppedError(what, signal_number=number, hint=hint)
 
 
 @contextmanager
 def stop_request() -> Iterator[StopRequest]:
-    """Note the first SIGINT or SIGTERM instead of dying of it; the second has its usual effect.
+    """Record the first SIGINT or SIGTERM; a second one has its usual effect.
 
-    Outside the main thread, where Python allows no handlers, nothing is caught.
+    Outside the main thread Python does not allow signal handlers, so nothing is caught.
     """
     request = StopRequest()
     if threading.current_thread() is not threading.main_thread():

@@ -1,16 +1,15 @@
-"""The conformance kit: what the author of a plugin runs.
+"""The conformance kit: checks that authors of plugins run.
 
-One line is a test of everything that a kind of component promises::
+One line tests everything that a kind of component promises::
 
     from varkit.testing import check
 
     def test_every_other():
         check("sampler", EveryOther, {"count": 4})
 
-or ``varkit plugin test every_other`` without any test. A broken promise raises
-:class:`ConformanceError`, which lists all that are broken, with what came back instead. For an
-instance built by hand there is one function a kind, such as
-:func:`varkit.testing.samplers.check_sampler`.
+``varkit plugin test every_other`` does the same on the command line. :class:`ConformanceError`
+lists all broken promises, with what was observed. To check an instance built by hand, call the
+function of its kind, such as :func:`varkit.testing.samplers.check_sampler`.
 """
 
 from varkit.testing.checks import ConformanceError, Result

@@ -51,16 +51,16 @@ def check_alignment(
 ) -> tuple[Result, ...]:
     """Check an alignment on made-up representations of 5 videos and 3 queries.
 
-    Both have vectors named ``cls`` and ``avg``; the videos' tokens are named like the experts, the
-    queries' ``words`` and ``sentence``. An alignment that reads other names by default needs an
-    ``example`` that chooses one of these.
+    Both have vectors named ``cls`` and ``avg``. The videos' tokens are named like the experts, the
+    queries' tokens ``words`` and ``sentence``. An alignment that reads other names by default needs
+    an ``example`` that chooses one of these.
 
     Args:
         alignment: the component.
         dim: D.
         experts: the names of the E experts.
-        fresh: another instance of the same options, to load the first one's state into.
-        subject: what messages call it.
+        fresh: another instance with the same options, which loads the state of ``alignment``.
+        subject: its name in messages.
 
     Raises:
         ConformanceError: it breaks a promise.
@@ -73,14 +73,14 @@ def check_alignment(
 
 def similarity_is_a_matrix(case: _Case) -> None:
     """The similarity is a finite (V, Q) matrix of floats."""
-    found = case.similarity()
-    right = found.shape == (VIDEOS, QUERIES) and found.dtype.is_floating_point
-    expect(right, f"{found.dtype} of shape {tuple(found.shape)} for V = {VIDEOS}, Q = {QUERIES}")
-    expect_finite(found, "the similarity")
+    matrix = case.similarity()
+    right = matrix.shape == (VIDEOS, QUERIES) and matrix.dtype.is_floating_point
+    expect(right, f"{matrix.dtype} of shape {tuple(matrix.shape)} for V = {VIDEOS}, Q = {QUERIES}")
+    expect_finite(matrix, "the similarity")
 
 
 def pairs_are_independent(case: _Case) -> None:
-    """The similarity of a pair depends on no other video and no other query."""
+    """The similarity of a pair does not depend on other videos and queries."""
     whole = case.similarity()
     for v, q in ((0, 0), (4, 1), (2, 2)):
         with evaluation(case.alignment):
@@ -93,19 +93,19 @@ def pairs_are_independent(case: _Case) -> None:
 
 
 def padding_changes_nothing(case: _Case) -> None:
-    """Further padding in the tokens, whatever it holds, changes no similarity."""
+    """More padding in the tokens, with any values, does not change the similarity."""
     with evaluation(case.alignment):
-        found = case.alignment.similarity(pad_tokens(case.video, 4), pad_tokens(case.query, 2))
-    expect_same({"": case.similarity()}, {"": found}, "with more padding in the tokens")
+        padded = case.alignment.similarity(pad_tokens(case.video, 4), pad_tokens(case.query, 2))
+    expect_same({"": case.similarity()}, {"": padded}, "with more padding in the tokens")
 
 
 def factors_multiply_to_similarity(case: _Case) -> None:
-    """The inner products of the factors are the similarity, or there are none on either side."""
+    """The inner products of the factors are the similarity, or neither side has factors."""
     with evaluation(case.alignment):
         video = case.alignment.factors(case.video, "video")
         query = case.alignment.factors(case.query, "query")
-    given = (video is None, query is None)
-    expect(given[0] == given[1], f"None for the {'video' if given[0] else 'query'} side alone")
+    absent = (video is None, query is None)
+    expect(absent[0] == absent[1], f"None for the {'video' if absent[0] else 'query'} side only")
     if video is None or query is None:
         return
     right = len(video) == VIDEOS and len(query) == QUERIES and video.shape[1:] == query.shape[1:]
@@ -115,7 +115,7 @@ def factors_multiply_to_similarity(case: _Case) -> None:
 
 
 def nothing_is_left_to_chance(case: _Case) -> None:
-    """In evaluation nothing is left to chance."""
+    """In evaluation nothing is random."""
 
     def compute() -> Row:
         return {"": case.similarity()}

@@ -1,8 +1,8 @@
-"""How a check is run and what it leaves behind.
+"""Runs checks and collects their results.
 
-A check is a function of one case that returns nothing, or raises because a promise is broken. Its
-name is the check's name and the first line of its docstring the promise, so that a message says
-both what the interface asks for and what came back instead.
+A check is a function of one case that returns nothing, or raises if a promise is broken. The first
+line of its docstring is the promise. So a message says what the interface requires, and what was
+observed instead.
 """
 
 from __future__ import annotations
@@ -19,12 +19,12 @@ Case = TypeVar("Case")
 
 @dataclass(frozen=True)
 class Result:
-    """What one check found.
+    """The result of one check.
 
     Attributes:
         check: its name.
-        promise: what the interface asks for.
-        fault: what came back instead; None where the promise is kept.
+        promise: what the interface requires.
+        fault: what was observed instead; None if the promise is kept.
     """
 
     check: str
@@ -37,7 +37,7 @@ class Result:
 
 
 class ConformanceError(PluginError):
-    """A component breaks its interface; carries every check, kept or broken.
+    """A component breaks its interface; carries the results of all checks.
 
     Args:
         subject: kind and name of the component.
@@ -55,17 +55,17 @@ class ConformanceError(PluginError):
 
 
 class BrokenPromiseError(Exception):
-    """Raised inside a check: the promise is broken, and this is what came back instead."""
+    """Raised inside a check: the promise is broken; the message is what was observed instead."""
 
 
-def expect(holds: bool, came: str) -> None:
-    """Go on where ``holds``.
+def expect(holds: bool, observed: str) -> None:
+    """Do nothing if a condition holds.
 
     Raises:
-        BrokenPromiseError: it does not hold; ``came`` says what came back instead.
+        BrokenPromiseError: it does not hold; ``observed`` says what is there instead.
     """
     if not holds:
-        raise BrokenPromiseError(came)
+        raise BrokenPromiseError(observed)
 
 
 def run(
@@ -76,12 +76,12 @@ def run(
     Args:
         subject: kind and name of the component.
         checks: of its kind.
-        case: what each is handed.
-        names: what the kit's inputs hold under which names, said where the component raises a
-            KeyError: it may have looked for another.
+        case: the argument of each check.
+        names: the names in the kit's inputs, added to the message if the component raises a
+            KeyError, because it may have looked for another name.
 
     Raises:
-        ConformanceError: at least one promise is broken; the error lists all that are.
+        ConformanceError: at least one promise is broken; the error lists all broken ones.
     """
     results = tuple(_run_one(check, case, names) for check in checks)
     if any(result.fault is not None for result in results):
@@ -97,7 +97,7 @@ def _run_one(check: Callable[[Case], None], case: Case, names: str) -> Result:
     except BrokenPromiseError as broken:
         return Result(name, promise, str(broken))
     except Exception as error:
-        # Whatever a component raises is a finding about it, and the other checks still count.
-        held = f"; {names}" if names and isinstance(error, KeyError) else ""
-        return Result(name, promise, f"raised {type(error).__name__}: {error}{held}")
+        # Any error of a component is a fault of it, and the remaining checks still run.
+        known = f"; {names}" if names and isinstance(error, KeyError) else ""
+        return Result(name, promise, f"raised {type(error).__name__}: {error}{known}")
     return Result(name, promise)

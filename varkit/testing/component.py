@@ -1,4 +1,4 @@
-"""Check a component by kind and class, built as a recipe would build it."""
+"""Checks a component by its kind and class, built as in a recipe."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ from varkit.testing.stand_ins import (
 
 
 class MissingError(PluginError):
-    """A component cannot be checked on this machine, because of what it lacks."""
+    """A component cannot be checked, because this machine lacks something that it needs."""
 
 
 def check(
@@ -39,19 +39,19 @@ def check(
 ) -> tuple[Result, ...]:
     """Build a component from options and check everything that its kind promises.
 
-    Like the build of a recipe, the kit supplies positional constructor arguments by name: small
-    sizes and plain stand-ins. A component that needs more, such as files or a query encoder of its
-    own, offers a static method ``example(folder: Path) -> dict[str, Any]``: constructor arguments
-    by name, options or supplied ones, with which a small instance can be built anywhere;
-    ``folder`` is empty, for files that it may write.
+    As in the build of a recipe, positional constructor arguments are supplied by name: small sizes
+    and simple stand-ins. If a component needs more, such as files or its own query encoder, it has
+    a static method ``example(folder: Path) -> dict[str, Any]``. It returns constructor arguments by
+    name, options or supplied ones, from which a small instance can be built anywhere. ``folder`` is
+    an empty folder in which it may write files.
 
     Args:
         kind: of the component, one of :data:`varkit.plugins.kinds.KINDS`.
         component: its class.
-        options: its recipe options; they win over those of ``example``.
+        options: its recipe options; they override those of ``example``.
 
     Raises:
-        ConformanceError: it breaks a promise; the error lists all that it breaks.
+        ConformanceError: it breaks a promise; the error lists all broken ones.
         MissingError: its ``missing`` says that this machine cannot run it.
         PluginError: there is no such kind.
     """
@@ -76,29 +76,29 @@ def check(
             raise
         except Exception as error:
             known = isinstance(error, VarkitError)
-            said = str(error) if known else f"{type(error).__name__}: {error}"
-            promise = "It can be built from its example, or from its defaults where it has none"
-            failed = Result("can_be_built", promise, said)
+            fault = str(error) if known else f"{type(error).__name__}: {error}"
+            promise = "It can be built from its example, or from its defaults if it has none"
+            failed = Result("can_be_built", promise, fault)
             raise ConformanceError(subject, [failed]) from error
         if absent := absent_members(built, resolve_name(row.protocol)):
-            promise = f"It has all that {row.protocol.replace(':', '.')} asks for"
+            promise = f"It has all members of {row.protocol.replace(':', '.')}"
             failed = Result("has_all_members", promise, f"no {' and no '.join(absent)}")
             raise ConformanceError(subject, [failed])
         return _checked(row, built, {**supplied, "fresh": fresh, "subject": subject})
 
 
 def _checked(kind: Kind, built: Any, known: Mapping[str, Any]) -> tuple[Result, ...]:
-    """Run the kind's check with what it asks for by keyword."""
+    """Run the kind's check with its keyword arguments."""
     run = resolve_name(kind.check)
-    _, *asked = inspect.signature(run).parameters
-    results: tuple[Result, ...] = run(built, **{name: known[name] for name in asked})
+    _, *keywords = inspect.signature(run).parameters
+    results: tuple[Result, ...] = run(built, **{name: known[name] for name in keywords})
     return results
 
 
 def _builder(
     kind: Kind, component: type[Any], options: Mapping[str, Any], supplied: dict[str, Any]
 ) -> Callable[[], Any]:
-    """Return what builds the component; it may change ``supplied["widths"]`` to a sound's."""
+    """Return a function that builds the component; may set ``supplied["widths"]`` to a sound's."""
 
     def build() -> Any:
         return construct(component, options, {name: supplied[name] for name in kind.supplied})
@@ -107,7 +107,7 @@ def _builder(
         try:
             build()
         except VarkitError as error:
-            # It may be an encoder of sounds, which refuses the streams of a video.
+            # It may be an encoder of sounds, which rejects the streams of a video.
             supplied["widths"] = SOUND_WIDTHS
             try:
                 build()

@@ -15,8 +15,8 @@ from varkit.errors import DataError
 from varkit.interfaces import Array, Dataset, Item, Sequences, VideoReader
 from varkit.testing.checks import Result, expect, run
 
-LOOKED_AT = 8
-"""Videos of each split that are read; all of them are listed."""
+READ = 8
+"""How many videos of each split are read; all of them are listed."""
 
 
 @dataclass(frozen=True)
@@ -25,16 +25,16 @@ class _Case:
     fresh: Dataset | None
 
     def splits(self) -> dict[str, list[Item]]:
-        found = {name: list(self.dataset.split(name)) for name in ("train", "test")}
+        splits = {name: list(self.dataset.split(name)) for name in ("train", "test")}
         with suppress(DataError):  # a validation part is optional
-            found["val"] = list(self.dataset.split("val"))
-        return found
+            splits["val"] = list(self.dataset.split("val"))
+        return splits
 
     def some(self) -> list[Item]:
-        return [item for items in self.splits().values() for item in items[:LOOKED_AT]]
+        return [item for items in self.splits().values() for item in items[:READ]]
 
     def opened(self) -> Iterator[tuple[str, VideoReader, int, Mapping[str, int]]]:
-        """Open first and last crop of these videos, and of their queries where those are sounds."""
+        """Open the first and last crop of these videos, and of their queries if they are sounds."""
         data = self.dataset
         for item in self.some():
             sounds = item.queries if data.query_kind == "clips" else ()
@@ -52,8 +52,8 @@ def check_dataset(
 
     Args:
         dataset: the component.
-        fresh: another instance of the same options, whose fingerprint must be the same.
-        subject: what messages call it.
+        fresh: another instance with the same options, whose fingerprint must be the same.
+        subject: its name in messages.
 
     Raises:
         ConformanceError: it breaks a promise.
@@ -91,7 +91,7 @@ def items_are_complete(case: _Case) -> None:
     """An item names its video, at least one query, and a label of 0, 1 or None."""
     for items in case.splits().values():
         for item in items:
-            expect(isinstance(item, Item), f"{type(item).__name__}, no Item")
+            expect(isinstance(item, Item), f"{type(item).__name__} instead of Item")
             texts = all(isinstance(part, str) for part in (item.video, *item.queries))
             expect(texts and isinstance(item.queries, tuple), f"{item!r}")
             expect(len(item.queries) > 0, f"video {item.video!r} has no query")
@@ -99,7 +99,7 @@ def items_are_complete(case: _Case) -> None:
 
 
 def unknown_split_is_refused(case: _Case) -> None:
-    """A split that is not there raises a DataError."""
+    """An unknown split raises a DataError."""
     try:
         items = case.dataset.split("no_such_split")
     except DataError:
@@ -111,12 +111,12 @@ def queries_can_be_read(case: _Case) -> None:
     """A query is a caption that is not empty, or a sound, as query_kind says."""
     for item in case.some():
         for query in item.queries:
-            asked = case.dataset.query(query)
+            content = case.dataset.query(query)
             if case.dataset.query_kind == "captions":
-                right = isinstance(asked, str) and bool(asked.strip())
-                expect(right, f"query {query!r} is {asked!r}")
+                right = isinstance(content, str) and bool(content.strip())
+                expect(right, f"query {query!r} is {content!r}")
             else:
-                expect(not isinstance(asked, str), f"query {query!r} is the caption {asked!r}")
+                expect(not isinstance(content, str), f"query {query!r} is the caption {content!r}")
 
 
 def clips_can_be_read(case: _Case) -> None:
@@ -130,7 +130,7 @@ def clips_can_be_read(case: _Case) -> None:
 
 
 def lengths_agree(case: _Case) -> None:
-    """Length, times and pieces of all streams tell the same T, of other crops one more or less."""
+    """Length, times and pieces of all streams agree on T; further crops may differ by one."""
     for where, reader, crop, widths in case.opened():
         length, times = reader.length, reader.times
         expect(isinstance(length, int) and length > 0, f"{where}: length = {length!r}")
@@ -144,7 +144,7 @@ def lengths_agree(case: _Case) -> None:
 
 
 def means_are_those_of_the_pieces(case: _Case) -> None:
-    """Clips are averaged over equal segments, and come as they are where there are no more."""
+    """Clips are averaged over equal segments, and unchanged if there are no more clips."""
     for where, reader, crop, widths in case.opened():
         parts = {stream: _whole(reader, stream, crop) for stream in widths}
         total = len(next(iter(parts.values())))
@@ -182,13 +182,13 @@ def reading_twice_is_the_same(case: _Case) -> None:
         case.opened(), case.opened(), strict=True
     ):
         for stream in widths:
-            first, *more = (_whole(one, stream, crop) for one in (reader, reader, other))
+            first, *more = (_whole(source, stream, crop) for source in (reader, reader, other))
             same = all(np.array_equal(first, again) for again in more)
             expect(same, f"{where}, stream {stream!r} differs")
 
 
 def fingerprint_is_stable(case: _Case) -> None:
-    """The fingerprint is a text that only a change of the data changes."""
+    """The fingerprint is a text that changes only with the data."""
     first, second = case.dataset.fingerprint(), case.dataset.fingerprint()
     expect(isinstance(first, str) and bool(first), f"{first!r}")
     expect(first == second, f"{first} at first, then {second}")

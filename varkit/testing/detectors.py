@@ -35,7 +35,7 @@ class _Case:
     mask: Tensor
 
     def score(self, rows: list[int] | None = None) -> Tensor:
-        """Score some videos, all by default, without the padding that all of them have."""
+        """Score some videos (all by default), without the padding that they share."""
         rows = list(range(len(self.mask))) if rows is None else rows
         longest = int(self.mask[rows].sum(1).max())
         with evaluation(self.detector):
@@ -57,8 +57,8 @@ def check_detector(
     Args:
         detector: the component.
         width: C, the channels that it reads.
-        fresh: another instance of the same options, to load the first one's state into.
-        subject: what messages call it.
+        fresh: another instance with the same options, which loads the state of ``detector``.
+        subject: its name in messages.
 
     Raises:
         ConformanceError: it breaks a promise.
@@ -84,7 +84,7 @@ def padding_scores_zero(case: _Case) -> None:
 
 
 def padding_changes_nothing(case: _Case) -> None:
-    """Further padding, whatever it holds, changes no score and no loss."""
+    """More padding, with any values, changes neither scores nor loss."""
     features = case.features.masked_fill(~case.mask[..., None], GARBAGE)
     features = F.pad(features, (0, 0, 0, 9), value=GARBAGE)
     mask = F.pad(case.mask, (0, 9))
@@ -100,7 +100,7 @@ def padding_changes_nothing(case: _Case) -> None:
 
 
 def videos_are_independent(case: _Case) -> None:
-    """In evaluation a video's scores depend on no other video, nor on its place in the batch."""
+    """In evaluation a video's scores depend neither on other videos nor on the batch's order."""
     together = case.score()
     for b, length in enumerate(LENGTHS):
         expect_same(
@@ -111,7 +111,7 @@ def videos_are_independent(case: _Case) -> None:
 
 
 def evaluation_has_no_chance(case: _Case) -> None:
-    """In evaluation nothing is left to chance."""
+    """In evaluation nothing is random."""
 
     def compute() -> Row:
         return {"scores": case.score()}
@@ -129,7 +129,7 @@ def inputs_stay(case: _Case) -> None:
 
 
 def loss_is_finite(case: _Case) -> None:
-    """The loss is one finite number for any labels, all unknown included."""
+    """The loss is one finite number for any labels, even if all are unknown."""
     known = ([1.0, 0.0, 1.0, 0.0], [1.0] * 4, [0.0] * 4, [torch.nan] * 4, [1.0])
     for label in known:
         expect_scalar(case.loss(torch.tensor(label)), f"the loss of labels {label}")
@@ -143,7 +143,7 @@ def unknown_labels_do_not_count(case: _Case) -> None:
 
 
 def loss_prefers_the_truth(case: _Case) -> None:
-    """The loss is smaller where anomalous videos score high and normal ones low."""
+    """The loss is smaller if anomalous videos score high and normal ones low."""
     label = torch.tensor([1.0, 0.0, 1.0, 0.0])
     truth = (0.1 + 0.8 * label)[:, None] * case.mask
     lie = (0.9 - 0.8 * label)[:, None] * case.mask

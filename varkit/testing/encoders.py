@@ -50,7 +50,7 @@ class _Case:
     def tokenizer(self) -> TextEncoder:
         """The encoder, as one that reads captions."""
         expect(isinstance(self.encoder, TextEncoder), "it consumes captions but has no tokenize()")
-        return self.encoder  # type: ignore[return-value]  # the line above has made sure
+        return self.encoder  # type: ignore[return-value]  # checked in the line above
 
     def encode(self, inputs: Any) -> Representation:
         with evaluation(self.encoder):
@@ -73,8 +73,8 @@ def check_encoder(
         widths: stream -> D_stream of the clips that it reads.
         dim: D.
         experts: the names of the E experts.
-        fresh: another instance of the same options, to load the first one's state into.
-        subject: what messages call it.
+        fresh: another instance with the same options, which loads the state of ``encoder``.
+        subject: its name in messages.
 
     Raises:
         ConformanceError: it breaks a promise.
@@ -86,7 +86,8 @@ def check_encoder(
 
 def says_what_it_reads(case: _Case) -> None:
     """It is a torch module that consumes "clips" or "captions" and names its detector, or None."""
-    expect(isinstance(case.encoder, nn.Module), f"{type(case.encoder).__name__}, no torch module")
+    name = type(case.encoder).__name__
+    expect(isinstance(case.encoder, nn.Module), f"{name} is not a torch module")
     consumes = getattr(case.encoder, "consumes", None)
     expect(consumes in ("clips", "captions"), f"consumes = {consumes!r}")
     expect(hasattr(case.encoder, "detector"), "there is no attribute detector")
@@ -95,14 +96,15 @@ def says_what_it_reads(case: _Case) -> None:
 def vectors_fit(case: _Case) -> None:
     """It gives vectors, each finite and of shape (B, E, D), and weights whose rows sum to 1."""
     inputs = case.inputs
-    found = case.encode(inputs)
-    expect(isinstance(found, Representation), f"{type(found).__name__}, no Representation")
-    expect(bool(found.vectors or found.tokens), "neither vectors nor tokens")
+    output = case.encode(inputs)
+    kind = type(output).__name__
+    expect(isinstance(output, Representation), f"{kind} instead of Representation")
+    expect(bool(output.vectors or output.tokens), "neither vectors nor tokens")
     shape = (len(inputs), case.experts, case.dim)
-    for name, vectors in found.vectors.items():
+    for name, vectors in output.vectors.items():
         _expect_floats(vectors, shape, f"vectors[{name!r}]")
-    for name, weights in found.weights.items():
-        expect(name in found.vectors, f"weights[{name!r}], but vectors {sorted(found.vectors)}")
+    for name, weights in output.weights.items():
+        expect(name in output.vectors, f"weights[{name!r}], but vectors {sorted(output.vectors)}")
         _expect_floats(weights, shape[:2], f"weights[{name!r}]")
         sums = weights.sum(-1)
         right = bool((weights >= 0).all()) and torch.allclose(sums, torch.ones_like(sums))
@@ -111,11 +113,11 @@ def vectors_fit(case: _Case) -> None:
 
 def tokens_have_masks(case: _Case) -> None:
     """Every kind of token is finite, of shape (B, L, D), and has a bool mask (B, L)."""
-    found = case.encode(case.inputs)
-    kinds = set(found.tokens)
-    expect(kinds == set(found.masks), f"tokens {sorted(kinds)}, masks {sorted(found.masks)}")
-    for name, tokens in found.tokens.items():
-        mask = found.masks[name]
+    output = case.encode(case.inputs)
+    kinds = set(output.tokens)
+    expect(kinds == set(output.masks), f"tokens {sorted(kinds)}, masks {sorted(output.masks)}")
+    for name, tokens in output.tokens.items():
+        mask = output.masks[name]
         _expect_floats(tokens, (len(case.inputs), mask.shape[-1], tokens.shape[-1]), name)
         right = mask.dtype == torch.bool and mask.shape == tokens.shape[:2]
         expect(right, f"masks[{name!r}] is {mask.dtype} of shape {tuple(mask.shape)}")
@@ -124,23 +126,23 @@ def tokens_have_masks(case: _Case) -> None:
 def scores_and_picks_fit(case: _Case) -> None:
     """Scores lie in [0, 1] and are 0 in padding; picks are ascending int64 of real clips."""
     inputs = case.inputs
-    found = case.encode(inputs)
-    if found.scores is not None:
+    output = case.encode(inputs)
+    if output.scores is not None:
         expect(case.encoder.detector is not None, "scores, but detector is None")
-        _expect_floats(found.scores, tuple(inputs.mask.shape), "scores")
-        inside = bool(((found.scores >= 0) & (found.scores <= 1)).all())
-        expect(inside, f"scores from {found.scores.min():.3g} to {found.scores.max():.3g}")
-        expect(not bool(found.scores[~inputs.mask].any()), "scores in the padding are not 0")
-    for name, picks in found.picks.items():
+        _expect_floats(output.scores, tuple(inputs.mask.shape), "scores")
+        inside = bool(((output.scores >= 0) & (output.scores <= 1)).all())
+        expect(inside, f"scores from {output.scores.min():.3g} to {output.scores.max():.3g}")
+        expect(not bool(output.scores[~inputs.mask].any()), "scores in the padding are not 0")
+    for name, picks in output.picks.items():
         right = picks.dtype == torch.int64 and picks.ndim == 2 and len(picks) == len(inputs)
         expect(right, f"picks[{name!r}] is {picks.dtype} of shape {tuple(picks.shape)}")
         real = bool((picks >= 0).all()) and bool((picks < inputs.mask.sum(1)[:, None]).all())
-        expect(real, f"picks[{name!r}] holds clips that are not there: {picks.tolist()}")
+        expect(real, f"picks[{name!r}] has clips that do not exist: {picks.tolist()}")
         expect(bool((picks.diff() >= 0).all()), f"picks[{name!r}] do not ascend")
 
 
 def padding_changes_nothing(case: _Case) -> None:
-    """Further padding, whatever it holds, changes nothing."""
+    """More padding, with any values, changes nothing."""
     inputs = case.inputs
     padded = pad(inputs, 6)
     if isinstance(padded, Clips):
@@ -156,13 +158,13 @@ def padding_changes_nothing(case: _Case) -> None:
 
 
 def items_are_independent(case: _Case) -> None:
-    """In evaluation an item depends on no other item, nor on its place in the batch."""
+    """In evaluation an item depends neither on other items nor on the batch's order."""
     inputs = case.inputs
     together = case.encode(inputs)
     for b in range(len(inputs)):
         alone = trim(select(inputs, [b]))
-        found = case.encode(alone)
-        expect_same(_row(together, inputs, b), _row(found, alone, 0), f"item {b} alone")
+        after = _row(case.encode(alone), alone, 0)
+        expect_same(_row(together, inputs, b), after, f"item {b} alone")
     order = list(reversed(range(len(inputs))))
     moved = case.encode(select(inputs, order))
     for place, b in enumerate(order):
@@ -193,7 +195,7 @@ def evaluation_has_no_chance(case: _Case) -> None:
 
 
 def inputs_stay(case: _Case) -> None:
-    """What is encoded is not changed."""
+    """The inputs are not changed."""
     inputs = case.inputs
     with expect_unchanged(inputs=inputs), seeded(1):
         case.encode(inputs)
@@ -202,19 +204,19 @@ def inputs_stay(case: _Case) -> None:
 
 
 def gradients_flow(case: _Case) -> None:
-    """What it gives lets a finite gradient reach every trainable parameter but a detector's."""
+    """The output gives every trainable parameter, except a detector's, a finite gradient."""
     if not isinstance(case.encoder, nn.Module):
         return
-    # A detector learns from its own loss: whether another reaches it is the encoder's choice.
+    # A detector has its own loss; whether another loss reaches it is the encoder's choice.
     detector = getattr(case.encoder, "detector", None)
-    spared = {id(p) for p in detector.parameters()} if isinstance(detector, nn.Module) else set()
-    parameters = {n: p for n, p in case.encoder.named_parameters() if id(p) not in spared}
+    ignored = {id(p) for p in detector.parameters()} if isinstance(detector, nn.Module) else set()
+    parameters = {n: p for n, p in case.encoder.named_parameters() if id(p) not in ignored}
     if not any(parameter.requires_grad for parameter in parameters.values()):
         return
     case.encoder.zero_grad()
     with mode(case.encoder, training=True), seeded(1):
-        found = case.encoder(case.inputs)
-        parts = named_tensors({"v": found.vectors, "w": found.weights, "t": found.tokens})
+        output = case.encoder(case.inputs)
+        parts = named_tensors({"v": output.vectors, "w": output.weights, "t": output.tokens})
         losses = [(part * torch.randn_like(part)).sum() for part in parts.values()]
     expect(any(loss.requires_grad for loss in losses), "its output has no gradient")
     torch.autograd.backward(torch.stack(losses).sum())
@@ -233,35 +235,37 @@ def state_is_complete(case: _Case) -> None:
 
 def tokens_point_at_text(case: _Case) -> None:
     """Captions hold texts, int64 ids, bool masks and, for words, the characters they cover."""
-    found = case.tokenizer.tokenize(TEXTS)
-    expect(isinstance(found, Captions), f"{type(found).__name__}, no Captions")
-    expect(found.texts == TEXTS, f"texts {found.texts}")
-    shape = (len(TEXTS), found.ids.shape[-1])
+    captions = case.tokenizer.tokenize(TEXTS)
+    kind = type(captions).__name__
+    expect(isinstance(captions, Captions), f"{kind} instead of Captions")
+    expect(captions.texts == TEXTS, f"texts {captions.texts}")
+    shape = (len(TEXTS), captions.ids.shape[-1])
     expected = {"ids": torch.int64, "mask": torch.bool, "words": torch.bool, "offsets": torch.int64}
     for name, dtype in expected.items():
-        part = getattr(found, name)
+        part = getattr(captions, name)
         size = (*shape, 2) if name == "offsets" else shape
         right = part.dtype == dtype and tuple(part.shape) == size
         expect(right, f"{name} is {part.dtype} of shape {tuple(part.shape)} instead of {size}")
-    expect(not bool((found.words & ~found.mask).any()), "words in the padding")
-    expect(not bool(found.offsets[~found.words].any()), "offsets of tokens that are no words")
+    expect(not bool((captions.words & ~captions.mask).any()), "words in the padding")
+    stray = captions.offsets[~captions.words]
+    expect(not bool(stray.any()), "offsets of tokens that are not words")
     for b, text in enumerate(TEXTS):
-        expect(bool(found.words[b].any()), f"no word token for {text!r}")
-        for start, end in found.offsets[b][found.words[b]].tolist():
+        expect(bool(captions.words[b].any()), f"no word token for {text!r}")
+        for start, end in captions.offsets[b][captions.words[b]].tolist():
             expect(0 <= start < end <= len(text), f"offsets [{start}, {end}) in {text!r}")
 
 
-def _expect_floats(found: Tensor, shape: tuple[int, ...], name: str) -> None:
-    right = tuple(found.shape) == shape and found.dtype.is_floating_point
-    expect(right, f"{name} is {found.dtype} of shape {tuple(found.shape)} instead of {shape}")
-    expect_finite(found, name)
+def _expect_floats(part: Tensor, shape: tuple[int, ...], name: str) -> None:
+    right = tuple(part.shape) == shape and part.dtype.is_floating_point
+    expect(right, f"{name} is {part.dtype} of shape {tuple(part.shape)} instead of {shape}")
+    expect_finite(part, name)
 
 
-def _row(found: Representation, inputs: Clips | Captions, b: int) -> Row:
-    """Return item b of a representation without any padding."""
-    scores = {} if found.scores is None else {"scores": found.scores[b][inputs.mask[b]]}
-    tokens = {name: part[b][found.masks[name][b]] for name, part in found.tokens.items()}
-    whole = {"vectors": found.vectors, "weights": found.weights, "picks": found.picks}
+def _row(output: Representation, inputs: Clips | Captions, b: int) -> Row:
+    """Return item b of a representation, without padding."""
+    scores = {} if output.scores is None else {"scores": output.scores[b][inputs.mask[b]]}
+    tokens = {name: part[b][output.masks[name][b]] for name, part in output.tokens.items()}
+    whole = {"vectors": output.vectors, "weights": output.weights, "picks": output.picks}
     rest = named_tensors({kind: select(part, [b]) for kind, part in whole.items()})
     return scores | named_tensors({"tokens": tokens}) | rest
 

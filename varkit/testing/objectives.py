@@ -43,8 +43,8 @@ def check_objective(
 
     Args:
         objective: the component.
-        fresh: another instance of the same options, to load the first one's state into.
-        subject: what messages call it.
+        fresh: another instance with the same options, which loads the state of ``objective``.
+        subject: its name in messages.
 
     Raises:
         ConformanceError: it breaks a promise.
@@ -72,7 +72,7 @@ def factored_equals_dense(case: _Case) -> None:
 
 
 def over_ranks_equals_factored(case: _Case) -> None:
-    """Over ranks, of which there is one, the loss and its gradients are those of one process."""
+    """Over one rank, ``over_ranks`` gives the loss and gradients of ``factored``."""
     over_ranks = getattr(case.objective, "over_ranks", None)
     if over_ranks is None or not dist.is_available() or distributed.world_size() > 1:
         return
@@ -99,7 +99,7 @@ def one_pair_is_enough(case: _Case) -> None:
 
 
 def diagonal_is_positive(case: _Case) -> None:
-    """The loss is smaller where every video is most similar to its own query."""
+    """The loss is smaller if every video is most similar to its own query."""
     similarity = 2 * torch.eye(PAIRS) - 1
     pairs = replace(case.pairs, group=torch.arange(PAIRS))
     right = float(case.objective.dense(similarity, pairs).detach())
@@ -133,7 +133,7 @@ def gradients_flow(case: _Case) -> None:
 
 
 def nothing_is_left_to_chance(case: _Case) -> None:
-    """The loss leaves nothing to chance."""
+    """The loss is not random."""
 
     def compute() -> Row:
         return {"loss": case.objective.factored(case.video, case.query, case.pairs)}
@@ -162,7 +162,7 @@ def state_is_complete(case: _Case) -> None:
 
 @contextmanager
 def _one_rank() -> Iterator[None]:
-    """Be a process group of one, as under ``torchrun --nproc-per-node 1``."""
+    """Run in a process group of one, as ``torchrun --nproc-per-node 1`` does."""
     if dist.is_initialized():
         yield
         return

@@ -40,7 +40,7 @@ from varkit.testing.stand_ins import (
 )
 
 FEATURES = 16
-"""Width of the streams of sounds, and of experts that the stand-ins do not know."""
+"""Width of sounds' streams, and of experts that are not in ``WIDTHS``."""
 
 
 @dataclass(frozen=True)
@@ -73,28 +73,28 @@ def check_pretext(
 
     Args:
         pretext: the component.
-        query_encoder: encodes the queries: captions; or, where it cannot cut these into tokens,
-            sounds of one stream ``audio``. By default a plain stand-in for captions.
+        query_encoder: encodes the queries: captions, or, if it cannot tokenise, sounds with one
+            stream ``audio``. The default is a simple stand-in for captions.
         dim: D.
-        experts: the names of the E experts; the videos' tokens are named like them.
-        fresh: another instance of the same options, to load the first one's state into.
-        subject: what messages call it.
+        experts: the names of the E experts, and of the videos' tokens.
+        fresh: another instance with the same options, which loads the state of ``pretext``.
+        subject: its name in messages.
 
     Raises:
         ConformanceError: it breaks a promise.
     """
     encoder = Words(dim, experts) if query_encoder is None else query_encoder
-    asked = (
+    inputs = (
         encoder.tokenize(TEXTS)
         if isinstance(encoder, TextEncoder)
         else make_clips({"audio": FEATURES})
     )
     with evaluation(encoder):
-        query = encoder(asked)
+        query = encoder(inputs)
     size = len(TEXTS)
     batch = Batch(
         video=make_clips({name: WIDTHS.get(name, FEATURES) for name in experts}),
-        query=asked,
+        query=inputs,
         label=torch.tensor([1.0, 0.0, torch.nan, 1.0]),
         group=torch.arange(size),
         draws=Draws(3, tuple(f"video-{b}|query-{b}" for b in range(size))),
@@ -105,13 +105,13 @@ def check_pretext(
 
 
 def loss_is_a_number(case: _Case) -> None:
-    """The loss is one finite number, for a batch of one pair too."""
+    """The loss is one finite number, even for a batch of one pair."""
     expect_scalar(case.loss(), "the loss")
     expect_scalar(case.rows([0]).loss(), "the loss of B = 1")
 
 
 def padding_changes_nothing(case: _Case) -> None:
-    """Further padding of clips, queries and tokens, whatever it holds, changes nothing."""
+    """More padding of clips, queries and tokens, with any values, changes nothing."""
     query = pad(case.batch.query, 3)
     batch = replace(case.batch, video=pad_clips(case.batch.video, 5), query=query)
     padded = replace(
@@ -142,7 +142,7 @@ def inputs_stay(case: _Case) -> None:
 
 
 def gradients_flow(case: _Case) -> None:
-    """The loss gives its own parameters, and a representation, finite gradients."""
+    """The loss gives the task's parameters and at least one representation finite gradients."""
     leaves = {
         name: part.detach().clone().requires_grad_()
         for name, part in named_tensors({"video": case.video, "query": case.query}).items()

@@ -1,4 +1,4 @@
-"""What several kinds of check do: pad, pick rows, watch inputs and random state, compare."""
+"""Helpers of the checks: pad, select rows, watch inputs and random state, compare."""
 
 from __future__ import annotations
 
@@ -20,13 +20,13 @@ from varkit.testing.checks import expect
 TOLERANCE = 1e-5
 """Largest change, absolute and relative, that counts as no change."""
 GARBAGE = 3.0
-"""What the kit writes into padding: a component that reads padding shows it."""
+"""The value of padding, which exposes components that read it."""
 
 Row = dict[str, Tensor]
 
 
 def pad_clips(clips: Clips, extra: int) -> Clips:
-    """Return the clips with ``extra`` further positions of padding, which hold garbage."""
+    """Return the clips with ``extra`` more positions of padding, filled with garbage."""
     streams = {
         name: F.pad(features, (0, 0, 0, extra), value=GARBAGE)
         for name, features in clips.streams.items()
@@ -40,7 +40,7 @@ def pad_clips(clips: Clips, extra: int) -> Clips:
 
 
 def pad_captions(captions: Captions, extra: int) -> Captions:
-    """Return the captions with ``extra`` further positions of padding."""
+    """Return the captions with ``extra`` more positions of padding."""
     return replace(
         captions,
         ids=F.pad(captions.ids, (0, extra)),
@@ -51,7 +51,7 @@ def pad_captions(captions: Captions, extra: int) -> Captions:
 
 
 def pad_tokens(representation: Representation, extra: int) -> Representation:
-    """Return the representation with ``extra`` further positions of padding in its tokens."""
+    """Return the representation with ``extra`` more positions of padding in its tokens."""
     tokens = {
         name: F.pad(part, (0, 0, 0, extra), value=GARBAGE)
         for name, part in representation.tokens.items()
@@ -61,12 +61,12 @@ def pad_tokens(representation: Representation, extra: int) -> Representation:
 
 
 def pad(inputs: Clips | Captions, extra: int) -> Clips | Captions:
-    """Return clips or captions with ``extra`` further positions of padding."""
+    """Return clips or captions with ``extra`` more positions of padding."""
     return pad_clips(inputs, extra) if isinstance(inputs, Clips) else pad_captions(inputs, extra)
 
 
 def select(value: Any, rows: list[int]) -> Any:
-    """Return rows, in that order, of clips, captions, a batch or a representation."""
+    """Return some rows, in the given order, of clips, captions, a batch or a representation."""
     if isinstance(value, Tensor):
         return value[rows]
     if isinstance(value, tuple):
@@ -83,7 +83,7 @@ def select(value: Any, rows: list[int]) -> Any:
 
 
 def trim(inputs: Clips | Captions) -> Clips | Captions:
-    """Return clips or captions without the padding that every item has."""
+    """Return clips or captions without the padding that all items share."""
     longest = int(inputs.mask.sum(1).max())
     if isinstance(inputs, Captions):
         return replace(
@@ -102,7 +102,7 @@ def trim(inputs: Clips | Captions) -> Clips | Captions:
 
 
 def named_tensors(value: Any, name: str = "") -> Row:
-    """Return every tensor inside a tensor, mapping or dataclass, by where it lies."""
+    """Return every tensor inside a tensor, mapping or dataclass, by its path."""
     if isinstance(value, Tensor):
         return {name: value}
     if isinstance(value, Mapping):
@@ -114,14 +114,14 @@ def named_tensors(value: Any, name: str = "") -> Row:
     return {k: v for where, part in parts.items() for k, v in named_tensors(part, where).items()}
 
 
-def expect_same(expected: Row, found: Row, when: str) -> None:
-    """Expect the same names and the same numbers: floats to the tolerance, all others exactly."""
+def expect_same(expected: Row, actual: Row, when: str) -> None:
+    """Expect the same names and values: floats within the tolerance, integers exactly."""
     expect(
-        expected.keys() == found.keys(),
-        f"{when}: parts {sorted(found)} instead of {sorted(expected)}",
+        expected.keys() == actual.keys(),
+        f"{when}: parts {sorted(actual)} instead of {sorted(expected)}",
     )
     for name, before in expected.items():
-        after = found[name]
+        after = actual[name]
         label = name or "the result"
         expect(
             before.shape == after.shape,
@@ -146,22 +146,22 @@ def expect_finite(value: Tensor, name: str) -> None:
 
 def expect_scalar(loss: Tensor, name: str) -> None:
     """Expect a finite floating-point tensor of shape ()."""
-    expect(isinstance(loss, Tensor), f"{name} is {type(loss).__name__}, no tensor")
+    expect(isinstance(loss, Tensor), f"{name} is {type(loss).__name__} instead of a tensor")
     expect(loss.shape == (), f"{name} has shape {tuple(loss.shape)} instead of ()")
-    expect(loss.dtype.is_floating_point, f"{name} has dtype {loss.dtype}, no float")
+    expect(loss.dtype.is_floating_point, f"{name} has dtype {loss.dtype} instead of a float")
     expect_finite(loss, name)
 
 
 @contextmanager
 def evaluation(component: object) -> Iterator[None]:
-    """Put a module into evaluation mode, without gradients, for the time of a block."""
+    """Put a module into evaluation mode, without gradients, during a block."""
     with mode(component, training=False), torch.no_grad():
         yield
 
 
 @contextmanager
 def mode(component: object, *, training: bool) -> Iterator[None]:
-    """Put a module into training or evaluation mode for the time of a block."""
+    """Put a module into training or evaluation mode during a block."""
     before = component.training if isinstance(component, nn.Module) else False
     if isinstance(component, nn.Module):
         component.train(training)
@@ -174,7 +174,7 @@ def mode(component: object, *, training: bool) -> Iterator[None]:
 
 @contextmanager
 def seeded(seed: int) -> Iterator[None]:
-    """Seed the global random states for the time of a block and put them back after it."""
+    """Seed the global random states during a block, and restore them afterwards."""
     states = torch.get_rng_state(), np.random.get_state(), random.getstate()
     torch.manual_seed(seed)
     np.random.seed(seed)
@@ -189,12 +189,12 @@ def seeded(seed: int) -> Iterator[None]:
 
 def expect_own_draws(compute: Callable[[], Row]) -> None:
     """Expect a computation neither to read nor to advance the global random states."""
-    found = []
+    outputs = []
     for seed in (1, 2):
         with seeded(seed):
             torch_before = torch.get_rng_state()
             numpy_before, python_before = str(np.random.get_state()), random.getstate()
-            found.append(compute())
+            outputs.append(compute())
             used = [
                 name
                 for name, same in (
@@ -205,12 +205,12 @@ def expect_own_draws(compute: Callable[[], Row]) -> None:
                 if not same
             ]
             expect(not used, f"it advances {' and '.join(used)} global random state")
-    expect_same(found[0], found[1], "with another global seed")
+    expect_same(outputs[0], outputs[1], "with another global seed")
 
 
 @contextmanager
 def expect_unchanged(**inputs: Any) -> Iterator[None]:
-    """Expect the inputs to hold the same numbers after a block as before it."""
+    """Expect a block not to change the inputs."""
     before = {name: part.detach().clone() for name, part in named_tensors(inputs).items()}
     yield
     for name, part in named_tensors(inputs).items():
@@ -219,7 +219,7 @@ def expect_unchanged(**inputs: Any) -> Iterator[None]:
 
 
 def expect_serialisable(component: object, fresh: object, compute: Callable[[Any], Row]) -> None:
-    """Expect a fresh instance that loads the state, by way of safetensors, to compute the same."""
+    """Expect a fresh instance that loads the state, through safetensors, to compute the same."""
     if not isinstance(component, nn.Module) or not isinstance(fresh, nn.Module):
         return
     state = {name: part.detach().clone() for name, part in component.state_dict().items()}

@@ -25,7 +25,7 @@ class _Case:
         return self.sampler(self.scores, self.mask, self.draws, training=training)
 
     def rows(self, order: list[int]) -> _Case:
-        """Return some of the videos, without the padding that all of them have."""
+        """Return some of the videos, without the padding that they share."""
         longest = int(self.mask[order].sum(1).max())
         return _Case(
             self.sampler,
@@ -40,7 +40,7 @@ def check_sampler(sampler: Sampler, *, subject: str = "sampler") -> tuple[Result
 
     Args:
         sampler: the component.
-        subject: what messages call it.
+        subject: its name in messages.
 
     Raises:
         ConformanceError: it breaks a promise.
@@ -79,13 +79,13 @@ def picks_ascend(case: _Case) -> None:
 
 
 def count_is_fixed(case: _Case) -> None:
-    """N is the same for every batch, however short its videos are."""
+    """N is the same for every batch, even of short videos."""
     counts = {tuple(case.rows([b]).pick().shape) for b in range(len(case.mask))}
     expect(len(counts) == 1, f"shapes {sorted(counts)} for videos of {LENGTHS} clips, one by one")
 
 
 def padding_changes_nothing(case: _Case) -> None:
-    """Further padding changes no pick."""
+    """More padding does not change the picks."""
     pad = torch.nn.functional.pad
     padded = _Case(case.sampler, pad(case.scores, (0, 5)), pad(case.mask, (0, 5)), case.draws)
     for training in (False, True):
@@ -94,7 +94,7 @@ def padding_changes_nothing(case: _Case) -> None:
 
 
 def videos_are_independent(case: _Case) -> None:
-    """A video's picks depend on no other video of the batch, nor on its place there."""
+    """A video's picks depend neither on other videos nor on the batch's order."""
     together = case.pick()
     for b in range(len(case.mask)):
         alone = case.rows([b]).pick()
@@ -121,7 +121,7 @@ def inputs_stay(case: _Case) -> None:
 
 
 def scores_may_be_absent(case: _Case) -> None:
-    """Without scores it picks all the same, or says in a VarkitError that it needs a detector."""
+    """Without scores it picks clips too, or raises a VarkitError because it needs a detector."""
     try:
         picks = case.sampler(None, case.mask, case.draws, training=False)
     except VarkitError:

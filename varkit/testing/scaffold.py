@@ -1,4 +1,4 @@
-"""Start a plugin: a package with one working component and its test."""
+"""Creates a plugin package with one working component and its test."""
 
 from __future__ import annotations
 
@@ -72,7 +72,7 @@ def scaffold(kind: str, name: str, folder: Path) -> list[Path]:
         The files written, the component's module first.
 
     Raises:
-        PluginError: there is no such kind, the name cannot be used, or something is there already.
+        PluginError: there is no such kind, the name cannot be used, or the folder exists already.
     """
     row = kind_named(kind)
     check_name(name)
@@ -89,7 +89,7 @@ def scaffold(kind: str, name: str, folder: Path) -> list[Path]:
     root = folder / words["package"]
     if root.exists():
         raise PluginError(
-            f"{root} is there already; nothing was written",
+            f"{root} exists already; nothing was written",
             hint="choose another name or another --dir",
         )
     template = (files("varkit.testing") / "templates" / row.template).read_text(encoding="utf-8")
@@ -106,10 +106,10 @@ def scaffold(kind: str, name: str, folder: Path) -> list[Path]:
 
 
 def check_name(name: str) -> None:
-    """Make sure that a component and its module can have this name.
+    """Check that a component and its module can have this name.
 
     Raises:
-        PluginError: it is no snake_case identifier, a word of Python, or taken by a package.
+        PluginError: it is not snake_case, a keyword of Python, or taken by a package.
     """
     if not re.fullmatch(r"[a-z][a-z0-9]*(_[a-z0-9]+)*", name) or keyword.iskeyword(name):
         spaced = re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", name)

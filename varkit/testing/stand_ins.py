@@ -1,6 +1,6 @@
-"""Small, plain components and inputs: what a component under test is supplied with.
+"""Small, simple components and inputs that the kit supplies to the component under test.
 
-They obey the interfaces and do nothing clever, so a fault that shows is the component's own.
+They keep the promises of their interfaces, so a fault is the fault of the component under test.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ EXPERTS = ("object", "motion")
 WIDTHS: Mapping[str, int] = {"object": 16, "motion": 12}
 SOUND_WIDTHS: Mapping[str, int] = {"audio": 8}
 LENGTHS = (5, 1, 17, 9)
-"""Clips of the test videos: one has a single clip, and fewer than most samplers pick."""
+"""Clips of the test videos; one has a single clip, fewer than most samplers pick."""
 TEXTS = (
     "a man quickly smashes the window of a parked car",
     "two people are fighting",
@@ -34,7 +34,7 @@ TEXTS = (
 
 
 def make_clips(widths: Mapping[str, int] = WIDTHS, lengths: Sequence[int] = LENGTHS) -> Clips:
-    """Return clips of items with these lengths, the same every time; padding holds zeros."""
+    """Return clips of items with these lengths, the same every time; padding is zero."""
     generator = torch.Generator().manual_seed(7)
     longest = max(lengths)
     mask = torch.arange(longest) < torch.tensor(lengths)[:, None]
@@ -58,7 +58,7 @@ def make_representation(
     """Return a representation with every part that an encoder of that side may fill.
 
     Vectors are named ``cls`` and ``avg``; the tokens of a video are named like the experts, those
-    of a query ``words`` and ``sentence``. Queries alone have expert weights.
+    of a query ``words`` and ``sentence``. Only queries have expert weights.
     """
     generator = torch.Generator().manual_seed(11 if side == "video" else 13)
     vectors = {
@@ -82,19 +82,19 @@ def make_representation(
 
 
 def names_of(video: Representation, query: Representation) -> str:
-    """Return what the kit's videos and queries hold under which names, for messages."""
-    held = []
+    """Return the names of vectors and tokens in the kit's videos and queries, for messages."""
+    names = []
     for representation in (video, query):
         vectors, tokens = map(", ".join, (representation.vectors, representation.tokens))
-        held.append(f"vectors {vectors} and tokens {tokens}")
-    return f"the kit's videos have {held[0]}; its queries {held[1]}"
+        names.append(f"vectors {vectors} and tokens {tokens}")
+    return f"the kit's videos have {names[0]}; its queries have {names[1]}"
 
 
 def truth(item: str) -> NDArray[np.bool_] | None:
-    """Return where one of the kit's videos is anomalous: nowhere, somewhere, or nobody knows.
+    """Return the ground truth of one of the kit's videos: nowhere, somewhere, or unknown.
 
-    It is as long as the video, except that the first is known clip by clip where the kit has
-    averages over segments.
+    Its length is the video's, except for the first video: there it is twice as long, as if the
+    kit's clips were averages over segments.
     """
     number = int(item.rpartition("-")[2])
     if number == 1:
@@ -105,7 +105,7 @@ def truth(item: str) -> NDArray[np.bool_] | None:
 
 
 class Spread:
-    """A sampler: N clips evenly spread."""
+    """A sampler: N evenly spaced clips."""
 
     def __init__(self, *, count: int = 4) -> None:
         self.count = count
@@ -197,14 +197,14 @@ class Words(nn.Module):
         self.weight = nn.Linear(dim, len(experts))
 
     def tokenize(self, texts: Sequence[str]) -> Captions:
-        """Cut captions at white space and punctuation, between a start and an end token."""
-        found = [list(re.finditer(r"\w+", text)) for text in texts]
-        shape = (len(texts), max(map(len, found)) + 2)
+        """Split captions at white space and punctuation, with a start and an end token."""
+        matched = [list(re.finditer(r"\w+", text)) for text in texts]
+        shape = (len(texts), max(map(len, matched)) + 2)
         ids = torch.zeros(shape, dtype=torch.int64)
         words = torch.zeros(shape, dtype=torch.bool)
         mask = torch.zeros(shape, dtype=torch.bool)
         offsets = torch.zeros(*shape, 2, dtype=torch.int64)
-        for b, matches in enumerate(found):
+        for b, matches in enumerate(matched):
             for position, match in enumerate(matches, start=1):
                 ids[b, position] = 3 + zlib.crc32(match.group().lower().encode()) % 98
                 offsets[b, position] = torch.tensor(match.span())

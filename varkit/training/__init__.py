@@ -1,1 +1,1 @@
-"""The training loop, its optimiser, its checkpoints and its log."""
+"""The training loop, the optimiser, checkpoints and the log."""

@@ -1,8 +1,7 @@
-"""One file, whole or not there, that proves its own content.
+"""Checkpoints: safetensors files with a hash of their content, written atomically.
 
-A checkpoint is one safetensors file: tensors, and in its header a JSON state and a SHA-256 over
-both. safetensors rejects a truncated file but loads one with a flipped bit; the hash does not.
-No pickle anywhere.
+The header has a JSON state and a SHA-256 over tensors and state. safetensors rejects a truncated
+file but loads one with a flipped bit; the hash detects both. Pickle is not used.
 """
 
 from __future__ import annotations
@@ -30,19 +29,19 @@ def save(path: Path, tensors: Mapping[str, Tensor], state: Mapping[str, Any]) ->
     """Write a checkpoint atomically.
 
     Args:
-        path: where to; its folder is made.
+        path: its folder is created.
         tensors: name -> tensor; copied to the CPU.
-        state: anything JSON can hold.
+        state: JSON values.
 
     Raises:
         WriteError: the disk is full or not writable; an older file at ``path`` is untouched.
     """
-    held = {name: tensor.detach().cpu().contiguous().clone() for name, tensor in tensors.items()}
+    copies = {name: tensor.detach().cpu().contiguous().clone() for name, tensor in tensors.items()}
     text = json.dumps(state, sort_keys=True)
-    metadata = {"format": FORMAT, "state": text, "sha256": _digest(held, text)}
-    with replacing(path, sum(tensor.nbytes for tensor in held.values())) as part:
+    metadata = {"format": FORMAT, "state": text, "sha256": _digest(copies, text)}
+    with replacing(path, sum(tensor.nbytes for tensor in copies.values())) as part:
         try:
-            save_file(held, part, metadata)
+            save_file(copies, part, metadata)
         except SafetensorError as error:
             raise _os_error(error) from error
 
@@ -55,13 +54,12 @@ def load(path: Path, *, hint: str | None = None) -> tuple[dict[str, Tensor], dic
         hint: what to do if it is damaged.
 
     Raises:
-        CheckpointError: the file is missing, truncated, changed, or no checkpoint of varkit's.
+        CheckpointError: the file is missing, truncated, changed, or not a varkit checkpoint.
     """
     try:
         with safe_open(path, framework="pt") as file:
             metadata = file.metadata() or {}
-            # Copied out of the mapped file: what was checked is what is used, whatever happens to
-            # the file later.
+            # Copied out of the mapped file, so that later changes of the file have no effect.
             tensors = {name: file.get_tensor(name).clone() for name in file.keys()}  # noqa: SIM118
     except FileNotFoundError:
         raise CheckpointError(f"no checkpoint {path}") from None
@@ -69,7 +67,7 @@ def load(path: Path, *, hint: str | None = None) -> tuple[dict[str, Tensor], dic
         raise CheckpointError(f"checkpoint {path} cannot be read: {error}", hint=hint) from error
     if metadata.get("format") != FORMAT:
         raise CheckpointError(
-            f"{path} is no checkpoint of this version of varkit: its format is "
+            f"{path} is not a checkpoint of this version of varkit: its format is "
             f"{metadata.get('format', 'not given')!r}, not {FORMAT!r}"
         )
     text = metadata.get("state", "")
@@ -81,21 +79,20 @@ def load(path: Path, *, hint: str | None = None) -> tuple[dict[str, Tensor], dic
 
 
 def load_newest(folder: Path) -> tuple[dict[str, Tensor], dict[str, Any]] | None:
-    """Read the newest checkpoint of a folder, or return None where there is none at all.
-
-    A damaged newest checkpoint is an error, not a reason to go back quietly.
+    """Read the newest checkpoint of a folder, or return None if there are none.
 
     Raises:
-        CheckpointError: the newest checkpoint cannot be trusted.
+        CheckpointError: the newest checkpoint is damaged; an older one is never used silently.
     """
-    found = checkpoints(folder)
-    if not found:
+    paths = checkpoints(folder)
+    if not paths:
         return None
-    return load(found[-1], hint=f"rm {found[-1]}, and varkit resume goes on from the one before it")
+    newest = paths[-1]
+    return load(newest, hint=f"rm {newest}, then varkit resume continues from the one before it")
 
 
 def checkpoints(folder: Path) -> list[Path]:
-    """Return a folder's checkpoints, oldest first; names sort by time."""
+    """Return a folder's checkpoints, oldest first, since their names sort by time."""
     return sorted(p for p in folder.glob("*.safetensors") if not p.name.startswith("."))
 
 
@@ -109,7 +106,7 @@ def check_identity(state: dict[str, Any], expected: dict[str, Any], where: Path 
     """Refuse a checkpoint of another recipe, data set or seed.
 
     Raises:
-        CheckpointError: naming what differs.
+        CheckpointError: one of these differs; the message says which.
     """
     for key, value in expected.items():
         if state.get(key) != value:
@@ -124,7 +121,7 @@ def load_weights(model: nn.Module, tensors: dict[str, Tensor], where: str) -> No
     """Load weights strictly.
 
     Raises:
-        CheckpointError: a tensor is missing, left over or of another shape; the message lists
+        CheckpointError: tensors are missing, unexpected or of another shape; the message lists
             the first of each.
     """
     own = model.state_dict()
@@ -159,7 +156,7 @@ def _digest(tensors: Mapping[str, Tensor], state: str) -> str:
 
 
 def _os_error(error: SafetensorError) -> OSError:
-    # safetensors wraps the system's error into a message; a full disk is worth recognising.
+    # safetensors turns the system's error into text; a full disk needs its own message.
     text = str(error)
     full = "No space" in text or "StorageFull" in text
     return OSError(errno.ENOSPC, os.strerror(errno.ENOSPC)) if full else OSError(errno.EIO, text)

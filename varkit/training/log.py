@@ -1,4 +1,4 @@
-"""The record of a training: one JSON object a line, cut back to a checkpoint on resume."""
+"""The log of a training: one JSON object per line, truncated to a checkpoint on resume."""
 
 from __future__ import annotations
 
@@ -16,17 +16,17 @@ Listener = Callable[[Record], None]
 
 
 class MetricsLog:
-    """Appends records to ``metrics.jsonl`` and hands them to a listener.
+    """Appends records to ``metrics.jsonl`` and passes them to a listener.
 
     Args:
-        path: the file; None on ranks other than 0, which only listen.
-        length: bytes to keep of an older file: those that the checkpoint knows of. Of a file that
-            somebody made shorter, whole lines are kept.
-        listener: is handed every record, such as a progress bar.
-        events: folder for TensorBoard events; None = none.
+        path: the file; None on ranks other than 0, which do not write.
+        length: bytes to keep of an older file, as recorded in the checkpoint. If the file is
+            shorter, its complete lines are kept.
+        listener: called with every record; a progress bar, for example.
+        events: folder for TensorBoard events; None = write none.
 
     Raises:
-        VarkitError: TensorBoard is asked for and not installed.
+        VarkitError: TensorBoard is needed but not installed.
         WriteError: the file cannot be written.
     """
 
@@ -52,7 +52,7 @@ class MetricsLog:
                 raise write_error(error, path, 0) from error
 
     def sync(self) -> int:
-        """Flush the file to disk and return its length: what a checkpoint may rely on.
+        """Flush the file to disk and return its length, for a checkpoint.
 
         Raises:
             WriteError: the disk is full.
@@ -88,14 +88,14 @@ class MetricsLog:
 
 def _scalars(record: Record, prefix: str = "") -> list[tuple[str, float]]:
     kind = str(record.get("kind", ""))
-    found: list[tuple[str, float]] = []
+    scalars: list[tuple[str, float]] = []
     for name, value in record.items():
         path = "/".join(part for part in (prefix, kind, name) if part)
         if isinstance(value, Mapping):
-            found += _scalars(value, path)
+            scalars += _scalars(value, path)
         elif isinstance(value, float):
-            found.append((path, value))
-    return found
+            scalars.append((path, value))
+    return scalars
 
 
 def _tensorboard(folder: Path) -> Any:

@@ -1,9 +1,9 @@
-"""The training loop: plain, resumable at any step, the same for one process and for W ranks.
+"""The training loop: resumable at any step, the same for one process and for W ranks.
 
-Nothing here depends on how the program got to a step. Order, crops and captions are functions of
-(seed, epoch, item), dropout of (seed, epoch, step), the learning rate of the epoch and step. So
-a checkpoint holds weights, Adam's state and a position, and a resumed run ends bit for bit where
-the uninterrupted one does (same machine, same number of threads and ranks).
+Nothing depends on how the program got to a step. Order, crops and captions are functions of
+(seed, epoch, item), dropout of (seed, epoch, step), and the learning rate of epoch and step. So a
+checkpoint needs only weights, Adam's state and a position, and a resumed run ends with the same
+bits as an uninterrupted one (on the same machine, with as many threads and ranks).
 """
 
 from __future__ import annotations
@@ -47,10 +47,10 @@ class Position:
     """Where a training is.
 
     Attributes:
-        epoch: the epoch under way, or the number of epochs when done.
-        step: micro-batches of that epoch that are done.
-        updates: optimiser steps so far.
-        best_epoch: epochs done when the best model was found; None = none yet.
+        epoch: the current epoch, or the number of epochs at the end.
+        step: micro-batches done in that epoch.
+        updates: optimiser steps done.
+        best_epoch: epochs done when the best model was measured; None = none yet.
         best: its figure on the selection part.
         log_bytes: length of ``metrics.jsonl`` at this position.
     """
@@ -66,21 +66,21 @@ class Position:
 class Trainer:
     """Trains one model with one seed in one folder.
 
-    The folder gets ``metrics.jsonl``, ``checkpoints/`` to resume from and ``models/`` with the
-    best and the last model, without what only training needs.
+    The folder gets ``metrics.jsonl``, ``checkpoints/`` to resume from, and ``models/`` with the
+    weights of the best and the last model that search needs.
 
     Args:
         model: on its device, initialised from the seed.
         dataset: where the batches come from.
         train_items: the videos to train on.
-        select_items: the videos to choose the best epoch on; empty = do not choose.
-        train: options.
-        evaluation: options of the evaluation that chooses.
+        select_items: the videos on which the best epoch is chosen; empty = choose none.
+        train: the recipe's ``train`` section.
+        evaluation: options of the evaluation that chooses the best epoch.
         seed: of this training.
         folder: ``runs/.../seed-<s>``.
-        identity: what a checkpoint must agree on to be resumed, such as the recipe's digest.
-        listener: is handed every record.
-        stop: checked after every step.
+        identity: values that a checkpoint must share to be resumed, such as the recipe's digest.
+        listener: called with every record of the log.
+        stop: checked after every optimiser step.
     """
 
     def __init__(
@@ -102,7 +102,7 @@ class Trainer:
         if train.batch_size % (train.accumulate * world):
             raise RecipeError(
                 [
-                    f"train.batch_size: {train.batch_size} is no multiple of train.accumulate "
+                    f"train.batch_size: {train.batch_size} is not a multiple of train.accumulate "
                     f"({train.accumulate}) times the number of ranks ({world})"
                 ]
             )
@@ -150,7 +150,7 @@ class Trainer:
 
         Raises:
             RunError: the loss or a gradient is not finite, or the disk is full.
-            StoppedError: a signal asked for a stop; a checkpoint was written.
+            StoppedError: a signal requested a stop; a checkpoint was written.
         """
         while self.position.epoch < self.options.epochs:
             self._epoch()
@@ -180,7 +180,7 @@ class Trainer:
         started = time.perf_counter()
         waited = 0.0
         for batch in batches:
-            if where.step >= self.steps:  # what is left fills no whole optimiser step
+            if where.step >= self.steps:  # the rest is too little for an optimiser step
                 break
             waited += time.perf_counter() - started
             losses = self._backward(batch)
@@ -196,7 +196,7 @@ class Trainer:
                         "of": self.updates * self.options.epochs,
                         "losses": losses,
                         "lr": rate,
-                        "gradient_norm": norm if _finite(norm) else None,  # fp16 alone goes on
+                        "gradient_norm": norm if _finite(norm) else None,  # possible in fp16 only
                         "seconds": seconds,
                         "seconds_data": waited,
                     }
@@ -208,7 +208,7 @@ class Trainer:
     def _backward(self, batch: Batch) -> dict[str, float]:
         """Add one micro-batch's gradients; return its losses, averaged over ranks."""
         where, options = self.position, self.options
-        # Dropout draws from torch's global state: make it a function of the position.
+        # Dropout uses torch's global random state: make it a function of the position.
         torch.manual_seed(
             derive_seed(self.seed, "step", where.epoch, where.step, distributed.rank())
         )
@@ -221,12 +221,8 @@ class Trainer:
                 losses: dict[str, Tensor] = self._parallel(batch, epoch=where.epoch)
             values = distributed.mean_over_ranks(losses)
             if not all(_finite(value) for value in values.values()):
-                raise RunError(
-                    f"the loss is not finite in epoch {where.epoch}, step {where.step}: "
-                    + ", ".join(f"{name} {value:g}" for name, value in values.items())
-                    + f"; videos of the batch: {', '.join(batch.video.draws.items[:8])} ...",
-                    hint="lower train.lr, or set train.clip_norm=1; the newest checkpoint is sound",
-                )
+                listed = ", ".join(f"{name} {value:g}" for name, value in values.items())
+                raise self._not_finite("the loss", batch, f": {listed}")
             self.scaler.scale(losses["total"] / options.accumulate).backward()  # type: ignore[no-untyped-call]  # torch's
         return values
 
@@ -238,21 +234,24 @@ class Trainer:
         self.scaler.unscale_(self.optimizer)
         limit = options.clip_norm if options.clip_norm is not None else float("inf")
         norm = float(nn.utils.clip_grad_norm_(trainable(self.model).values(), limit))
-        # fp16's scaler meets infinite gradients by design: it skips the step and scales down.
+        # Infinite gradients are normal for fp16's scaler: it skips the step and scales down.
         if not _finite(norm) and not self.scaler.is_enabled():
-            raise RunError(
-                f"a gradient is not finite in epoch {where.epoch}, step {where.step}; videos of "
-                f"the batch: {', '.join(batch.video.draws.items[:8])} ...",
-                hint="lower train.lr, or set train.clip_norm=1; the newest checkpoint is sound",
-            )
+            raise self._not_finite("a gradient", batch)
         self.scaler.step(self.optimizer)
         self.scaler.update()
         self.optimizer.zero_grad()
         where.updates += 1
         return rate, norm
 
+    def _not_finite(self, what: str, batch: Batch, values: str = "") -> RunError:
+        return RunError(
+            f"{what} is not finite in epoch {self.position.epoch}, step {self.position.step}"
+            f"{values}; videos of the batch: {', '.join(batch.video.draws.items[:8])} ...",
+            hint="lower train.lr, or set train.clip_norm=1; the newest checkpoint is valid",
+        )
+
     def _pause(self) -> None:
-        """Between two optimiser steps: save if it is time, stop if somebody asked for it."""
+        """Between two optimiser steps: save a checkpoint if it is due, stop if requested."""
         every = self.options.checkpoint_steps
         stopping = distributed.any_rank(bool(self.stop), self.device)
         if stopping or (every and self.position.updates % every == 0):
@@ -264,7 +263,7 @@ class Trainer:
             )
 
     def _select(self) -> None:
-        """Measure the model on the selection part and keep it if it is the best so far."""
+        """Evaluate the model on the selection part; save it if it is the best so far."""
         where = self.position
         done = where.epoch + 1
         due = done % self.evaluation.every == 0 or done == self.options.epochs
@@ -298,17 +297,17 @@ class Trainer:
                 **self.identity,
             }
             folder = self.folder / "checkpoints"
-            # By update, then by epoch: the end of an epoch comes after its last step.
+            # By update, then by epoch: an epoch's end sorts after its last step.
             name = f"{self.position.updates:09d}-{self.position.epoch:05d}.safetensors"
             checkpoint.save(folder / name, tensors, state)
             checkpoint.prune(folder, self.options.keep)
         distributed.barrier()
 
     def _restore(self) -> None:
-        found = checkpoint.load_newest(self.folder / "checkpoints")
-        if found is None:
+        newest = checkpoint.load_newest(self.folder / "checkpoints")
+        if newest is None:
             return
-        tensors, state = found
+        tensors, state = newest
         checkpoint.check_identity(state, {**self.identity, "seed": self.seed}, self.folder)
         weights = _below("model/", tensors)
         checkpoint.load_weights(self.model, weights, str(self.folder))
@@ -319,7 +318,7 @@ class Trainer:
         self.position = Position(**{**position, "best": float("-inf") if best is None else best})
 
     def _save_model(self, name: str, epoch: int) -> None:
-        """Write the weights that search needs: no pretext task, no optimiser."""
+        """Write the weights that search needs, without pretext tasks and optimiser."""
         if distributed.rank() == 0:
             tensors = {
                 key: value

@@ -1,4 +1,4 @@
-"""Adam, its schedule, and its state as named tensors."""
+"""Adam, the learning-rate schedule, and Adam's state as named tensors."""
 
 from __future__ import annotations
 
@@ -12,19 +12,19 @@ from varkit.interfaces.settings import TrainOptions
 
 
 def make_optimizer(model: nn.Module, options: TrainOptions) -> torch.optim.Adam:
-    """Return Adam over the trainable parameters (ALAN IV-B), one group a learning-rate factor.
+    """Return Adam over the trainable parameters (ALAN IV-B), one group per learning-rate factor.
 
-    A parameter takes the factor of the longest prefix in ``lr_factors`` that fits its name.
+    A parameter gets the factor of the longest prefix in ``lr_factors`` that matches its name.
 
     Raises:
-        RecipeError: a prefix fits no parameter.
+        RecipeError: a prefix matches no parameter.
     """
     groups: dict[float, list[nn.Parameter]] = {}
     unused = set(options.lr_factors)
     for name, parameter in trainable(model).items():
-        fitting = [p for p in options.lr_factors if f"{name}.".startswith(f"{p}.")]
-        unused -= set(fitting)
-        factor = options.lr_factors[max(fitting, key=len)] if fitting else 1.0
+        prefixes = [p for p in options.lr_factors if f"{name}.".startswith(f"{p}.")]
+        unused -= set(prefixes)
+        factor = options.lr_factors[max(prefixes, key=len)] if prefixes else 1.0
         groups.setdefault(factor, []).append(parameter)
     if unused:
         modules = [name for name, _ in model.named_modules() if name]
@@ -45,7 +45,7 @@ def make_optimizer(model: nn.Module, options: TrainOptions) -> torch.optim.Adam:
 
 
 def learning_rate(options: TrainOptions, epoch: int, progress: float) -> float:
-    """Return the learning rate: a linear warm-up, times ``lr_decay`` after every epoch.
+    """Return the learning rate: linear warm-up, times ``lr_decay`` for every finished epoch.
 
     Args:
         options: ``lr``, ``lr_decay`` (ALAN IV-B: 5e-5, 0.95) and ``warmup_epochs``.
@@ -79,11 +79,11 @@ def optimizer_tensors(model: nn.Module, optimizer: torch.optim.Optimizer) -> dic
 def load_optimizer(
     model: nn.Module, optimizer: torch.optim.Optimizer, tensors: Mapping[str, Tensor]
 ) -> None:
-    """Put back what :func:`optimizer_tensors` returned."""
+    """Restore what :func:`optimizer_tensors` returned."""
     parameters = trainable(model)
     for key, tensor in tensors.items():
         name, _, quantity = key.rpartition("/")
         parameter = parameters[name]
-        # Adam keeps its step counter on the CPU whatever the parameter's device.
+        # Adam keeps its step counter on the CPU, whatever the parameter's device.
         device = torch.device("cpu") if tensor.ndim == 0 else parameter.device
         optimizer.state[parameter][quantity] = tensor.to(device)

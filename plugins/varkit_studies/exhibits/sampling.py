@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from varkit.data.inspect.statistics import segments
+from varkit.data.inspect.stats import segments
 from varkit.errors import DataError
 from varkit.evaluation.detection import Curve
 from varkit.evaluation.evaluate import evaluating

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from varkit.data.inspect.statistics import Published, Statistics, statistics
+from varkit.data.inspect.stats import Published, Statistics, statistics
 from varkit.errors import DataError
 from varkit.interfaces import Dataset
 from varkit.recipe.load import Recipe
@@ -33,7 +33,7 @@ FIGURES: Mapping[str, str] = {
     "anomaly.videos": "videos with a known anomaly",
     "anomaly.fraction.mean": "their mean anomalous share",
 }
-"""Figure of :mod:`varkit.data.inspect.statistics` -> how the table names it."""
+"""Figure of :mod:`varkit.data.inspect.stats` -> how the table names it."""
 CAPTIONS = {
     "captions.png": "lengths of captions",
     "clips.png": "clips in a video",

@@ -1,1 +1,1 @@
-"""What a data set holds: its faults, its figures, and one video of it."""
+"""``varkit data``: verify a data set, count it, show one video, measure caption leakage."""

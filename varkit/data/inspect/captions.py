@@ -1,4 +1,4 @@
-"""Captions as words: how long they are, how many there are, which nearly say the same."""
+"""Words of captions: lengths, vocabulary, and captions that are nearly the same."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 
 NEAR = 0.8
-"""Two captions nearly say the same if they share so much of their words."""
+"""Two captions are near duplicates if they share at least this part of their words."""
 HAN = "\u3400-\u9fff"
 _WORD = re.compile(rf"[{HAN}]|[^\W{HAN}]+")
 
@@ -26,54 +26,55 @@ def words(caption: str) -> list[str]:
 
 
 def is_chinese(caption: str) -> bool:
-    """Return whether a caption has Han characters, so that spaces do not part its words."""
+    """Return whether a caption has Han characters, so that spaces do not separate its words."""
     return re.search(f"[{HAN}]", caption) is not None
 
 
 def caption_length(caption: str) -> int:
-    """Return a caption's whitespace words, of a Chinese one its characters but the final stop."""
+    """Return the number of words, or of a Chinese caption's characters without the final stop."""
     if is_chinese(caption):
         return len("".join(caption.split()).removesuffix("。"))
     return len(caption.split())
 
 
 def vocabulary(captions: Sequence[str]) -> set[str]:
-    """Return the different words in lower case, of Chinese captions the characters."""
-    found: set[str] = set()
+    """Return all distinct words in lower case; of Chinese captions, all characters."""
+    distinct: set[str] = set()
     for caption in captions:
         if is_chinese(caption):
-            found.update(words(caption))
+            distinct.update(words(caption))
         else:
-            found.update(word.strip(string.punctuation) for word in caption.lower().split())
-    return found - {""}
+            distinct.update(word.strip(string.punctuation) for word in caption.lower().split())
+    return distinct - {""}
 
 
 def near_duplicates(captions: Sequence[str], share: float = NEAR) -> Iterator[tuple[int, int]]:
-    """Find the pairs of captions that share most of their words, whatever the words' order.
+    """Find the pairs of captions that share most of their words, in any order.
 
-    What two captions share is the Dice coefficient of their sets of words x and y,
-    2 |x & y| / (|x| + |y|). Not every pair is looked at: two sets that share enough have one of
-    their rarest words in common (prefix filtering, Chaudhuri et al., ICDE 2006).
+    The measure is the Dice coefficient of the sets of words x and y, 2 |x & y| / (|x| + |y|). Not
+    every pair is compared, since similar sets have one of their rarest words in common (prefix
+    filtering, Chaudhuri et al., ICDE 2006).
 
     Args:
         captions: any number.
-        share: the least coefficient, above 0.
+        share: the smallest coefficient, above 0.
 
     Yields:
         Pairs of positions (i, j), i < j, by j and then by i.
     """
     sets = [frozenset(words(caption)) for caption in captions]
-    frequency = Counter(word for found in sets for word in found)
+    frequency = Counter(word for own in sets for word in own)
     by_word: dict[str, list[int]] = {}
-    for j, found in enumerate(sets):
-        rarest = sorted(found, key=lambda word: (frequency[word], word))
-        # A partner of the least size, all of it shared, shares this many; less the rounding.
-        least = math.ceil(share / (2 - share) * len(found) - 1e-9)
+    for j, own in enumerate(sets):
+        rarest = sorted(own, key=lambda word: (frequency[word], word))
+        # The fewest words shared with a partner: all of the smallest possible one. 1e-9 allows
+        # for rounding.
+        least = math.ceil(share / (2 - share) * len(own) - 1e-9)
         candidates: set[int] = set()
-        for word in rarest[: len(found) - least + 1]:
+        for word in rarest[: len(own) - least + 1]:
             candidates.update(by_word.get(word, ()))
             by_word.setdefault(word, []).append(j)
         for i in sorted(candidates):
-            shared = 2 * len(found & sets[i])
-            if shared >= share * (len(found) + len(sets[i])) - 1e-9:
+            shared = 2 * len(own & sets[i])
+            if shared >= share * (len(own) + len(sets[i])) - 1e-9:
                 yield i, j

@@ -1,7 +1,7 @@
-"""What a caption alone gives away: the nearest training caption, without any video.
+"""How much captions reveal without any video, by the nearest training caption.
 
-Where captions of the same class use the same words, a model that has learned words, and nothing of
-videos, already finds videos of the right class. These shares say how far that goes.
+If captions of the same class use the same words, a model that knows only words already finds
+videos of the right class. The shares computed here measure how often.
 """
 
 from __future__ import annotations
@@ -21,16 +21,16 @@ from varkit.errors import DataError
 from varkit.interfaces import Dataset, Item
 
 Terms = dict[str, float]
-"""Term -> its weight in one caption; the squares add to 1."""
+"""Term -> its weight in one caption; the squares sum to 1."""
 
 
 @dataclass(frozen=True)
 class Nearest:
-    """A test caption and the training caption that is nearest.
+    """A test caption and its nearest training caption.
 
     Attributes:
         query: the test caption's identifier.
-        neighbour: the training caption's; None where none shares a term.
+        neighbour: the training caption's; None if none shares a term.
         similarity: cosine of their TF-IDF vectors.
         same_class: whether their videos have a class in common; None = unknown.
         same_label: whether both videos are normal, or both anomalous; None = unknown.
@@ -45,20 +45,21 @@ class Nearest:
 
 @dataclass(frozen=True)
 class Leak:
-    """How much the nearest training captions give away.
+    """How much the nearest training captions reveal.
 
     Attributes:
         name: of the data set.
         simulated: whether a program made it.
-        train: how many training captions there are.
-        test: how many test captions there are.
-        identical: test captions that occur in training, but for case, spaces and final period.
-        same_class: share of test captions whose neighbour's video has a class in common; None
-            where no class is known.
-        same_class_chance: that share for a training caption taken at random.
-        same_label: share whose neighbour's video is normal as theirs, or anomalous as theirs.
-        same_label_chance: that share for a training caption taken at random.
-        nearest: of every test caption.
+        train: the number of training captions.
+        test: the number of test captions.
+        identical: how many test captions occur in training, ignoring case, spacing and the final
+            period.
+        same_class: share of test captions whose nearest training caption's video has a class in
+            common with theirs; None if no class is known.
+        same_class_chance: the same for a random training caption.
+        same_label: share for which both videos are normal, or both anomalous.
+        same_label_chance: the same for a random training caption.
+        nearest: the nearest training caption of every test caption.
     """
 
     name: str
@@ -78,23 +79,23 @@ class Leak:
 
 
 def caption_leak(dataset: Dataset) -> Leak:
-    """Look up the nearest training caption of every test caption.
+    """Find the nearest training caption of every test caption.
 
     Raises:
         DataError: queries are sounds, or there is no training or no test split.
     """
     if dataset.query_kind != "captions":
-        raise DataError(f"{dataset.name}: queries are sounds; only captions give words away")
+        raise DataError(f"{dataset.name}: queries are sounds; caption leakage needs captions")
     train, test = _captions(dataset, "train"), _captions(dataset, "test")
-    found = nearest_captions([text for _, _, text in train], [text for _, _, text in test])
+    matches = nearest_captions([text for _, _, text in train], [text for _, _, text in test])
     nearest = []
-    for (query, item, _), (place, similarity) in zip(test, found, strict=True):
+    for (query, item, _), (place, similarity) in zip(test, matches, strict=True):
         name, other = (None, None) if place is None else train[place][:2]
         same_class = _same(item, other, _share_class)
         same_label = _same(item, other, _share_label)
         nearest.append(Nearest(query, name, similarity, same_class, same_label))
     known = {query_group(text) for _, _, text in train}
-    rows, others = [item for _, item, _ in test], [item for _, item, _ in train]
+    of_test, of_train = [item for _, item, _ in test], [item for _, item, _ in train]
     return Leak(
         name=dataset.name,
         simulated=dataset.simulated,
@@ -102,9 +103,9 @@ def caption_leak(dataset: Dataset) -> Leak:
         test=len(test),
         identical=sum(query_group(text) in known for _, _, text in test),
         same_class=_mean([row.same_class for row in nearest]),
-        same_class_chance=_chance(rows, others, _share_class),
+        same_class_chance=_chance(of_test, of_train, _share_class),
         same_label=_mean([row.same_label for row in nearest]),
-        same_label_chance=_chance(rows, others, _share_label),
+        same_label_chance=_chance(of_test, of_train, _share_label),
         nearest=tuple(nearest),
     )
 
@@ -112,17 +113,17 @@ def caption_leak(dataset: Dataset) -> Leak:
 def nearest_captions(train: Sequence[str], test: Sequence[str]) -> list[tuple[int | None, float]]:
     """Return the nearest training caption of each test caption, and their cosine.
 
-    Terms are words of two letters and more and pairs of neighbouring ones (of Chinese, characters).
-    A term that a caption has n times weighs (1 + log n) (1 + log((1 + N) / (1 + m))), where m of
-    all N captions, test ones too, have it; a caption's weights are scaled to length 1.
+    Terms are words of at least two letters (in Chinese: characters), and pairs of neighbouring
+    ones. A term that occurs n times in a caption weighs (1 + log n) (1 + log((1 + N) / (1 + m))),
+    where m of all N captions, test included, have it. A caption's weights are scaled to length 1.
 
     Args:
         train: captions.
         test: captions.
 
     Returns:
-        The position in ``train``, of several that are as near the first, and the cosine; None and
-        0 where no caption shares a term.
+        The position in ``train`` (of equally near captions, the first) and the cosine; None and 0
+        if no caption shares a term.
     """
     counted = [Counter(_terms(caption)) for caption in (*train, *test)]
     having = Counter(term for terms in counted for term in terms)
@@ -135,16 +136,16 @@ def nearest_captions(train: Sequence[str], test: Sequence[str]) -> list[tuple[in
             places.append(place)
             weights.append(weight)
     index = {term: (np.array(p), np.array(w)) for term, (p, w) in postings.items()}
-    found: list[tuple[int | None, float]] = []
+    nearest: list[tuple[int | None, float]] = []
     for terms in weighted[len(train) :]:
         cosine = np.zeros(len(train))
         for term, weight in terms.items():
             if term in index:
-                where, others = index[term]
-                cosine[where] += weight * others
+                where, train_weights = index[term]
+                cosine[where] += weight * train_weights
         best = int(cosine.argmax())
-        found.append((best, float(cosine[best])) if cosine[best] > 0 else (None, 0.0))
-    return found
+        nearest.append((best, float(cosine[best])) if cosine[best] > 0 else (None, 0.0))
+    return nearest
 
 
 def _terms(caption: str) -> list[str]:
@@ -166,36 +167,36 @@ def _captions(dataset: Dataset, split: str) -> list[tuple[str, Item, str]]:
     ]
 
 
-def _share_class(one: Item, other: Item) -> bool | None:
-    if not one.classes or not other.classes:
+def _share_class(item: Item, other: Item) -> bool | None:
+    if not item.classes or not other.classes:
         return None
-    return bool(set(one.classes) & set(other.classes))
+    return bool(set(item.classes) & set(other.classes))
 
 
-def _share_label(one: Item, other: Item) -> bool | None:
-    return None if None in (one.label, other.label) else one.label == other.label
+def _share_label(item: Item, other: Item) -> bool | None:
+    return None if None in (item.label, other.label) else item.label == other.label
 
 
 def _same(item: Item, other: Item | None, same: Callable[[Item, Item], bool | None]) -> bool | None:
-    """Say whether a neighbour is the same; none at all is not."""
+    """Return whether a neighbour is the same: False without a neighbour, None if unknown."""
     if other is None:
         return None if same(item, item) is None else False
     return same(item, other)
 
 
 def _chance(
-    items: Sequence[Item],
-    others: Sequence[Item],
+    test: Sequence[Item],
+    train: Sequence[Item],
     same: Callable[[Item, Item], bool | None],
 ) -> float | None:
-    """Return the share of all pairs that are the same, of those of which that is known."""
-    kinds = [Counter((item.label, item.classes) for item in side) for side in (items, others)]
+    """Return the share of all pairs that are the same, among those for which it is known."""
+    kinds = [Counter((item.label, item.classes) for item in side) for side in (test, train)]
     known = hits = 0
     for (label, classes), n in kinds[0].items():
         for (other_label, other_classes), m in kinds[1].items():
-            found = same(Item("", (), label, classes), Item("", (), other_label, other_classes))
-            if found is not None:
-                known, hits = known + n * m, hits + n * m * found
+            alike = same(Item("", (), label, classes), Item("", (), other_label, other_classes))
+            if alike is not None:
+                known, hits = known + n * m, hits + n * m * alike
     return hits / known if known else None
 
 

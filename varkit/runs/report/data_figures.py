@@ -15,8 +15,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from varkit.data.inspect.captions import caption_length
-from varkit.data.inspect.portrait import Portrait
-from varkit.data.inspect.statistics import Statistics
+from varkit.data.inspect.show import VideoDetails
+from varkit.data.inspect.stats import Statistics
 from varkit.errors import VarkitError
 from varkit.runs.report.tables import mark
 from varkit.system.files import write_bytes
@@ -68,7 +68,7 @@ def write_histograms(found: Statistics, folder: Path) -> list[Path]:
     return written
 
 
-def write_video(found: Portrait, path: Path) -> None:
+def write_video(found: VideoDetails, path: Path) -> None:
     """Draw, for each stream, the clips' norm and their distance from the mean of all.
 
     Where the video is anomalous is shaded.

@@ -1,4 +1,4 @@
-"""What ``varkit plugin new`` starts from: for each kind the smallest component that works.
+"""The templates of ``varkit plugin new``: the smallest working component of each kind.
 
-These are ordinary modules, checked like all others; ``my_part`` and ``MyPart`` stand for the name.
+They are ordinary, tested modules; ``my_part`` and ``MyPart`` are replaced by the new name.
 """

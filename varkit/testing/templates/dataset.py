@@ -15,7 +15,7 @@ from varkit.plugins.registry import Register
 
 
 class MyPart:
-    """Random clips with random captions: replace them by yours.
+    """Random clips with simple captions: replace them with yours.
 
     Args:
         videos: how many videos each split has.
@@ -56,7 +56,7 @@ class MyPart:
         return f"this is {query}"
 
     def truth(self, video: str) -> NDArray[np.bool_] | None:
-        """Return None: nobody knows which clips are anomalous."""
+        """Return None: it is unknown which clips are anomalous."""
         return None
 
     def fingerprint(self) -> str:
@@ -64,7 +64,7 @@ class MyPart:
         return hashlib.sha256(repr((self.name, self.videos, self.widths)).encode()).hexdigest()
 
     def questions(self) -> str:
-        """Return a hash of what is asked of the test split."""
+        """Return a hash of the test split's videos and queries."""
         return hash_questions(self)
 
 

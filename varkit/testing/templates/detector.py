@@ -9,11 +9,11 @@ from varkit.plugins.registry import Register
 
 
 class MyPart(nn.Module):
-    """Two layers over each clip alone; a video's confidence is the mean of its clips'.
+    """Two layers on each clip; a video's confidence is the mean over its clips.
 
     Args:
         width: C, the channels that it reads.
-        hidden: width of the layer between.
+        hidden: width of the hidden layer.
     """
 
     def __init__(self, width: int, *, hidden: Count = 32) -> None:
@@ -21,7 +21,7 @@ class MyPart(nn.Module):
         self.layers = nn.Sequential(nn.Linear(width, hidden), nn.ReLU(), nn.Linear(hidden, 1))
 
     def forward(self, features: Tensor, mask: Tensor) -> Tensor:
-        """Map (B, T, C) features and a (B, T) mask to (B, T) confidence, 0 in the padding."""
+        """Return (B, T) confidence, 0 in the padding, of (B, T, C) features and a (B, T) mask."""
         confidence: Tensor = self.layers(features).squeeze(-1).sigmoid()
         return confidence.masked_fill(~mask, 0)
 

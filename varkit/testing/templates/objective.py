@@ -24,7 +24,7 @@ class MyPart:
         return self.dense(video @ query.T, pairs)
 
     def dense(self, similarity: Tensor, pairs: Pairs) -> Tensor:
-        """Return the () loss of a (B, B) similarity; equal queries are no negatives."""
+        """Return the () loss of a (B, B) similarity; equal queries are not negatives."""
         group = pairs.group
         own = torch.arange(len(group), device=group.device)
         twins = (group[:, None] == group) & (own[:, None] != own)

@@ -8,7 +8,7 @@ from varkit.plugins.registry import Register
 
 
 class MyPart(nn.Module):
-    """Guess the query's mean vector from the video's.
+    """Predict the query's mean vector from the video's.
 
     Args:
         dim: D.

@@ -9,7 +9,7 @@ from varkit.plugins.registry import Register
 
 
 class MyPart:
-    """N clips, evenly spread.
+    """N evenly spaced clips.
 
     Args:
         count: N.

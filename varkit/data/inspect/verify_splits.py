@@ -1,4 +1,4 @@
-"""The videos of a data set held against one another: duplicates, leaks, gaps."""
+"""Checks of a data set as a whole: duplicates, leaks between splits, gaps."""
 
 from __future__ import annotations
 
@@ -9,40 +9,40 @@ from functools import cached_property
 from itertools import islice
 
 from varkit.data.inspect.captions import NEAR, near_duplicates
-from varkit.data.inspect.examination import Examination, Extent, Finding
+from varkit.data.inspect.verify_video import Extent, Finding, VideoCheck
 from varkit.data.positives import query_group
 from varkit.interfaces import Dataset, Item
 
 SHORT = 16
-"""A video of fewer clips than this is remarked upon."""
+"""Videos with fewer clips than this get a remark."""
 SHOWN = 5
-"""So many examples stand in a text; all of them are among the finding's videos."""
+"""How many examples a text lists; a finding's ``videos`` hold all of them."""
 
 MOST = 100_000
-"""So many pairs of captions are looked for; captions from one template would have millions."""
+"""The largest number of caption pairs to collect; captions from one template have millions."""
 
 Group = tuple[str, ...]
 
 
 @dataclass(frozen=True)
-class Census:
-    """Everything that no single video shows.
+class SplitCheck:
+    """The checks that need all videos of a data set.
 
     Attributes:
-        dataset: whose videos they are.
+        dataset: the data set.
         splits: split -> its items.
-        examined: all videos of all splits.
-        extents: stream -> what all of them hold, of crop 0.
+        checked: all videos of all splits.
+        extents: stream -> the extent of crop 0 over all videos.
     """
 
     dataset: Dataset
     splits: Mapping[str, Sequence[Item]]
-    examined: Sequence[Examination]
+    checked: Sequence[VideoCheck]
     extents: Mapping[str, Extent]
 
     def counts(self) -> dict[str, dict[str, int]]:
-        """Return the figures of every split."""
-        known = {one.item.video for one in self.examined if one.truth}
+        """Return the counts of every split, as ``Verification.splits`` holds them."""
+        known = {check.item.video for check in self.checked if check.truth}
         return {
             split: {
                 "videos": len(items),
@@ -56,13 +56,13 @@ class Census:
         }
 
     def faults(self) -> Iterator[Finding]:
-        """Yield what must be put right: lacking crops, and test videos that are trained on."""
-        counts = Counter(one.crops for one in self.examined if one.crops is not None)
+        """Yield what must be corrected: missing crops, and videos that occur in several splits."""
+        counts = Counter(check.crops for check in self.checked if check.crops is not None)
         usual = max(counts, key=lambda crops: (counts[crops], crops), default=1)
-        for one in self.examined:
-            if one.crops not in (usual, None):
-                video = one.item.video
-                text = f"video {video!r} has {one.crops} crops; most have {usual}"
+        for check in self.checked:
+            if check.crops not in (usual, None):
+                video = check.item.video
+                text = f"video {video!r} has {check.crops} crops; most have {usual}"
                 yield Finding("features", text, ((video,),))
         for group in self._same_videos:
             if len(self._splits_of(group)) > 1:
@@ -70,15 +70,15 @@ class Census:
                 yield Finding("leaks", text, (group,))
 
     def remarks(self) -> Iterator[Finding]:
-        """Yield what one should know."""
+        """Yield what is not a fault but worth knowing."""
         yield from self._gaps()
         for text, most in ((f"fewer than {SHORT} clips", SHORT - 1), ("a single clip", 1)):
-            short = [(one.item.video,) for one in self.examined if 0 < (one.clips or 0) <= most]
+            short = [(c.item.video,) for c in self.checked if 0 < (c.clips or 0) <= most]
             yield from _remark("features", f"videos of {text}", short)
         yield from self._dead_dimensions()
         same = [group for group in self._same_videos if len(self._splits_of(group)) == 1]
         yield from _remark("features", "videos with the same features", same)
-        silent = [(one.item.video,) for one in self.examined if one.silent]
+        silent = [(check.item.video,) for check in self.checked if check.silent]
         yield from _remark("queries", "videos with a sound that never changes", silent)
         yield from self._queries("with the same", self._same_queries())
         share = f"sharing {100 * NEAR:.0f} % of the words of their"
@@ -90,12 +90,12 @@ class Census:
 
     @cached_property
     def _same_videos(self) -> list[Group]:
-        return _alike((one.content, one.item.video) for one in self.examined)
+        return _alike((check.content, check.item.video) for check in self.checked)
 
     def _splits_of(self, videos: Iterable[str]) -> list[str]:
-        """Return the splits that some videos are in, in the order of the splits."""
-        found = {self._split[video] for video in videos}
-        return [split for split in self.splits if split in found]
+        """Return the splits that contain some of the videos, in the order of the splits."""
+        splits = {self._split[video] for video in videos}
+        return [split for split in self.splits if split in splits]
 
     def _some_of_each_split(self, videos: Group) -> str:
         """Name some videos of each split, and how many more there are."""
@@ -117,11 +117,11 @@ class Census:
             split: {name for item in items for name in item.classes}
             for split, items in self.splits.items()
         }
-        for one, other in (("test", "train"), ("train", "test")):
-            lacking = classes.get(one, set()) - classes.get(other, set())
+        for split, other in (("test", "train"), ("train", "test")):
+            lacking = classes.get(split, set()) - classes.get(other, set())
             if lacking:
                 listed = ", ".join(sorted(lacking))
-                yield Finding("splits", f"classes in {one} that {other} lacks: {listed}")
+                yield Finding("splits", f"classes in {split} that {other} lacks: {listed}")
 
     def _dead_dimensions(self) -> Iterator[Finding]:
         for stream, extent in self.extents.items():
@@ -132,21 +132,21 @@ class Census:
 
     def _same_queries(self) -> list[Group]:
         return _alike(
-            (query_group(query) if isinstance(query, str) else query, one.item.video)
-            for one in self.examined
-            for query in one.queries.values()
+            (query_group(query) if isinstance(query, str) else query, check.item.video)
+            for check in self.checked
+            for query in check.queries.values()
         )
 
     def _near_captions(self) -> list[Group]:
-        """Return pairs of videos with nearly the same caption, :data:`MOST` at the most."""
+        """Return at most :data:`MOST` pairs of videos with nearly the same caption."""
         texts: dict[object, str] = {}
         videos: dict[object, dict[str, None]] = {}
-        for one in self.examined:
-            for query in one.queries.values():
+        for check in self.checked:
+            for query in check.queries.values():
                 if isinstance(query, str):
                     group = query_group(query)
                     texts.setdefault(group, query)
-                    videos.setdefault(group, {})[one.item.video] = None
+                    videos.setdefault(group, {})[check.item.video] = None
         groups = list(texts)
         pairs = (
             (video, other)
@@ -158,7 +158,7 @@ class Census:
         return list(dict.fromkeys(islice(pairs, MOST)))
 
     def _queries(self, what: str, groups: Sequence[Group]) -> Iterator[Finding]:
-        """Yield groups of videos whose queries are alike, those of several splits as leaks."""
+        """Yield groups of videos with similar queries; groups over several splits are leaks."""
         query = "caption" if self.dataset.query_kind == "captions" else "sound"
         by_splits: dict[tuple[str, ...], list[Group]] = {}
         for group in groups:
@@ -170,7 +170,7 @@ class Census:
 
 
 def _alike(keyed: Iterable[tuple[object, str]]) -> list[Group]:
-    """Return the videos that share a key, None apart, each video once a group."""
+    """Return the groups of videos that share a key other than None, each video once a group."""
     by_key: dict[object, dict[str, None]] = {}
     for key, video in keyed:
         if key is not None:
@@ -179,7 +179,7 @@ def _alike(keyed: Iterable[tuple[object, str]]) -> list[Group]:
 
 
 def _remark(about: str, text: str, videos: Sequence[Group]) -> Iterator[Finding]:
-    """Yield a remark with a count and some examples, or nothing where there are none."""
+    """Yield a remark with a count and some examples, or nothing without any."""
     if not videos:
         return
     grouped = len(videos[0]) > 1

@@ -12,7 +12,7 @@ from varkit_benchmarks.folder import Folder
 from tests.support.faulty_data import change, make, spoil, write
 from tests.support.tiny_runs import call, failed, make_data, run
 from tests.support.toys import clips_of
-from varkit.data.inspect.verification import verify
+from varkit.data.inspect.verify import verify
 from varkit.data.plain import InMemory
 from varkit.errors import DataError
 from varkit.interfaces import Item, Sequences
@@ -91,7 +91,7 @@ FAULTS = {
     "zeros": (
         lambda root, rows: change(root / "5.rgb.npy", np.zeros_like),
         "features",
-        "video 'v5', stream 'object': all 25 clips hold nothing but zeros",
+        "video 'v5', stream 'object': all 25 clips are zero",
     ),
     "a frozen picture": (
         lambda root, rows: change(root / "5.rgb.npy", lambda a: a[:, :1].repeat(25, axis=1)),
@@ -488,7 +488,10 @@ class Bare:
         ("kind", ("bare: query 'train1#0' is a sound, not a caption",)),
         ("blank", ("query 'train1#0' is an empty caption",)),
         ("truth", ("bare: video 'train1' has 13 clips but ground truth for 5",)),
-        ("label", ("video 'train1' is labelled anomalous, but no clip of its ground truth is",)),
+        (
+            "label",
+            ("video 'train1' is labelled anomalous, but its ground truth has no anomalous clip",),
+        ),
         (
             "normal",
             ("video 'train0' is labelled normal, but its ground truth has anomalous clips",),

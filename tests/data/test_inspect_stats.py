@@ -15,7 +15,7 @@ from varkit_benchmarks.ucfcrime_ar import UCFCrimeAR
 
 from tests.support.faulty_data import change, make, write
 from varkit.data.inspect.captions import caption_length, near_duplicates, vocabulary, words
-from varkit.data.inspect.statistics import Published, segments, statistics
+from varkit.data.inspect.stats import Published, segments, statistics
 
 
 @pytest.fixture

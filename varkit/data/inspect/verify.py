@@ -1,4 +1,4 @@
-"""What is wrong with a data set: every fault at once, before anything is trained on it."""
+"""Verifies a data set: lists all of its faults at once, before anything is trained on it."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ import torch
 from torch.utils.data import DataLoader
 
 from varkit.data.batches import leave_signals, start_readers
-from varkit.data.inspect.census import Census
-from varkit.data.inspect.examination import Examination, Extent, Finding, examine
+from varkit.data.inspect.verify_splits import SplitCheck
+from varkit.data.inspect.verify_video import Extent, Finding, VideoCheck, check_video
 from varkit.errors import DataError
 from varkit.interfaces import Dataset, Item
 from varkit.recipe.options import construct
@@ -20,7 +20,7 @@ from varkit.recipe.options import construct
 SPLITS = ("train", "val", "test")
 
 Progress = Callable[[int, int], None]
-"""Is told how many videos have been read, and of how many."""
+"""Called with the number of videos read so far, and the number of all videos."""
 
 
 @dataclass(frozen=True)
@@ -28,9 +28,9 @@ class Survey:
     """A data set opened in spite of its faults.
 
     Attributes:
-        dataset: what could be opened; None = nothing.
-        faults: what must be put right before anybody trains on it.
-        remarks: what one should know.
+        dataset: the part that could be opened; None = nothing.
+        faults: what must be corrected before training.
+        remarks: what is not a fault but worth knowing.
     """
 
     dataset: Dataset | None
@@ -40,17 +40,17 @@ class Survey:
 
 @dataclass(frozen=True)
 class Verification:
-    """What was found in a data set.
+    """The result of verifying a data set.
 
     Attributes:
-        name: of the data set; empty where it cannot be opened.
+        name: of the data set; empty if it cannot be opened.
         simulated: whether a program made it.
-        quick: whether only headers were looked at.
-        splits: split -> how many ``videos``, ``anomalous``, ``normal`` and ``unlabelled`` ones,
-            ``queries``, and videos with ground truth (``truth``).
-        faults: what must be put right before anybody trains on it.
-        remarks: what one should know.
-        fingerprint: what a run on these data records; None where a fault keeps a run from it.
+        quick: whether only headers were read.
+        splits: split -> number of ``videos``, of ``anomalous``, ``normal`` and ``unlabelled``
+            videos, of ``queries``, and of videos with ground truth (``truth``).
+        faults: what must be corrected before training.
+        remarks: what is not a fault but worth knowing.
+        fingerprint: what a run on these data records; None if faults prevent a run.
         size: bytes of the numbers that were read, as float32.
         seconds: how long it took.
     """
@@ -78,27 +78,27 @@ def verify(
     workers: int = 0,
     progress: Progress | None = None,
 ) -> Verification:
-    """Read a whole data set and collect everything that is wrong with it.
+    """Read a whole data set and collect all of its faults.
 
     Args:
-        cls: the data set's class; its static method ``survey``, where it has one, opens what can
-            be opened in spite of faults.
+        cls: the data set's class; its static method ``survey``, if it has one, opens what can be
+            opened in spite of faults.
         options: complete and checked.
-        quick: look at headers only.
+        quick: read headers only.
         workers: processes that read; 0 = this one.
-        progress: is called after every video.
+        progress: called after every video.
 
     Returns:
-        Faults and remarks. Where the data set itself refuses something, they say so in its own
-        words, which are those of training.
+        Faults and remarks. An error that the data set raises keeps its message, which is the one
+        that training would show.
     """
-    began = time.monotonic()
+    started = time.monotonic()
     opened = survey(cls, options)
     faults = [Finding("files", text) for text in opened.faults]
     remarks = [Finding("files", text) for text in opened.remarks]
     dataset = opened.dataset
     if dataset is None:
-        seconds = time.monotonic() - began
+        seconds = time.monotonic() - started
         return Verification("", False, quick, {}, (*faults,), (*remarks,), None, 0, seconds)
     splits, absent = open_splits(dataset)
     faults += [Finding("splits", text) for text in absent]
@@ -109,25 +109,25 @@ def verify(
         except DataError as error:
             faults.append(Finding("files", error.what))
     items = [item for part in splits.values() for item in part]
-    examined: list[Examination] = []
+    checked: list[VideoCheck] = []
     extents: dict[str, Extent] = {}
     reader = _Reader(dataset, items, quick)
     loader: DataLoader[Any] = DataLoader(
-        reader,  # type: ignore[arg-type]  # its items and length are all that is used
+        reader,  # type: ignore[arg-type]  # DataLoader uses only its items and length
         batch_size=None,
         num_workers=workers,
-        generator=torch.Generator(),  # it takes a number from it, and shall not from torch's own
+        generator=torch.Generator(),  # DataLoader would otherwise advance torch's global state
         worker_init_fn=leave_signals,
     )
-    for one in start_readers(loader):
-        examined.append(one)
-        for stream, extent in one.extents.items():
+    for check in start_readers(loader):
+        checked.append(check)
+        for stream, extent in check.extents.items():
             extents[stream] = extents[stream].add(extent) if stream in extents else extent
-        one.extents.clear()  # thousands of them are no small thing
+        check.extents.clear()  # thousands of them would take too much memory
         if progress is not None:
-            progress(len(examined), len(items))
-    faults += [fault for one in examined for fault in one.faults]
-    whole = Census(dataset, splits, examined, extents)
+            progress(len(checked), len(items))
+    faults += [fault for check in checked for fault in check.faults]
+    whole = SplitCheck(dataset, splits, checked, extents)
     return Verification(
         name=dataset.name,
         simulated=dataset.simulated,
@@ -136,14 +136,14 @@ def verify(
         faults=(*faults, *whole.faults()),
         remarks=(*remarks, *whole.remarks()),
         fingerprint=fingerprint,
-        size=sum(one.size for one in examined),
-        seconds=time.monotonic() - began,
+        size=sum(check.size for check in checked),
+        seconds=time.monotonic() - started,
     )
 
 
 @dataclass(frozen=True)
 class _Reader:
-    """The videos of a data set, examined as they are asked for by number."""
+    """Checks the video of each number; DataLoader calls it in its processes."""
 
     dataset: Dataset
     items: Sequence[Item]
@@ -152,23 +152,23 @@ class _Reader:
     def __len__(self) -> int:
         return len(self.items)
 
-    def __getitem__(self, number: int) -> Examination:
-        return examine(self.dataset, self.items[number], quick=self.quick)
+    def __getitem__(self, number: int) -> VideoCheck:
+        return check_video(self.dataset, self.items[number], quick=self.quick)
 
 
 def survey(cls: type[Any], options: Mapping[str, Any]) -> Survey:
-    """Open a data set in spite of its faults, as far as its class knows how to."""
+    """Open a data set in spite of its faults, if its class has ``survey``."""
     try:
         if hasattr(cls, "survey"):
-            found: Survey = cls.survey(**options)
-            return found
+            opened: Survey = cls.survey(**options)
+            return opened
         return Survey(construct(cls, options, {}))
     except DataError as error:
         return Survey(None, (error.what,))
 
 
 def open_splits(dataset: Dataset) -> tuple[dict[str, Sequence[Item]], list[str]]:
-    """Return the splits that are there, and what is said of those that must be."""
+    """Return the splits of a data set, and the errors of required splits that are missing."""
     splits: dict[str, Sequence[Item]] = {}
     absent = []
     for name in SPLITS:

@@ -1,4 +1,4 @@
-"""One video of a data set and its queries, read from end to end: what is wrong with them."""
+"""Checks of one video of a data set and its queries, which are read completely."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from varkit.errors import DataError, VarkitError
 from varkit.interfaces import Array, Dataset, Item, VideoReader
 
 FROZEN = 8
-"""A stream that stays the same over more clips than this shows nothing."""
+"""A stream that is constant over more clips than this is a fault."""
 
 T = TypeVar("T")
 
@@ -26,10 +26,10 @@ class Finding:
     """One fault, or one remark.
 
     Attributes:
-        group: what it is about: ``files``, ``features``, ``streams``, ``ground truth``,
-            ``queries``, ``splits`` or ``leaks``.
-        text: what was found.
-        videos: the videos concerned; those that belong together are one tuple.
+        group: its subject: ``files``, ``features``, ``streams``, ``ground truth``, ``queries``,
+            ``splits`` or ``leaks``.
+        text: the message.
+        videos: the videos concerned; videos that belong together are one tuple.
     """
 
     group: str
@@ -39,12 +39,12 @@ class Finding:
 
 @dataclass(frozen=True)
 class Extent:
-    """What one stream holds.
+    """The range of one stream's values.
 
     Attributes:
-        low: (D,) the least number in each dimension.
-        high: (D,) the greatest.
-        clips: how many.
+        low: (D,) the smallest value in each dimension.
+        high: (D,) the largest.
+        clips: the number of clips.
     """
 
     low: Array
@@ -52,40 +52,40 @@ class Extent:
     clips: int
 
     def add(self, other: Extent) -> Extent:
-        """Return the extent of both."""
+        """Return the extent of both together."""
         low, high = np.minimum(self.low, other.low), np.maximum(self.high, other.high)
         return Extent(low, high, self.clips + other.clips)
 
     @property
     def same(self) -> NDArray[np.bool_]:
-        """(D,) True where all clips hold the same number."""
+        """(D,) True where all clips have the same value."""
         same: NDArray[np.bool_] = self.low == self.high
         return same
 
     @property
     def frozen(self) -> bool:
-        """Whether more than :data:`FROZEN` clips are all the same."""
+        """Whether there are more than :data:`FROZEN` clips and all of them are the same."""
         return self.clips > FROZEN and bool(self.same.all())
 
 
 Streams = dict[str, tuple[Extent, bytes]]
-"""Stream -> what it holds, and a hash of it."""
+"""Stream -> its extent, and a hash of its values."""
 
 
 @dataclass
-class Examination:
-    """What was found in one video and its queries.
+class VideoCheck:
+    """The results for one video and its queries.
 
     Attributes:
         item: the video.
-        clips: T; None where it could not be told.
-        crops: how many; None where it could not be told.
+        clips: T; None if it could not be read.
+        crops: the number of crops; None if it could not be read.
         truth: whether it has ground truth.
-        faults: no text twice.
-        extents: stream -> the extent of crop 0, where it could be read whole.
-        content: hash of all streams of crop 0; None where they could not be read.
+        faults: each text once.
+        extents: stream -> the extent of crop 0, if all of it could be read.
+        content: hash of all streams of crop 0; None if they could not be read.
         queries: query -> the caption, or the hash of the sound.
-        silent: the sounds that stay the same from beginning to end.
+        silent: the sounds that are constant from beginning to end.
         size: bytes of the numbers read, as float32.
     """
 
@@ -101,54 +101,54 @@ class Examination:
     size: int = 0
 
     def fault(self, group: str, text: str) -> None:
-        """Add a fault; several looks may meet the same."""
+        """Add a fault, unless it was added already."""
         if text not in [known.text for known in self.faults]:
             self.faults.append(Finding(group, text, ((self.item.video,),)))
 
-    def attempt(self, group: str, look: Callable[[], T]) -> T | None:
-        """Return what a look finds, or None and take down why it cannot."""
+    def attempt(self, group: str, read: Callable[[], T]) -> T | None:
+        """Return what ``read`` returns; if it raises, add a fault and return None."""
         try:
-            return look()
+            return read()
         except VarkitError as error:
             self.fault(group, error.what)
-        except Exception as error:  # a plugin that wraps nothing; the rest is still to be read
+        except Exception as error:  # a plugin may raise anything; the rest must still be checked
             self.fault(group, f"video {self.item.video!r}: {type(error).__name__}: {error}")
         return None
 
 
-def examine(dataset: Dataset, item: Item, *, quick: bool) -> Examination:
-    """Read every crop of every stream of a video, and every query of it, in bounded memory.
+def check_video(dataset: Dataset, item: Item, *, quick: bool) -> VideoCheck:
+    """Read every crop of every stream of a video, and all its queries, in bounded memory.
 
     Args:
-        dataset: whose video it is.
+        dataset: the video's data set.
         item: the video.
-        quick: look at headers only.
+        quick: read headers only.
 
     Returns:
-        All that is wrong. What a data set itself refuses is there in its own words, so in those
-        of training.
+        All faults. An error that the data set raises keeps its message, which is the one that
+        training would show.
     """
-    found = Examination(item)
+    check = VideoCheck(item)
     video = f"video {item.video!r}"
-    reader = found.attempt("features", partial(dataset.open, item.video))
+    reader = check.attempt("features", partial(dataset.open, item.video))
     if reader is not None:
-        found.crops = found.attempt("features", lambda: reader.crops)
-        for crop in range(found.crops or 1):
-            read = _streams(found, "features", video, reader, dataset.widths, crop, quick=quick)
+        check.crops = check.attempt("features", lambda: reader.crops)
+        for crop in range(check.crops or 1):
+            read = _streams(check, "features", video, reader, dataset.widths, crop, quick=quick)
             for stream, (extent, _) in read.items():
                 if extent.frozen:
-                    found.fault("features", f"{video}, stream {stream!r}: {_frozen(extent)}")
+                    check.fault("features", f"{video}, stream {stream!r}: {_frozen(extent)}")
             if crop == 0:
-                found.extents = {stream: extent for stream, (extent, _) in read.items()}
-                found.content = _content(read, dataset.widths)
-        found.clips = found.attempt("streams", lambda: reader.length)
-    _lengths(found, dataset)
-    _queries(found, dataset, quick=quick)
-    return found
+                check.extents = {stream: extent for stream, (extent, _) in read.items()}
+                check.content = _content(read, dataset.widths)
+        check.clips = check.attempt("streams", lambda: reader.length)
+    _lengths(check, dataset)
+    _queries(check, dataset, quick=quick)
+    return check
 
 
 def _streams(
-    found: Examination,
+    check: VideoCheck,
     group: str,
     name: str,
     reader: VideoReader,
@@ -157,20 +157,20 @@ def _streams(
     *,
     quick: bool,
 ) -> Streams:
-    """Read a crop of every stream, or only headers; return what could be read."""
+    """Read one crop of every stream, or only headers; return the streams that could be read."""
     streams = {}
     for stream, width in widths.items():
         pieces, where = partial(reader.pieces, stream, crop), f"{name}, stream {stream!r}"
         if quick:
-            found.attempt(group, pieces)
-        elif read := found.attempt(group, partial(_read, pieces, width, where)):
+            check.attempt(group, pieces)
+        elif read := check.attempt(group, partial(_read, pieces, width, where)):
             streams[stream] = read
-            found.size += 4 * read[0].clips * width
+            check.size += 4 * read[0].clips * width
     return streams
 
 
 def _content(read: Streams, widths: Mapping[str, int]) -> bytes | None:
-    """Return a hash of all streams; None where one was not read."""
+    """Return a hash of all streams, or None if one could not be read."""
     return b"".join(read[name][1] for name in sorted(read)) if len(read) == len(widths) else None
 
 
@@ -194,50 +194,50 @@ def _read(pieces: Callable[[], Iterable[Array]], width: int, where: str) -> tupl
 
 def _frozen(extent: Extent) -> str:
     if not extent.low.any() and not extent.high.any():
-        return f"all {extent.clips} clips hold nothing but zeros"
+        return f"all {extent.clips} clips are zero"
     return f"all {extent.clips} clips are the same"
 
 
-def _lengths(found: Examination, dataset: Dataset) -> None:
-    """Compare streams, ground truth and label with one another."""
-    video, label = found.item.video, found.item.label
-    for stream, extent in found.extents.items():
-        if found.clips not in (extent.clips, None):
-            text = f"stream {stream!r}: has {extent.clips} clips; expected {found.clips}"
-            found.fault("streams", f"video {video!r}, {text}")
-    truth = found.attempt("ground truth", partial(dataset.truth, video))
+def _lengths(check: VideoCheck, dataset: Dataset) -> None:
+    """Check that streams, ground truth and label agree."""
+    video, label = check.item.video, check.item.label
+    for stream, extent in check.extents.items():
+        if check.clips not in (extent.clips, None):
+            text = f"stream {stream!r}: has {extent.clips} clips; expected {check.clips}"
+            check.fault("streams", f"video {video!r}, {text}")
+    truth = check.attempt("ground truth", partial(dataset.truth, video))
     if truth is None:
         return
-    found.truth = True
-    if found.clips is not None and len(truth) != found.clips:
-        found.fault(
+    check.truth = True
+    if check.clips is not None and len(truth) != check.clips:
+        check.fault(
             "ground truth",
-            f"{dataset.name}: video {video!r} has {found.clips} clips but ground truth for "
+            f"{dataset.name}: video {video!r} has {check.clips} clips but ground truth for "
             f"{len(truth)}",
         )
     if label == 1 and not truth.any():
-        text = f"video {video!r} is labelled anomalous, but no clip of its ground truth is"
-        found.fault("ground truth", text)
+        text = f"video {video!r} is labelled anomalous, but its ground truth has no anomalous clip"
+        check.fault("ground truth", text)
     if label == 0 and truth.any():
         text = f"video {video!r} is labelled normal, but its ground truth has anomalous clips"
-        found.fault("ground truth", text)
+        check.fault("ground truth", text)
 
 
-def _queries(found: Examination, dataset: Dataset, *, quick: bool) -> None:
+def _queries(check: VideoCheck, dataset: Dataset, *, quick: bool) -> None:
     widths = dataset.query_widths
-    for query in found.item.queries:
+    for query in check.item.queries:
         if dataset.query_kind == "captions":
-            caption = found.attempt("queries", partial(caption_of, dataset, query))
+            caption = check.attempt("queries", partial(caption_of, dataset, query))
             if caption is not None:
-                found.queries[query] = caption
+                check.queries[query] = caption
                 if not caption.strip():
-                    found.fault("queries", f"query {query!r} is an empty caption")
+                    check.fault("queries", f"query {query!r} is an empty caption")
             continue
-        sound = found.attempt("queries", partial(sound_of, dataset, query))
+        sound = check.attempt("queries", partial(sound_of, dataset, query))
         if sound is not None:
-            read = _streams(found, "queries", f"sound {query!r}", sound, widths, quick=quick)
+            read = _streams(check, "queries", f"sound {query!r}", sound, widths, quick=quick)
             content = _content(read, widths)
             if content is not None:
-                found.queries[query] = content
+                check.queries[query] = content
             if any(extent.frozen for extent, _ in read.values()):
-                found.silent.append(query)
+                check.silent.append(query)

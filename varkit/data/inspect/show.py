@@ -1,4 +1,4 @@
-"""One video of a data set, to be looked at: what it is, and where it is anomalous."""
+"""One video of a data set: its queries, its streams, and where it is anomalous."""
 
 from __future__ import annotations
 
@@ -9,8 +9,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from varkit.data.inspect.statistics import segments
-from varkit.data.inspect.verification import open_splits
+from varkit.data.collate import segment_edges
+from varkit.data.inspect.stats import segments
+from varkit.data.inspect.verify import open_splits
 from varkit.errors import DataError, did_you_mean
 from varkit.interfaces import Array, Dataset, Item, VideoReader
 
@@ -33,7 +34,7 @@ class Curves:
 
 
 @dataclass(frozen=True)
-class Portrait:
+class VideoDetails:
     """One video.
 
     Attributes:
@@ -41,11 +42,11 @@ class Portrait:
         simulated: whether a program made it.
         split: its split.
         item: identifier, queries, label and classes.
-        queries: query -> the caption, or how many clips the sound has.
-        crops: of its features.
+        queries: query -> the caption, or the number of clips of the sound.
+        crops: the number of crops of its features.
         times: (T, 2) seconds.
         curves: stream -> crop 0 over time.
-        truth: (T,) True where a clip is anomalous; None where nobody knows.
+        truth: (T,) True where a clip is anomalous; None = unknown.
     """
 
     dataset: str
@@ -60,18 +61,17 @@ class Portrait:
 
     @property
     def anomalies(self) -> list[dict[str, Any]]:
-        """Where it is anomalous: ``clips``, the end not included, and ``seconds``."""
-        found = segments(self.truth) if self.truth is not None else ()
+        """Where it is anomalous: ``clips`` [start, end) and ``seconds`` [start, end]."""
         return [
             {
                 "clips": [start, end],
                 "seconds": [float(self.times[start, 0]), float(self.times[end - 1, 1])],
             }
-            for start, end in found
+            for start, end in (() if self.truth is None else segments(self.truth))
         ]
 
     def to_dict(self) -> dict[str, Any]:
-        """Return it as JSON values, curves as a few figures."""
+        """Return it as JSON values; curves are summarised."""
         return {
             "schema": 1,
             "dataset": self.dataset,
@@ -99,7 +99,7 @@ class Portrait:
         }
 
 
-def portray(dataset: Dataset, video: str) -> Portrait:
+def video_details(dataset: Dataset, video: str) -> VideoDetails:
     """Read one video.
 
     Raises:
@@ -111,7 +111,7 @@ def portray(dataset: Dataset, video: str) -> Portrait:
         raise DataError(f"{dataset.name} has no video {video!r}.{did_you_mean(video, places)}")
     split, item = places[video]
     reader = dataset.open(video)
-    return Portrait(
+    return VideoDetails(
         dataset=dataset.name,
         simulated=dataset.simulated,
         split=split,
@@ -125,17 +125,17 @@ def portray(dataset: Dataset, video: str) -> Portrait:
 
 
 def timeline(truth: NDArray[np.bool_], width: int) -> str:
-    """Draw ground truth in one line: the fuller a block, the more of its clips are anomalous.
+    """Draw ground truth as one line of text; a block's height is the share of anomalous clips.
 
     Args:
         truth: (T,) True where a clip is anomalous.
-        width: how many characters; fewer where there are fewer clips.
+        width: the number of characters; T if there are fewer clips.
 
     >>> timeline(np.array([False, False, False, True, True, True]), 3)
     '·▄█'
     """
     count = min(width, len(truth))
-    edges = np.arange(count + 1) * len(truth) // count
+    edges = segment_edges(len(truth), count)
     shares = np.add.reduceat(truth.astype(np.float64), edges[:-1]) / np.diff(edges)
     return "".join("·▁▂▃▄▅▆▇█"[int(np.ceil(share * 8))] for share in shares)
 
@@ -145,7 +145,7 @@ def _query(query: str | VideoReader) -> str | int:
 
 
 def _curves(reader: VideoReader, stream: str) -> Curves:
-    """Read a stream twice, in pieces, since its mean comes first and a long one is not kept."""
+    """Read a stream twice, in pieces: once for its mean, once for the distances from it."""
     sums = [clips.sum(axis=0, dtype=np.float64) for clips in reader.pieces(stream)]
     mean = (np.sum(sums, axis=0) / reader.length).astype(np.float32)
     norm, distance = [], []

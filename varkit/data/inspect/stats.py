@@ -1,14 +1,14 @@
-"""What a data set holds, in figures: lengths, captions, classes, anomalies.
+"""Statistics of a data set: lengths, captions, classes, anomalies.
 
-Every figure has a stable name, ``words.mean``, and one of a split that split behind it,
-``words.mean.train``. Lengths come from headers.
+Every figure has a stable name, such as ``words.mean``; the figure of one split has the split
+appended, ``words.mean.train``. Lengths come from headers.
 """
 
 from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass
 from decimal import Decimal
 from typing import Any
 
@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from varkit.data.inspect.captions import caption_length, is_chinese, vocabulary
-from varkit.data.inspect.verification import Progress, open_splits
+from varkit.data.inspect.verify import Progress, open_splits
 from varkit.data.positives import query_group
 from varkit.interfaces import Dataset, Item
 
@@ -26,16 +26,16 @@ Floats = NDArray[np.float64]
 
 @dataclass(frozen=True)
 class Video:
-    """What one video adds to the figures.
+    """What the figures need of one video.
 
     Attributes:
-        item: its place in the data set.
+        item: identifier, queries, label and classes.
         split: its split.
         clips: T.
-        seconds: from its beginning to its end.
-        captions: its queries, where they are captions.
-        sounds: the clips of each query, where they are sounds.
-        segments: (start, end) of each anomaly, in clips; None where nobody knows.
+        seconds: its duration.
+        captions: its queries, if they are captions.
+        sounds: the number of clips of each query, if they are sounds.
+        segments: (start, end) of each anomaly, in clips; None = unknown.
     """
 
     item: Item
@@ -54,13 +54,13 @@ class Video:
 
 @dataclass(frozen=True)
 class Published:
-    """A figure that was published, beside the one that was found.
+    """A published figure, and the same figure of the data at hand.
 
     Attributes:
         key: the figure's name.
-        found: in the data; None where they have no such figure.
-        published: what was printed.
-        source: where.
+        found: its value in the data; None if they have no such figure.
+        published: the published value.
+        source: where it was published.
     """
 
     key: str
@@ -70,13 +70,13 @@ class Published:
 
     @property
     def equal(self) -> bool:
-        """Whether the figures are equal, rounded to the digits that were printed."""
+        """Whether the figures are equal, rounded to the published digits."""
         digits = -int(Decimal(f"{self.published:.12g}").as_tuple().exponent)
         return self.found is not None and round(self.found, digits) == self.published
 
     @property
     def verdict(self) -> str:
-        """How the two agree, in words."""
+        """Whether the two agree, in words."""
         if self.found is None:
             return "not in these data"
         if self.equal:
@@ -91,8 +91,8 @@ class Statistics:
     Attributes:
         name: of the data set.
         simulated: whether a program made it.
-        splits: the splits that it has.
-        videos: all of them.
+        splits: its splits.
+        videos: all videos.
         figures: by name; see the module's docstring.
     """
 
@@ -100,10 +100,10 @@ class Statistics:
     simulated: bool
     splits: tuple[str, ...]
     videos: tuple[Video, ...]
-    figures: dict[str, float] = field(default_factory=dict)
+    figures: dict[str, float]
 
     def beside(self, published: Mapping[str, tuple[float, str]]) -> list[Published]:
-        """Return published figures, each with the one that was found."""
+        """Return published figures, each with the value in the data."""
         return [
             Published(key, self.figures.get(key), value, source)
             for key, (value, source) in published.items()
@@ -124,8 +124,8 @@ def statistics(dataset: Dataset, progress: Progress | None = None) -> Statistics
     """Count and measure a data set.
 
     Args:
-        dataset: whose readers tell lengths and times.
-        progress: is called after every video.
+        dataset: gives lengths, times, queries and ground truth.
+        progress: called after every video.
 
     Raises:
         DataError: a split or a video cannot be read.
@@ -138,20 +138,20 @@ def statistics(dataset: Dataset, progress: Progress | None = None) -> Statistics
             videos.append(_video(dataset, item, split))
             if progress is not None:
                 progress(len(videos), total)
-    found = Statistics(dataset.name, dataset.simulated, tuple(splits), tuple(videos))
     chinese = _chinese(videos)
+    figures: dict[str, float] = {}
     for split in ("", *splits):
         part = [video for video in videos if split in ("", video.split)]
-        figures = _counts(part) | _lengths(part) | _captions(part, chinese) | _anomalies(part)
-        found.figures.update({f"{k}.{split}".rstrip("."): v for k, v in figures.items()})
-    found.figures.update(_vocabulary_gap(videos))
+        own = _counts(part) | _lengths(part) | _captions(part, chinese) | _anomalies(part)
+        figures |= {f"{key}.{split}".rstrip("."): value for key, value in own.items()}
+    figures |= _vocabulary_gap(videos)
     for name in sorted({name for video in videos for name in video.item.classes}):
-        found.figures.update(_class(name, videos, tuple(splits)))
-    return found
+        figures |= _class(name, videos, tuple(splits))
+    return Statistics(dataset.name, dataset.simulated, tuple(splits), tuple(videos), figures)
 
 
 def segments(truth: NDArray[np.bool_]) -> tuple[tuple[int, int], ...]:
-    """Return (start, end) of every stretch of True, the end not included.
+    """Return [start, end) of every run of True.
 
     >>> segments(np.array([True, False, True, True]))
     ((0, 1), (2, 4))
@@ -258,7 +258,7 @@ def _class(name: str, videos: Sequence[Video], splits: Sequence[str]) -> dict[st
 
 
 def _vocabulary_gap(videos: Sequence[Video]) -> dict[str, float]:
-    """Return how many words of the test captions no training caption has."""
+    """Return how many words of the test captions do not occur in any training caption."""
     train, test = (
         vocabulary([text for video in videos if video.split == split for text in video.captions])
         for split in ("train", "test")
@@ -272,5 +272,5 @@ def _chinese(videos: Sequence[Video]) -> bool:
 
 
 def _quantiles(name: str, values: Floats | NDArray[np.int64]) -> dict[str, float]:
-    found = np.percentile(values, QUANTILES)
-    return {f"{name}.p{q}": float(value) for q, value in zip(QUANTILES, found, strict=True)}
+    quantiles = np.percentile(values, QUANTILES)
+    return {f"{name}.p{q}": float(value) for q, value in zip(QUANTILES, quantiles, strict=True)}
