@@ -49,14 +49,9 @@ def source_hashes(modules: Iterable[str], follow: Callable[[str], bool]) -> dict
         for dots, base, name in imports:
             target = resolve_name("." * dots + base, package) if dots else base
             if follow(target):
-<<<<<<< HEAD
-                inner = f"{target}.{name}"  # a name that is taken from a package may be a module
+                inner = f"{target}.{name}"  # a name imported from a package may be a module
                 taken = name and _is_package(find(target)) and find(inner)
                 waiting.append(inner if taken else target)
-=======
-                inner = f"{target}.{name}"  # a name imported from a package may be a module
-                waiting.append(inner if name and _find(inner) else target)
->>>>>>> 49d3b33 (Plain English in errors, system, interfaces, plugins and model)
     return hashes
 
 
