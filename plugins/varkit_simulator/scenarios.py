@@ -343,7 +343,7 @@ THINGS: Mapping[str, tuple[Ways, ...]] = {
         "a tent | a stage / a tree | a flower bed / a flag | a banner"
     ),
 }
-"""Kind of place -> things that stand around there."""
+"""Kind of place -> things to see there."""
 
 COLOURS = ("white", "black", "red", "blue", "yellow", "green", "grey", "orange", "pink", "brown")
 COLOUR_SHARES = (0.3, 0.27, 0.11, 0.11, 0.05, 0.05, 0.04, 0.03, 0.02, 0.02)

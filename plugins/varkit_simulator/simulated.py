@@ -51,7 +51,7 @@ SIZES: Mapping[str, Mapping[Task, tuple[int, int, int, int, int]]] = {
 """The numbers of each size; those of ``paper`` are the benchmarks' own."""
 
 JOINT_WIDTH = 512
-"""D of CLIP ViT-B's space, whatever the size."""
+"""D of CLIP ViT-B's space, for every size."""
 
 LAYOUTS: Mapping[Task, tuple[str, Callable[..., Layout]]] = {
     "text": ("simulated-ucf", ucfcrime_ar.layout),

@@ -173,7 +173,7 @@ def draw_lengths(
         rng: the split's own generator.
         task: captions or sounds.
         split: ``train`` or ``test``.
-        kinds: (n,) the videos' (first) classes; some are longer than others.
+        kinds: (n,) the videos' (first) classes, on which lengths depend.
         scale: factor on the benchmark's lengths.
         longest: largest T; at least :data:`SHORTEST`.
     """
