@@ -85,7 +85,7 @@ def annotate(
     """Write an annotation file's anomalies into the videos, in seconds.
 
     Args:
-        videos: of all splits; those of label 0 have no anomalies, whatever the file says.
+        videos: of all splits; those of label 0 have no anomalies, even if the file has some.
         path: of the annotation file; its absence is a remark.
         line_format: :data:`UCF_CRIME` or :data:`XD_VIOLENCE`.
         frame_rate: frames per second, the same as for the videos' clips.

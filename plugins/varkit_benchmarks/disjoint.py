@@ -26,7 +26,7 @@ def source_disjoint(
             seed and the source's name.
 
     Returns:
-        The same videos in the same order; where their files lie stays as it was.
+        The same videos in the same order, with the folders of their files unchanged.
     """
     groups: dict[str, list[str]] = {}
     for video in entries:

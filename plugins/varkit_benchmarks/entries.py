@@ -13,7 +13,7 @@ NORMAL = "Normal"
 
 @dataclass(frozen=True)
 class Entry:
-    """What a benchmark says of one video.
+    """What a benchmark lists about one video.
 
     Attributes:
         split: ``train`` or ``test``.

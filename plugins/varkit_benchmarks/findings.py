@@ -64,7 +64,7 @@ def alike(name: str, candidates: Iterable[str]) -> str | None:
     'abuse001-x264_0.npz'
     """
     begin = _letters(name)
-    return next((other for other in candidates if _letters(other).startswith(begin)), None)
+    return next((text for text in candidates if _letters(text).startswith(begin)), None)
 
 
 def _letters(name: str) -> str:

@@ -1,4 +1,4 @@
-"""Where an array of features lies."""
+"""The file and name of an array of features."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ class FeatureError(ValueError):
 
 @dataclass(frozen=True)
 class Source:
-    """Where one array lies.
+    """The place of one array.
 
     Attributes:
         file: a .npy, .npz or .safetensors file.

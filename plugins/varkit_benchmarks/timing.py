@@ -22,7 +22,7 @@ def anomalous_clips(
 ) -> NDArray[np.bool_]:
     """Return which clips are anomalous.
 
-    A clip is if at least half of it lies in an anomaly, or at least half of an anomaly in it.
+    At least half of such a clip is in an anomaly, or at least half of an anomaly is in the clip.
 
     Args:
         anomalies: (start, end) in seconds.

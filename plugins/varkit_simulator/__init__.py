@@ -1,12 +1,12 @@
-"""A simulated benchmark: videos of a small world, their captions or sounds, and the whole truth.
+"""A simulated benchmark: videos of a small world, their captions or sounds, and the ground truth.
 
 What happens: :mod:`.events` (anomalies), :mod:`.scenarios` (everyday life, places and people),
-:mod:`.timeline` (how long, and when), :mod:`.captions` (what is said of it), :mod:`.names`, and
-:mod:`.population`, which draws all videos of a benchmark. :mod:`.real_captions` lets the captions
-of the real benchmark say what happens instead.
+:mod:`.timeline` (lengths and intervals), :mod:`.captions`, :mod:`.names`, and :mod:`.population`,
+which draws all videos of a benchmark. With :mod:`.real_captions` the captions of the real benchmark
+decide what happens instead.
 
-How it shows: :mod:`.features`. Where it is written: :mod:`.files`. The data set that recipes name,
-and its options: :mod:`.simulated`. Random numbers: :mod:`.draws`.
+:mod:`.features` turns this into features, :mod:`.files` writes it, :mod:`.simulated` is the data
+set that recipes name, with its options, and :mod:`.draws` has the random numbers.
 """
 
 from varkit import hookimpl

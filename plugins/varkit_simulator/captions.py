@@ -1,8 +1,8 @@
-"""What is said of a video: one English caption in the manner of UCFCrime-AR.
+"""Captions: one English sentence per video, in the style of UCFCrime-AR.
 
-A caption always names the event and to whom it happens. An :class:`Outline` says how long it is and
-what else it must mention; other words are added while there is room. Lengths and mentions are drawn
-for all captions of a split together, so that their shares are those of the benchmark.
+A caption always names the event and its target. An :class:`Outline` sets its length and what else
+it must mention; more words are added while there is room. Lengths and mentions are drawn for all
+captions of a split together, so that their shares match the benchmark's.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ WEAR: Mapping[str, Ways] = {
     "trousers": ("trousers", "pants", "shorts", "jeans", "leggings", "overalls"),
     "dress": ("dress", "robe", "skirt", "uniform", "apron", "gown"),
 }
-"""Garment -> ways to say it."""
+"""Garment -> words for it."""
 
 TIMES: Mapping[str, Ways] = {
     "night": ("at night", "in the evening", "late at night", "in the dark", "on a rainy night"),
@@ -161,11 +161,11 @@ def plural(noun: str) -> str:
 
 @dataclass(frozen=True)
 class Outline:
-    """How long a caption is, and what it mentions.
+    """The length of a caption, and what it mentions.
 
     Attributes:
-        words: how many, roughly.
-        colour: whether it names one.
+        words: approximate number of words.
+        colour: whether it names a colour.
         night: whether it says that it is night.
         day: whether it says that it is day.
         counted: whether it says that more than one did it.
@@ -203,7 +203,7 @@ _NAMED: Mapping[tuple[str, bool], Mapping[str, float]] = {
     },
 }  # fmt: skip
 _BY_CLASS: Mapping[str, Mapping[str, float]] = {
-    # share by class; where a class is absent, 0.02
+    # share by class; 0.02 for a class that is not listed
     "colour": {
         NORMAL: 0.3, "Abuse": 0.6, "Arrest": 0.54, "Arson": 0.16, "Assault": 0.08,
         "Burglary": 0.51, "Explosion": 0.22, "Fighting": 0.34, "RoadAccidents": 0.67,
@@ -230,12 +230,12 @@ def draw_outlines(rng: Rng, split: str, kinds: Sequence[str]) -> list[Outline]:
         count = len(places)
         drawn = interpolate(_WORDS[split, anomalous], stratified(rng, count))
         words = deal(drawn.round().astype(int), rng.random(count))
-        of = [kinds[place] for place in places]
+        own = [kinds[place] for place in places]
         named: dict[str, set[int]] = {}
         for what, share in _NAMED[split, anomalous].items():
             taken = named["night"] if what == "day" else set()
             weights = [0 if i in taken else max(w - 5, 0.2) for i, w in enumerate(words)]
-            named[what] = _choose(rng, _BY_CLASS.get(what, {}), of, weights, round(share * count))
+            named[what] = _choose(rng, _BY_CLASS.get(what, {}), own, weights, round(share * count))
         for i, (place, length) in enumerate(zip(places, words, strict=True)):
             mentions = {what: i in those for what, those in named.items()}
             outlines[place] = Outline(int(length), **mentions)
@@ -249,9 +249,9 @@ def _choose(
     weights: Sequence[float],
     count: int,
 ) -> set[int]:
-    """Return ``count`` places: to every class its share of them, within a class by weight."""
+    """Return ``count`` places, shared between classes by ``shares``, within a class by weight."""
     every = sorted({*kinds})
-    members = [[i for i, other in enumerate(kinds) if other == kind] for kind in every]
+    members = [[i for i, k in enumerate(kinds) if k == kind] for kind in every]
     expected = [shares.get(kind, 0.02) * len(own) for kind, own in zip(every, members, strict=True)]
     chosen: set[int] = set()
     for own, part in zip(members, apportion(count, expected), strict=True):
@@ -260,12 +260,12 @@ def _choose(
 
 
 NOUN, VERB = "noun", "verb"
-"""Factors of the phrases of real captions: what shows in every clip, and in the event's only."""
+"""Factors of real captions' phrases: shown in every clip, or only in those of the event."""
 
 
 @dataclass(frozen=True)
 class Phrase:
-    """A part of a caption and the factor that it names.
+    """A part of a caption, and the factor that it names.
 
     Attributes:
         factor: a name from :meth:`Scenario.factors`, :data:`NOUN` or :data:`VERB`; empty for words
@@ -288,13 +288,13 @@ def sentence(phrases: Sequence[Phrase]) -> str:
     return text[0].upper() + text[1:] + "."
 
 
-Said = tuple[str, Sequence[Phrase]]
-"""A slot of a caption, and what is said there."""
+Filled = tuple[str, Sequence[Phrase]]
+"""A slot of a caption, and the phrases in it."""
 ORDERS = ("and then", "and later", "and after that", "and finally")
 
 
 class _Caption:
-    """A caption that grows: it has slots in a fixed order, and some of them get filled."""
+    """A growing caption: slots in a fixed order, of which some get filled."""
 
     ORDER = (
         "time first", "scene first", "actor", "subject colour", "subject", "colour", "manner",
@@ -323,15 +323,15 @@ class _Caption:
         self.slots[slot] = [*self.slots.get(slot, []), *phrases]
         self.room -= _length(phrases)
 
-    def told(self, known: Sequence[Ways], value: str) -> str:
-        """Return a way to say a value; in short captions the shortest."""
+    def words(self, known: Sequence[Ways], value: str) -> str:
+        """Return words for a value, the shortest ones in short captions."""
         ways = next(ways for ways in known if ways[0] == value)
         return wording(self.rng, ways if self.outline.words > 7 else (min(ways, key=len),))
 
     def _clause(self) -> None:
-        """Say who does what to whom, in as few words as possible."""
+        """Add who does what to whom, in as few words as possible."""
         scenario, event = self.scenario, self.scenario.event
-        target = self.told(event.targets, scenario.target)
+        target = self.words(event.targets, scenario.target)
         verb = Phrase("event", wording(self.rng, event.verbs))
         if self.acting:
             self.say("actor", [Phrase("actor", self._actor())])
@@ -343,12 +343,12 @@ class _Caption:
                 article = "an" if scenario.colour[0] == "o" else "a"
                 self.say("subject colour", [Phrase("colour", f"{article} {scenario.colour}")])
                 target = target.split(" ", 1)[1]
-            self.say("target", [Phrase("tool", self.told(event.tools, scenario.tool))])
+            self.say("target", [Phrase("tool", self.words(event.tools, scenario.tool))])
         self.say("subject", [Phrase("target", target)])
         self.say("verb", [verb])
 
     def _mention(self) -> None:
-        """Say what the outline asks for."""
+        """Add what the outline requires."""
         scenario, outline = self.scenario, self.outline
         worn = outline.colour and scenario.event.subject != "vehicle"
         if not self.acting and (outline.counted or worn):
@@ -369,9 +369,9 @@ class _Caption:
                 self.say(*self._around("while"))
 
     def _fill(self) -> None:
-        """Say more about the video until the words are used up."""
+        """Add more about the video until the words are used up."""
         place_matters = self.scenario.place in ("shop", "road")
-        more: dict[Callable[[], Said], float] = {  # what could be said, and how eagerly
+        more: dict[Callable[[], Filled], float] = {  # what may be added, by weight
             self._tool: 0 if self.scenario.event.subject == "vehicle" else 4.0,
             self._scene: 36.0 if place_matters else 12.0,
             self._outcome: 0 if "outcome" in self.slots else 2.6,
@@ -393,31 +393,31 @@ class _Caption:
             if len(REMARKS[place].split()) <= self.room + 1:
                 self.say("remark", [Phrase("", REMARKS[place])])
 
-    def _tool(self) -> Said:
-        return "tool", [Phrase("tool", self.told(self.scenario.event.tools, self.scenario.tool))]
+    def _tool(self) -> Filled:
+        return "tool", [Phrase("tool", self.words(self.scenario.event.tools, self.scenario.tool))]
 
-    def _scene(self) -> Said:
-        scene = Phrase("scene", self.told(SCENES[self.scenario.place], self.scenario.scene))
+    def _scene(self) -> Filled:
+        scene = Phrase("scene", self.words(SCENES[self.scenario.place], self.scenario.scene))
         return "scene first" if self.rng.random() < 0.45 else "scene", [scene]
 
-    def _thing(self) -> Said:
-        thing = self.told(THINGS[self.scenario.place], self.scenario.thing)
+    def _thing(self) -> Filled:
+        thing = self.words(THINGS[self.scenario.place], self.scenario.thing)
         near = pick(self.rng, ("near", "next to", "beside", "in front of"))
         return "thing", [Phrase("thing", f"{near} {thing}")]
 
-    def _detail(self) -> Said:
+    def _detail(self) -> Filled:
         return "detail", [Phrase("", pick(self.rng, DETAILS))]
 
-    def _outcome(self, joint: str = "and") -> Said:
-        text = self.told(self.scenario.event.outcomes, self.scenario.outcome)
+    def _outcome(self, joint: str = "and") -> Filled:
+        text = self.words(self.scenario.event.outcomes, self.scenario.outcome)
         if text.startswith("was ") and self.acting and self.scenario.count != "one":
             text = "were" + text[3:]
         return "outcome", [Phrase("", joint), Phrase("outcome", text)]
 
-    def _around(self, joint: str = "as") -> Said:
+    def _around(self, joint: str = "as") -> Filled:
         return "around", [Phrase("", f"{joint} {pick(self.rng, AROUND[self.scenario.place])}")]
 
-    def _bystander(self) -> Said:
+    def _bystander(self) -> Filled:
         near = pick(self.rng, ("in front of", "close to", "next to"))
         return "bystander", [Phrase("", near), Phrase("actor", self._actor())]
 

@@ -1,8 +1,8 @@
-"""Random numbers: named generators, weighted choices, and samples of exactly a wanted shape.
+"""Random numbers: named generators, weighted choices, and samples with exact distributions.
 
 A few hundred test videos drawn independently would miss published quantiles by chance. So values
-are drawn stratified, one from each of n equally likely slices, and dealt to videos in the order of
-a latent score, which carries what they depend on (the class, another value) and changes none.
+are stratified, one from each of n equally likely slices, and dealt to videos in the order of a
+latent score. The score makes values depend on the class or on another value without changing them.
 """
 
 from __future__ import annotations
@@ -27,13 +27,13 @@ def generator(*name: object) -> Rng:
 
 
 def pick(rng: Rng, items: Sequence[T], shares: Sequence[float] | Values | None = None) -> T:
-    """Draw one of some items: by their shares, or the earlier the likelier (Zipf's law)."""
+    """Draw an item by the shares given, or by Zipf's law: earlier items are likelier."""
     weights = np.asarray(shares if shares is not None else 1 / np.arange(1, len(items) + 1))
     return items[int(rng.choice(len(items), p=weights / weights.sum()))]
 
 
 def wording(rng: Rng, ways: Sequence[str]) -> str:
-    """Draw a way to say something; the first is much the commonest, as with all words."""
+    """Draw a way to say something; the first is by far the most common, as with all words."""
     return pick(rng, ways, np.arange(1.0, len(ways) + 1) ** -1.6)
 
 
@@ -43,10 +43,10 @@ def stratified(rng: Rng, count: int) -> Values:
 
 
 def interpolate(quantiles: Mapping[float, float], shares: Values) -> Values:
-    """Return the values at some shares of a positive distribution: its inverse CDF.
+    """Return the inverse CDF of a positive distribution at some shares.
 
     The logarithm is linear in the normal score between two quantiles, so a log-normal is exact.
-    Beyond the first and the last there is nothing smaller or larger.
+    Values beyond the first and the last quantile are clamped to them.
 
     Args:
         quantiles: percent, 0 < p < 100, -> value, both ascending.
@@ -59,7 +59,7 @@ def interpolate(quantiles: Mapping[float, float], shares: Values) -> Values:
 
 
 def deal(values: Iterable[T], latent: Values) -> list[T]:
-    """Return ascending values in the order of ``latent``: the first where that is smallest."""
+    """Return ascending values in the order of ``latent``: the smallest where it is smallest."""
     places = np.argsort(latent, kind="stable")
     dealt = dict(zip(places.tolist(), values, strict=True))
     return [dealt[place] for place in range(len(places))]
@@ -75,7 +75,7 @@ def choose(rng: Rng, weights: Sequence[float] | Values, count: int) -> set[int]:
 
 
 def evenly(items: Sequence[T], count: int) -> list[T]:
-    """Return ``count`` evenly spaced items: all of them, or a smaller likeness of the list."""
+    """Return ``count`` evenly spaced items, which represent the whole list."""
     return [items[int((place + 0.5) * len(items) / count)] for place in range(count)]
 
 

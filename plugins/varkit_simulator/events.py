@@ -1,7 +1,7 @@
 """What can happen: the anomalous classes of UCF-Crime and XD-Violence, and the words for them.
 
-Words are written as ``a dog | a puppy / a child``: values apart by a slash, ways to say one by a
-bar. What is meant shows in the features; how it is said does not.
+Words are written as ``a dog | a puppy / a child``: a slash separates values, a bar the ways to say
+a value. Features show the value, not the way it is said.
 """
 
 from __future__ import annotations
@@ -80,13 +80,13 @@ class Event:
     """A kind of event.
 
     Attributes:
-        name: the class, or what people do on an ordinary day.
+        name: the class, or an everyday activity.
         places: where it happens, keys of :data:`.scenarios.SCENES`; likely ones are repeated.
-        verbs: ways to say it; they look the same.
+        verbs: ways to say it, which look the same in a video.
         targets: to whom or what it happens; a video shows one.
         tools: with what, or how; a video shows one.
         outcomes: how it ends.
-        actors: words for the people who do it that say no more than the event does.
+        actors: words for the people who do it that add nothing to the event.
         subject: what a caption begins with. ``actor``: someone does it to the target; ``vehicle``:
             the target does it to the tool ("a truck hit a tree"); ``target``: it happens to the
             target ("a truck exploded").

@@ -1,13 +1,12 @@
-"""How what happens in a video shows in its features.
+"""How features show what happens in a video.
 
-A video shows cues (:func:`cues`), each more or less strongly in each clip. A clip's features are a
-sum: of the cues' directions, each as strong as :data:`STRENGTH` says; of the camera's own offset,
-which is the same in all clips of a video and means nothing; and of noise. So the clips of an event
-are separable from the rest, but never cleanly, and the mean of a long video buries them.
+A video shows cues (:func:`cues`), more or less strongly in each clip. A clip's features are a sum
+of the cues' directions, with the norms in :data:`STRENGTH`; of the camera's offset, which is the
+same in all clips of a video and has no meaning; and of noise. So the clips of an event can be
+separated from the rest, but never perfectly, and the mean of a long video hides them.
 
-:func:`render` stands for I3D and VGGish, where every stream is a space of its own.
-:class:`JointSpace` stands for CLIP, in whose space pictures, words and sounds of one thing lie near
-one another.
+:func:`render` stands in for I3D and VGGish, where every stream has a space of its own.
+:class:`JointSpace` stands in for CLIP, where pictures, words and sounds of one thing are similar.
 """
 
 from __future__ import annotations
@@ -30,7 +29,7 @@ STREAMS: Mapping[Task, tuple[str, ...]] = {
     "text": ("object", "motion"),
     "audio": ("object", "motion", "audio"),
 }
-"""What :func:`render` makes of a video."""
+"""The streams that :func:`render` makes."""
 
 STRENGTH: Mapping[str, Mapping[str, float]] = {
     "scene": {"object": 0.5, "motion": 0.2, "picture": 0.5},
@@ -48,39 +47,39 @@ STRENGTH: Mapping[str, Mapping[str, float]] = {
     "code": {"object": 0.11, "motion": 0.06, "audio": 0.11, "picture": 0.11},  # of each number
     "state": {"object": 0.4, "motion": 0.4, "audio": 0.4, "picture": 0.4},
 }
-"""Factor -> stream -> norm of what it adds to a clip; ``picture`` is of the joint space, whose
-sounds are as strong as the stream ``audio``. Codes and states come with sounds only."""
+"""Factor -> stream -> norm of what it adds to a clip. ``picture`` belongs to the joint space, whose
+sounds are as strong as the stream ``audio``. Only data with sounds have codes and states."""
 
 ALWAYS = ("scene", "time", "actor", "colour", "thing", NOUN)
 """Factors that show in every clip; the rest show in their event's clips only."""
 BACKGROUND = ("scene", "time", "thing", NOUN, "code")
-"""Factors that show in every patch; the rest show at the one place where the event happens."""
+"""Factors of every patch except the event's; the rest show only in that one."""
 
 CODE = 24
-"""Numbers of the code by which sound and picture show where a video comes from."""
+"""Numbers in the code of a video's source, which sound and picture share."""
 FILM = 0.4
-"""Share of a film or channel in the code of its videos; the rest is the video's own."""
+"""Share of a film or channel in the code of a video; the rest is the video's own."""
 STATES, SHOT = 4, 0.08
-"""Speech, music and the like, and the probability that another one begins at a clip."""
+"""Kinds of sound, such as speech or music, and the probability that a clip changes the kind."""
 ALARM = 0.02
-"""Probability that a false alarm, something that only looks like a threat, begins at a clip."""
+"""Probability that a false alarm, which only looks like a threat, begins at a clip."""
 
 DRIFT = 10
 """Clips that half of the noise takes to change."""
 AUDIO_WIDTH = 128
-"""D of VGGish's features; in a narrower world sounds are as narrow as the rest."""
+"""Largest D of sounds: that of VGGish's features."""
 PIECE = 2048
 """Clips in memory at a time."""
 LATENT = 64
-"""Numbers that tell things apart in the joint space; noise has as many directions, whatever D."""
+"""Dimensions of things and of noise in the joint space, for any D."""
 
 SMALL_WORDS = frozenset(
     ("a", "an", "the", "some", "of", "to", "with", "in", "on", "at", "from", "by")
 )
-"""Words that look like nothing."""
+"""Words without an appearance."""
 
 Embed = Callable[[str], Array]
-"""Words -> a vector, similar for what looks similar."""
+"""Words -> a vector; words with similar vectors look similar."""
 
 
 @dataclass(frozen=True)
@@ -108,7 +107,7 @@ class Knobs:
         return min(self.width, AUDIO_WIDTH) if stream == "audio" else self.width
 
     def rng(self, *name: object) -> Rng:
-        """Return the generator that belongs to a name."""
+        """Return the generator of a name."""
         return generator(self.seed, *name)
 
     def direction(self, stream: str, *name: object) -> Array:
@@ -117,7 +116,7 @@ class Knobs:
         return _unit(rng.standard_normal(width))
 
     def words_direction(self, stream: str, text: str) -> Array:
-        """Return the unit vector of a text: what several words name looks like each of them.
+        """Return the unit vector of a text, the sum over its words.
 
         So a black car looks a little like a black hat and like a white car.
         """
@@ -137,8 +136,8 @@ class Cue:
     Attributes:
         factor: what kind of thing, a name in :data:`STRENGTH`.
         value: which one; cues of one factor and value look the same in all videos.
-        shown: how strongly all clips show it, or (T + 1,) each clip; some streams have a clip more
-            than the video counts.
+        shown: how strongly all clips show it, or each, (T + 1,), since some streams have one clip
+            more than the video's T.
     """
 
     factor: str
@@ -157,7 +156,7 @@ def cues(video: SimulatedVideo, seed: int, task: Task) -> list[Cue]:
     Args:
         video: the video.
         seed: of the world.
-        task: sounds come with a code of their source, and with states.
+        task: with sounds, videos have codes of their source, and states.
     """
     rng, length = generator(seed, "parts", video.twin), video.clips + 1
     shown: list[Cue] = []
@@ -185,7 +184,7 @@ def cues(video: SimulatedVideo, seed: int, task: Task) -> list[Cue]:
 
 
 def _when(rng: Rng, happening: Happening, length: int) -> tuple[Array, Array]:
-    """Return (length,) how strongly an event shows, and its outcome; edges fade."""
+    """Return how strongly an event and its outcome show, (length,) each; edges fade."""
     shown = np.zeros(length, np.float32)
     for start, end in happening.segments:
         for step, edge in ((-1, start - 1), (1, end)):
@@ -199,12 +198,12 @@ def _when(rng: Rng, happening: Happening, length: int) -> tuple[Array, Array]:
 
 
 def outcome_begins(happening: Happening) -> int:
-    """Return the clip from which an event's outcome shows: the middle of its last segment."""
+    """Return the first clip that shows an event's outcome: the middle of its last segment."""
     return sum(happening.segments[-1]) // 2
 
 
 def _false_alarms(rng: Rng, length: int) -> Array:
-    """Return (length,) how strongly clips look like a threat although nothing happens."""
+    """Return how strongly clips look like a threat although nothing happens, (length,)."""
     shown = np.zeros(length, np.float32)
     for start in np.flatnonzero(rng.random(length) < ALARM):
         shown[start : start + rng.integers(1, 4)] = rng.uniform(0.3, 1.0)
@@ -222,17 +221,17 @@ def render(
     embed: Embed | None = None,
     piece: int = PIECE,
 ) -> Iterator[Array]:
-    """Yield the features of a stream, some clips at a time.
+    """Yield the features of a stream, piece by piece.
 
     Args:
-        shown: of :func:`cues`.
+        shown: the result of :func:`cues`.
         knobs: how hard it is.
-        stream: which; the sound is up to one clip late, and never negative, as VGGish's features.
-        video: the number that noise and offset belong to.
+        stream: its name. A sound is up to one clip late and never negative, as VGGish's features.
+        video: number that seeds noise and offset.
         length: T, the video's clips or one more.
         crop: number of the crop.
-        embed: what makes words look alike; None = no two words do.
-        piece: how many clips at a time; it changes no number.
+        embed: makes similar words look similar; None = no two words do.
+        piece: clips in a piece; it changes no number.
 
     Yields:
         (n, D) float32, n at most ``piece``; T in all.
@@ -252,7 +251,10 @@ def render(
     noise = drifting_noise(knobs, name, knobs.stream_width(stream), length, piece)
     for start, signal in zip(range(0, length, piece), noise, strict=True):
         signal += offset
-        for by_clip, direction in changing:  # a product of matrices would round by their shapes
+        for (
+            by_clip,
+            direction,
+        ) in changing:  # the rounding of a matrix product would depend on shapes
             part = by_clip[clips[start : start + piece]]
             where = np.flatnonzero(part)
             signal[where] += part[where, None] * direction
@@ -292,10 +294,10 @@ def drifting_noise(
 
 @dataclass(frozen=True)
 class Joint:
-    """What features like CLIP's have in addition to :class:`Knobs`.
+    """Options of features like CLIP's, in addition to :class:`Knobs`.
 
     Attributes:
-        patches: places in a picture with a vector of their own; 0 = none.
+        patches: places in a picture that have their own vector; 0 = none.
         misalignment: sigma, the norm of the error with which each kind of input sees a thing of
             norm 1.
     """
@@ -311,10 +313,10 @@ class JointSpace:
     """A stand-in for CLIP's space: where things lie, and how a video shows them.
 
     A thing is a vector of :data:`LATENT` numbers, a sum over its words. Every kind of input sees it
-    with an error of its own, so that of one thing two kinds are only alike: their cosine is about
-    1 / (1 + sigma^2). One fixed random matrix, the same for all kinds, takes this small space to
-    the D numbers that files hold. What real CLIP features have and these lack: the gap between
-    pictures and words, and tokens that know their neighbours.
+    with a different error, so the vectors of two kinds are only similar: their cosine is about
+    1 / (1 + sigma^2). One fixed random matrix, the same for all kinds, maps this small space to the
+    D numbers in files. Unlike real CLIP features, these have no gap between pictures and words, and
+    tokens do not know their neighbours.
 
     Args:
         knobs: how hard it is; D is their width.
@@ -329,7 +331,7 @@ class JointSpace:
         self.projection: Array = matrix / np.float32(np.sqrt(knobs.width))
 
     def frames(self, video: SimulatedVideo, shown: Sequence[Cue]) -> Array:
-        """Return (T, D), one vector a clip."""
+        """Return (T, D), one vector per clip."""
         return self._clips(video, shown, "picture", video.clips, "frames")
 
     def patches(self, video: SimulatedVideo, shown: Sequence[Cue]) -> Array:
@@ -344,15 +346,15 @@ class JointSpace:
         return np.concatenate(places, axis=1)
 
     def sound(self, video: SimulatedVideo, shown: Sequence[Cue], length: int) -> Array:
-        """Return (length, D), one vector a clip, as the video's or up to one clip late."""
+        """Return (length, D), one vector per clip, in step with the video or one clip late."""
         lag = int(self.knobs.rng("lag", video.twin).integers(2))
         return self._clips(video, shown, "sound", length, "sound", lag)
 
     def caption(self, video: SimulatedVideo) -> Array:
         """Return (1 + W, D): the whole caption, then each of its W words.
 
-        A phrase means what its factor is, however that is said; a word is half what its phrase
-        means and half itself.
+        A phrase's vector is that of its factor's value, whatever its words; a word's is half that
+        of its phrase and half its own.
         """
         meant = dict(video.happenings[0].scenario.factors())
         phrases, words = [], []
@@ -366,7 +368,7 @@ class JointSpace:
     def thing(self, kind: Kind, value: object) -> Array:
         """Return the (LATENT,) unit vector of a thing as one kind of input sees it.
 
-        Of text it is a sum over its words, so a black car is a little like a black hat.
+        The vector of a text is a sum over its words, so a black car is a little like a black hat.
         """
         if (kind, value) not in self._things:
             error = self.knobs.direction("joint", "error", kind, value)
@@ -401,6 +403,6 @@ class JointSpace:
         return self._projected(signal)
 
     def _projected(self, rows: Array) -> Array:
-        """Map (n, LATENT) to (n, D), with the same bits whatever the number of threads."""
-        made: Array = np.einsum("nl,ld->nd", rows, self.projection)  # BLAS would round by threads
-        return made
+        """Map (n, LATENT) to (n, D) by einsum: the rounding of BLAS depends on the threads."""
+        projected: Array = np.einsum("nl,ld->nd", rows, self.projection)
+        return projected

@@ -1,13 +1,13 @@
-"""The files of a simulated benchmark: its authors' lists, features, and the truth behind them.
+"""The files of a simulated benchmark: lists as its authors publish them, features, ground truth.
 
 UCFCrime-AR is captions in two spreadsheets, intervals in UCF-Crime's own annotation file, and
 features below ``rgb`` and ``flow``; XDViolence-AR is two lists, XD-Violence's annotation file, and
 features below ``rgb``, ``flow`` and ``audio``. Unlike theirs, the annotations are of both splits.
-With features like CLIP's it is a folder of one's own instead: ``manifest.csv`` has a row for each
-video, whose columns ``clip`` and ``patches`` name its features and whose column ``audio`` names its
-query's: those of a sound, or of a caption and its words.
+Features like CLIP's are written as a folder of the data set ``folder`` instead: ``manifest.csv``
+has a row for each video. Its columns ``clip`` and ``patches`` name the video's features; its column
+``audio`` names those of the query, a sound or a caption with its words.
 
-The truth is everything that made a video. ``ground_truth.json`` holds, by video::
+The ground truth is everything that made a video. ``ground_truth.json`` holds, by video::
 
     clips     T
     factors   of the captioned event, factor -> value
@@ -51,9 +51,9 @@ from varkit_simulator.population import Happening, SimulatedVideo
 from varkit_simulator.timeline import FRAMES, SECONDS, joined
 
 VERSION = 3
-"""Raise it with every change of what is generated; it is part of the cache's name."""
+"""Raise it with every change to the generated data; it is part of the cache's name."""
 JOINT_VERSION = 2
-"""Likewise, of features like CLIP's."""
+"""The same for features like CLIP's."""
 
 ONE_MORE = 1 / 16
 """Share of videos whose flow is a clip shorter than their pictures: it has one frame less."""
@@ -70,15 +70,15 @@ def write_benchmark(
     embed: Embed | None = None,
     piece: int = PIECE,
 ) -> None:
-    """Write a benchmark into a folder that is there and empty.
+    """Write a benchmark into an existing empty folder.
 
     Args:
         task: captions or sounds.
         videos: all of them.
         knobs: how hard it is.
         root: the folder.
-        embed: how words look, where real captions say what videos show.
-        piece: how many clips are in memory at a time; it changes no number.
+        embed: the appearance of words, if videos show real captions.
+        piece: clips in memory at a time; it changes no number.
     """
     write_lists(task, videos, knobs.crops, root)
     write_ground_truth(videos, root)
@@ -105,7 +105,7 @@ def write_benchmark(
 def write_folder(
     task: Task, videos: Sequence[SimulatedVideo], knobs: Knobs, joint: Joint, root: Path
 ) -> None:
-    """Write a benchmark with features like CLIP's into a folder that is there and empty.
+    """Write a benchmark with features like CLIP's into an existing empty folder.
 
     Args:
         task: captions or sounds.
@@ -155,7 +155,7 @@ def _row(
 
 
 def write_npy(path: Path, shape: tuple[int, int], pieces: Iterable[Array]) -> None:
-    """Write a (T, D) float16 array whose pieces come one after the other."""
+    """Write a (T, D) float16 array from consecutive pieces."""
     path.parent.mkdir(parents=True, exist_ok=True)
     with path.open("wb") as file:
         header = {"descr": "<f2", "fortran_order": False, "shape": shape}
@@ -165,7 +165,7 @@ def write_npy(path: Path, shape: tuple[int, int], pieces: Iterable[Array]) -> No
 
 
 def _feature_file(video: SimulatedVideo, stream: str, crop: int) -> str:
-    """Return the file of a stream and crop; a sound has one."""
+    """Return the file of a stream and crop; a sound has one crop."""
     ending = "vggish" if stream == "audio" else str(crop)
     return f"{FOLDERS[stream]}/{video.path}__{ending}.npy"
 
@@ -198,7 +198,7 @@ def _write_captions(videos: Sequence[SimulatedVideo], path: Path) -> None:
     sheet = book.create_sheet("sheet1")
     sheet.append(["Video Name", "Chinese Text", "English Text"])
     for video in videos:
-        # The line's end belongs to the name in the published files too.
+        # Names end with a line break in the published files too.
         sheet.append([f"{video.path}.mp4\n", "", video.caption])
     book.save(path)
 
@@ -225,7 +225,7 @@ def anomalous_frames(video: SimulatedVideo) -> list[tuple[int, int]]:
 
 
 def write_ground_truth(videos: Sequence[SimulatedVideo], root: Path) -> None:
-    """Write the truth about all videos below a benchmark's folder."""
+    """Write the ground truth of all videos into a benchmark's folder."""
     text = json.dumps({video.name: _facts(video) for video in videos}, indent=1)
     (root / SIMULATED).write_text(text, encoding="utf-8")
     (root / MASKS).mkdir()
@@ -234,13 +234,13 @@ def write_ground_truth(videos: Sequence[SimulatedVideo], root: Path) -> None:
 
 
 def read_ground_truth(root: Path) -> dict[str, dict[str, Any]]:
-    """Return video -> facts, without what is known by clip."""
+    """Return video -> ground truth, except what is known by clip."""
     facts: dict[str, dict[str, Any]] = json.loads((root / SIMULATED).read_text(encoding="utf-8"))
     return facts
 
 
 def read_masks(root: Path, video: str) -> dict[str, NDArray[np.bool_]]:
-    """Return what is known of a video by clip, by the names above."""
+    """Return the ground truth of a video by clip, under the names above."""
     with np.load(root / MASKS / f"{video}.npz", allow_pickle=False) as file:
         return {name: file[name] for name in file.files}
 

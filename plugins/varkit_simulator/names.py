@@ -1,4 +1,4 @@
-"""Names in the manner of the benchmarks' lists; films and channels are invented."""
+"""Names as in the benchmarks' lists; films and channels are invented."""
 
 from __future__ import annotations
 
@@ -26,8 +26,9 @@ _LAST = (
 def ucf_crime_names(rng: Rng, kinds: Sequence[str], splits: Sequence[str]) -> list[tuple[str, str]]:
     """Return (folder, name) of every video; no number of a class is in both splits.
 
-    Only an underscore tells names of normal videos apart: ``Normal_Videos001_x264`` in training,
-    ``Normal_Videos_901_x264`` in test. Numbers exceed the benchmark's only where a class does.
+    Names of normal videos differ by an underscore: ``Normal_Videos001_x264`` in training,
+    ``Normal_Videos_901_x264`` in test. Numbers exceed the benchmark's only in a class with more
+    videos.
     """
     numbers = {}
     for kind, counts in UCF_CRIME.items():
@@ -50,8 +51,8 @@ class Source:
     """A film or a channel on the web.
 
     Attributes:
-        title: as names begin: ``The.Velvet.Teapot.1994``, or ``v=`` and 11 characters.
-        stamped: whether names say which part of the source a video is; else it is the whole.
+        title: how its videos' names begin: ``The.Velvet.Teapot.1994``, or ``v=`` and 11 characters.
+        stamped: whether names give the part of the source that a video is; else it is the whole.
     """
 
     title: str
@@ -119,7 +120,7 @@ def _stamp(seconds: int) -> str:
 
 
 def _films(rng: Rng) -> Iterator[str]:
-    """Yield titles endlessly, each of them once."""
+    """Yield titles endlessly, without repetition."""
     for part in itertools.count():
         sequel = f".{part + 1}" if part else ""
         for number in rng.permutation(len(_FIRST) * len(_LAST)):
@@ -133,7 +134,7 @@ def _channels(rng: Rng) -> Iterator[str]:
 
 
 def _sizes(total: int, count: int) -> list[int]:
-    """Return how many videos each source has: at least one, and a few sources have many."""
+    """Return how many videos each source has: a few have many, and if possible all have one."""
     if total <= count:
         return [1] * total + [0] * (count - total)
     weights = (1 - (np.arange(count) + 0.5) / count) ** 1.3

@@ -1,7 +1,6 @@
 """Which videos a benchmark has: each one's name, length, events, classes and caption.
 
-Shares of classes, near copies and repeated captions are those of the real benchmark, in proportion
-where it is smaller.
+Classes, near copies and repeated captions have the same shares as in the real benchmark.
 """
 
 from __future__ import annotations
@@ -41,7 +40,7 @@ from varkit_simulator.timeline import (
 )
 
 NEAR_COPIES = 0.012
-"""Share of videos that differ from another of their class in one thing, which captions name."""
+"""Share of videos that differ from another of their class in one thing named by captions."""
 
 _REPEATED: Mapping[str, Sequence[int]] = {
     "train": (6, 4, 3, 3, 3, 3, *[2] * 20),  # of 1,610
@@ -52,7 +51,7 @@ _REPEATED: Mapping[str, Sequence[int]] = {
 
 @dataclass(frozen=True)
 class Plan:
-    """What a simulated benchmark contains; :class:`.features.Knobs` says how it shows.
+    """What a simulated benchmark contains; :class:`.features.Knobs` says how features show it.
 
     Attributes:
         task: ``text`` (UCF-Crime's classes, captions) or ``audio`` (XD-Violence's, sounds).
@@ -60,7 +59,7 @@ class Plan:
         test: share of them in the test split.
         median_clips: median T of the training split.
         longest: largest T, 6 or more.
-        others: events of ordinary life in every video that its caption does not mention.
+        others: everyday events in every video that its caption does not mention.
         seed: of all draws; another seed is another world.
     """
 
@@ -94,8 +93,8 @@ class SimulatedVideo:
         split: ``train`` or ``test``.
         clips: T.
         happenings: the captioned event first (XD: one for each of up to three classes), then
-            ordinary ones that nobody mentions. All share the first one's scene and actor.
-        phrases: what the caption is made of; empty for XD.
+            everyday ones that no caption mentions. All show the first one's scene and actor.
+        phrases: parts of the caption; empty for XD.
         caption: the sentence; empty for XD.
         classes: sorted names, ``("Normal",)`` where nothing anomalous happens.
         source: film or channel; UCF-Crime: the video's own name.
@@ -133,9 +132,9 @@ def draw_population(plan: Plan) -> list[SimulatedVideo]:
     test = round(plan.videos * plan.test)
     sizes = {"train": plan.videos - test, "test": test}
     labels = {split: _labels(plan, split, size) for split, size in sizes.items()}
-    said: set[str] = set()
-    videos = _draw_split(plan, "train", 0, labels["train"], said)
-    videos += _draw_split(plan, "test", sizes["train"], labels["test"], said)
+    captions: set[str] = set()
+    videos = _draw_split(plan, "train", 0, labels["train"], captions)
+    videos += _draw_split(plan, "test", sizes["train"], labels["test"], captions)
     rng = generator(plan.seed, "names")
     if plan.task == "text":
         kinds = labels["train"] + labels["test"]
@@ -163,7 +162,7 @@ def _labels(plan: Plan, split: str, count: int) -> list[str]:
 
 
 def _draw_split(
-    plan: Plan, split: str, first: int, labels: Sequence[str], said: set[str]
+    plan: Plan, split: str, first: int, labels: Sequence[str], captions: set[str]
 ) -> list[SimulatedVideo]:
     """Return the videos of a split, numbered from ``first``, without names."""
     classes = [(label,) if plan.task == "text" else classes_of(label) for label in labels]
@@ -182,7 +181,7 @@ def _draw_split(
     )
     when = dict(zip(unusual, intervals, strict=True))
     if plan.task == "text":
-        stories = draw_stories(plan.seed, split, kinds, said)
+        stories = draw_stories(plan.seed, split, kinds, captions)
         _spare_length(lengths, kinds, stories)
     else:
         stories = [
@@ -217,7 +216,7 @@ def _draw_split(
 
 
 def _spare_length(lengths: list[int], kinds: Sequence[str], stories: Sequence[Story]) -> None:
-    """Give the length that a twin leaves over to the normal video nearest in length."""
+    """Give the length that a twin does not use to the normal video nearest to it in length."""
     for place, story in enumerate(stories):
         if story.twin is None:
             continue
@@ -236,7 +235,7 @@ def _happenings(
     segments: Segments,
     clips: int,
 ) -> tuple[Happening, ...]:
-    """Return what happens in a video: each of its classes, then what nobody mentions."""
+    """Return what happens in a video: each of its classes, then unmentioned events."""
     rng, law = generator(plan.seed, "happenings", number), LAWS[plan.task, split]
     if not scenario.anomalous:
         segments = draw_ordinary_segments(rng, law, clips)
@@ -280,11 +279,11 @@ def _violence(rng: Rng, kind: str) -> Scenario:
 
 @dataclass(frozen=True)
 class Story:
-    """What a video shows and what is said of it.
+    """What a video shows, and its caption.
 
     Attributes:
         scenario: what it shows.
-        phrases: what is said.
+        phrases: of the caption.
         twin: place of the video that it repeats in everything; None = it repeats none.
     """
 
@@ -295,7 +294,7 @@ class Story:
 
 @dataclass(frozen=True)
 class _Draft:
-    """All that a story's caption follows from, to write it again with one thing changed."""
+    """What determines a story's caption, so that it can be written again with one change."""
 
     attempt: tuple[object, ...]
     scenario: Scenario
@@ -312,7 +311,7 @@ def draw_stories(seed: int, split: str, kinds: Sequence[str], seen: set[str]) ->
         seed: of the world.
         split: ``train`` or ``test``.
         kinds: (n,) the videos' classes.
-        seen: captions that must not be used again; the new ones are added.
+        seen: captions that must not be repeated; the new ones are added.
     """
     rng = generator(seed, "stories", split)
     outlines = draw_outlines(rng, split, kinds)
@@ -358,7 +357,7 @@ def _repeat(
 ) -> None:
     """Give groups of normal videos one caption; the first group of test is one video twice.
 
-    The outlines of a group mention the same things where possible, so that no share changes.
+    The outlines of a group mention the same things if possible, so that no share changes.
     """
     normal = [int(i) for i in rng.permutation(len(kinds)) if kinds[i] == NORMAL]
     if split == "train":
@@ -368,16 +367,16 @@ def _repeat(
     for number, size in enumerate(groups):
         outline = replace(outlines[normal[0]], words=0)
         alike = [place for place in normal if replace(outlines[place], words=0) == outline]
-        first, *others = sorted([*alike, *(p for p in normal if p not in alike)][:size])
-        normal = [place for place in normal if place not in (first, *others)]
-        told = stories[first]
-        named = {phrase.factor for phrase in told.phrases}
-        for place in others:
+        first, *copies = sorted([*alike, *(p for p in normal if p not in alike)][:size])
+        normal = [place for place in normal if place not in (first, *copies)]
+        original = stories[first]
+        named = {phrase.factor for phrase in original.phrases}
+        for place in copies:
             if split == "test" and number == 0:
-                stories[place] = Story(told.scenario, told.phrases, first)
+                stories[place] = Story(original.scenario, original.phrases, first)
                 continue
-            scenario = told.scenario
+            scenario = original.scenario
             for factor in ALTERABLE:
                 if factor not in named:
                     scenario = altered(rng, scenario, factor)
-            stories[place] = Story(scenario, told.phrases)
+            stories[place] = Story(scenario, original.phrases)

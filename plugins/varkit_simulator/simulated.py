@@ -48,10 +48,10 @@ SIZES: Mapping[str, Mapping[Task, tuple[int, int, int, int, int]]] = {
     "medium": {"text": (1900, 290, 96, 3000, 64), "audio": (1900, 290, 96, 3000, 64)},
     "paper": {"text": (1900, 290, 138, 61_031, 1024), "audio": (4754, 800, 141, 9000, 1024)},
 }
-"""What sizes stand for; ``paper`` has the benchmarks' own numbers."""
+"""The numbers of each size; those of ``paper`` are the benchmarks' own."""
 
 JOINT_WIDTH = 512
-"""D of CLIP ViT-B's space, whatever the size."""
+"""D of CLIP ViT-B's space, for every size."""
 
 LAYOUTS: Mapping[Task, tuple[str, Callable[..., Layout]]] = {
     "text": ("simulated-ucf", ucfcrime_ar.layout),
@@ -60,38 +60,38 @@ LAYOUTS: Mapping[Task, tuple[str, Callable[..., Layout]]] = {
 
 
 class Simulated(Stored):
-    """A stand-in for UCFCrime-AR or XDViolence-AR where their features are not at hand.
+    """A stand-in for UCFCrime-AR or XDViolence-AR where their features are not available.
 
-    A program writes long videos of fixed cameras in which a short event happens, with a caption or
-    a sound of it, in the layout of the benchmark's authors, and they are read as theirs are (see
-    :mod:`varkit_simulator`). The whole truth about every video is known, in training too.
+    It generates long videos of fixed cameras in which a short event happens, with a caption or a
+    sound. They are written in the layout of the benchmark's authors and read like the benchmark
+    (see :mod:`varkit_simulator`). The whole ground truth of every video is known, in training too.
 
     Names, classes, lengths, number of segments, share of a video that its events fill, and the
     captions' words are fitted to the benchmarks' own lists and annotations. How strongly things
     show in features is *not* known. ``noise``, ``camera``, ``threat``, ``others`` and the strengths
     in :mod:`.features` were set by hand with linear models alone, never with a model that
     recipes train, on 290 videos held out of the training split (``medium``, seed 0; chance 11).
-    There, a linear probe that is told the truth finds anomalous clips with an AUC of 0.87 (audio:
-    0.93), about what weakly supervised detectors reach on the benchmarks. Canonical correlation
+    There, a linear probe trained on the ground truth finds anomalous clips with an AUC of 0.87
+    (audio: 0.93), similar to weakly supervised detectors on the benchmarks. Canonical correlation
     between the words of captions and the mean of all clips reaches a SumR of 180, and 354 with the
-    mean of the event's clips beside it; between sounds and the mean of all clips, 283. On the test
-    split, which decided none of this, the AUC is 0.83 and 0.92, and SumR is 163, 329 and 261. The
+    mean of the event's clips added; between sounds and the mean of all clips, 283. On the test
+    split, which was not used for this, the AUC is 0.83 and 0.92, and SumR is 163, 329 and 261. The
     proportions of the strengths come from an earlier world, and from such figures of its test
     split. So results say whether a method works, not how well it does on the benchmark.
 
     With ``features: clip`` the same videos show in a space that pictures, words and sounds share,
-    as CLIP's is (:class:`.features.JointSpace`): a stream ``clip``, perhaps ``patches``, and as a
-    query the clips of a sound, or the rows of a caption: first the whole caption, then each word.
-    They are written as a folder of one's own is, and :class:`~varkit_benchmarks.folder.Folder`
-    reads them too. ``misalignment`` was set by hand so that retrieval without training is far from
+    like CLIP's (:class:`.features.JointSpace`). There is a stream ``clip``, perhaps one of
+    ``patches``. A query is the clips of a sound, or the rows of a caption: first the whole caption,
+    then each word. The data set ``folder`` (:class:`~varkit_benchmarks.folder.Folder`) can read
+    their files. ``misalignment`` was set by hand so that retrieval without training is far from
     chance and from perfect: at 512 wide (``median_clips: 32``, ``longest: 256``, seed 0) the mean
     of a test video's clips and the caption reach a SumR of 116, and the mean of the sound's clips
-    99; at 128 wide 102 and 82. Nothing that is trained was looked at.
+    99; at 128 wide 102 and 82. No trained model was used to set it.
 
     Args:
         task: ``text`` (UCF-Crime's classes, captions) or ``audio`` (XD-Violence's, sounds).
         size: ``small`` takes a second to write, ``medium`` some, ``paper`` has the benchmark's own
-            numbers and takes minutes and 4 GB. The next five options override what it stands for.
+            numbers and takes minutes and 4 GB. The next five options override its numbers.
         videos: how many.
         test: share of the videos in the test split.
         median_clips: median T of the training split; 138 in UCFCrime-AR, 141 in XDViolence-AR.
@@ -99,25 +99,25 @@ class Simulated(Stored):
         width: D of every stream; sounds are at most 128 wide.
         noise: standard deviation of a clip's noise in every direction; what a clip shows has
             about norm 1.
-        camera: norm of an offset that is the same in all clips of a video and means nothing.
+        camera: norm of an offset that is the same in all clips of a video and has no meaning.
         threat: norm of what all anomalous events have in common.
         others: everyday events in every video that its caption does not mention.
-        crops: crops of a video, each with noise of its own; ``clip`` has one.
-        features: ``i3d`` stands for I3D and VGGish, each kind in a space of its own; ``clip`` for
-            CLIP and sounds in its space.
+        crops: of a video, each with its own noise; ``clip`` has one.
+        features: ``i3d`` = like I3D and VGGish, each kind in its own space; ``clip`` = like CLIP,
+            with sounds in the same space.
         patches: of a clip's picture, side by side in a stream of that name; with ``clip`` only.
         misalignment: with ``clip``, norm of the error with which pictures, words and sounds each
-            see a thing of norm 1; the higher, the worse is retrieval without training.
+            see a thing of norm 1; higher values make retrieval without training worse.
         seed: another seed is another world.
         captions: a folder with the real benchmark's ``ucf_crime_train.xlsx`` and
-            ``ucf_crime_test.xlsx``: videos, splits and captions are theirs, and features show what
-            a language model makes of the words; ``videos`` and ``test`` must not be given then.
+            ``ucf_crime_test.xlsx``: videos, splits and captions come from there, and features show
+            a language model's embeddings of the words; ``videos`` and ``test`` must not be set.
             A probe as above has an AUC of 0.93; captions (their embeddings by that model) and the
             mean of all clips reach 177, with the event's clips 316.
         annotations: a folder with UCF-Crime's ``All_Annotation.txt`` (lengths) and
             ``Temporal_Anomaly_Annotation.txt``; either may be missing. null = beside the captions.
-        root: where to keep what was generated; each set of options has a folder of its own, which
-            can be deleted at any time.
+        root: where to keep the generated data; each set of options has its own folder, which can
+            be deleted at any time.
     """
 
     def __init__(
@@ -178,10 +178,10 @@ class Simulated(Stored):
 
     @staticmethod
     def missing(*, captions: str | None = None, **options: object) -> list[str]:
-        """Return what this machine lacks to show captions; without any it needs nothing."""
+        """Return what this machine lacks to show real captions; without them it needs nothing."""
         if captions is None:
             return []
-        absent = [] if Path(captions).is_dir() else [f"{captions}: there is no such folder"]
+        absent = [] if Path(captions).is_dir() else [f"there is no folder {captions}"]
         return absent + missing_packages()
 
     @staticmethod
@@ -190,24 +190,24 @@ class Simulated(Stored):
         return {"size": "small", "videos": 8, "root": str(folder)}
 
     def questions(self) -> str:
-        """Return a hash of what happens in the videos, which decides what is asked.
+        """Return a hash of what happens in the videos, which decides the queries.
 
-        How features show it does not count: I3D and CLIP of one world are the same questions.
+        The features do not count: I3D and CLIP features of one world have the same queries.
         """
         return self._questions
 
     def ground_truth(self) -> dict[str, dict[str, Any]]:
-        """Return video -> what made it; see :mod:`varkit_simulator.files`."""
+        """Return the ground truth by video; see :mod:`varkit_simulator.files`."""
         return read_ground_truth(self.folder)
 
     def masks(self, video: str) -> dict[str, NDArray[np.bool_]]:
-        """Return what is known of a video by clip; see there."""
+        """Return the ground truth of a video by clip; see :mod:`varkit_simulator.files`."""
         return read_masks(self.folder, video)
 
 
 @dataclass(frozen=True)
 class _World:
-    """What is generated: the videos, and how features show them.
+    """The world to generate: its videos, and how features show them.
 
     Attributes:
         plan: of the videos.
@@ -241,7 +241,7 @@ class _World:
         try:
             with _lock(root / f".{folder.name}.lock"):
                 if not folder.is_dir():
-                    shutil.rmtree(part, ignore_errors=True)  # of a process that was killed
+                    shutil.rmtree(part, ignore_errors=True)  # left by a killed process
                     part.mkdir()
                     self._write(part)
                     part.rename(folder)
@@ -253,7 +253,7 @@ class _World:
         return folder
 
     def layout(self, root: Path) -> Layout:
-        """Look through the world's folder, as the reader of its layout does."""
+        """List the world's folder, as the reader of its layout does."""
         name, layout = LAYOUTS[self.plan.task]
         if self.joint is None:
             return layout(root=str(root), name=name)
@@ -286,7 +286,7 @@ def _digest(known: Any) -> str:
 
 @contextmanager
 def _lock(path: Path) -> Iterator[None]:
-    """Hold a lock on a file; another process that wants it waits. A killed one lets it go."""
+    """Hold a lock on a file; other processes wait. A killed process releases it."""
     path.parent.mkdir(parents=True, exist_ok=True)
     with path.open("w") as file:
         fcntl.flock(file, fcntl.LOCK_EX)

@@ -1,10 +1,9 @@
 """How long videos are, and when something happens in them.
 
-All numbers are the benchmarks' own: of UCF-Crime the frame counts of all 1,900 videos, the
-intervals of its 140 anomalous test videos and published event labels of 810 training videos; of
-XD-Violence the time stamps in 2,891 names and the intervals of its 500 violent test videos. What
-XD-Violence's names do not tell (lengths of whole web videos, training intervals) follows from its
-mean length and from its test split.
+All numbers come from the benchmarks. For UCF-Crime: the frame counts of all 1,900 videos, the
+intervals of its 140 anomalous test videos, and published event labels of 810 training videos. For
+XD-Violence: the time stamps in 2,891 names and the intervals of its 500 violent test videos; other
+lengths and the training intervals follow from its mean length and its test split.
 """
 
 from __future__ import annotations
@@ -34,10 +33,9 @@ class Law:
     """How a split's lengths and anomalies are distributed.
 
     Attributes:
-        lengths: percent -> T. The first and the last are one video's share.
+        lengths: percent -> T. The first and the last percent are one video's share.
         fractions: percent -> share of a video that its events fill.
-        counts: ascending numbers of segments of some videos; any number of videos takes evenly
-            spaced ones.
+        counts: ascending numbers of segments, one per real video; evenly spaced ones are used.
         follow: how much the share depends on the logarithm of T.
         scatter: how much the number of segments varies around the logarithm of T.
         evenness: Dirichlet concentration of the lengths of a video's segments.
@@ -55,7 +53,7 @@ class Law:
 
 
 def _repeat(*times: int) -> list[int]:
-    """Return the numbers 1, 2, ..., each as often as ``times`` says."""
+    """Return the numbers 1, 2, ..., each repeated as often as ``times`` says."""
     return [1 + count for count, often in enumerate(times) for _ in range(often)]
 
 
@@ -126,7 +124,7 @@ _XD_LENGTHS = {
     "Abuse": (87, 0.9), "Car accident": (105, 0.9), "Explosion": (52, 0.9),
 }  # fmt: skip
 _LENGTHS: Mapping[tuple[Task, str], Mapping[str, tuple[float, float]]] = {
-    # class: median T, and standard deviation of log T; only proportions count
+    # class: median T, standard deviation of log T; only the proportions of T matter
     ("text", "train"): {
         NORMAL: (146, 1.36), "Abuse": (174, 0.83), "Arrest": (194, 0.86), "Arson": (165, 0.97),
         "Assault": (93, 0.9), "Burglary": (173, 0.99), "Explosion": (81, 1.14),
@@ -175,9 +173,9 @@ def draw_lengths(
         rng: the split's own generator.
         task: captions or sounds.
         split: ``train`` or ``test``.
-        kinds: (n,) the videos' (first) classes; some are longer than others.
+        kinds: (n,) the videos' (first) classes, on which lengths depend.
         scale: factor on the benchmark's lengths.
-        longest: largest T; below :data:`SHORTEST` it counts as that.
+        longest: largest T; at least :data:`SHORTEST`.
     """
     shares = stratified(rng, len(kinds))
     drawn = scale * interpolate(LAWS[task, split].lengths, shares)

@@ -36,7 +36,7 @@ def biased_weights(
     Args:
         relevance: ``(V, T, ...)`` cosines of frames and what they are compared with.
         prior: a, in [0, 1]; broadcasts to the shape of ``relevance``.
-        allowed: bool, likewise; at least one frame of every video.
+        allowed: bool, the same; at least one frame of every video.
         kappa: how sharply relevance counts.
         beta: ``()``, how much the prior counts.
     """

@@ -354,4 +354,4 @@ def test_captions_decide_what_the_other_options_would(tmp_path):
         with pytest.raises(DataError, match="captions decide"):
             Simulated(captions=str(tmp_path), root=str(tmp_path), **option)
     assert Simulated.missing() == []
-    assert any("no such folder" in line for line in Simulated.missing(captions="nowhere"))
+    assert any("no folder nowhere" in line for line in Simulated.missing(captions="nowhere"))
