@@ -250,7 +250,7 @@ def broken_files(tmp_path):
         "short.npy": "is truncated: its header promises shape (50, 4)",
         "header.npy": "cannot be read",
         "nothing.npy": "is empty",
-        "pickle.npy": "does not begin as .npy files do",
+        "pickle.npy": "does not begin like a .npy file",
         "short.npz": "cannot be read",
         "short.safetensors": "cannot be read",
     }

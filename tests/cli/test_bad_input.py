@@ -139,7 +139,7 @@ def test_a_component_whose_module_ends_the_program(recipe, tmp_path, monkeypatch
 @pytest.mark.parametrize(
     ("content", "said"),
     [
-        (b"not numpy", "does not begin as .npy files do"),
+        (b"not numpy", "does not begin like a .npy file"),
         ("truncated", "is truncated: its header promises shape (20, 6)"),
         (np.array([{"a": 1}], dtype=object), "holds Python objects, not numbers"),
         (np.full((20, 6), np.nan, np.float32), "clip 0 holds NaN or infinity"),

@@ -47,7 +47,7 @@ FAULTS = {
     "unreadable": (
         lambda root, rows: (root / "1.flow.npy").write_bytes(b"no numpy file"),
         "features",
-        "video 'v1', stream 'motion': {root}/1.flow.npy does not begin as .npy files do",
+        "video 'v1', stream 'motion': {root}/1.flow.npy does not begin like a .npy file",
     ),
     "nan": (
         lambda root, rows: change(root / "2.rgb.npy", spoil(7)),
