@@ -187,7 +187,7 @@ def test_a_similarity_that_is_no_number_is_an_error_that_names_the_pair():
         (torch.tensor([0, -1, 2]), "there is no video -1"),
         (torch.tensor([[0, 1, 2]]), r"must be int64; it is \(1, 3\) torch.int64"),
         (torch.tensor([0.0, 1, 2]), "int64"),
-        (torch.empty(0, dtype=torch.int64), "no query"),
+        (torch.empty(0, dtype=torch.int64), "no queries"),
     ],
 )
 def test_an_owner_that_does_not_fit_is_an_error(owner, message):

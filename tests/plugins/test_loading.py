@@ -149,5 +149,5 @@ def test_a_file_that_is_not_there_is_named(tmp_path):
 def test_a_file_that_is_no_python_gets_a_hint(tmp_path):
     file = tmp_path / "plugin.txt"
     file.write_text("x = 1", encoding="utf-8")
-    with pytest.raises(PluginError, match="no Python file"):
+    with pytest.raises(PluginError, match="not a Python file"):
         load_plugins([file], installed=())

@@ -353,7 +353,7 @@ def test_factors_scale_the_learning_rate_of_a_part(tmp_path):
 
 
 def test_a_batch_that_cannot_be_shared_is_refused(tmp_path):
-    with pytest.raises(RecipeError, match="no multiple of"):
+    with pytest.raises(RecipeError, match="not a multiple of"):
         make_trainer(tmp_path, batch_size=5, accumulate=2)
     with pytest.raises(RecipeError, match="fewer than 8 micro-batches"):
         make_trainer(tmp_path, batch_size=32, accumulate=8)
