@@ -22,27 +22,24 @@ from varkit.data.collate import collate_clips, segment_means
 from varkit.data.plain import InMemory
 from varkit.errors import DataError
 from varkit.interfaces import Batch, Captions, Clips, Draws, Item, Sequences
+from varkit.testing.stand_ins import Words
 
-
-def tokenize(texts):
-    """One token a word, its length as its id."""
-    rows = [[len(word) for word in text.split()] for text in texts]
-    ids = torch.zeros(len(rows), max(map(len, rows)), dtype=torch.int64)
-    for row, found in zip(ids, rows, strict=True):
-        row[: len(found)] = torch.tensor(found)
-    return Captions(tuple(texts), ids, ids > 0, ids > 0, torch.zeros(*ids.shape, 2).long())
+tokenize = Words().tokenize
 
 
 def epoch_of(dataset, *, items=None, sounds=False, **options):
-    defaults = {"batch_size": 4, "max_clips": 8, "seed": 3, "epoch": 0}
-    return list(
-        training_batches(
-            dataset,
-            dataset.split("train") if items is None else items,
-            tokenize=None if sounds else tokenize,
-            **(defaults | options),
-        )
-    )
+    items = dataset.split("train") if items is None else items
+    options = {"batch_size": 4, "max_clips": 8, "seed": 3, "epoch": 0, **options}
+    return list(training_batches(dataset, items, tokenize=None if sounds else tokenize, **options))
+
+
+def read_videos(dataset, videos, limit, seed=0):
+    return video_batches(dataset, videos, seed=seed, max_clips=99, clips_per_batch=limit)
+
+
+def read_queries(dataset, queries, limit, seed=0, tokenize=None, **options):
+    options |= {"max_clips": 99, "clips_per_batch": limit}
+    return query_batches(dataset, queries, tokenize=tokenize, seed=seed, **options)
 
 
 def rows_of(batch: Batch) -> list[tuple]:
@@ -83,9 +80,8 @@ def test_a_batch_holds_what_the_data_set_holds():
             assert batch.query.texts[b] == toy.query(query)
             assert query.split("#")[0] == video
             assert batch.label[b] == int(video[1:]) % 2
-            assert batch.video.mask[b].tolist() == [True] * len(expected) + [False] * (
-                batch.video.mask.shape[1] - len(expected)
-            )
+            padding = batch.video.mask.shape[1] - len(expected)
+            assert batch.video.mask[b].tolist() == [True] * len(expected) + [False] * padding
             for name, stream in batch.video.streams.items():
                 np.testing.assert_array_equal(stream[b, : len(expected)], expected.streams[name])
                 assert not stream[b, len(expected) :].any()
@@ -132,16 +128,7 @@ def test_start_skips_batches_without_reading_them(workers):
     assert epoch_of(toy, start=3) == []
 
 
-def test_reading_processes_change_nothing_and_the_global_generator_neither():
-    toy = Toy(videos=12)
-    torch.manual_seed(0)
-    alone = [rows_of(batch) for batch in epoch_of(toy)]
-    state = torch.get_rng_state()
-    assert [rows_of(batch) for batch in epoch_of(toy, workers=2)] == alone
-    assert torch.equal(torch.get_rng_state(), state)
-
-
-def test_a_stop_sent_while_reading_processes_start_does_not_end_them():
+def test_reading_processes_change_nothing_even_if_a_stop_is_sent_while_they_start():
     toy, starting = Toy(videos=12), [True]
 
     def stop_the_child():
@@ -149,12 +136,14 @@ def test_a_stop_sent_while_reading_processes_start_does_not_end_them():
             os.kill(os.getpid(), signal.SIGTERM)
 
     alone = [rows_of(batch) for batch in epoch_of(toy)]
+    state = torch.get_rng_state()
     os.register_at_fork(after_in_child=stop_the_child)
     try:
         assert [rows_of(batch) for batch in epoch_of(toy, workers=2)] == alone
     finally:
         starting.clear()
     assert signal.pthread_sigmask(signal.SIG_BLOCK, []) == set(), "here nothing stays blocked"
+    assert torch.equal(torch.get_rng_state(), state)
 
 
 @pytest.mark.parametrize("workers", [0, 1])
@@ -188,15 +177,11 @@ def test_crops_are_drawn_by_video_and_epoch():
     toy = Cropped(videos=40)
 
     def drawn(epoch, batch_size):
-        batches = epoch_of(toy, epoch=epoch, batch_size=batch_size)
-        pairs = [
-            (video, int(crop))
-            for batch in batches
-            for video, crop in zip(
-                batch.video.draws.items, batch.video.streams["object"][:, 0, 0], strict=True
-            )
-        ]
-        return dict(pairs)
+        crops = {}
+        for batch in epoch_of(toy, epoch=epoch, batch_size=batch_size):
+            drawn_now = batch.video.streams["object"][:, 0, 0].tolist()
+            crops |= dict(zip(batch.video.draws.items, drawn_now, strict=True))
+        return crops
 
     assert drawn(0, 4) == drawn(0, 20)
     assert drawn(0, 4) != drawn(1, 4)
@@ -204,19 +189,13 @@ def test_crops_are_drawn_by_video_and_epoch():
 
 
 def test_groups_join_captions_that_are_literally_the_same():
-    texts = {
-        "a#0": "A man  runs.",
-        "b#0": "a MAN runs",
-        "c#0": "A man runs . ",
-        "d#0": "A man ran.",
-        "e#0": "A man runs..",
-    }
+    same, others = ["A man  runs.", "a MAN runs", "A man runs . "], ["A man ran.", "A man runs.."]
     toy = Toy()
-    toy.query = texts.__getitem__
-    items = [Item(f"v{i}", (query,)) for i, query in enumerate(texts)]
+    toy.query = lambda query: query
+    items = [Item(f"v{i}", (query,)) for i, query in enumerate(same + others)]
     (batch,) = epoch_of(toy, items=items, batch_size=5)
     groups = dict(zip(batch.query.texts, batch.group.tolist(), strict=True))
-    assert groups["A man  runs."] == groups["a MAN runs"] == groups["A man runs . "]
+    assert len({groups[text] for text in same}) == 1
     assert len(set(groups.values())) == 3
     assert torch.isnan(batch.label).all(), "nobody said whether they are anomalous"
 
@@ -259,9 +238,7 @@ def test_training_clips_are_capped_and_evaluation_reads_all():
     for batch in epoch_of(toy, max_clips=5):
         expected = [min(lengths[video], 5) for video in batch.video.draws.items]
         assert batch.video.mask.sum(1).tolist() == expected
-    for positions, clips in video_batches(
-        toy, list(lengths), seed=0, max_clips=99, clips_per_batch=40
-    ):
+    for positions, clips in read_videos(toy, list(lengths), 40):
         videos = [list(lengths)[i] for i in positions]
         assert clips.mask.sum(1).tolist() == [lengths[video] for video in videos]
 
@@ -271,15 +248,9 @@ def test_evaluation_batches_cover_everything_once_within_the_limit(limit):
     toy = Toy(videos=20, query="audio")
     videos = [item.video for item in toy.split("train")]
     queries = [query for item in toy.split("train") for query in item.queries]
-    for ids, batches in (
-        (videos, video_batches(toy, videos, seed=1, max_clips=99, clips_per_batch=limit)),
-        (
-            queries,
-            query_batches(toy, queries, tokenize=None, seed=1, max_clips=99, clips_per_batch=limit),
-        ),
-    ):
+    for ids, read in ((videos, read_videos), (queries, read_queries)):
         seen = []
-        for positions, clips in batches:
+        for positions, clips in read(toy, ids, limit):
             assert clips.mask.numel() <= limit or len(positions) == 1
             assert clips.draws.items == tuple(ids[i] for i in positions)
             assert clips.mask.any(1).all()
@@ -294,9 +265,7 @@ def test_evaluation_draws_depend_on_the_seed_alone():
     def uniform(seed, limit, order):
         ids = [videos[i] for i in order]
         found = {}
-        for positions, clips in video_batches(
-            toy, ids, seed=seed, max_clips=99, clips_per_batch=limit
-        ):
+        for positions, clips in read_videos(toy, ids, limit, seed):
             numbers = clips.draws.uniform(2).tolist()
             found |= {ids[p]: row for p, row in zip(positions, numbers, strict=True)}
         return found
@@ -310,9 +279,7 @@ def test_captions_come_back_in_batches_of_similar_length():
     toy = Toy(videos=5)
     queries = [query for item in toy.split("train") for query in item.queries]
     seen = {}
-    for positions, captions in query_batches(
-        toy, queries, tokenize=tokenize, seed=0, max_clips=99, clips_per_batch=1, batch_size=4
-    ):
+    for positions, captions in read_queries(toy, queries, 1, tokenize=tokenize, batch_size=4):
         assert len(captions) <= 4
         seen |= {queries[i]: text for i, text in zip(positions, captions.texts, strict=True)}
     assert seen == {query: toy.query(query) for query in queries}
@@ -320,14 +287,9 @@ def test_captions_come_back_in_batches_of_similar_length():
 
 def test_the_wrong_kind_of_query_is_an_error():
     with pytest.raises(DataError, match="is a caption, not a sound"):
-        list(query_batches(Toy(), ["v0#0"], tokenize=None, seed=0, max_clips=99, clips_per_batch=9))
-    sounds = Toy(query="audio")
+        list(read_queries(Toy(), ["v0#0"], 9))
     with pytest.raises(DataError, match="is a sound, not a caption"):
-        list(
-            query_batches(
-                sounds, ["v0#0"], tokenize=tokenize, seed=0, max_clips=99, clips_per_batch=9
-            )
-        )
+        list(read_queries(Toy(query="audio"), ["v0#0"], 9, tokenize=tokenize))
 
 
 def test_padding_is_zero_and_masked_down_to_one_clip():

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import itertools
-import shutil
 import statistics as plain
 
 import numpy as np
@@ -14,6 +13,7 @@ from varkit_benchmarks.folder import Folder
 from varkit_benchmarks.ucfcrime_ar import UCFCrimeAR
 
 from tests.support.faulty_data import change, make, write
+from tests.support.ucfcrime_ar import make_real
 from varkit.data.inspect.captions import caption_length, near_duplicates, vocabulary, words
 from varkit.data.inspect.stats import Published, segments, statistics
 
@@ -75,13 +75,12 @@ def test_every_figure_of_a_small_data_set(tmp_path, rows):
     assert figures["class.Fighting.seconds.median"] == 11.5
     assert figures["class.Normal.videos.train"] == 2
     assert "class.Normal.fraction.median" not in figures
-    assert figures["vocabulary.unseen"] == len(
-        {w for row in rows[4:] for w in row["caption"].lower().rstrip(".").split()}
-        - {w.strip(",") for row in rows[:4] for w in row["caption"].lower().rstrip(".").split()}
+    train, test = (
+        {w.strip(",.") for row in part for w in row["caption"].lower().split()}
+        for part in (rows[:4], rows[4:])
     )
-    assert figures["vocabulary.test"] == len(
-        {w for row in rows[4:] for w in row["caption"].lower().rstrip(".").split()}
-    )
+    assert figures["vocabulary.unseen"] == len(test - train)
+    assert figures["vocabulary.test"] == len(test)
     assert not any(np.isnan(value) for value in figures.values())
 
 
@@ -154,17 +153,8 @@ def test_published_figures_are_compared_to_the_digits_printed(found, published, 
 
 @pytest.fixture(scope="module")
 def benchmark(real_data, tmp_path_factory):
-    """UCFCrime-AR with its real captions and lengths, and features of one number."""
     root = tmp_path_factory.mktemp("ucf")
-    for split in ("train", "test"):
-        shutil.copy(real_data / f"ucfcrime_ar/ucf_crime_{split}.xlsx", root)
-        lines = (real_data / f"ucf_crime/{split.title()}_Annotation.txt").read_text()
-        for line in lines.splitlines():
-            name, frames, *_ = line.split()
-            file = root / "rgb" / f"{name.removesuffix('.mp4')}__0.npy"
-            file.parent.mkdir(parents=True, exist_ok=True)
-            np.save(file, np.arange(max(1, int(frames) // 16), dtype=np.float16)[:, None])
-    shutil.copy(real_data / "ucf_crime/Temporal_Anomaly_Annotation.txt", root)
+    make_real(root, real_data)
     return {"root": str(root), "streams": {"object": "rgb"}}
 
 
@@ -180,9 +170,7 @@ def test_the_benchmark_has_the_figures_of_its_paper(benchmark):
     assert (figures["duplicates.groups.test"], figures["duplicates.captions.test"]) == (2, 4)
     assert (figures["anomaly.videos"], figures["anomaly.segments"]) == (140, 156)
     compared = {p.key: p.equal for p in found.beside(UCFCrimeAR.published)}
-    assert compared["words.mean"]
-    assert compared["videos.train"]
-    assert compared["videos.test"]
+    assert all(compared[key] for key in ("words.mean", "videos.train", "videos.test"))
     # Whole clips of 16 frames lack what remains of a video, so hours are below the paper's.
     assert not compared["hours"]
     assert found.figures["hours"] == pytest.approx(127.35, abs=0.005)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import tracemalloc
 
 import numpy as np
@@ -21,19 +22,16 @@ STREAMS = {"object": "rgb", "motion": "flow"}
 
 
 def options(root, **more):
-    return {
-        "root": str(root),
-        "manifest": "manifest.csv",
-        "streams": STREAMS,
-        "query": "text",
-        "seconds_per_clip": 0.5,
-        "seconds_per_sound_clip": None,
-        "name": None,
-    } | more
+    return {"root": str(root), "streams": STREAMS, "seconds_per_clip": 0.5} | more
 
 
 def checked(root, *, quick=False, workers=0, **more):
     return verify(Folder, options(root, **more), quick=quick, workers=workers)
+
+
+def copy_features(root, one, other):
+    for stream in STREAMS.values():
+        shutil.copyfile(root / f"{one}.{stream}.npy", root / f"{other}.{stream}.npy")
 
 
 # What breaks a healthy folder, and the fault's group and text ({root} is the folder).
@@ -115,10 +113,7 @@ FAULTS = {
         "row 6: split 'tset' is none of train, val, test. Did you mean 'test'?",
     ),
     "the same video in both splits": (
-        lambda root, rows: [
-            (root / f"5.{s}.npy").write_bytes((root / f"0.{s}.npy").read_bytes())
-            for s in ("rgb", "flow")
-        ],
+        lambda root, rows: copy_features(root, 0, 5),
         "leaks",
         "the same features in several splits: 'v0' (train), 'v5' (test)",
     ),
@@ -140,90 +135,33 @@ def test_many_videos_with_the_same_features_are_counted(tmp_path):
     assert fault.videos == (tuple(f"v{i}" for i in range(16)),)
 
 
-def test_a_data_set_in_order(tmp_path):
+def test_a_data_set_in_order_video_by_video(tmp_path):
     make(tmp_path)
-    found = checked(tmp_path)
-    assert found.faults == ()
-    assert found.remarks == ()
+    told = []
+    found = verify(Folder, options(tmp_path), progress=lambda *now: told.append(now))
+    assert told == [(i, 6) for i in range(1, 7)]
+    assert found.faults == found.remarks == ()
+    names = ("videos", "anomalous", "normal", "unlabelled", "queries", "truth")
     assert found.splits == {
-        "train": {
-            "videos": 4,
-            "anomalous": 2,
-            "normal": 2,
-            "unlabelled": 0,
-            "queries": 4,
-            "truth": 4,
-        },
-        "test": {
-            "videos": 2,
-            "anomalous": 1,
-            "normal": 1,
-            "unlabelled": 0,
-            "queries": 2,
-            "truth": 2,
-        },
+        "train": dict(zip(names, (4, 2, 2, 0, 4, 4), strict=True)),
+        "test": dict(zip(names, (2, 1, 1, 0, 2, 2), strict=True)),
     }
     assert found.fingerprint == Folder(**options(tmp_path)).fingerprint()
     assert found.size == sum(4 * np.load(file).size for file in tmp_path.glob("*.npy"))
     assert found.to_dict()["in_order"] is True
 
 
+REFUSED = {"truncated", "unreadable", "nan", "width", "empty", "lengths", "a missing file"}
+
+
 @pytest.mark.parametrize("name", FAULTS)
-def test_each_fault_alone(tmp_path, name):
+def test_each_fault_alone_in_the_words_in_which_reading_refuses_it(tmp_path, name):
     rows = make(tmp_path)
     spoiling, group, text = FAULTS[name]
     spoiling(tmp_path, rows)
     write(tmp_path, rows)
-    found = checked(tmp_path)
-    assert (group, text.format(root=tmp_path)) in [(f.group, f.text) for f in found.faults]
-    assert len(found.faults) == 1
-
-
-def test_all_faults_at_once_in_one_pass(tmp_path):
-    """One video a fault, since what cannot be read hides what else is wrong with the same file."""
-    rows = make(tmp_path, videos=12)
-    expected = {
-        "truncated": 1,
-        "nan": 2,
-        "infinity in the last crop": 3,
-        "width": 0,
-        "lengths": 4,
-        "zeros": 5,
-    }
-    for name in expected:
-        FAULTS[name][0](tmp_path, rows)
-    change(tmp_path / "1.flow.npy", spoil(2))  # beside the truncated stream of the same video
-    (tmp_path / "6.rgb.npy").unlink()
-    rows[7]["label"] = "2"
-    rows[9]["anomaly"] = "900-950"
-    for stream in ("rgb", "flow"):
-        data = (tmp_path / f"8.{stream}.npy").read_bytes()
-        (tmp_path / f"11.{stream}.npy").write_bytes(data)
-    write(tmp_path, rows)
-    for workers in (0, 2):
-        texts = [fault.text for fault in checked(tmp_path, workers=workers).faults]
-        for name in expected:
-            assert FAULTS[name][2].format(root=tmp_path) in texts
-        assert (
-            f"video 'v1', stream 'motion': {tmp_path}/1.flow.npy clip 2 holds NaN or infinity"
-            in (texts)
-        )
-        assert f"video 'v6': there is no file {tmp_path}/6.rgb.npy" in texts
-        assert any(text.startswith("row 9: label '2' is none of") for text in texts)
-        assert any(
-            text.startswith("video 'v9': most of the anomaly at 900.0-950.0 s") for text in texts
-        )
-        assert "the same features in several splits: 'v8' (train), 'v11' (test)" in texts
-        assert len(texts) == len(expected) + 5
-
-
-@pytest.mark.parametrize(
-    "name", ["truncated", "unreadable", "nan", "width", "empty", "lengths", "a missing file"]
-)
-def test_the_words_are_those_of_the_data_set(tmp_path, name):
-    rows = make(tmp_path)
-    FAULTS[name][0](tmp_path, rows)
     (fault,) = checked(tmp_path).faults
+    assert (fault.group, fault.text) == (group, text.format(root=tmp_path))
 
     def read_all():
         folder = Folder(**options(tmp_path))
@@ -231,9 +169,35 @@ def test_the_words_are_those_of_the_data_set(tmp_path, name):
             for item in folder.split(split):
                 clips_of(folder, item.video)
 
-    with pytest.raises(DataError) as refused:
-        read_all()
-    assert fault.text in refused.value.what
+    if name in REFUSED:
+        with pytest.raises(DataError) as refused:
+            read_all()
+        assert fault.text in refused.value.what
+
+
+def test_all_faults_at_once_in_one_pass(tmp_path):
+    """One video a fault, since what cannot be read hides what else is wrong with the same file."""
+    rows = make(tmp_path, videos=12)
+    names = ("truncated", "nan", "infinity in the last crop", "width", "lengths", "zeros")
+    for name in names:
+        FAULTS[name][0](tmp_path, rows)
+    change(tmp_path / "1.flow.npy", spoil(2))  # beside the truncated stream of the same video
+    (tmp_path / "6.rgb.npy").unlink()
+    rows[7]["label"] = "2"
+    rows[9]["anomaly"] = "900-950"
+    copy_features(tmp_path, 8, 11)
+    write(tmp_path, rows)
+    for workers in (0, 2):
+        texts = [fault.text for fault in checked(tmp_path, workers=workers).faults]
+        for name in names:
+            assert FAULTS[name][2].format(root=tmp_path) in texts
+        nan = f"video 'v1', stream 'motion': {tmp_path}/1.flow.npy clip 2 holds NaN or infinity"
+        assert nan in texts
+        assert f"video 'v6': there is no file {tmp_path}/6.rgb.npy" in texts
+        assert any(text.startswith("row 9: label '2' is none of") for text in texts)
+        assert any(t.startswith("video 'v9': most of the anomaly at 900.0-950.0 s") for t in texts)
+        assert "the same features in several splits: 'v8' (train), 'v11' (test)" in texts
+        assert len(texts) == len(names) + 5
 
 
 @pytest.mark.parametrize(
@@ -262,12 +226,9 @@ def test_headers_alone_show_what_headers_can(tmp_path):
     for name in ("truncated", "nan", "width", "lengths", "zeros"):
         FAULTS[name][0](tmp_path, rows)
     found = checked(tmp_path, quick=True)
-    shown = {
-        name: FAULTS[name][2].format(root=tmp_path) for name in ("truncated", "width", "lengths")
-    }
-    assert {fault.text for fault in found.faults} == set(shown.values())
-    assert found.size == 0
-    assert found.quick
+    shown = {FAULTS[name][2].format(root=tmp_path) for name in ("truncated", "width", "lengths")}
+    assert {fault.text for fault in found.faults} == shown
+    assert (found.size, found.quick) == (0, True)
 
 
 def test_a_manifest_that_cannot_be_read_is_the_only_fault(tmp_path):
@@ -309,9 +270,7 @@ def test_short_videos_are_remarked_upon(tmp_path):
 
 def test_equal_videos_and_captions_within_a_split_and_across(tmp_path):
     rows = make(tmp_path)
-    for stream in ("rgb", "flow"):
-        data = (tmp_path / f"1.{stream}.npy").read_bytes()
-        (tmp_path / f"3.{stream}.npy").write_bytes(data)
+    copy_features(tmp_path, 1, 3)
     rows[0]["caption"] = "Many people walk along a busy street in the rain at night."
     rows[2]["caption"] = "many people walk along a  busy street in the rain at night"
     rows[5]["caption"] = "Many people walk along a busy street in the rain today."
@@ -386,11 +345,10 @@ def test_sounds_are_read_and_compared(tmp_path):
 
 def test_a_video_of_nine_hours_in_bounded_memory(tmp_path):
     make(tmp_path, videos=3)
-    for column, width in (("rgb", 64), ("flow", 64)):
-        for i in range(3):
-            length = 61_000 if i == 1 else 20
-            random = np.random.default_rng(i)
-            np.save(tmp_path / f"{i}.{column}.npy", random.random((length, width), np.float32))
+    for i, length in enumerate((20, 61_000, 20)):
+        for column in ("rgb", "flow"):
+            clips = np.random.default_rng(i).random((length, 64), np.float32)
+            np.save(tmp_path / f"{i}.{column}.npy", clips)
     size = os.stat(tmp_path / "1.rgb.npy").st_size
     checked(tmp_path, quick=True)  # imports and caches
     tracemalloc.start()
@@ -478,41 +436,31 @@ class Bare:
 @pytest.mark.parametrize(
     ("fault", "said"),
     [
-        ("", ()),
-        ("nan", ("video 'train1', stream 'object': clip 3 holds NaN or infinity",)),
-        ("infinity", ("video 'train1', stream 'object': clip 4 holds NaN or infinity",)),
-        ("streams", ("video 'train1', stream 'motion': has 12 clips; expected 13",)),
-        ("width", ("video 'train1', stream 'object': has shape (13, 3); expected (T, 4)",)),
-        ("empty", ("video 'train1', stream 'object': has shape (0, 4); expected (T, 4)",)),
-        ("error", ("video 'train1': FileNotFoundError: no such file: train1.npy",)),
-        ("kind", ("bare: query 'train1#0' is a sound, not a caption",)),
-        ("blank", ("query 'train1#0' is an empty caption",)),
-        ("truth", ("bare: video 'train1' has 13 clips but ground truth for 5",)),
+        ("", None),
+        ("nan", "video 'train1', stream 'object': clip 3 holds NaN or infinity"),
+        ("infinity", "video 'train1', stream 'object': clip 4 holds NaN or infinity"),
+        ("streams", "video 'train1', stream 'motion': has 12 clips; expected 13"),
+        ("width", "video 'train1', stream 'object': has shape (13, 3); expected (T, 4)"),
+        ("empty", "video 'train1', stream 'object': has shape (0, 4); expected (T, 4)"),
+        ("error", "video 'train1': FileNotFoundError: no such file: train1.npy"),
+        ("kind", "bare: query 'train1#0' is a sound, not a caption"),
+        ("blank", "query 'train1#0' is an empty caption"),
+        ("truth", "bare: video 'train1' has 13 clips but ground truth for 5"),
         (
             "label",
-            ("video 'train1' is labelled anomalous, but its ground truth has no anomalous clip",),
+            "video 'train1' is labelled anomalous, but its ground truth has no anomalous clip",
         ),
-        (
-            "normal",
-            ("video 'train0' is labelled normal, but its ground truth has anomalous clips",),
-        ),
+        ("normal", "video 'train0' is labelled normal, but its ground truth has anomalous clips"),
     ],
 )
 def test_any_data_set_can_be_verified(fault, said):
     found = verify(Bare, {"fault": fault})
-    assert tuple(f.text for f in found.faults) == said
+    assert [f.text for f in found.faults] == ([said] if said else [])
     assert found.simulated
 
 
 def test_headers_of_a_data_set_that_has_none_are_not_looked_at():
     assert verify(Bare, {"fault": "nan"}, quick=True).faults == ()
-
-
-def test_progress_counts_every_video(tmp_path):
-    make(tmp_path)
-    told = []
-    verify(Folder, options(tmp_path), progress=lambda done, total: told.append((done, total)))
-    assert told == [(i, 6) for i in range(1, 7)]
 
 
 def test_captions_from_one_template_are_not_all_paired(tmp_path):

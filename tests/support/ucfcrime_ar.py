@@ -2,25 +2,17 @@
 
 from __future__ import annotations
 
+import shutil
+
 import numpy as np
 import openpyxl
 from varkit_benchmarks.ucfcrime_ar import layout
 
 HEADINGS = ("Video Name", "Chinese Text", "English Text")
-
-
 TRAIN_NORMAL = "Training_Normal_Videos_Anomaly/Normal_Videos001_x264"
-
-
 TEST_NORMAL = "Testing_Normal_Videos_Anomaly/Normal_Videos_003_x264"
-
-
 TRAIN = ("Abuse/Abuse001_x264", "Arson/Arson002_x264", TRAIN_NORMAL)
-
-
 TEST = ("Arson/Arson009_x264", TEST_NORMAL)
-
-
 ANNOTATION = "Arson009_x264.mp4  Arson  35  70  -1  -1  \n"
 
 
@@ -50,6 +42,19 @@ def make(root, train=TRAIN, test=TEST, **features):
         for name in names:
             write_features(root, name, **features)
     (root / "Temporal_Anomaly_Annotation.txt").write_text(ANNOTATION, encoding="utf-8")
+
+
+def make_real(root, real_data):
+    """UCFCrime-AR with its real captions and lengths, and features of one number."""
+    for split in ("train", "test"):
+        shutil.copy(real_data / f"ucfcrime_ar/ucf_crime_{split}.xlsx", root)
+        lines = (real_data / f"ucf_crime/{split.title()}_Annotation.txt").read_text()
+        for line in lines.splitlines():
+            name, frames, *_ = line.split()
+            file = root / "rgb" / f"{name.removesuffix('.mp4')}__0.npy"
+            file.parent.mkdir(parents=True, exist_ok=True)
+            np.save(file, np.arange(max(1, int(frames) // 16), dtype=np.float16)[:, None])
+    shutil.copy(real_data / "ucf_crime/Temporal_Anomaly_Annotation.txt", root)
 
 
 def faults(root, **options):

@@ -5,12 +5,12 @@ from __future__ import annotations
 import importlib
 import sys
 from dataclasses import replace
-from typing import ClassVar
 
 import numpy as np
 import pytest
 import torch
 from torch import nn
+from torch.nn import functional as F
 
 from tests.support.ranks import expect_no_thread_of_gloo
 from varkit.blocks.pooling import masked_mean
@@ -25,7 +25,17 @@ from varkit.testing.encoders import check_encoder
 from varkit.testing.objectives import check_objective
 from varkit.testing.pretexts import check_pretext
 from varkit.testing.samplers import check_sampler
-from varkit.testing.stand_ins import DIM, EXPERTS, WIDTHS, Drawn, Linear, Means, Spread, Words
+from varkit.testing.stand_ins import (
+    DIM,
+    EXPERTS,
+    WIDTHS,
+    Cosine,
+    Drawn,
+    Linear,
+    Means,
+    Spread,
+    Words,
+)
 
 
 def broken(check_kind, component, *args, **kwargs):
@@ -36,6 +46,25 @@ def broken(check_kind, component, *args, **kwargs):
     for name in failed:
         assert name in str(caught.value)
     return failed
+
+
+def planted(base, **faults):
+    """Return a subclass with other attributes; a function gets the base's method first."""
+
+    def method(name):
+        def faulty(self, *args, **kwargs):
+            return faults[name](getattr(super(cls, self), name, None), *args, **kwargs)
+
+        return faulty
+
+    parts = {name: method(name) if callable(part) else part for name, part in faults.items()}
+    cls = type(base.__name__, (base,), parts)
+    return cls
+
+
+def then(change):
+    """Return a fault that changes what the honest method returns."""
+    return lambda base, *args, **kwargs: change(base(*args, **kwargs))
 
 
 # ---------------------------------------------------------------- what obeys
@@ -75,16 +104,6 @@ class Pool(nn.Module):
         )
 
 
-class Cosine:
-    """An honest alignment, without expert weights."""
-
-    def factors(self, representation, side):
-        return nn.functional.normalize(representation.vectors["avg"].flatten(1), dim=1)
-
-    def similarity(self, video, query):
-        return self.factors(video, "video") @ self.factors(query, "query").T
-
-
 class Softmax(nn.Module):
     """An honest objective."""
 
@@ -94,7 +113,7 @@ class Softmax(nn.Module):
     def dense(self, similarity, pairs):
         target = torch.arange(len(pairs))
         both = (similarity, similarity.T)
-        return sum(nn.functional.cross_entropy(side, target) for side in both)
+        return sum(F.cross_entropy(side, target) for side in both)
 
 
 class Agree(nn.Module):
@@ -162,85 +181,57 @@ def test_results_name_check_and_promise():
 # ---------------------------------------------------------------- samplers
 
 
-class PicksPadding(Spread):
-    def __call__(self, scores, mask, draws, *, training):
-        return torch.arange(self.count).repeat(len(mask), 1)
+def picks_beyond_the_mean(_, scores, mask, draws, training):
+    above = scores > scores.mean()
+    return above.long().argmax(1, keepdim=True).minimum(mask.sum(1, keepdim=True) - 1)
 
 
-class UsesGlobal(Spread):
-    def __call__(self, scores, mask, draws, *, training):
-        places = torch.rand(len(mask), self.count) * mask.sum(1, keepdim=True)
-        return places.long().sort(1).values
+def draws_from_padding(_, scores, mask, draws, training):
+    places = draws.uniform(4) * mask.shape[1]
+    return places.long().minimum(mask.sum(1, keepdim=True) - 1).sort(1).values
 
 
-class UsesNumpy(Spread):
-    def __call__(self, scores, mask, draws, *, training):
-        first = np.random.randint(0, 2)
-        return super().__call__(scores, mask, draws, training=training).clamp(max=first)
+def draws_from_torch(_, scores, mask, draws, training):
+    places = torch.rand(len(mask), 4) * mask.sum(1, keepdim=True)
+    return places.long().sort(1).values
 
 
-class Unsorted(Spread):
-    def __call__(self, scores, mask, draws, *, training):
-        return super().__call__(scores, mask, draws, training=training).flip(1)
+def spoils_scores(base, scores, *given, **mode):
+    if scores is not None:
+        scores.mul_(0.5)
+    return base(scores, *given, **mode)
 
 
-class WrongType(Spread):
-    def __call__(self, scores, mask, draws, *, training):
-        return super().__call__(scores, mask, draws, training=training).float()
+def picks_padding(_, scores, mask, *given, **mode):
+    return torch.arange(4).repeat(len(mask), 1)
 
 
-class FewerForShort(Spread):
-    def __call__(self, scores, mask, draws, *, training):
-        picks = super().__call__(scores, mask, draws, training=training)
-        return picks[:, : mask.shape[1]]
-
-
-class LooksAtNeighbours(Spread):
-    def __call__(self, scores, mask, draws, *, training):
-        above = scores > scores.mean()
-        return above.long().argmax(1, keepdim=True).minimum(mask.sum(1, keepdim=True) - 1)
-
-
-class CountsPadding(Spread):
-    def __call__(self, scores, mask, draws, *, training):
-        places = draws.uniform(self.count) * mask.shape[1]
-        return places.long().minimum(mask.sum(1, keepdim=True) - 1).sort(1).values
-
-
-class Spoils(Spread):
-    def __call__(self, scores, mask, draws, *, training):
-        if scores is not None:
-            scores.mul_(0.5)
-        return super().__call__(scores, mask, draws, training=training)
-
-
-class NeedsScores(Spread):
-    def __call__(self, scores, mask, draws, *, training):
-        return super().__call__(scores * 1, mask, draws, training=training)
+def picks_fewer_of_the_short(base, scores, mask, *given, **mode):
+    return base(scores, mask, *given, **mode)[:, : mask.shape[1]]
 
 
 @pytest.mark.parametrize(
-    ("fault", "check_name"),
+    ("check_name", "fault"),
     [
-        (PicksPadding, "picks_are_real_clips"),
-        (UsesGlobal, "chance_is_in_draws"),
-        (UsesNumpy, "chance_is_in_draws"),
-        (Unsorted, "picks_ascend"),
-        (WrongType, "picks_are_positions"),
-        (FewerForShort, "count_is_fixed"),
-        (LooksAtNeighbours, "videos_are_independent"),
-        (CountsPadding, "padding_changes_nothing"),
-        (Spoils, "inputs_stay"),
-        (NeedsScores, "scores_may_be_absent"),
+        ("picks_are_real_clips", picks_padding),
+        ("chance_is_in_draws", draws_from_torch),
+        ("chance_is_in_draws", then(lambda picks: picks.clamp(max=np.random.randint(0, 2)))),
+        ("picks_ascend", then(lambda picks: picks.flip(1))),
+        ("picks_are_positions", then(torch.Tensor.float)),
+        ("count_is_fixed", picks_fewer_of_the_short),
+        ("videos_are_independent", picks_beyond_the_mean),
+        ("padding_changes_nothing", draws_from_padding),
+        ("inputs_stay", spoils_scores),
+        ("scores_may_be_absent", lambda base, scores, *x, **mode: base(scores * 1, *x, **mode)),
     ],
 )
-def test_sampler_faults(fault, check_name):
-    assert check_name in broken(check_sampler, fault())
+def test_sampler_faults(check_name, fault):
+    assert check_name in broken(check_sampler, planted(Spread, __call__=fault)())
 
 
 def test_all_faults_are_listed_with_what_came_back():
     with pytest.raises(ConformanceError) as caught:
-        check_sampler(PicksPadding(), subject="sampler picks_padding")
+        check_sampler(planted(Spread, __call__=picks_padding)(), subject="sampler picks_padding")
     message = str(caught.value)
     assert message.startswith("sampler picks_padding breaks ")
     assert "has clips 0 to 0, but [1, 2, 3] were picked" in message
@@ -248,56 +239,12 @@ def test_all_faults_are_listed_with_what_came_back():
 
 
 def test_a_sampler_that_raises_is_a_finding():
-    class Raises(Spread):
-        def __call__(self, scores, mask, draws, *, training):
-            raise RuntimeError("boom")
-
-    with pytest.raises(ConformanceError, match="raised RuntimeError: boom"):
-        check_sampler(Raises())
+    raises = planted(Spread, __call__=lambda *_, **__: 1 / 0)
+    with pytest.raises(ConformanceError, match="raised ZeroDivisionError: division by zero"):
+        check_sampler(raises())
 
 
 # ---------------------------------------------------------------- detectors
-
-
-class LeaksIntoPadding(Linear):
-    def forward(self, features, mask):
-        return self.project(features).squeeze(-1).sigmoid()
-
-
-class Blurs(Linear):
-    def forward(self, features, mask):
-        return super().forward(features + features.mean(1, keepdim=True), mask)
-
-
-class BatchMean(Linear):
-    def forward(self, features, mask):
-        return super().forward(features - features.mean(0, keepdim=True), mask)
-
-
-class Unbounded(Linear):
-    def forward(self, features, mask):
-        return self.project(features).squeeze(-1) * mask
-
-
-class CountsUnknown(Linear):
-    def loss(self, scores, mask, label):
-        return super().loss(scores, mask, label.nan_to_num())
-
-
-class NanWhenUnknown(Linear):
-    def loss(self, scores, mask, label):
-        known = ~label.isnan()
-        return (scores.mean(1) - label)[known].square().mean()
-
-
-class Upside(Linear):
-    def loss(self, scores, mask, label):
-        return super().loss(scores, mask, 1 - label)
-
-
-class DropsInEvaluation(Linear):
-    def forward(self, features, mask):
-        return super().forward(nn.functional.dropout(features, 0.5, training=True), mask)
 
 
 class Unused(Linear):
@@ -306,47 +253,34 @@ class Unused(Linear):
         self.idle = nn.Parameter(torch.zeros(1))
 
 
+def loss_of_nothing(_, scores, mask, label):
+    return (scores.mean(1) - label)[~label.isnan()].square().mean()
+
+
 @pytest.mark.parametrize(
-    ("fault", "check_name"),
+    ("check_name", "method", "fault"),
     [
-        (LeaksIntoPadding, "padding_scores_zero"),
-        (Blurs, "padding_changes_nothing"),
-        (BatchMean, "videos_are_independent"),
-        (Unbounded, "scores_are_confidences"),
-        (CountsUnknown, "unknown_labels_do_not_count"),
-        (NanWhenUnknown, "loss_is_finite"),
-        (Upside, "loss_prefers_the_truth"),
-        (DropsInEvaluation, "evaluation_has_no_chance"),
-        (Unused, "gradients_flow"),
+        ("padding_scores_zero", "forward", lambda base, x, mask: base(x, mask | True)),
+        (
+            "padding_changes_nothing",
+            "forward",
+            lambda base, x, mask: base(x + x.mean(1, True), mask),
+        ),
+        ("videos_are_independent", "forward", lambda base, x, mask: base(x - x.mean(0), mask)),
+        ("scores_are_confidences", "forward", then(lambda scores: 4 * scores)),
+        ("unknown_labels_do_not_count", "loss", lambda base, *x: base(*x[:2], x[2].nan_to_num())),
+        ("loss_is_finite", "loss", loss_of_nothing),
+        ("loss_prefers_the_truth", "loss", lambda base, *x: base(*x[:2], 1 - x[2])),
+        ("evaluation_has_no_chance", "forward", lambda base, x, mask: base(F.dropout(x), mask)),
+        ("gradients_flow", "idle", None),
     ],
 )
-def test_detector_faults(fault, check_name):
-    assert check_name in broken(check_detector, fault(5), width=5)
+def test_detector_faults(check_name, method, fault):
+    detector = Unused if fault is None else planted(Linear, **{method: fault})
+    assert check_name in broken(check_detector, detector(5), width=5)
 
 
 # ---------------------------------------------------------------- encoders
-
-
-class IgnoresMask(Pool):
-    def encode(self, clips):
-        return [p(clips.streams[e]) for p, e in zip(self.project, self.experts, strict=True)]
-
-
-class Centred(Pool):
-    def encode(self, clips):
-        return [part - part.mean(0, keepdim=True) for part in super().encode(clips)]
-
-
-class Mutates(Pool):
-    def encode(self, clips):
-        clips.streams["object"].add_(1)
-        return super().encode(clips)
-
-
-class HalfTrained(Pool):
-    def encode(self, clips):
-        first, second = super().encode(clips)
-        return [first, second.detach()]
 
 
 class HiddenState(Pool):
@@ -358,51 +292,70 @@ class HiddenState(Pool):
         return [part + self.offset for part in super().encode(clips)]
 
 
-class NanForOne(Pool):
-    def encode(self, clips):
-        deviations = [part.std(1, keepdim=True) for part in super().encode(clips)]
-        return [p / d for p, d in zip(super().encode(clips), deviations, strict=True)]
+def mutates(base, clips):
+    clips.streams["object"].add_(1)
+    return base(clips)
 
 
-class WrongWidth(Pool):
-    def forward(self, clips):
-        found = super().forward(clips)
-        return replace(found, vectors={"avg": found.vectors["avg"][..., 1:]})
+def ignores_mask(base, clips):
+    return base(replace(clips, mask=torch.ones_like(clips.mask)))
 
 
-class NoMasks(Pool):
-    def forward(self, clips):
-        return replace(super().forward(clips), masks={})
+def draws_from_torch_for_all(base, clips):
+    return replace(base(clips), picks={"noise": torch.randint(0, 1, (len(clips), 1))})
 
 
-class SharedDraw(Pool):
-    def forward(self, clips):
-        found = super().forward(clips)
-        return replace(found, picks={"noise": torch.randint(0, 1, (len(clips), 1))})
-
-
-class Mute(Pool):
-    consumes = "sounds"
+def reads_padded_words(made):
+    mean = made.tokens["words"].mean(1, keepdim=True)
+    return replace(made, vectors={name: x + mean for name, x in made.vectors.items()})
 
 
 @pytest.mark.parametrize(
-    ("fault", "check_name"),
+    ("check_name", "base", "fault"),
     [
-        (IgnoresMask, "padding_changes_nothing"),
-        (Centred, "items_are_independent"),
-        (Mutates, "inputs_stay"),
-        (HalfTrained, "gradients_flow"),
-        (HiddenState, "state_is_complete"),
-        (NanForOne, "one_clip_is_enough"),
-        (WrongWidth, "vectors_fit"),
-        (NoMasks, "tokens_have_masks"),
-        (SharedDraw, "evaluation_has_no_chance"),
-        (Mute, "says_what_it_reads"),
+        ("padding_changes_nothing", Pool, {"encode": ignores_mask}),
+        ("items_are_independent", Pool, {"encode": then(lambda xs: [x - x.mean(0) for x in xs])}),
+        ("inputs_stay", Pool, {"encode": mutates}),
+        ("gradients_flow", Pool, {"encode": then(lambda xs: [xs[0], xs[1].detach()])}),
+        ("state_is_complete", HiddenState, {}),
+        (
+            "one_clip_is_enough",
+            Pool,
+            {"encode": then(lambda xs: [x / x.std(1, keepdim=True) for x in xs])},
+        ),
+        (
+            "vectors_fit",
+            Pool,
+            {
+                "forward": then(
+                    lambda made: replace(made, vectors={"avg": made.vectors["avg"][..., 1:]})
+                )
+            },
+        ),
+        ("tokens_have_masks", Pool, {"forward": then(lambda made: replace(made, masks={}))}),
+        ("evaluation_has_no_chance", Pool, {"forward": draws_from_torch_for_all}),
+        ("says_what_it_reads", Pool, {"consumes": "sounds"}),
+        (
+            "tokens_point_at_text",
+            Words,
+            {"tokenize": then(lambda made: replace(made, offsets=made.offsets.flip(-1)))},
+        ),
+        ("padding_changes_nothing", Words, {"forward": then(reads_padded_words)}),
+        (
+            "vectors_fit",
+            Words,
+            {
+                "forward": then(
+                    lambda made: replace(made, weights={n: 2 * w for n, w in made.weights.items()})
+                )
+            },
+        ),
     ],
 )
-def test_encoder_faults(fault, check_name):
+def test_encoder_faults(check_name, base, fault):
     torch.manual_seed(0)
-    assert check_name in broken(check_encoder, fault(), fresh=fault())
+    faulty = planted(base, **fault)
+    assert check_name in broken(check_encoder, faulty(), fresh=faulty())
 
 
 def test_batch_norm_in_evaluation_is_allowed():
@@ -420,212 +373,96 @@ def test_batch_norm_in_evaluation_is_allowed():
     check_encoder(Normed(), fresh=Normed())
 
 
-class SwapsOffsets(Words):
-    def tokenize(self, texts):
-        found = super().tokenize(texts)
-        return replace(found, offsets=found.offsets.flip(-1))
-
-
-class ReadsPaddedWords(Words):
-    def forward(self, inputs):
-        found = super().forward(inputs)
-        mean = found.tokens["words"].mean(1, keepdim=True)
-        return replace(found, vectors={n: v + mean for n, v in found.vectors.items()})
-
-
-class NoSum(Words):
-    def forward(self, inputs):
-        found = super().forward(inputs)
-        return replace(found, weights={n: 2 * w for n, w in found.weights.items()})
-
-
-@pytest.mark.parametrize(
-    ("fault", "check_name"),
-    [
-        (SwapsOffsets, "tokens_point_at_text"),
-        (ReadsPaddedWords, "padding_changes_nothing"),
-        (NoSum, "vectors_fit"),
-    ],
-)
-def test_text_encoder_faults(fault, check_name):
-    assert check_name in broken(check_encoder, fault())
-
-
 # ---------------------------------------------------------------- alignments
 
 
-class WrongFactors(Cosine):
-    def similarity(self, video, query):
-        return super().similarity(video, query) + 0.1
+def half_factors(base, representation, side):
+    return None if side == "query" else base(representation, side)
 
 
-class HalfFactors(Cosine):
-    def factors(self, representation, side):
-        return None if side == "query" else super().factors(representation, side)
-
-    def similarity(self, video, query):
-        return super().factors(video, "video") @ super().factors(query, "query").T
+def reads_padded_tokens(_, representation, side):
+    return torch.stack([part.mean(1) for part in representation.tokens.values()]).mean(0)
 
 
-class Transposed(Cosine):
-    def similarity(self, video, query):
-        return super().similarity(video, query).T
-
-
-class Standardised(Cosine):
-    def similarity(self, video, query):
-        return super().similarity(video, query).softmax(dim=0)
-
-
-class ReadsPaddedTokens(Cosine):
-    def factors(self, representation, side):
-        means = [part.mean(1) for part in representation.tokens.values()]
-        return torch.stack(means).mean(0)
-
-
-class Detached(Cosine):
-    def factors(self, representation, side):
-        found = super().factors(representation, side)
-        return found.detach() if side == "video" else found
+def detaches_videos(base, representation, side):
+    made = base(representation, side)
+    return made.detach() if side == "video" else made
 
 
 @pytest.mark.parametrize(
-    ("fault", "check_name"),
+    ("check_name", "fault"),
     [
-        (WrongFactors, "factors_multiply_to_similarity"),
-        (HalfFactors, "factors_multiply_to_similarity"),
-        (Transposed, "similarity_is_a_matrix"),
-        (Standardised, "pairs_are_independent"),
-        (ReadsPaddedTokens, "padding_changes_nothing"),
-        (Detached, "gradients_flow"),
+        ("factors_multiply_to_similarity", {"similarity": then(lambda s: s + 0.1)}),
+        (
+            "factors_multiply_to_similarity",
+            {"factors": half_factors, "similarity": lambda _, *sides: Cosine().similarity(*sides)},
+        ),
+        ("similarity_is_a_matrix", {"similarity": then(lambda s: s.T)}),
+        ("pairs_are_independent", {"similarity": then(lambda s: s.softmax(dim=0))}),
+        ("padding_changes_nothing", {"factors": reads_padded_tokens}),
+        ("gradients_flow", {"factors": detaches_videos}),
     ],
 )
-def test_alignment_faults(fault, check_name):
-    assert check_name in broken(check_alignment, fault())
-
-
-class Maxima(Cosine):
-    """Obeys, but for the name of its vectors."""
-
-    def __init__(self, vectors="max"):
-        self.vectors = vectors
-
-    def factors(self, representation, side):
-        return nn.functional.normalize(representation.vectors[self.vectors].flatten(1), dim=1)
+def test_alignment_faults(check_name, fault):
+    assert check_name in broken(check_alignment, planted(Cosine, **fault)())
 
 
 def test_a_name_that_the_kit_does_not_have_gets_those_that_it_has():
     with pytest.raises(ConformanceError) as caught:
-        check_alignment(Maxima())
+        check_alignment(planted(Cosine, factors=lambda _, made, side: made.vectors["max"])())
     faults = {result.fault for result in caught.value.results if result.fault is not None}
     assert faults == {
         "raised KeyError: 'max'; the kit's videos have vectors cls, avg and tokens object, motion; "
         "its queries have vectors cls, avg and tokens words, sentence"
     }
-    assert check_alignment(Maxima("avg"))
     with pytest.raises(ConformanceError, match=r"raised KeyError: 'max'; the kit's videos have"):
-        check_pretext(NoSuchVectors())
+        check_pretext(lambda video, query, batch: video.vectors["max"].sum())
     with pytest.raises(ConformanceError, match=r"raised KeyError: 'max'(?!;)"):
-        check_objective(NoSuchKey())
-
-
-class NoSuchVectors(nn.Module):
-    def forward(self, video, query, batch):
-        return video.vectors["max"].sum()
-
-
-class NoSuchKey(Softmax):
-    def dense(self, similarity, pairs):
-        return {}["max"]
+        check_objective(planted(Softmax, dense=lambda *_: {}["max"])())
 
 
 # ---------------------------------------------------------------- objectives and pretexts
 
 
-class HalfFactored(Softmax):
-    def factored(self, video, query, pairs):
-        return super().factored(video, query, pairs) / 2
-
-
-class NanAlone(Softmax):
-    def dense(self, similarity, pairs):
-        return super().dense(similarity, pairs) + 0 * similarity.std()
-
-
-class Positional(Softmax):
-    def dense(self, similarity, pairs):
-        place = torch.linspace(0, 1, len(pairs))
-        return super().dense(similarity * place, pairs)
-
-
-class Backwards(Softmax):
-    def dense(self, similarity, pairs):
-        return super().dense(-similarity, pairs)
-
-
-class SquareRoot(Softmax):
-    def dense(self, similarity, pairs):
-        return super().dense(similarity, pairs) + similarity.abs().sqrt().sum()
-
-
-class HalfOverRanks(Softmax):
-    def over_ranks(self, video, query, pairs):
-        return self.factored(video, query, pairs) / 2
-
-
-class OneSideOverRanks(Softmax):
-    def over_ranks(self, video, query, pairs):
-        return self.factored(video, query.detach() + 0 * query, pairs)
+def factored(video, query, pairs):
+    return Softmax().factored(video, query, pairs)
 
 
 @pytest.mark.filterwarnings("ignore:std")
 @pytest.mark.parametrize(
-    ("fault", "check_name"),
+    ("check_name", "method", "fault"),
     [
-        (HalfOverRanks, "over_ranks_equals_factored"),
-        (OneSideOverRanks, "over_ranks_equals_factored"),
-        (HalfFactored, "factored_equals_dense"),
-        (NanAlone, "one_pair_is_enough"),
-        (Positional, "order_changes_nothing"),
-        (Backwards, "diagonal_is_positive"),
-        (SquareRoot, "gradients_flow"),
+        ("over_ranks_equals_factored", "over_ranks", lambda _, *given: factored(*given) / 2),
+        (
+            "over_ranks_equals_factored",
+            "over_ranks",
+            lambda _, v, q, pairs: factored(v, q.detach() + 0 * q, pairs),
+        ),
+        ("factored_equals_dense", "factored", then(lambda loss: loss / 2)),
+        ("one_pair_is_enough", "dense", lambda base, s, pairs: base(s, pairs) + 0 * s.std()),
+        (
+            "order_changes_nothing",
+            "dense",
+            lambda base, s, pairs: base(s * torch.linspace(0, 1, len(pairs)), pairs),
+        ),
+        ("diagonal_is_positive", "dense", lambda base, s, pairs: base(-s, pairs)),
+        ("gradients_flow", "dense", lambda base, s, pairs: base(s, pairs) + s.abs().sqrt().sum()),
     ],
 )
-def test_objective_faults(fault, check_name):
-    assert check_name in broken(check_objective, fault())
-
-
-class Gathers(Softmax):
-    def over_ranks(self, video, query, pairs):
-        importlib.import_module("torch.distributed.nn.functional")
-        return super().factored(video, query, pairs)
+def test_objective_faults(check_name, method, fault):
+    assert check_name in broken(check_objective, planted(Softmax, **{method: fault})())
 
 
 def test_an_objective_that_gathers_by_torchs_own_functions_leaves_no_thread(monkeypatch):
     """They keep the group of the moment at which their module is imported."""
+
+    def gathers(_, *given):
+        importlib.import_module("torch.distributed.nn.functional")
+        return factored(*given)
+
     monkeypatch.delitem(sys.modules, "torch.distributed.nn.functional", raising=False)
-    assert check_objective(Gathers())
+    assert check_objective(planted(Softmax, over_ranks=gathers)())
     expect_no_thread_of_gloo()
-
-
-class Weighted(Agree):
-    def forward(self, video, query, batch):
-        return super().forward(video, query, batch) * query.tokens["words"].shape[1]
-
-
-class GlobalMask(Agree):
-    def forward(self, video, query, batch):
-        return super().forward(video, query, batch) * torch.rand(())
-
-
-class NoGradient(Agree):
-    def forward(self, video, query, batch):
-        return self.head(video.vectors["avg"].detach()).square().mean()
-
-
-class FirstCounts(Agree):
-    def forward(self, video, query, batch):
-        return super().forward(video, query, batch) + video.vectors["avg"][0].sum()
 
 
 class Supplied:
@@ -659,46 +496,51 @@ def test_a_pretext_task_is_checked_on_sounds_where_the_queries_are_no_captions()
     assert faults == {"padding_changes_nothing"}
 
 
+def no_gradient(base, video, query, batch):
+    return base.__self__.head(video.vectors["avg"].detach()).square().mean()
+
+
+def first_counts(base, video, query, batch):
+    return base(video, query, batch) + video.vectors["avg"][0].sum()
+
+
+def weighs_by_padding(base, video, query, batch):
+    return base(video, query, batch) * query.tokens["words"].shape[1]
+
+
 @pytest.mark.parametrize(
-    ("fault", "check_name"),
+    ("check_name", "fault"),
     [
-        (Weighted, "padding_changes_nothing"),
-        (GlobalMask, "chance_is_in_draws"),
-        (NoGradient, "gradients_flow"),
-        (FirstCounts, "order_changes_nothing"),
+        ("padding_changes_nothing", weighs_by_padding),
+        ("chance_is_in_draws", then(lambda loss: loss * torch.rand(()))),
+        ("gradients_flow", no_gradient),
+        ("order_changes_nothing", first_counts),
     ],
 )
-def test_pretext_faults(fault, check_name):
-    assert check_name in broken(check_pretext, fault())
+def test_pretext_faults(check_name, fault):
+    assert check_name in broken(check_pretext, planted(Agree, forward=fault)())
 
 
 # ---------------------------------------------------------------- data sets
 
 
-class Leaky(Toy):
-    def split(self, name):
-        return [replace(item, video=item.video.split("-")[1]) for item in super().split(name)]
+def any_split(base, name):
+    return base("train" if name == "no_such_split" else name)
 
 
-class AnySplit(Toy):
-    def split(self, name):
-        return super().split("train" if name == "no_such_split" else name)
+def shared_videos(items):
+    return [replace(item, video=item.video.split("-")[1]) for item in items]
 
 
-class Wide(Toy):
-    widths: ClassVar = {"object": 4}
+def reading(fault):
+    """Return a fault of the readers: what to change of each."""
 
-
-class Broken(Toy):
-    """A data set with a fault in its readers."""
-
-    def __init__(self, fault):
-        self.fault = fault
-
-    def open(self, video):
-        reader = super().open(video)
-        vars(reader).update(self.fault(reader))
+    def opened(base, video):
+        reader = base(video)
+        vars(reader).update(fault(reader))
         return reader
+
+    return {"open": opened}
 
 
 def pieces_of(change):
@@ -706,7 +548,7 @@ def pieces_of(change):
         read = reader.pieces
         return {"pieces": lambda stream, crop=0: iter([change(*read(stream, crop))])}
 
-    return fault
+    return reading(fault)
 
 
 def means_of(change):
@@ -714,7 +556,7 @@ def means_of(change):
         read = reader.means
         return {"means": lambda count, crop=0: change(read(99), read(count))}
 
-    return fault
+    return reading(fault)
 
 
 def spent(reader):
@@ -726,57 +568,49 @@ def first_clips(whole, means):
     return replace(means, streams={n: x[: len(means)] for n, x in whole.streams.items()})
 
 
-class ShortTruth(Toy):
-    def truth(self, video):
-        return np.zeros(3, dtype=bool)
+def first_times(whole, means):
+    return replace(means, times=whole.times[: len(means)])
 
 
-class EmptyCaption(Toy):
-    def query(self, query):
-        return " "
-
-
-class Restless(Toy):
-    def fingerprint(self):
-        return str(id(self))
+SOUNDS = {
+    "query_kind": "clips",
+    "query_widths": {"object": 3},
+    "query": lambda _, query: Toy().open(query),
+}
 
 
 @pytest.mark.parametrize(
-    ("fault", "check_name"),
+    ("checks", "fault"),
     [
-        (Leaky, "splits_are_disjoint"),
-        (AnySplit, "unknown_split_is_refused"),
-        (Wide, "clips_can_be_read"),
-        (ShortTruth, "truth_fits_the_clips"),
-        (EmptyCaption, "queries_can_be_read"),
-        (Restless, "fingerprint_is_stable"),
+        ({"splits_are_disjoint"}, {"split": then(shared_videos)}),
+        ({"unknown_split_is_refused"}, {"split": any_split}),
+        ({"clips_can_be_read"}, {"widths": {"object": 4}}),
+        ({"truth_fits_the_clips"}, {"truth": lambda *_: np.zeros(3, dtype=bool)}),
+        ({"queries_can_be_read"}, {"query": lambda *_: " "}),
+        ({"fingerprint_is_stable"}, {"fingerprint": lambda base: str(id(base.__self__))}),
+        ({"clips_can_be_read"}, pieces_of(lambda clips: clips * np.float32(np.nan))),
+        ({"clips_can_be_read"}, pieces_of(lambda clips: clips.astype(np.float64))),
+        ({"lengths_agree"}, pieces_of(lambda clips: clips[:3])),
+        ({"clips_can_be_read"}, reading(lambda reader: {"crops": 0})),
+        ({"lengths_agree", "truth_fits_the_clips"}, reading(lambda reader: {"length": 5})),
+        ({"lengths_agree"}, reading(lambda reader: {"times": reader.times[::-1]})),
+        ({"lengths_agree"}, reading(lambda reader: {"times": reader.times[:3]})),
+        ({"means_are_those_of_the_pieces"}, means_of(first_clips)),
+        ({"means_are_those_of_the_pieces"}, means_of(lambda whole, means: whole)),
+        ({"means_are_those_of_the_pieces"}, means_of(first_times)),
+        ({"reading_twice_is_the_same"}, reading(spent)),
+        ({"clips_can_be_read"}, SOUNDS | {"query_widths": {"object": 2}}),
+        ({"queries_can_be_read"}, SOUNDS | {"query": lambda *_: "a caption"}),
     ],
 )
-def test_dataset_faults(fault, check_name):
-    assert check_name in broken(check_dataset, fault(), fresh=fault())
+def test_dataset_faults(checks, fault):
+    faulty = planted(Toy, **fault)
+    assert checks <= broken(check_dataset, faulty(), fresh=faulty())
 
 
-@pytest.mark.parametrize(
-    ("fault", "checks"),
-    [
-        (pieces_of(lambda clips: clips * np.float32(np.nan)), {"clips_can_be_read"}),
-        (pieces_of(lambda clips: clips.astype(np.float64)), {"clips_can_be_read"}),
-        (pieces_of(lambda clips: clips[:3]), {"lengths_agree"}),
-        (lambda reader: {"crops": 0}, {"clips_can_be_read"}),
-        (lambda reader: {"length": 5}, {"lengths_agree", "truth_fits_the_clips"}),
-        (lambda reader: {"times": reader.times[::-1]}, {"lengths_agree"}),
-        (lambda reader: {"times": reader.times[:3]}, {"lengths_agree"}),
-        (means_of(first_clips), {"means_are_those_of_the_pieces"}),
-        (means_of(lambda whole, means: whole), {"means_are_those_of_the_pieces"}),
-        (
-            means_of(lambda whole, means: replace(means, times=whole.times[: len(means)])),
-            {"means_are_those_of_the_pieces"},
-        ),
-        (spent, {"reading_twice_is_the_same"}),
-    ],
-)
-def test_faults_of_a_video_reader(fault, checks):
-    assert checks <= broken(check_dataset, Broken(fault))
+def test_sounds_are_read_as_videos_are():
+    sounds = planted(Toy, **SOUNDS)
+    assert check_dataset(sounds(), fresh=sounds())
 
 
 @pytest.mark.parametrize(("by", "right"), [(-2, False), (-1, True), (1, True), (2, False)])
@@ -788,29 +622,11 @@ def test_a_crop_may_be_one_clip_longer_or_shorter_and_no_more(by, right):
         other = Sequences({"object": np.ones((length, 3), np.float32)}, times)
         return vars(InMemory(reader.means(99), other))
 
+    dataset = planted(Toy, **reading(crop))()
     if right:
-        assert check_dataset(Broken(crop))
+        assert check_dataset(dataset)
     else:
-        assert broken(check_dataset, Broken(crop)) == {"lengths_agree"}
-
-
-def test_sounds_are_read_as_videos_are():
-    class Sounds(Toy):
-        query_kind, query_widths = "clips", {"object": 3}
-
-        def query(self, query):
-            return self.open(query)
-
-    class Deaf(Sounds):
-        query_widths = {"object": 2}  # noqa: RUF012
-
-    class Captions(Sounds):
-        def query(self, query):
-            return "a caption"
-
-    assert check_dataset(Sounds(), fresh=Sounds())
-    assert "clips_can_be_read" in broken(check_dataset, Deaf())
-    assert "queries_can_be_read" in broken(check_dataset, Captions())
+        assert broken(check_dataset, dataset) == {"lengths_agree"}
 
 
 # ---------------------------------------------------------------- by kind and class
@@ -824,10 +640,6 @@ class Every:
 
     def __call__(self, scores, mask, draws, *, training):
         return self.inner(scores, mask, draws, training=training)
-
-
-def test_check_builds_from_options():
-    assert check("sampler", Every, {"count": 3})
 
 
 def test_what_cannot_be_built_is_a_finding():
@@ -858,8 +670,8 @@ def test_missing_is_said_not_judged():
         check("sampler", Absent, {"count": 2})
 
 
-def test_the_kit_leaves_the_global_random_state_alone():
+def test_the_kit_builds_from_options_and_leaves_the_global_random_state_alone():
     torch.manual_seed(4)
     before = torch.get_rng_state()
-    check("sampler", Every, {"count": 3})
+    assert check("sampler", Every, {"count": 3})
     assert torch.equal(before, torch.get_rng_state())
