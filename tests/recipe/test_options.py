@@ -93,14 +93,9 @@ def test_options_are_the_keyword_only_arguments():
 
 
 def test_options_of_the_recipe_sections_are_documented():
-    for cls in (
-        options.ModelOptions,
-        options.TrainOptions,
-        options.EvalOptions,
-        options.DetectorSettings,
-        options.AlignmentSettings,
-        options.PretextSettings,
-    ):
+    sections = (options.ModelOptions, options.TrainOptions, options.EvalOptions)
+    settings = (options.DetectorSettings, options.AlignmentSettings, options.PretextSettings)
+    for cls in (*sections, *settings):
         assert all(option.doc for option in options_of(cls).values()), cls
     assert options_of(options.TrainOptions)["lr_factors"].default == {}
     assert options_of(options.NoSettings) == {}
@@ -180,13 +175,8 @@ def test_bad_values_name_the_place_and_what_is_allowed(key, value, path, said):
 
 def test_all_problems_at_once_and_the_rest_complete():
     complete, problems = check_options(Everything, {"cuont": 1, "flag": 0, "sizes": ["a", "b"]})
-    assert [path for path, _ in problems] == [
-        ("cuont",),
-        ("count",),
-        ("flag",),
-        ("sizes", 0),
-        ("sizes", 1),
-    ]
+    paths = [*((name,) for name in ("cuont", "count", "flag")), ("sizes", 0), ("sizes", 1)]
+    assert [path for path, _ in problems] == paths
     assert "Did you mean 'count'?" in problems[0][1]
     assert problems[1][1] == "is required: a whole number of at least 1"
     assert complete["name"] == "x"
@@ -194,14 +184,11 @@ def test_all_problems_at_once_and_the_rest_complete():
 
 
 def test_null_takes_a_key_out_of_a_block_unless_null_is_a_value_there():
+    @dataclass(kw_only=True)
     class Blocks:
-        def __init__(
-            self,
-            *,
-            plain: Mapping[str, float],
-            nullable: Mapping[str, float | None],
-            anything: Mapping[str, Any],
-        ) -> None: ...
+        plain: Mapping[str, float]
+        nullable: Mapping[str, float | None]
+        anything: Mapping[str, Any]
 
     values = {"a": 1.0, "b": None}
     given = dict.fromkeys(("plain", "nullable", "anything"), values)
@@ -224,12 +211,13 @@ def test_defaults_are_checked_and_converted_like_values():
         def __init__(self, *, count: Any = NOTHING) -> None: ...
 
     assert repr(check_options(Right, {})[0]["share"]) == "1.0"
-    with pytest.raises(PluginError, match=r"Wrong.*default of option 'count'.*not 0"):
-        check_options(Wrong, {})
-    with pytest.raises(PluginError, match=r"Untyped.*default of option 'count'.*not null"):
-        check_options(Untyped, {})
-    with pytest.raises(PluginError, match=r"Strange.*'count'.*cannot stand in a recipe"):
-        check_options(Strange, {})
+    for faulty, said in (
+        (Wrong, r"Wrong.*default of option 'count'.*not 0"),
+        (Untyped, r"Untyped.*default of option 'count'.*not null"),
+        (Strange, r"Strange.*'count'.*cannot stand in a recipe"),
+    ):
+        with pytest.raises(PluginError, match=said):
+            check_options(faulty, {})
 
 
 def test_faulty_constructors_are_named():
@@ -299,19 +287,18 @@ def test_describe(annotation: Any, words: str):
     assert describe(annotation) == words
 
 
-@dataclass(frozen=True, kw_only=True)
-class AsDataclass:
-    """A component may be a dataclass.
-
-    Attributes:
-        sizes: of what.
-    """
-
-    sizes: tuple[int, ...] = field(default_factory=lambda: (3,))
-    count: Count
-
-
 def test_a_dataclass_may_be_a_component():
+    @dataclass(frozen=True, kw_only=True)
+    class AsDataclass:
+        """Some options.
+
+        Attributes:
+            sizes: of what.
+        """
+
+        sizes: tuple[int, ...] = field(default_factory=lambda: (3,))
+        count: Count
+
     assert check_options(AsDataclass, {"count": 1})[0] == {"sizes": (3,), "count": 1}
     assert options_of(AsDataclass)["sizes"].doc == "of what."
 
@@ -322,14 +309,6 @@ def editor(tmp_path):
     jsonschema.Draft202012Validator.check_schema(schema)
     json.dumps(schema, allow_nan=False)
     return jsonschema.Draft202012Validator(schema)
-
-
-def _parsed(text: str) -> Any:
-    return yaml.parse(text.encode(), "r.yaml").value
-
-
-def test_json_schema_accepts_a_good_recipe(editor):
-    editor.validate(_parsed(recipe_toys.RECIPE + recipe_toys.EMBEDDED))
 
 
 @pytest.mark.parametrize(
@@ -348,18 +327,23 @@ def test_json_schema_accepts_a_good_recipe(editor):
         ("model: {dim: 8}", "model: {dims: 8}", ["embedded", "model"]),
     ],
 )
-def test_json_schema_rejects_a_bad_recipe(editor, old: str, new: str, path: list[str]):
+def test_json_schema_accepts_a_good_recipe_and_rejects_a_bad_one(editor, old, new, path):
     text = recipe_toys.RECIPE + recipe_toys.EMBEDDED
     assert old in text
-    errors = list(editor.iter_errors(_parsed(text.replace(old, new))))
+    good, bad = (
+        yaml.parse(each.encode(), "r.yaml").value for each in (text, text.replace(old, new))
+    )
+    editor.validate(good)
+    errors = list(editor.iter_errors(bad))
     assert errors
     assert all(list(error.absolute_path)[: len(path)] == path for error in errors)
 
 
 def test_json_schema_tells_an_editor_names_docs_and_defaults(editor):
     definitions = editor.schema["$defs"]
-    assert definitions["sampler"]["properties"]["use"]["enum"] == ["every", "first"]
-    assert "every so many" in definitions["sampler"]["properties"]["use"]["description"]
+    use = definitions["sampler"]["properties"]["use"]
+    assert use["enum"] == ["every", "first"]
+    assert "every so many" in use["description"]
     root = definitions["dataset.a_folder"]["properties"]["root"]
     assert root == {"type": "string", "description": "where it lies."}
     assert definitions["sampler.first"]["properties"]["count"]["default"] == 4

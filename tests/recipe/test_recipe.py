@@ -31,9 +31,9 @@ def load(folder: Path, text: str, *overrides: str, strict: bool = False) -> Reci
     return load_recipe("toy.yaml", overrides, strict=strict, plugins=toy_plugins(folder))[0]
 
 
-def problems(folder: Path, text: str, *overrides: str, strict: bool = False) -> tuple[str, ...]:
+def problems(folder: Path, text: str, *overrides: str) -> tuple[str, ...]:
     with pytest.raises(RecipeError) as caught:
-        load(folder, text, *overrides, strict=strict)
+        load(folder, text, *overrides)
     assert caught.value.exit_code == 2
     return caught.value.problems
 
@@ -100,6 +100,13 @@ eval: 3
 """
 
 
+def test_malformed_recipes_and_overrides_are_all_reported(folder):
+    assert len(problems(folder, READY, "x", "=1", "train.lr= ", "a=[")) == 4
+    said = ("toy.yaml:1:1: must be a block of keys such as 'version: 1'",)
+    for text in ("[1, 2]", "words", "3"):
+        assert problems(folder, text) == said
+
+
 def test_all_errors_at_once_with_places(folder):
     expected = [
         ("toy.yaml:1:1: version: must be 1; not 2"),
@@ -122,9 +129,7 @@ def test_all_errors_at_once_with_places(folder):
         ("toy.yaml:16:29: train.seeds: must be a list, each item a whole number of at least 0"),
         ("toy.yaml:17:1: eval: must be a block of keys; not 3"),
     ]
-    found = problems(folder, BAD)
-    assert len(found) == len(expected)
-    for problem, start in zip(found, expected, strict=True):
+    for problem, start in zip(problems(folder, BAD), expected, strict=True):
         assert problem.startswith(start)
 
 
@@ -162,43 +167,28 @@ def test_an_override_that_names_use_replaces_the_component(folder):
 
 
 @pytest.mark.parametrize(
-    ("override", "said"),
+    ("override", "key", "what", "known"),
     [
-        (
-            "samplers.othr=null",
-            "command line: samplers.othr: there is no sampler of this name to take out. "
-            "Did you mean 'other'? Known: fixed, other.",
-        ),
-        (
-            "samplers={fixed: null, othr: null}",
-            "command line: samplers.othr: there is no sampler of this name to take out. "
-            "Did you mean 'other'? Known: other.",
-        ),
-        (
-            "alignments.al=null",
-            "command line: alignments.al: there is no alignment of this name to take out. "
-            "Did you mean 'all'? Known: all.",
-        ),
-        (
-            "pretexts.mpm=null",
-            "command line: pretexts.mpm: there is no pretext of this name to take out. "
-            "Known: none.",
-        ),
+        ("samplers.othr=null", "samplers.othr", "sampler", "fixed, other"),
+        ("samplers={fixed: null, othr: null}", "samplers.othr", "sampler", "other"),
+        ("alignments.al=null", "alignments.al", "alignment", "all"),
+        ("pretexts.mpm=null", "pretexts.mpm", "pretext", "none"),
         (
             "train.lr_factors={query.langage: null}",
-            "command line: train.lr_factors.query.langage: there is no such key to take out. "
-            "Did you mean 'query.language'? Known: query.language.",
+            "train.lr_factors.query.langage",
+            "",
+            "query.language",
         ),
-        (
-            "data.streams={objct: null}",
-            "command line: data.streams.objct: there is no such key to take out. "
-            "Did you mean 'object'? Known: object.",
-        ),
+        ("data.streams={objct: null}", "data.streams.objct", "", "object"),
     ],
 )
-def test_a_null_that_takes_nothing_out_is_refused(folder, override, said):
+def test_a_null_that_takes_nothing_out_is_refused(folder, override, key, what, known):
     text = READY.replace("root: here", "root: here, streams: {object: rgb}")
-    assert problems(folder, text, override) == (said,)
+    lacks = f"no {what} of this name" if what else "no such key"
+    nearest = f"Did you mean '{known.split(', ')[-1]}'? " if known != "none" else ""
+    assert problems(folder, text, override) == (
+        f"command line: {key}: there is {lacks} to take out. {nearest}Known: {known}.",
+    )
 
 
 def test_a_null_in_the_file_or_its_embedded_block_takes_out_what_is_there(folder):
@@ -238,16 +228,14 @@ def test_what_an_earlier_layer_took_out_may_be_taken_out_again(folder):
         ("samplers.fixed.count=0", "command line: samplers.fixed.count: must be a whole number"),
         ("samplers.new={use: every}", "command line: samplers.new.step: is required"),
         ("data.root=gone", "command line: missing here: data (a_folder): no folder gone"),
-        (
-            "samplers.fxed.count=2",
-            "command line: samplers.fxed.use: is required; samplers: every, first. "
-            "Did you mean 'fixed'?",
-        ),
+        ("samplers.fxed.count=2", "command line: samplers.fxed.use: is required; samplers: every"),
+        ("samplers.fxed.count=2", "Did you mean 'fixed'?"),
     ],
 )
 def test_bad_overrides_name_the_command_line(folder, override: str, said: str):
     (problem,) = problems(folder, READY, override)
-    assert problem.startswith(said)
+    assert problem.startswith("command line: ")
+    assert said in problem
 
 
 STUDY = b"""\
@@ -269,21 +257,19 @@ def said_by(text: bytes) -> list[Change]:
 
 
 def test_changes_lie_between_the_file_and_the_command_line(folder):
-    write(folder, READY)
     overrides = [*said_by(STUDY), "train.epochs=9"]
-    recipe, plugins = load_recipe("toy.yaml", overrides, plugins=toy_plugins(folder))
+    recipe = load(folder, READY, *overrides)
     assert (recipe.train.epochs, recipe.train.seeds) == (9, (0, 1))
     assert recipe.samplers["fixed"].options["count"] == 2
     assert recipe.origins["train.epochs"] == "command line"
     assert recipe.origins["train.seeds"] == "study.yaml:2"
     assert recipe.origins["samplers.fixed.count"] == "study.yaml:3"
     assert recipe.origins["train.lr"] == "toy.yaml:17"
-    write(folder, RECIPE + EMBEDDED)
-    recipe, _ = load_recipe("toy.yaml", overrides, plugins=plugins)
+    recipe = load(folder, RECIPE + EMBEDDED, *overrides)
     assert recipe.samplers["fixed"].options["count"] == 1
     assert recipe.origins["samplers.fixed.count"] == "embedded, study.yaml:4"
     texts = [change.text for change in said_by(STUDY)]
-    assert load_recipe("toy.yaml", [*texts, "train.epochs=9"], plugins=plugins)[0] == recipe
+    assert load(folder, RECIPE + EMBEDDED, *texts, "train.epochs=9") == recipe
 
 
 @pytest.mark.parametrize(
@@ -303,9 +289,7 @@ def test_changes_lie_between_the_file_and_the_command_line(folder):
     ],
 )
 def test_what_is_wrong_with_a_change_is_said_where_it_stands(folder, said, problem):
-    write(folder, READY)
-    plugins = toy_plugins(folder)
-    recipe, _ = load_recipe("toy.yaml", plugins=plugins)
+    recipe, plugins = load(folder, READY), toy_plugins(folder)
     changes = said_by(f"overrides:\n {said}".encode())
     for refused in (
         lambda: load_recipe("toy.yaml", changes, plugins=plugins),
@@ -337,22 +321,19 @@ def test_a_changed_recipe_is_the_one_that_its_file_and_the_changes_make(folder, 
         assert changed.origins[kept] == recipe.origins[kept]
 
 
-def test_malformed_overrides_are_all_reported(folder):
-    assert len(problems(folder, READY, "x", "=1", "train.lr= ", "a=[")) == 4
-
-
 def test_origins(folder):
     recipe = load(folder, RECIPE + EMBEDDED, "train.epochs=5", "samplers.new={use: every, step: 1}")
-    assert recipe.origins["version"] == "toy.yaml:2"
-    assert recipe.origins["data.videos"] == "embedded, toy.yaml:20"
-    assert recipe.origins["data.gone"] == "default"
-    assert recipe.origins["samplers.fixed.use"] == "toy.yaml:7"
-    assert recipe.origins["samplers.fixed.count"] == "embedded, toy.yaml:23"
-    assert recipe.origins["samplers.fixed.plan"] == "default"
-    assert recipe.origins["samplers.new.step"] == "command line"
-    assert recipe.origins["train.epochs"] == "command line"
-    assert recipe.origins["train.lr_factors.query.language"] == "toy.yaml:18"
-    assert recipe.origins["eval.seed"] == "default"
+    places = {
+        "toy.yaml:2": ["version"],
+        "toy.yaml:7": ["samplers.fixed.use"],
+        "toy.yaml:18": ["train.lr_factors.query.language"],
+        "embedded, toy.yaml:20": ["data.videos"],
+        "embedded, toy.yaml:23": ["samplers.fixed.count"],
+        "command line": ["samplers.new.step", "train.epochs"],
+        "default": ["data.gone", "samplers.fixed.plan", "eval.seed"],
+    }
+    for place, keys in places.items():
+        assert [recipe.origins[key] for key in keys] == [place] * len(keys)
     assert "  epochs: 5 " in recipe.to_yaml(origins=True)
     assert yaml.parse(recipe.to_yaml(origins=True).encode(), "x").value == recipe.to_dict()
 
@@ -376,21 +357,17 @@ def test_embedded_is_taken_where_something_is_missing(folder):
 
 
 def test_strict_refuses_the_embedded_block(folder):
-    write(folder, RECIPE + EMBEDDED)
     with pytest.raises(RecipeError) as caught:
-        load_recipe("toy.yaml", strict=True, plugins=toy_plugins(folder))
+        load(folder, RECIPE + EMBEDDED, strict=True)
     assert caught.value.problems == (
         "toy.yaml: missing here: data (a_folder): no folder nowhere: make it",
     )
     assert "--strict" in str(caught.value.hint)
 
 
-def test_missing_without_an_embedded_block(folder):
-    assert "no folder nowhere" in problems(folder, RECIPE)[0]
-    assert "no folder nowhere" in problems(folder, RECIPE + "embedded:\n")[0]
-
-
-def test_missing_in_the_embedded_block_too(folder):
+def test_missing_without_an_embedded_block_or_in_it_too(folder):
+    for text in (RECIPE, RECIPE + "embedded:\n"):
+        assert "no folder nowhere" in problems(folder, text)[0]
     text = RECIPE + EMBEDDED.replace("videos: 4", "gone: true")
     assert problems(folder, text) == ("toy.yaml: missing here: data (made): no generator",)
 
@@ -406,27 +383,11 @@ def test_the_embedded_block_is_checked_even_when_not_taken(folder):
     starts = ("toy.yaml:21:11: model.dim: must be", "toy.yaml:23:13: samplers.fixed.cuont:")
     for text in (READY + wrong, RECIPE + wrong):
         found = problems(folder, text)
-        assert len(found) == 2
         assert all(problem.startswith(start) for problem, start in zip(found, starts, strict=True))
-
-
-def test_the_file_is_checked_even_where_the_embedded_block_replaces_it(folder):
+    # The file is checked too, even where the embedded block replaces it.
     text = RECIPE.replace("root: nowhere", "root: nowhere, rooot: 1") + EMBEDDED
     (problem,) = problems(folder, text)
     assert problem.startswith("toy.yaml:4:38: data.rooot: ")
-
-
-@pytest.mark.parametrize(
-    ("block", "said"),
-    [
-        ("embedded: 3\n", "toy.yaml:19:1: embedded: must be a block"),
-        ("embedded: {version: 1}\n", "toy.yaml:19:1: embedded.version: stands only at the top"),
-        ("embedded: {plugins: []}\n", "toy.yaml:19:1: embedded.plugins: stands only at the top"),
-        ("embedded: {trian: {}}\n", "toy.yaml:19:12: trian: no such section"),
-    ],
-)
-def test_bad_embedded_blocks(folder, block: str, said: str):
-    assert problems(folder, READY + block)[0].startswith(said)
 
 
 @pytest.mark.parametrize("text", [READY, RECIPE + EMBEDDED])
@@ -446,28 +407,32 @@ def test_the_digest_is_of_the_content_alone(folder):
     recipe = load(folder, READY)
     spelled = READY.replace("1e-3", "0.001").replace("{use: ranking}", "{use: ranking, margin: .1}")
     assert load(folder, f"# other\n{spelled}").digest() == recipe.digest()
-    assert load(folder, READY, "train.epochs=3").digest() != recipe.digest()
-    assert load(folder, READY, "samplers.other=null").digest() != recipe.digest()
+    for override in ("train.epochs=3", "samplers.other=null"):
+        assert load(folder, READY, override).digest() != recipe.digest()
     assert len(recipe.digest()) == 64
     assert json.loads(json.dumps(recipe.to_dict())) == recipe.to_dict()
-
-
-def test_recipes_do_not_change(folder):
     with pytest.raises(dataclasses.FrozenInstanceError):
-        load(folder, READY).name = "other"  # type: ignore[misc]
+        recipe.name = "other"  # type: ignore[misc]
 
 
 @pytest.mark.parametrize(
-    ("named", "said"),
+    ("text", "said"),
     [
-        ("toy_plugin.py", "toy.yaml:3:1: plugins: must be a list of files"),
-        ("[1]", "toy.yaml:3:1: plugins: must be a list of files"),
-        ("[toy_plugin.py, ../no.py]", "toy.yaml:3:26: plugins.1: no plugin file '../no.py'"),
+        ("plugins: toy_plugin.py", "3:1: plugins: must be a list of files"),
+        ("plugins: [1]", "3:1: plugins: must be a list of files"),
+        ("plugins: [toy_plugin.py, ../no.py]", "3:26: plugins.1: no plugin file '../no.py'"),
+        ("embedded: 3", "19:1: embedded: must be a block"),
+        ("embedded: {version: 1}", "19:1: embedded.version: stands only at the top"),
+        ("embedded: {plugins: []}", "19:1: embedded.plugins: stands only at the top"),
+        ("embedded: {trian: {}}", "19:12: trian: no such section"),
     ],
 )
-def test_bad_plugin_lists(folder, named: str, said: str):
-    text = READY.replace("[toy_plugin.py]", named)
-    assert problems(folder, text)[0].startswith(said)
+def test_bad_plugin_lists_and_embedded_blocks(folder, text: str, said: str):
+    if text.startswith("plugins"):
+        whole = READY.replace("plugins: [toy_plugin.py]", text)
+    else:
+        whole = READY + text
+    assert problems(folder, whole)[0].startswith(f"toy.yaml:{said}")
 
 
 def test_plugin_files_that_fail_or_break_promises(folder):
@@ -491,11 +456,6 @@ def test_plugin_files_that_fail_or_break_promises(folder):
         load_recipe(write(folder, text.replace("use: ranking", "use: lost")))
 
 
-@pytest.mark.parametrize("text", ["[1, 2]", "words", "3"])
-def test_a_recipe_is_a_block_of_keys(folder, text: str):
-    assert problems(folder, text) == ("toy.yaml:1:1: must be a block of keys such as 'version: 1'",)
-
-
 def test_recipes_are_found_by_name_or_path(folder):
     assert shipped_recipes()["alan_ucf"].is_file()
     assert find_recipe("alan_ucf") == shipped_recipes()["alan_ucf"]
@@ -507,13 +467,3 @@ def test_recipes_are_found_by_name_or_path(folder):
         find_recipe("alan_ufc")
     with pytest.raises(RecipeError, match=r"'recipes/alan_uc\.yaml'\. Did you mean 'alan_ucf'"):
         find_recipe("recipes/alan_uc.yaml")
-
-
-@pytest.mark.parametrize("name", sorted(shipped_recipes()))
-def test_shipped_recipes_are_right_apart_from_what_is_missing(name: str):
-    try:
-        load_recipe(name)
-        problems: tuple[str, ...] = ()
-    except RecipeError as error:
-        problems = error.problems
-    assert [problem for problem in problems if ": missing here: " not in problem] == []

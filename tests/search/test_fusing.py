@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import json
 import re
 import shutil
 
@@ -13,32 +12,15 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tests.support.tiny_runs import call, failed, hint, only_run, run
+from tests.support.tiny_runs import call, failed, hint, passed, printed, read, run
 from varkit.errors import DataError
 from varkit.evaluation.rank_files import read_ranks
 from varkit.search.scores import Scores, fuse, rerank
 
 PARTS = """\
-from torch import nn
-
 from varkit import hookimpl
-from varkit.testing.stand_ins import Words
-from varkit.interfaces import Representation
+from varkit.testing.stand_ins import Means, Words
 from varkit_alan.alignment import Avg
-
-
-class Pooled(nn.Module):
-    consumes = "clips"
-    detector = None
-
-    def __init__(self, dim, widths):
-        super().__init__()
-        self.project = nn.Linear(widths["object"], dim)
-
-    def forward(self, clips):
-        features = clips.streams["object"] * clips.mask[..., None]
-        mean = self.project(features.sum(1) / clips.mask.sum(1)[:, None])
-        return Representation(vectors={"avg": mean[:, None]})
 
 
 class Blunt(Avg):
@@ -53,7 +35,7 @@ class Blunt(Avg):
 
 @hookimpl
 def register_encoders(register):
-    register("pooled", Pooled, summary="mean of the clips")
+    register("pooled", Means, summary="mean of the clips")
     register("hashed", Words, summary="mean of the words")
 
 
@@ -104,12 +86,25 @@ def world(tmp_path_factory):
     for name, use in (("plain", "avg"), ("blunt", "blunt")):
         recipe = folder / f"{name}.yaml"
         recipe.write_text(RECIPE.format(root=folder, use=use))
-        out = folder.parent / name
-        result = run(recipe, out=out)
-        assert result.exit_code == 0, result.output
-        (path,) = out.glob("*/*/run.json")
-        found[name], found[f"{name} recipe"] = path.parent, recipe
+        found[name], found[f"{name} recipe"] = trained(recipe, out=folder.parent / name), recipe
     return found
+
+
+def trained(recipe, *overrides, out):
+    passed(run(recipe, *overrides, out=out))
+    (path,) = out.glob("*/*/run.json")
+    return path.parent
+
+
+def saved_ranks(folder, which="last"):
+    rows = read_ranks(folder / "seed-0" / "ranks" / f"{which}.jsonl")
+    return {(row.direction, row.id): row.rank for row in rows}
+
+
+def exported(folder, file, *options):
+    """Return the embeddings that a run's model gives."""
+    passed(call("embeddings", "export", folder, file, *options))
+    return np.load(file)
 
 
 def random_vectors(seed, width=4):
@@ -122,33 +117,25 @@ def random_vectors(seed, width=4):
 def write(path, videos, queries, **flags):
     """Write embeddings in another order than the data set's."""
     v, q = (np.random.default_rng(9).permutation(n) for n in (len(VIDEOS), len(QUERIES)))
-    np.savez(
-        path,
-        video_ids=np.array(VIDEOS)[v],
-        videos=videos[v],
-        query_ids=np.array(QUERIES)[q],
-        queries=queries[q],
-        **flags,
-    )
+    ids = {"video_ids": np.array(VIDEOS)[v], "query_ids": np.array(QUERIES)[q]}
+    np.savez(path, **ids, videos=videos[v], queries=queries[q], **flags)
     return path
 
 
 def measured(*arguments, out):
     """Call a sub-verb; return the run folder it made and its ranks by direction and identifier."""
-    result = call("embeddings", *arguments, "--out", out)
-    assert result.exit_code == 0, result.output
+    result = passed(call("embeddings", *arguments, "--out", out))
     (folder,) = (line[5:] for line in result.stderr.splitlines() if line.startswith("run: "))
-    rows = read_ranks(out.parent / folder / "seed-0" / "ranks" / "last.jsonl")
-    return out.parent / folder, {(row.direction, row.id): row.rank for row in rows}
+    return out.parent / folder, saved_ranks(out.parent / folder)
 
 
 def product(videos, queries):
     """Inner products, number by number in double precision, rounded once."""
-    found = np.zeros((len(videos), len(queries)))
-    for v, video in enumerate(videos.tolist()):
-        for q, query in enumerate(queries.tolist()):
-            found[v, q] = sum(a * b for a, b in zip(video, query, strict=True))
-    return found.astype("f4")
+    products = [
+        [sum(a * b for a, b in zip(video, query, strict=True)) for query in queries.tolist()]
+        for video in videos.tolist()
+    ]
+    return np.array(products).astype("f4")
 
 
 def best_rank(scores, right, siblings_tie):
@@ -157,9 +144,7 @@ def best_rank(scores, right, siblings_tie):
     above = sum(s > best for s in scores)
     rivals = [i for i, s in enumerate(scores) if s == best and (siblings_tie or i not in right)]
     tied = [i for i in right if scores[i] == best]
-    if siblings_tie:
-        return 1 + above + (len(rivals) - 1) / 2
-    return 1 + above + len(rivals) / (len(tied) + 1)
+    return 1 + above + ((len(rivals) - 1) / 2 if siblings_tie else len(rivals) / (len(tied) + 1))
 
 
 def plain(text):
@@ -201,7 +186,7 @@ def test_a_file_is_ranked_by_its_inner_products(world, tmp_path, rule):
     )
     assert folder.parent.name == "clip"
     assert ranks == expected(product(videos, queries), rule=rule)
-    results = json.loads((folder / "results.json").read_text())
+    results = read(folder / "results.json")
     recall = 100 * np.mean([rank <= 1 for (way, _), rank in ranks.items() if way[0] == "q"])
     assert results["summary"]["last"]["query_to_video.R@1"]["mean"] == pytest.approx(recall)
     assert (folder / "seed-0/trec/last.query_to_video.run").exists()
@@ -213,14 +198,10 @@ def test_a_model_without_factors_is_ranked_the_same(world, rule, tmp_path):
     """Its dense similarity goes through every rule, as the factors of the same model do."""
     ranks = {}
     for name in ("plain", "blunt"):
-        folder = world[name]
         options = (f"eval.positives={rule}", "--checkpoint", "last", "--out", tmp_path / name)
-        assert call("eval", folder, *options).exit_code == 0
-        rows = read_ranks(tmp_path / name / "seed-0" / "ranks" / "last.jsonl")
-        ranks[name] = {(row.direction, row.id): row.rank for row in rows}
-    file = tmp_path / "plain.npz"
-    assert call("embeddings", "export", world["plain"], file, "--checkpoint", "last").exit_code == 0
-    found = np.load(file)
+        passed(call("eval", world[name], *options))
+        ranks[name] = saved_ranks(tmp_path / name)
+    found = exported(world["plain"], tmp_path / "plain.npz", "--checkpoint", "last")
     assert ranks["plain"] == expected(product(found["videos"], found["queries"]), rule=rule)
     # Alone, the same model without factors, fused with itself, has the same ranks.
     blunt = world["blunt"]
@@ -234,25 +215,21 @@ def test_an_exported_run_measures_as_the_run_did(world, tmp_path):
     result = call("embeddings", "export", world["plain"], file)
     assert "5 videos, 10 queries" in result.stdout
     folder, ranks = measured("eval", file, world["plain recipe"], out=tmp_path / "runs")
-    rows = read_ranks(world["plain"] / "seed-0" / "ranks" / "best.jsonl")
-    assert ranks == {(row.direction, row.id): row.rank for row in rows}
-    own, made = (json.loads((f / "results.json").read_text()) for f in (world["plain"], folder))
+    assert ranks == saved_ranks(world["plain"], "best")
+    own, made = (read(one / "results.json") for one in (world["plain"], folder))
     assert own["chance"] == made["chance"]
     assert own["summary"]["best"] == made["summary"]["last"]
-    compared = call("compare", world["plain"], folder, "--json")
-    assert compared.exit_code == 0, compared.output
-    assert json.loads(compared.stdout)["mismatches"] == []
-    assert {row["value"] for row in json.loads(compared.stdout)["differences"]} == {0.0}
+    compared = printed(call("compare", world["plain"], folder, "--json"))
+    assert compared["mismatches"] == []
+    assert {row["value"] for row in compared["differences"]} == {0.0}
 
 
 def test_export_takes_any_split_and_checkpoint(world, tmp_path):
-    for which in ("best", "last"):
-        path = tmp_path / f"{which}.npz"
+    for which in ("last", "best"):
         options = ("--checkpoint", which, "--split", "train")
-        assert call("embeddings", "export", world["plain"], path, *options).exit_code == 0
-    found = np.load(tmp_path / "best.npz")
-    assert found["video_ids"].tolist() == [f"train{v}" for v in range(8)]
-    assert found["queries"].shape == (16, 6)
+        found = exported(world["plain"], tmp_path / f"{which}.npz", *options)
+        assert found["video_ids"].tolist() == [f"train{v}" for v in range(8)]
+        assert found["queries"].shape == (16, 6)
     result = call("embeddings", "eval", tmp_path / "best.npz", world["plain recipe"])
     assert "does not fit the test split of data: 5 of 5 video identifiers" in failed(result)
 
@@ -264,13 +241,11 @@ def test_export_overwrites_nothing_unless_asked(world, tmp_path):
     assert failed(result) == f"error: {file} exists"
     assert hint(result) == "choose another name, or give --force"
     assert file.read_bytes() == b"precious"
-    assert call("embeddings", "export", world["plain"], file, "--force").exit_code == 0
-    assert np.load(file)["video_ids"].tolist() == list(VIDEOS)
+    assert exported(world["plain"], file, "--force")["video_ids"].tolist() == list(VIDEOS)
     # A refused model leaves the older file as it was, asked or not.
     kept = file.read_bytes()
-    assert "no inner product" in failed(
-        call("embeddings", "export", world["blunt"], file, "--force")
-    )
+    result = call("embeddings", "export", world["blunt"], file, "--force")
+    assert "no inner product" in failed(result)
     assert file.read_bytes() == kept
     assert list(tmp_path.iterdir()) == [file]
 
@@ -286,9 +261,7 @@ def z_scored(matrix):
 def test_files_and_runs_are_fused_by_weight(world, tmp_path, scaling):
     parts = [random_vectors(2), random_vectors(3, width=7)]
     files = [write(tmp_path / f"{n}.npz", *part) for n, part in enumerate(parts)]
-    export = tmp_path / "run.npz"
-    assert call("embeddings", "export", world["plain"], export).exit_code == 0
-    own = np.load(export)
+    own = exported(world["plain"], tmp_path / "run.npz")
     matrices = [product(*part) for part in parts] + [product(own["videos"], own["queries"])]
     scaled = [z_scored(m) if scaling == "z" else m.astype("f8") for m in matrices]
     total = sum(w * m for w, m in zip((0.2, 0.3, 1.5), scaled, strict=True)).astype("f4")
@@ -297,7 +270,7 @@ def test_files_and_runs_are_fused_by_weight(world, tmp_path, scaling):
         out=tmp_path / "runs",
     )
     assert ranks == expected(total)
-    facts = json.loads((folder / "run.json").read_text())
+    facts = read(folder / "run.json")
     assert facts["made_how"] == {"verb": "fuse", "weights": [0.2, 0.3, 1.5], "scaling": scaling}
     digests = [hashlib.sha256(file.read_bytes()).hexdigest() for file in files]
     assert [made["sha256"] for made in facts["made_from"][:2]] == digests
@@ -315,12 +288,11 @@ def reranked(first, second, depth):
             (1, second[i, s]) if first[i, s] >= least else (0, first[i, s])
             for i in range(len(first))
         ]
-        for i, key in enumerate(keys):
-            found[i, s] = -sum(other > key for other in keys)
+        found[:, s] = [-sum(other > key for other in keys) for key in keys]
     return found
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(st.integers(0, 2**31), st.integers(1, 9), st.integers(1, 5), st.integers(1, 12))
 def test_reranking_orders_the_candidates_anew(seed, candidates, seekers, depth):
     random = np.random.default_rng(seed)
@@ -329,9 +301,8 @@ def test_reranking_orders_the_candidates_anew(seed, candidates, seekers, depth):
     found = rerank(torch.from_numpy(first), torch.from_numpy(second), depth).numpy()
     wanted = reranked(first, second, depth)
     for s in range(seekers):
-        for i in range(candidates):
-            for j in range(candidates):
-                assert np.sign(found[i, s] - found[j, s]) == np.sign(wanted[i, s] - wanted[j, s])
+        signs = [np.sign(scores[:, None, s] - scores[:, s]) for scores in (found, wanted)]
+        np.testing.assert_array_equal(*signs)
 
 
 @pytest.mark.parametrize("depth", [1, 2, 4, 99])
@@ -340,9 +311,8 @@ def test_candidates_of_the_first_are_in_the_order_of_the_second(world, tmp_path,
     files = [write(tmp_path / f"{n}.npz", *part) for n, part in enumerate(parts)]
     first, second = (product(*part) for part in parts)
     on = f"folder root={world['data']} 'streams={{object: rgb}}'"
-    folder, ranks = measured(
-        *("rerank", *files, "--depth", depth, "--on", on), out=tmp_path / "runs"
-    )
+    reranking = ("rerank", *files, "--depth", depth, "--on", on)
+    folder, ranks = measured(*reranking, out=tmp_path / "runs")
     back = reranked(first.T, second.T, depth).T
     assert ranks == expected(reranked(first, second, depth), back)
     assert not (folder / "seed-0" / "trec").exists()
@@ -350,22 +320,12 @@ def test_candidates_of_the_first_are_in_the_order_of_the_second(world, tmp_path,
         assert ranks == expected(second)
 
 
-def test_equal_first_scores_make_all_candidates():
-    """Who is a candidate must not depend on the order of the identifiers."""
-    second = torch.rand(6, 2, generator=torch.Generator().manual_seed(0))
-    found = rerank(torch.zeros(6, 2), second, 1)
-    assert torch.equal(found.argsort(dim=0), second.argsort(dim=0))
-
-
-def test_a_fusion_is_the_sum_of_z_scores():
+def test_a_fusion_is_the_sum_of_z_scores_which_need_scores_that_differ():
     random = np.random.default_rng(0)
     matrices = [random.normal(loc, scale, (3, 4)) for loc, scale in ((9, 0.1), (-3, 40))]
     total = fuse([torch.from_numpy(matrix) for matrix in matrices], (2, 0.5))
     expected = 2 * z_scored(matrices[0]) + 0.5 * z_scored(matrices[1])
     np.testing.assert_allclose(total, expected, rtol=1e-10)
-
-
-def test_z_scores_need_scores_that_differ():
     with pytest.raises(DataError, match="number 2 scores all pairs alike"):
         fuse([torch.rand(3, 3), torch.ones(3, 3)], (1, 1))
     assert torch.equal(fuse([torch.ones(2, 2)], (3,), "raw"), 3 * torch.ones(2, 2).double())
@@ -388,14 +348,10 @@ def test_a_run_without_factors_cannot_be_exported_but_fused_and_reranked(world, 
     assert "gives no factors" in failed(result)
     assert "fuse and rerank" in hint(result)
     assert not (tmp_path / "blunt.npz").exists()
-    options = ("--checkpoint", "last")
     file = write(tmp_path / "other.npz", *random_vectors(6))
     # Blunt's own order, asked for through a rerank of all candidates.
-    _, ranks = measured(
-        *("rerank", file, world["blunt"], "--depth", 10, *options), out=tmp_path / "runs"
-    )
-    rows = read_ranks(world["blunt"] / "seed-0" / "ranks" / "last.jsonl")
-    assert ranks == {(row.direction, row.id): row.rank for row in rows}
+    whole = ("rerank", file, world["blunt"], "--depth", 10, "--checkpoint", "last")
+    assert measured(*whole, out=tmp_path / "runs")[1] == saved_ranks(world["blunt"])
 
 
 def test_simulated_stays_marked_and_so_does_a_selection_on_test(world, tmp_path):
@@ -403,13 +359,11 @@ def test_simulated_stays_marked_and_so_does_a_selection_on_test(world, tmp_path)
     result = call("embeddings", "eval", file, world["plain recipe"], "--out", tmp_path / "runs")
     assert "(simulated data)" in result.stdout
     (path,) = (tmp_path / "runs").glob("*/*/results.json")
-    assert json.loads(path.read_text())["simulated"]
-    assert json.loads((path.parent / "run.json").read_text())["simulated"]
-    out = tmp_path / "tested"
-    assert run(world["plain recipe"], "train.select=test", out=out).exit_code == 0
-    (tested,) = (p.parent for p in out.glob("*/*/run.json"))
+    assert read(path)["simulated"]
+    assert read(path.with_name("run.json"))["simulated"]
+    tested = trained(world["plain recipe"], "train.select=test", out=tmp_path / "tested")
     folder, _ = measured("fuse", tested, file, out=tmp_path / "fused")
-    facts = json.loads((folder / "run.json").read_text())
+    facts = read(folder / "run.json")
     assert (facts["selection"], facts["simulated"]) == ("test", True)
     assert "ON THE TEST SET" in (folder / "report.html").read_text()
 
@@ -424,21 +378,17 @@ def test_models_on_other_features_of_the_same_videos_are_fused(world, tmp_path):
     turned = sorted(tested, key=lambda line: line.split(",")[0], reverse=True)
     kept = [line for line in lines if line not in tested]
     (other / "manifest.csv").write_text("\n".join([head, *kept, *turned]), "utf-8")
-    recipe = other / "plain.yaml"
-    recipe.write_text(RECIPE.format(root=other, use="avg"))
-    assert run(recipe).exit_code == 0
-    trained = only_run(recipe)
-    folder, fused = measured("fuse", world["plain"], trained, out=tmp_path / "fused")
-    facts = [
-        json.loads((one / "run.json").read_text()) for one in (world["plain"], trained, folder)
-    ]
+    (other / "plain.yaml").write_text(RECIPE.format(root=other, use="avg"))
+    second = trained(other / "plain.yaml", out=tmp_path / "runs")
+    folder, fused = measured("fuse", world["plain"], second, out=tmp_path / "fused")
+    facts = [read(one / "run.json") for one in (world["plain"], second, folder)]
     named = tmp_path / "named.npz"
-    assert call("embeddings", "export", trained, named).exit_code == 0
+    exported(second, named)
     _, ranks = measured("fuse", world["plain"], named, out=tmp_path / "again")
     assert fused == ranks, "fused by name, though their videos are in another order"
     assert len({one["fingerprint"] for one in facts}) == 2
     assert len({one["questions"] for one in facts}) == 1
-    assert call("compare", world["plain"], trained, "--resamples", "1000").exit_code == 0
+    passed(call("compare", world["plain"], second, "--resamples", "1000"))
 
 
 def test_an_exported_run_keeps_its_marks(world, tmp_path):
@@ -446,17 +396,12 @@ def test_an_exported_run_keeps_its_marks(world, tmp_path):
     recipe = world["data"] / "lacking.yaml"
     absent = RECIPE.format(root=tmp_path / "absent", use="avg")
     recipe.write_text(f"{absent}embedded: {{data: {{root: {world['data']}}}}}\n")
-    assert run(recipe, "train.select=test", out=tmp_path / "lacking").exit_code == 0
-    (trained,) = (path.parent for path in (tmp_path / "lacking").glob("*/*/run.json"))
     file = tmp_path / "export.npz"
-    assert call("embeddings", "export", trained, file).exit_code == 0
+    exported(trained(recipe, "train.select=test", out=tmp_path / "lacking"), file)
     other = write(tmp_path / "other.npz", *random_vectors(9))
-    made = [
-        measured("eval", file, world["plain recipe"], out=tmp_path / "eval"),
-        measured("fuse", other, file, "--on", world["plain recipe"], out=tmp_path / "fuse"),
-    ]
-    for folder, _ in made:
-        facts = json.loads((folder / "run.json").read_text())
+    for made in (("eval", file), ("fuse", other, file, "--on")):
+        folder, _ = measured(*made, world["plain recipe"], out=tmp_path / made[0])
+        facts = read(folder / "run.json")
         assert (facts["selection"], facts["embedded"]) == ("test", True)
         page = (folder / "report.html").read_text()
         assert "ON THE TEST SET" in page
@@ -472,15 +417,13 @@ def test_only_missing_data_are_announced(world, tmp_path):
     block = "embedded: {query: {use: hashed}"
     root = f", data: {{root: {world['data']}}}"
     recipe = world["data"] / "bert.yaml"
-    cases = [
+    for text, named in (
         (f"{plain}{block}}}\n", set()),
         (f"{plain}{block}{root}}}\n", {"query (bert)"}),
         (f"{lost}{block}{root}}}\n", {"data (folder)"}),
-    ]
-    for text, named in cases:
+    ):
         recipe.write_text(text)
-        result = call("embeddings", "eval", file, recipe, "--out", tmp_path / "runs")
-        assert result.exit_code == 0, result.output
+        result = passed(call("embeddings", "eval", file, recipe, "--out", tmp_path / "runs"))
         assert ("EMBEDDED" in result.stderr) == bool(named)
         lines = re.findall(r"^  - (\S+ \(\w+\))", result.stderr, re.MULTILINE)
         assert set(lines) == named
@@ -508,13 +451,10 @@ def test_what_cannot_be_combined_is_said(world, tmp_path):
 
 
 def test_runs_on_other_data_are_refused(world, tmp_path):
-    other = tmp_path / "data"
-    other.mkdir()
-    for path in world["data"].iterdir():
-        (other / path.name).write_bytes(path.read_bytes())
+    other = shutil.copytree(world["data"], tmp_path / "data")
     manifest = (other / "manifest.csv").read_text().replace("a dog sleeps", "a cat sleeps")
     (other / "manifest.csv").write_text(manifest)
     (other / "plain.yaml").write_text(RECIPE.format(root=other, use="avg"))
-    assert run(other / "plain.yaml").exit_code == 0
-    result = call("embeddings", "fuse", world["plain"], only_run(other / "plain.yaml"))
+    second = trained(other / "plain.yaml", out=tmp_path / "runs")
+    result = call("embeddings", "fuse", world["plain"], second)
     assert "asks other questions than the data of the others" in failed(result)

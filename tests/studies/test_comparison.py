@@ -26,11 +26,19 @@ from varkit_studies.comparison.statistics import (
 from varkit_studies.comparison.tables import notes
 from varkit_studies.comparison.videos import figures_of_seeds
 
-from tests.support.ranked_runs import RECALLS, WAYS, random_ranks, rank_rows, write_run
+from tests.support.ranked_runs import (
+    RECALLS,
+    WAYS,
+    random_ranks,
+    rank_rows,
+    write_run,
+    write_runs,
+)
 from varkit.errors import RunError
 from varkit.evaluation.rank_files import read_ranks, write_ranks
 
 SUM = FIGURES.index("SumR")
+RANKS = "ranks/best.jsonl"
 
 
 def slow_figures(rows):
@@ -75,9 +83,8 @@ def test_the_bootstrap_is_every_resample_with_its_chance():
 def test_the_bootstrap_draws_whole_videos_in_both_directions_and_all_runs_at_once():
     counts = np.ones((40, 2))
     right = np.repeat(np.arange(40) < 20, 6).reshape(40, 6).astype(float)
-    draws = bootstrap(
-        counts, np.stack([right, 1 - right]), resamples=50, random=np.random.default_rng(0)
-    )
+    runs = np.stack([right, 1 - right])
+    draws = bootstrap(counts, runs, resamples=50, random=np.random.default_rng(0))
     np.testing.assert_allclose(draws[:, 0, :6], draws[:, 0, [0]] * np.ones(6))
     np.testing.assert_allclose(draws[:, 0, :6] + draws[:, 1, :6], 100)
     assert draws[:, 0, 0].std() > 0
@@ -197,17 +204,16 @@ def test_equal_methods_are_told_apart_in_5_percent_of_test_sets():
 def pair(tmp_path):
     """Two runs of 30 videos with 1 to 3 captions each: 2 trainings x 2 sampler seeds, and 1 x 1."""
     captions = [1 + v % 3 for v in range(30)]
+    ranks = {
+        "one": random_ranks(0, seeds=2, repeats=2, captions=captions),
+        "other": random_ranks(1, captions=captions, strength=0.8),
+    }
     rows = {"captions": captions}
-    one = random_ranks(0, seeds=2, repeats=2, captions=captions)
-    other = random_ranks(1, captions=captions, strength=0.8)
-    return [
-        write_run(tmp_path / "one", one, rows=rows),
-        write_run(tmp_path / "other", other, rows=rows),
-    ]
+    return [write_run(tmp_path / name, each, rows=rows) for name, each in ranks.items()]
 
 
 def ranks_of(folder, seed):
-    return read_ranks(folder / f"seed-{seed}" / "ranks" / "best.jsonl")
+    return read_ranks(folder / f"seed-{seed}" / RANKS)
 
 
 def test_figures_are_means_over_trainings_and_sampler_seeds(pair):
@@ -257,10 +263,7 @@ def test_intervals_are_those_of_a_slow_paired_bootstrap_over_videos(pair):
 
 
 def test_several_trainings_on_both_sides_give_the_wider_interval_too(tmp_path):
-    folders = [
-        write_run(tmp_path / name, random_ranks(seed, seeds=3))
-        for seed, name in enumerate(["a", "b"])
-    ]
+    folders = write_runs(tmp_path, {}, {}, seeds=3)
     for one in compare(folders, resamples=2000).differences:
         low, high = one.interval_trainings
         assert high - low > one.interval[1] - one.interval[0]
@@ -268,7 +271,7 @@ def test_several_trainings_on_both_sides_give_the_wider_interval_too(tmp_path):
 
 
 def test_every_run_is_held_against_the_first_or_against_all_earlier_ones(tmp_path):
-    folders = [write_run(tmp_path / str(i), random_ranks(i)) for i in range(3)]
+    folders = write_runs(tmp_path, {}, {}, {})
     pairs = {(d.run, d.against) for d in compare(folders, resamples=100).differences}
     assert pairs == {("B", "A"), ("C", "A")}
     found = compare(folders, resamples=100, all_pairs=True)
@@ -285,40 +288,30 @@ def test_the_same_seed_gives_the_same_bytes_and_another_another_draw(pair):
 
 
 def test_what_is_said_of_runs_does_not_depend_on_which_others_are_compared(tmp_path):
-    folders = [
-        write_run(tmp_path / name, random_ranks(seed, seeds=3)) for seed, name in enumerate("abc")
-    ]
+    folders = write_runs(tmp_path, {}, {}, {}, seeds=3)
     three, two = (compare(chosen, resamples=300) for chosen in (folders, folders[::2]))
 
     def said(found, run, against):
-        values = [
-            (v.figure, v.interval, v.interval_trainings) for v in found.values if v.run == run
+        values = [v for v in found.values if v.run == run]
+        pairs = [
+            [one for one in ones if (one.run, one.against) == (run, against)]
+            for ones in (found.differences, found.groups)
         ]
-        change = [
-            (d.figure, d.interval, d.interval_trainings, d.p)
-            for d in found.differences
-            if (d.run, d.against) == (run, against)
-        ]
-        groups = [
-            (g.by, g.name, g.figure, g.interval)
-            for g in found.groups
-            if (g.run, g.against) == (run, against)
-        ]
-        assert values
-        assert change
-        assert groups
-        return values, change, groups
+        change, groups = pairs
+        assert all((values, change, groups))
+        return (
+            [(v.figure, v.interval, v.interval_trainings) for v in values],
+            [(d.figure, d.interval, d.interval_trainings, d.p) for d in change],
+            [(g.by, g.name, g.figure, g.interval) for g in groups],
+        )
 
     assert said(three, "C", "A") == said(two, "B", "A")
 
 
-def test_one_run_alone_has_intervals_and_nothing_to_differ_from(pair):
+def test_one_run_alone_has_intervals_and_does_not_differ_from_its_copy(pair, tmp_path):
     found = compare(pair[:1], resamples=100)
     assert len(found.values) == 7
     assert found.differences == found.groups == found.flips == found.moves == ()
-
-
-def test_two_runs_with_the_same_ranks_do_not_differ(tmp_path):
     folders = [write_run(tmp_path / name, random_ranks(0)) for name in ("a", "b")]
     found = compare(folders, resamples=200)
     for one in found.differences:
@@ -342,8 +335,8 @@ def test_the_largest_moves_come_first_and_say_what_became_right(tmp_path):
     videos = np.full((1, 1, 5), 2.0)
     moved = np.array([[[2.0, 11.0, 3.0, 6.0, 7.5]]])
     folders = [
-        write_run(tmp_path / "a", (queries, videos)),
-        write_run(tmp_path / "b", (moved, videos)),
+        write_run(tmp_path / name, (ranks, videos))
+        for name, ranks in (("a", queries), ("b", moved))
     ]
     found = compare(folders, resamples=100).moves
     assert [(m.id, m.rank_against, m.rank, m.gains, m.loses) for m in found] == [
@@ -360,13 +353,9 @@ def test_the_largest_moves_come_first_and_say_what_became_right(tmp_path):
 def test_groups_are_the_figures_of_their_own_videos(pair):
     found = compare(pair, resamples=300)
     names = {(group.by, group.name): group.videos for group in found.groups}
-    assert names == {
-        ("label", "abnormal"): 15,
-        ("label", "normal"): 15,
-        ("class", "Arson"): 15,
-        ("class", "Fighting"): 15,
-        ("class", "Riot"): 15,
-    }
+    known = [("label", name) for name in ("abnormal", "normal")]
+    known += [("class", name) for name in ("Arson", "Fighting", "Riot")]
+    assert names == dict.fromkeys(known, 15)
     rows = [(row.direction, row.rank) for row in ranks_of(pair[1], 0) if "Riot" in row.classes]
     own = slow_figures(rows)
     for group in found.groups:
@@ -379,10 +368,7 @@ def test_groups_are_the_figures_of_their_own_videos(pair):
 def test_groups_of_few_videos_have_no_interval_and_of_no_query_are_left_out(tmp_path):
     captions = [1] * 12 + [0, 0]  # under "unique" equal captions are one query, of one video
     rows = {"captions": captions, "classes": lambda v: ("Bare",) if v > 11 else ("Few",) * (v < 9)}
-    folders = [
-        write_run(tmp_path / str(i), random_ranks(i, 14, captions=captions), rows=rows)
-        for i in range(2)
-    ]
+    folders = write_runs(tmp_path, {"rows": rows}, {"rows": rows}, videos=14, captions=captions)
     found = compare(folders, resamples=300)
     assert {group.name for group in found.groups} == {"abnormal", "normal", "Few"}
     assert all(group.interval is None for group in found.groups)
@@ -401,37 +387,33 @@ def test_groups_of_few_videos_have_no_interval_and_of_no_query_are_left_out(tmp_
         ({"reports": {"positives": "unique"}}, "positives rule: A own, B unique"),
         ({"reports": {"tie_rule": "optimistic"}}, "tie rule: A average, B optimistic"),
         ({"simulated": True}, "simulated: A no, B yes"),
+        (
+            {"split": "val", "fingerprint": "beef"},
+            "questions: A f00d, B beef; split: A test, B val",
+        ),
     ],
 )
 def test_runs_that_were_not_measured_alike_are_refused(tmp_path, change, said):
-    folders = [
-        write_run(tmp_path / "a", random_ranks(0)),
-        write_run(tmp_path / "b", random_ranks(1), **change),
-    ]
+    folders = write_runs(tmp_path, {}, change)
     with pytest.raises(RunError, match=said) as caught:
         compare(folders)
     assert f"A is {folders[0]}, B is {folders[1]}" in caught.value.what
     assert "--allow-mismatch" in caught.value.hint
-    assert compare(folders, allow_mismatch=True, resamples=100).mismatches == (said,)
+    allowed = compare(folders, allow_mismatch=True, resamples=100)
+    assert allowed.mismatches == tuple(said.split("; "))
 
 
 def test_runs_on_other_features_answer_the_same_questions(tmp_path):
-    folders = [
-        write_run(tmp_path / name, random_ranks(seed), fingerprint=features, questions="asked")
-        for seed, (name, features) in enumerate([("a", "f00d"), ("b", "beef")])
-    ]
+    folders = write_runs(
+        tmp_path, {"questions": "asked"}, {"questions": "asked", "fingerprint": "beef"}
+    )
     found = compare(folders, resamples=100)
     assert found.mismatches == ()
     said = "other features, or other videos to train on: fingerprints f00d (A), beef (B)."
     assert any(line.endswith(said) for line in notes(found))
     assert any(line.endswith("fingerprint f00d.") for line in notes(compare(folders[:1])))
-
-
-def test_a_run_that_does_not_say_what_it_asks_is_told_by_its_fingerprint(tmp_path):
-    folders = [
-        write_run(tmp_path / "a", random_ranks(0)),
-        write_run(tmp_path / "b", random_ranks(1), questions="asked"),
-    ]
+    # A run that does not say what it asks is told by its fingerprint.
+    folders = write_runs(tmp_path / "silent", {}, {"questions": "asked"})
     assert compare(folders, resamples=100).mismatches == ()
 
 
@@ -461,15 +443,6 @@ def test_measurements_of_the_same_weights_are_paired_by_training(tmp_path):
     assert width[0] < width[1]
 
 
-def test_every_difference_in_how_they_were_measured_is_named(tmp_path):
-    folders = [
-        write_run(tmp_path / "a", random_ranks(0)),
-        write_run(tmp_path / "b", random_ranks(1), split="val", fingerprint="beef"),
-    ]
-    with pytest.raises(RunError, match=r"questions: .*; split: "):
-        compare(folders)
-
-
 def test_other_queries_are_refused_whatever_is_allowed(tmp_path):
     folders = [
         write_run(tmp_path / "a", random_ranks(0, 30)),
@@ -479,42 +452,30 @@ def test_other_queries_are_refused_whatever_is_allowed(tmp_path):
         compare(folders, allow_mismatch=True)
 
 
-def test_a_run_without_ranks_says_how_to_measure_it_again(pair):
-    (pair[0] / "seed-1" / "ranks" / "best.jsonl").unlink()
-    with pytest.raises(
-        RunError, match=r"no ranks of a training: .*best\.jsonl is missing"
-    ) as caught:
-        compare(pair)
-    results = pair[0] / "seed-1/results.json"
-    assert caught.value.hint == f"rm -f {results} && varkit resume {pair[0]}"
-
-
-def test_a_measured_run_without_ranks_says_how_it_was_measured(tmp_path):
+def test_what_a_run_lacks_is_said_with_the_command_that_makes_it(pair, tmp_path):
     command = "varkit eval runs/a/1 eval.ties=optimistic --out measured"
     source = {"measured_from": {"run": "runs/a/1"}, "command": command}
-    folder = write_run(tmp_path / "measured", random_ranks(0), **source)
-    (folder / "seed-0/ranks/best.jsonl").unlink()
-    with pytest.raises(RunError) as caught:
-        compare([folder])
-    assert caught.value.hint == command
+    measured = write_run(tmp_path / "measured", random_ranks(0), **source)
+    results = pair[0] / "seed-1/results.json"
+    again = f"rm -f {results} && varkit resume {pair[0]}"
+    lost = r"no ranks of a training: .*best\.jsonl is missing"
+    for run, file, said, hint in (
+        (pair[0], f"seed-1/{RANKS}", lost, again),
+        (measured, f"seed-0/{RANKS}", lost, command),
+        (pair[1], "results.json", "is not finished", f"varkit resume {pair[1]}"),
+    ):
+        (run / file).unlink()
+        with pytest.raises(RunError, match=said) as caught:
+            compare([run])
+        assert caught.value.hint == hint
 
 
-def test_a_run_that_is_not_finished_says_how_to_go_on(pair):
-    (pair[1] / "results.json").unlink()
-    with pytest.raises(RunError, match="is not finished") as caught:
-        compare(pair)
-    assert caught.value.hint == f"varkit resume {pair[1]}"
-
-
-def test_a_folder_that_is_no_run_names_the_nearest(pair):
+def test_a_folder_that_is_no_run_names_the_nearest_and_none_is_named_twice(pair):
     for wrong in (pair[0].parent / "othr", pair[0].parent):
         with pytest.raises(RunError, match=r"no run\.json"):
             compare([pair[0], wrong])
     with pytest.raises(RunError, match=f"Did you mean '{pair[1]}'"):
         compare([pair[0], pair[0].parent / "othr"])
-
-
-def test_a_run_named_twice_is_refused_however_it_is_written(pair):
     twice = pair[0].parent / "." / "other" / ".." / "one"
     with pytest.raises(RunError, match="named twice"):
         compare([*pair, twice])
@@ -528,55 +489,39 @@ def test_a_checkpoint_that_is_not_there_is_refused(tmp_path):
     assert caught.value.hint == "give --checkpoint last"
 
 
-def test_ranks_of_another_measurement_are_refused(pair):
-    path = pair[1] / "seed-0" / "ranks" / "best.jsonl"
-    rows = read_ranks(path)
-    write_ranks(path, [replace(row, rank=1.0) for row in rows])
+def test_ranks_of_another_measurement_or_other_queries_are_refused(pair):
+    write_ranks(
+        pair[1] / "seed-0" / RANKS, [replace(row, rank=1.0) for row in ranks_of(pair[1], 0)]
+    )
     with pytest.raises(RunError, match=r"another measurement .* SumR 600\.0000"):
         compare(pair)
-
-
-def test_trainings_with_other_queries_are_refused(pair):
     queries, videos = random_ranks(0, 30, repeats=2)
-    write_ranks(pair[0] / "seed-1" / "ranks" / "best.jsonl", rank_rows(queries[0], videos[0]))
+    write_ranks(pair[0] / "seed-1" / RANKS, rank_rows(queries[0], videos[0]))
     with pytest.raises(RunError, match="other queries or sampler seeds"):
         compare(pair)
 
 
 @pytest.mark.parametrize(
-    "spoil",
+    ("name", "spoil"),
     [
-        lambda text: text[:-40],
-        lambda text: "\n".join(text.splitlines()[:-1]) + "\n",
-        lambda text: text.replace('"rank": ', '"rank": NaN, "ranc": ', 1),
-        lambda text: text.replace('"rank": 1.', '"rank": 0.', 1),
-        lambda text: "",
-        lambda text: "[]\n" + text,
-    ],
-    ids=["cut in a line", "cut between lines", "NaN", "rank 0.x", "empty", "no object"],
-)
-def test_damaged_ranks_are_named(pair, spoil):
-    path = pair[1] / "seed-0" / "ranks" / "best.jsonl"
-    path.write_text(spoil(path.read_text()))
-    with pytest.raises(RunError, match=r"best\.jsonl is damaged") as caught:
-        compare(pair)
-    assert caught.value.hint.endswith(f"&& varkit resume {pair[1]}")
-
-
-@pytest.mark.parametrize(
-    ("name", "text"),
-    [
-        ("run.json", "{"),
-        ("run.json", "[]"),
+        *((name, text) for name in ("run.json", "results.json") for text in ("{", "[]")),
         ("run.json", '{"schema": 2}'),
         ("run.json", '{"schema": 1}'),
-        ("results.json", "{"),
-        ("results.json", "[]"),
         ("results.json", '{"split": "test", "seeds": {}}'),
         ("results.json", '{"split": "test", "seeds": {"0": {"best": 3, "last": null}}}'),
+        (RANKS, lambda text: text[:-40]),
+        (RANKS, lambda text: "\n".join(text.splitlines()[:-1]) + "\n"),
+        (RANKS, lambda text: text.replace('"rank": ', '"rank": NaN, "ranc": ', 1)),
+        (RANKS, lambda text: text.replace('"rank": 1.', '"rank": 0.', 1)),
+        (RANKS, ""),
+        (RANKS, lambda text: "[]\n" + text),
     ],
 )
-def test_damaged_facts_and_results_are_named(pair, name, text):
-    (pair[1] / name).write_text(text)
-    with pytest.raises(RunError, match="is damaged"):
+def test_a_damaged_file_is_named(pair, name, spoil):
+    path = pair[1] / ("seed-0" if name == RANKS else "") / name
+    path.write_text(spoil if isinstance(spoil, str) else spoil(path.read_text()))
+    said = r"best\.jsonl is damaged" if name == RANKS else "is damaged"
+    with pytest.raises(RunError, match=said) as caught:
         compare(pair)
+    if name == RANKS:
+        assert caught.value.hint.endswith(f"&& varkit resume {pair[1]}")

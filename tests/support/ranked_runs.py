@@ -60,6 +60,14 @@ def rank_rows(queries, videos, *, captions=None, classes=None, text="a man falls
     return rows
 
 
+def write_runs(folder, *facts, **options):
+    """Write runs a, b, ... with these facts and ranks of their own; return their folders."""
+    return [
+        write_run(folder / name, random_ranks(seed, **options), **own)
+        for seed, (name, own) in enumerate(zip("abcd", facts, strict=False))
+    ]
+
+
 def write_run(folder, ranks, *, checkpoint="best", reports=None, split="test", rows=None, **facts):
     """Write run.json, results.json and the ranks of a run; return its folder.
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from click.testing import CliRunner, Result
@@ -143,6 +145,22 @@ def failed(result: Result, code: int = 1) -> str:
     assert len(lines) == 1, result.stderr
     assert "  cause: " not in result.stderr
     return lines[0]
+
+
+def passed(result: Result) -> Result:
+    """Return the result, after a look at the exit code."""
+    assert result.exit_code == 0, result.output
+    return result
+
+
+def printed(result: Result) -> Any:
+    """Return what ``--json`` printed."""
+    return json.loads(passed(result).stdout)
+
+
+def read(file: Path) -> Any:
+    """Return what a JSON file holds."""
+    return json.loads(file.read_text())
 
 
 def hint(result: Result) -> str:
