@@ -19,15 +19,9 @@ from varkit.interfaces import Representation
 from varkit.interfaces.settings import EvalOptions
 
 
-def run(dataset, model=None, *, seed=None, **options):
-    return evaluate(
-        model or make_model(),
-        dataset,
-        dataset.items(),
-        options=EvalOptions(**options),
-        device="cpu",
-        seed=seed,
-    )
+def run(dataset, model=None, *, seed=None, progress=None, **options):
+    how = {"options": EvalOptions(**options), "seed": seed, "progress": progress}
+    return evaluate(model or make_model(), dataset, dataset.items(), device="cpu", **how)
 
 
 def test_figures_are_those_of_the_full_matrix_of_the_stored_embeddings():
@@ -72,18 +66,13 @@ def test_every_module_keeps_its_mode_and_no_gradient_is_kept():
     assert torch.equal(found.video_factors, run(Tiny(), model).video_factors)  # no dropout
 
 
-def test_the_modes_are_restored_after_an_error():
+def test_an_embedding_that_is_no_number_names_its_video_and_the_modes_are_restored():
     model = make_model()
-    with pytest.raises(DataError):
+    with pytest.raises(DataError, match="embedding of video 'v4' is not finite"):
         run(Tiny(bad="v4"), model)
     assert model.video.dropout.training
     assert torch.is_grad_enabled()
     assert not torch.is_inference_mode_enabled()
-
-
-def test_an_embedding_that_is_no_number_names_its_video():
-    with pytest.raises(DataError, match="embedding of video 'v4' is not finite"):
-        run(Tiny(bad="v4"))
     with pytest.raises(DataError, match=r"similarity of video 4 and query \d+ is not finite"):
         run(Tiny(bad="v4"), make_model(False))
 
@@ -129,29 +118,21 @@ def test_repeats_are_mean_and_deviation_over_sampler_seeds():
 def test_detector_and_samplers_are_measured_where_the_truth_is_known():
     dataset = Tiny()
     found = run(dataset)
-    scores = np.concatenate([found.curves[v].scores for v in dataset.names])
-    truth = np.concatenate([dataset.truth(v) for v in dataset.names])
-    expected = reference.auc(scores, truth)
+    abnormal = [v for v in dataset.names if dataset.truth(v).any()]
     detector = dict(found.report["detector"])
     within = detector.pop("abnormal")
-    assert detector == {
-        "auc": pytest.approx(expected),
-        "ap": pytest.approx(reference.average_precision(scores, truth)),
-        "clips": len(truth),
-        "anomalous": pytest.approx(truth.mean()),
-    }
-    abnormal = [v for v in dataset.names if dataset.truth(v).any()]
-    scores = np.concatenate([found.curves[v].scores for v in abnormal])
-    truth = np.concatenate([dataset.truth(v) for v in abnormal])
-    assert within["auc"] == pytest.approx(reference.auc(scores, truth))
-    assert within["ap"] == pytest.approx(reference.average_precision(scores, truth))
-    assert within["clips"] == len(truth)
-    inside = [
-        dataset.truth(video)[pick]
-        for video in dataset.names
-        if dataset.truth(video).any()
-        for pick in found.curves[video].picks["random"]
-    ]
+    for part, names in ((within, abnormal), (detector, dataset.names)):
+        scores = np.concatenate([found.curves[v].scores for v in names])
+        truth = np.concatenate([dataset.truth(v) for v in names])
+        expected = {
+            "auc": reference.auc(scores, truth),
+            "ap": reference.average_precision(scores, truth),
+            "clips": len(truth),
+        }
+        assert {key: part[key] for key in expected} == pytest.approx(expected)
+    assert detector.keys() == {*expected, "anomalous"}
+    assert detector["anomalous"] == pytest.approx(truth.mean())
+    inside = [dataset.truth(v)[pick] for v in abnormal for pick in found.curves[v].picks["random"]]
     assert found.report["sampling"] == {"random": pytest.approx(np.mean(inside))}
     # One clip of T is anomalous, and two different ones are picked.
     uniform = np.mean([dataset.truth(video).mean() for video in abnormal])
@@ -172,7 +153,7 @@ def test_an_encoder_without_samplers_and_detector_leaves_no_pictures():
     assert examples(found, Tiny())["sampling"] == []
 
 
-def test_ground_truth_of_another_length_is_an_error():
+def test_ground_truth_of_another_length_and_a_confidence_that_is_no_number_are_errors():
     dataset = Tiny()
     curves = run(dataset).curves
     dataset.truth = lambda video: np.ones(99, dtype=bool)
@@ -182,6 +163,9 @@ def test_ground_truth_of_another_length_is_an_error():
     dataset.truth = lambda video: np.ones(3, dtype=bool)
     with pytest.raises(DataError, match="clip 3 was picked, but there is ground truth for 3 clips"):
         detection(dataset, picked)
+    curves = {"v1": Curve(np.full(4, np.nan, dtype=np.float32), {})}
+    with pytest.raises(DataError, match="video 'v1': the detector's confidence is not finite"):
+        detection(Tiny(), curves)
 
 
 def test_a_curve_over_segments_is_laid_over_the_clips():
@@ -202,12 +186,6 @@ def test_long_videos_are_measured_over_segments():
     assert 0 < len(same) < len(whole.curves)
     for video in same:
         assert short.curves[video].scores.tolist() == whole.curves[video].scores.tolist()
-
-
-def test_a_confidence_that_is_no_number_is_an_error():
-    curves = {"v1": Curve(np.full(4, np.nan, dtype=np.float32), {})}
-    with pytest.raises(DataError, match="video 'v1': the detector's confidence is not finite"):
-        detection(Tiny(), curves)
 
 
 @pytest.mark.parametrize(
@@ -231,14 +209,8 @@ def test_a_share_of_picks_can_be_read(truth, picks, share, uniform, oracle):
 
 def test_progress_reaches_its_total():
     heard = []
-    evaluate(
-        make_model(),
-        dataset := Tiny(crops=2),
-        dataset.items(),
-        options=EvalOptions(repeats=2, crops="mean", clips_per_batch=20),
-        device="cpu",
-        progress=lambda done, total: heard.append((done, total)),
-    )
+    options = {"repeats": 2, "crops": "mean", "clips_per_batch": 20}
+    run(Tiny(crops=2), progress=lambda *now: heard.append(now), **options)
     assert heard == sorted(heard)
     assert heard[-1] == (2 * 2 * 9 + 18, 2 * 2 * 9 + 18)
 

@@ -45,7 +45,8 @@ def measured(folder=None, *, factorises=True, dataset=None, **options):
 
 
 def test_every_rank_of_every_repeat_is_saved(tmp_path):
-    dataset, found, report = measured(tmp_path, repeats=2)
+    dataset, found, report = measured(tmp_path, repeats=2, trec_depth=0)
+    assert [path.name for path in tmp_path.iterdir()] == ["ranks"], "without depth no TREC file"
     rows = read_ranks(tmp_path / "ranks" / "best.jsonl")
     assert len(rows) == 2 * (18 + 9)
     assert len((tmp_path / "ranks" / "best.jsonl").read_text().splitlines()) == len(rows)
@@ -71,9 +72,8 @@ def test_every_rank_of_every_repeat_is_saved(tmp_path):
 
 
 def test_a_normal_video_without_truth_has_no_anomaly():
-    rows = measured(dataset=Grouped(truth=False))[1].ranks
-    assert len(rows) == 1
-    _, _, report = measured(dataset=Grouped(truth=False))
+    _, found, report = measured(dataset=Grouped(truth=False))
+    assert len(found.ranks) == 1
     names = [(group["by"], group["name"]) for group in report["groups"]]
     assert [name for by, name in names if by == "anomaly"] == ["none"]
 
@@ -189,14 +189,11 @@ def test_a_damaged_ranks_file_is_an_error(tmp_path, damage, message):
     assert "is damaged" in caught.value.what
 
 
-def test_a_repeat_that_lost_a_line_is_an_error(tmp_path):
+def test_a_repeat_that_lost_a_line_and_no_file_are_errors(tmp_path):
     again = [replace(row, repeat=1) for row in ROWS]
     write_ranks(tmp_path / "r.jsonl", [*ROWS, again[0]])
     with pytest.raises(RunError, match="not every repeat holds the same"):
         read_ranks(tmp_path / "r.jsonl")
-
-
-def test_no_ranks_file_is_an_error(tmp_path):
     with pytest.raises(RunError, match="cannot be read: No such file"):
         read_ranks(tmp_path / "none.jsonl")
 
@@ -230,12 +227,11 @@ def test_trec_eval_finds_the_same_ranks_where_nothing_ties(tmp_path, factorises,
         judged = pytrec_eval.RelevanceEvaluator(qrels, measures).evaluate(run)
         answers = getattr(found.ranks[0], way)
         names = found.queries if way == "query_to_video" else found.videos
-        untied = [i for i in range(len(names)) if answers.ties[i] == 0]
+        untied = [(judged[names[i]], answers.rank[i]) for i in np.flatnonzero(answers.ties == 0)]
         assert len(untied) > 10
-        for i in untied:
-            assert 1 / judged[names[i]]["recip_rank"] == pytest.approx(answers.rank[i])
-            for k in (1, 5, 10):
-                assert judged[names[i]][f"success_{k}"] == (answers.rank[i] <= k)
+        for one, rank in untied:
+            assert 1 / one["recip_rank"] == pytest.approx(rank)
+            assert [one[f"success_{k}"] for k in (1, 5, 10)] == [rank <= k for k in (1, 5, 10)]
 
 
 def test_runs_hold_the_candidates_that_trec_eval_would_rank_first(tmp_path):
@@ -251,11 +247,6 @@ def test_runs_hold_the_candidates_that_trec_eval_would_rank_first(tmp_path):
     assert all(len(found) == 3 for found in captions.values())
     for found in captions.values():
         assert list(found) == sorted(found, key=lambda query: (found[query], query), reverse=True)
-
-
-def test_without_depth_there_are_no_trec_files(tmp_path):
-    measured(tmp_path, trec_depth=0)
-    assert [path.name for path in tmp_path.iterdir()] == ["ranks"]
 
 
 def test_identifiers_survive_white_space():

@@ -1,7 +1,5 @@
 """Ranks by counting against explicit sorts, and the conventions that the tables state."""
 
-import time
-
 import numpy as np
 import pytest
 import torch
@@ -53,15 +51,12 @@ def test_ranks_are_those_of_an_explicit_sort(gallery, chunk, ties):
 def test_counted_ties_and_the_optimistic_sum_are_those_of_the_reference(gallery):
     video, query, owner = gallery
     report = metrics.summarize(ranks_from_factors(video, query, own(owner, len(video))))
-    best, worst = (
-        reference.ranks(video @ query.T, owner, t) for t in ("optimistic", "pessimistic")
-    )
+    rules = ("optimistic", "pessimistic")
+    best, worst = (reference.ranks(video @ query.T, owner, ties) for ties in rules)
     for way, low, high in zip(metrics.DIRECTIONS, best, worst, strict=True):
         assert report[way]["ties"] == int((low != high).sum())
-    low = [reference.figures(ranks) for ranks in best]
-    assert report["SumR_optimistic"] == pytest.approx(
-        sum(figures[f"R@{k}"] for figures in low for k in (1, 5, 10))
-    )
+    recalls = [reference.figures(ranks)[f"R@{k}"] for ranks in best for k in (1, 5, 10)]
+    assert report["SumR_optimistic"] == pytest.approx(sum(recalls))
 
 
 def test_figures_are_those_of_the_definitions():
@@ -97,20 +92,12 @@ def test_ranks_agree_with_the_closed_form_of_mmt():
     assert recall_at_1 == 100 * float(np.mean(from_zero == 0))
 
 
-def test_identity_is_perfect():
+def test_identity_is_perfect_and_one_video_is_not_collapsed():
     report = metrics.summarize(ranks_from_similarity(torch.eye(12), own(torch.arange(12))))
     for way in metrics.DIRECTIONS:
         assert (report[way]["R@1"], report[way]["MdR"], report[way]["ties"]) == (100, 1, 0)
     assert not report["collapsed"]
-
-
-@pytest.mark.parametrize("n", [4, 7])
-def test_a_constant_similarity_is_no_success(n):
-    ranks = ranks_from_similarity(torch.full((n, n), 0.3), own(torch.arange(n)))
-    report = metrics.summarize(ranks)
-    for way in metrics.DIRECTIONS:
-        assert (report[way]["R@1"], report[way]["MdR"], report[way]["ties"]) == (0, (n + 1) / 2, n)
-    assert report["collapsed"]
+    assert not ranks_from_similarity(torch.tensor([[0.5]]), own(torch.tensor([0]))).collapsed
 
 
 def test_an_average_rank_of_five_and_a_half_misses_at_five():
@@ -119,14 +106,6 @@ def test_an_average_rank_of_five_and_a_half_misses_at_five():
     ranks = ranks_from_similarity(similarity, own(torch.arange(7)))
     assert ranks.query_to_video.rank[0] == 5.5
     assert metrics.summarize(ranks)["query_to_video"]["R@5"] == pytest.approx(600 / 7)
-
-
-def test_video_to_query_is_exactly_the_transpose():
-    similarity = torch.randint(0, 9, (15, 15), generator=torch.Generator().manual_seed(2)).float()
-    forth = ranks_from_similarity(similarity, own(torch.arange(15)))
-    back = ranks_from_similarity(similarity.T, own(torch.arange(15)))
-    assert forth.video_to_query.rank.tolist() == back.query_to_video.rank.tolist()
-    assert forth.query_to_video.rank.tolist() == back.video_to_query.rank.tolist()
 
 
 def test_identical_vectors_tie_wherever_they_lie_and_however_chunked():
@@ -159,22 +138,14 @@ def test_one_collapsed_side_is_reported_up_to_rounding(side):
     assert not ranks_from_factors(rows, rows, own(torch.arange(20))).collapsed
 
 
-def test_one_video_is_not_collapsed():
-    similarity = torch.tensor([[0.5]])
-    assert not ranks_from_similarity(similarity, own(torch.tensor([0]))).collapsed
-
-
 @pytest.mark.parametrize("bad", [torch.nan, torch.inf])
-def test_a_factor_that_is_no_number_is_an_error_that_names_the_rows(bad):
+def test_what_is_no_number_is_an_error_that_names_the_rows_or_the_pair(bad):
     factors = torch.ones(9, 2)
     factors[[2, 5]] = bad
     with pytest.raises(DataError, match="2 of 9 query vectors are not finite: rows 2, 5"):
         ranks_from_factors(torch.ones(9, 2), factors, own(torch.arange(9)))
-
-
-def test_a_similarity_that_is_no_number_is_an_error_that_names_the_pair():
     similarity = torch.eye(5)
-    similarity[3, 4] = torch.nan
+    similarity[3, 4] = bad
     with pytest.raises(DataError, match="similarity of video 3 and query 4 is not finite"):
         ranks_from_similarity(similarity, own(torch.arange(5)), chunk=2)
 
@@ -261,12 +232,8 @@ def test_chance_is_the_mean_of_random_rankings():
     owner = torch.tensor([0, 0, 0, 1, 2, 2, 3, 4, 5, 6, 7, 8])
     expected = metrics.chance(own(owner, 9))
     generator = torch.Generator().manual_seed(5)
-    drawn = [
-        metrics.summarize(
-            ranks_from_similarity(torch.rand(9, 12, generator=generator), own(owner, 9))
-        )
-        for _ in range(3000)
-    ]
+    random = [torch.rand(9, 12, generator=generator) for _ in range(3000)]
+    drawn = [metrics.summarize(ranks_from_similarity(one, own(owner, 9))) for one in random]
     for name in metrics.FIGURES:
         values = [metrics.figure(report, name) for report in drawn]
         if not name.endswith("MdR"):  # a median has no such expectation
@@ -296,12 +263,3 @@ def test_auc_and_average_precision_are_those_of_their_definitions(pairs):
         assert auc(scores, truth) == pytest.approx(reference.auc(scores, truth))
         expected = reference.average_precision(scores, truth)
         assert average_precision(scores, truth) == pytest.approx(expected)
-
-
-def test_ranking_800_pairs_takes_well_under_a_second():
-    factors = torch.nn.functional.normalize(
-        torch.randn(800, 3072, generator=torch.Generator().manual_seed(6))
-    )
-    began = time.process_time()
-    ranks_from_factors(factors, factors, own(torch.arange(800)))
-    assert time.process_time() - began < 2.0  # the paper's whole retrieval takes 5.6 s
