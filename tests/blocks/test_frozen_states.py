@@ -6,7 +6,6 @@ import multiprocessing
 import os
 import shutil
 import signal
-import warnings
 from pathlib import Path
 
 import pytest
@@ -59,16 +58,15 @@ def one_by_one(encoder, texts):
         return [encoder.language.encode(one.ids, one.mask)[0] for one in captions]
 
 
-def equal(first, second):
-    return len(first) == len(second) and all(map(torch.equal, first, second))
-
-
 def squares(ids):
     return torch.stack([ids, ids**2], dim=-1).float()
 
 
-def right(found):
-    return all(torch.equal(state, squares(torch.tensor(ids))) for ids, state in found.items())
+def fill(compute=squares, progress=None, sequences=SEQUENCES):
+    """Ask for the states of sequences; they must be right, whoever computed them."""
+    found = dict(frozen_states(sequences, compute, "model", progress))
+    assert sorted(found) == sorted(sequences)
+    assert all(torch.equal(state, squares(torch.tensor(ids))) for ids, state in found.items())
 
 
 def files():
@@ -92,7 +90,7 @@ def test_the_bits_are_the_same_warm_and_cold_in_any_order_and_whatever_else_is_k
     expected = states(cold, TEXTS)
     warm.remember(TEXTS[::-1])
     assert not warm.batches
-    assert equal(states(warm, TEXTS), expected)
+    assert all(map(torch.equal, states(warm, TEXTS), expected))
 
     shutil.rmtree(module.CACHE)
     other = make(tiny)
@@ -101,7 +99,7 @@ def test_the_bits_are_the_same_warm_and_cold_in_any_order_and_whatever_else_is_k
     again = make(tiny)
     again.remember(TEXTS)
     assert not again.batches
-    assert equal(states(again, TEXTS), expected)
+    assert all(map(torch.equal, states(again, TEXTS), expected))
 
 
 @pytest.mark.parametrize("change", ["weights", "configuration", "tokenizer", "cut", "precision"])
@@ -131,7 +129,7 @@ def test_nothing_is_taken_from_another_model_tokenizer_cut_or_precision(tiny, tm
 
 @pytest.mark.parametrize("damage", ["truncated", "flipped", "empty", "foreign"])
 def test_a_damaged_file_is_named_and_made_again(damage):
-    dict(frozen_states(SEQUENCES, squares, "model"))
+    fill()
     first, second = files()
     data = bytearray(second.read_bytes())
     if damage == "flipped":
@@ -140,29 +138,29 @@ def test_a_damaged_file_is_named_and_made_again(damage):
         {"truncated": data[:-9], "empty": b"", "flipped": data, "foreign": b"{}" * 99}[damage]
     )
     with pytest.warns(UserWarning, match=rf"{second.stem}.*; its states are computed again"):
-        assert right(dict(frozen_states(SEQUENCES, squares, "model")))
-    assert right(dict(frozen_states(SEQUENCES, None, "model")))
+        fill()
+    fill(compute=None)  # from the files alone
     assert files() == [first, second]
 
 
-def _fill(folder, moment, barrier):
+def _fill_or_die(folder, moment, barrier):
     os.chdir(folder)
     with open(f"computed-{os.getpid()}", "w") as log:
 
         def compute(ids):
             if (ids == moment).any():
                 os.kill(os.getpid(), signal.SIGKILL)
-            log.writelines(f"{row[0]}\n" for row in ids.tolist())
+            log.writelines(f"{first}\n" for first, _ in ids.tolist())
             return squares(ids)
 
         barrier.wait(60)
-        assert right(dict(frozen_states(SEQUENCES, compute, "model")))
+        fill(compute)
 
 
-def _fill_at_once(folder, count, moment=-1):
+def fill_at_once(folder, count, moment=-1):
     context = multiprocessing.get_context("forkserver")  # one that has run torch may hang if forked
     arguments = (folder, moment, context.Barrier(count))
-    processes = [context.Process(target=_fill, args=arguments) for _ in range(count)]
+    processes = [context.Process(target=_fill_or_die, args=arguments) for _ in range(count)]
     for process in processes:
         process.start()
     for process in processes:
@@ -171,31 +169,25 @@ def _fill_at_once(folder, count, moment=-1):
 
 
 def test_a_killed_process_leaves_whole_files_and_no_lock(tmp_path):
-    assert _fill_at_once(tmp_path, 1, moment=PART + 5) == [-signal.SIGKILL]
+    assert fill_at_once(tmp_path, 1, moment=PART + 5) == [-signal.SIGKILL]
     (whole,) = files()
-    left = whole.with_name(".x.safetensors.0.part")
-    left.touch()  # what a process leaves that is killed while it writes
-    counts = []
-
-    def compute(ids):
-        counts.append(len(ids))
-        return squares(ids)
-
-    found = dict(frozen_states(SEQUENCES, compute, "model"))
-    assert sum(counts) == len(SEQUENCES) - PART
-    assert right(found)
-    assert not left.exists()
+    half = whole.with_name(".x.safetensors.0.part")
+    half.touch()  # left by a process that is killed while it writes
+    computed = []
+    fill(lambda ids: computed.extend(ids) or squares(ids))
+    assert len(computed) == len(SEQUENCES) - PART
+    assert not half.exists()
 
 
 def test_processes_that_fill_at_once_compute_everything_once(tmp_path):
-    assert _fill_at_once(tmp_path, 2) == [0, 0]
+    assert fill_at_once(tmp_path, 2) == [0, 0]
     computed = [path.read_text().split() for path in tmp_path.glob("computed-*")]
     assert sorted(int(x) for own in computed for x in own) == [first for first, _ in SEQUENCES]
 
 
 @pytest.mark.parametrize("fault", ["read-only", "full"])
 def test_what_cannot_be_written_stays_in_memory_and_what_is_there_is_read(fault, monkeypatch):
-    dict(frozen_states(SEQUENCES[:PART], squares, "model"))
+    fill(sequences=SEQUENCES[:PART])
     (there,) = files()
     if fault == "read-only":  # for root too
         (there.parent / ".lock").unlink()
@@ -205,35 +197,31 @@ def test_what_cannot_be_written_stays_in_memory_and_what_is_there_is_read(fault,
         monkeypatch.setattr(os, "fsync", lambda _: (_ for _ in ()).throw(reason))
     longer = [*SEQUENCES[:PART], *((9, i, i) for i in range(2 * PART))]
     with pytest.warns(UserWarning, match=r"cannot write .*; states of captions stay") as caught:
-        assert right(dict(frozen_states(longer, squares, "model")))
+        fill(sequences=longer)
     assert len(caught) == 1
     assert files() == [there]
 
 
 def test_progress_is_told_and_may_stop_it_without_losing_whole_files():
-    told = []
+    told, total = [], len(SEQUENCES)
 
-    def tell(done, total):
-        told.append((done, total))
-        if done > PART:
+    def tell(done, of):
+        told.append((done, of))
+        if len(told) > PART / BATCH:
             raise StoppedError("stopped", signal_number=15)
 
     with pytest.raises(StoppedError):
-        dict(frozen_states(SEQUENCES, squares, "model", tell))
-    assert len(files()) == 1
-    total = len(SEQUENCES)
+        fill(progress=tell)
     assert told == [(done, total) for done in range(BATCH, PART + BATCH + 1, BATCH)]
     told.clear()
-    with warnings.catch_warnings(action="error"):
-        dict(frozen_states(SEQUENCES, squares, "model", lambda *now: told.append(now)))
+    fill(progress=tell)
     assert told == [(PART + BATCH, total), (total, total)]
 
 
-def test_states_are_read_from_the_file_and_not_held():
-    kept = dict(frozen_states(SEQUENCES, squares, "model"))
+def test_states_stay_in_their_files():
+    held = dict(frozen_states(SEQUENCES, squares, "model"))
     maps = Path("/proc/self/maps").read_text()
-    assert all(str(file.resolve()) in maps for file in files())
-    assert right(kept)
+    assert all(str(file.resolve()) in maps for file in files()), len(held)
 
 
 def test_a_model_that_is_trained_remembers_nothing(tiny):
