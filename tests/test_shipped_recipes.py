@@ -19,7 +19,7 @@ from varkit.runs.experiment import run_experiment
 from varkit.runs.folder import create_run, open_run
 from varkit.runs.trained import open_model
 from varkit.system.signals import StopRequest
-from varkit.training import checkpoint
+from varkit.system.tensors import load
 
 ROOT = Path(__file__).resolve().parent.parent
 RECIPES = sorted(path for path in (ROOT / "recipes").glob("*.yaml"))
@@ -69,7 +69,7 @@ def start(recipe, out):
 
 
 def weights(run):
-    return checkpoint.load(run.seed_folder(0) / "models" / "last.safetensors", hint="")[0]
+    return load(run.seed_folder(0) / "models" / "last.safetensors", hint="")[0]
 
 
 def ranks_of(found, items):

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import fcntl
 import hashlib
 import json
 import shutil
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -21,7 +19,7 @@ from varkit_benchmarks.stored import Stored
 
 from varkit.errors import DataError
 from varkit.interfaces import Count, Fraction, Natural, NonNegative, Positive
-from varkit.system.files import write_error
+from varkit.system.files import exclusive, write_error
 from varkit_simulator.events import Task
 from varkit_simulator.features import Joint, Knobs
 from varkit_simulator.files import (
@@ -239,7 +237,7 @@ class _World:
             return folder
         part = root / f".{folder.name}.part"
         try:
-            with _lock(root / f".{folder.name}.lock"):
+            with exclusive(root / f".{folder.name}.lock"):
                 if not folder.is_dir():
                     shutil.rmtree(part, ignore_errors=True)  # left by a killed process
                     part.mkdir()
@@ -282,12 +280,3 @@ class _World:
 
 def _digest(known: Any) -> str:
     return hashlib.sha256(json.dumps(known, sort_keys=True).encode()).hexdigest()
-
-
-@contextmanager
-def _lock(path: Path) -> Iterator[None]:
-    """Hold a lock on a file; other processes wait. A killed process releases it."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with path.open("w") as file:
-        fcntl.flock(file, fcntl.LOCK_EX)
-        yield

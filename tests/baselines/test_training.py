@@ -17,10 +17,10 @@ from varkit.errors import VarkitError
 from varkit.interfaces import Batch, Draws
 from varkit.interfaces.settings import EvalOptions, TrainOptions
 from varkit.recipe.load import shipped_recipes
-from varkit.runs.folder import load_trained
 from varkit.system import distributed
+from varkit.system.tensors import load
 from varkit.testing.stand_ins import make_representation
-from varkit.training import checkpoint
+from varkit.training.checkpoint import load_weights
 from varkit.training.loop import Trainer
 
 WIDTHS = {"object": 5, "motion": 3}
@@ -142,7 +142,9 @@ def test_a_saved_model_has_all_that_search_needs(name, tmp_path):
     fresh = make_method(name, Toy(query="audio").widths, {"audio": 4})
     start = {key: value.clone() for key, value in fresh.state_dict().items()}
     path = tmp_path / "models" / "last.safetensors"
-    assert load_trained(fresh, path, {"seed": 0}) == 2
+    tensors, state = load(path)
+    load_weights(fresh, tensors, str(path))
+    assert (state["epoch"], state["seed"]) == (2, 0)
     for key, parameter in model.named_parameters():
         assert torch.equal(fresh.state_dict()[key], parameter), key
         # What adds the same to all scores before a softmax or a normalisation has no gradient.
@@ -207,7 +209,7 @@ def test_two_ranks_train_every_method_like_one(tmp_path):
     on_ranks(2, train_all, str(tmp_path / "two"))
     for name in (*ADDITIVE, "mixed"):
         (one, _), (two, _) = (
-            checkpoint.load(tmp_path / world / name / "models" / "last.safetensors")
+            load(tmp_path / world / name / "models" / "last.safetensors")
             for world in ("one", "two")
         )
         for key in one:

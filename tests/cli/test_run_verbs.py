@@ -17,6 +17,7 @@ import torch
 from click.testing import CliRunner
 
 from varkit.cli import main
+from varkit.system.tensors import load
 from varkit.training import checkpoint
 
 RECIPE = """\
@@ -180,7 +181,7 @@ def test_killed_at_ten_moments_it_ends_with_the_same_weights(recipe, tmp_path):
 
     for name in ("best", "last"):
         ours, theirs = (
-            checkpoint.load(folder / "seed-0" / "models" / f"{name}.safetensors")[0]
+            load(folder / "seed-0" / "models" / f"{name}.safetensors")[0]
             for folder in (expected, run)
         )
         assert all(torch.equal(ours[key], theirs[key]) for key in ours)

@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from tests.support.tiny_runs import call, failed, hint, make_data, only_run, run
+from varkit.system.tensors import load
 from varkit.training import checkpoint
 from varkit.training.log import MetricsLog
 
@@ -109,8 +110,7 @@ def test_a_damaged_checkpoint_is_refused_and_the_one_before_serves(cut, finished
     file.unlink()
     assert call("resume", cut).exit_code == 0
     ours, theirs = (
-        checkpoint.load(folder / "seed-0" / "models" / "last.safetensors")[0]
-        for folder in (cut, finished)
+        load(folder / "seed-0" / "models" / "last.safetensors")[0] for folder in (cut, finished)
     )
     assert all((ours[key] == theirs[key]).all() for key in theirs)
 

@@ -21,6 +21,7 @@ from varkit.errors import CheckpointError, RecipeError, RunError, StoppedError
 from varkit.interfaces.settings import DetectorSettings, EvalOptions, TrainOptions
 from varkit.model.retrieval import RetrievalModel, Weighted
 from varkit.system.signals import stop_request
+from varkit.system.tensors import load
 from varkit.testing.stand_ins import Words
 from varkit.training import checkpoint
 from varkit.training.loop import Trainer
@@ -67,7 +68,7 @@ def make_trainer(folder: Path, *, seed: int = 0, model=None, dataset=None, selec
 
 
 def weights(folder: Path, name: str = "last") -> dict[str, torch.Tensor]:
-    return checkpoint.load(folder / "models" / f"{name}.safetensors")[0]
+    return load(folder / "models" / f"{name}.safetensors")[0]
 
 
 def records(folder: Path) -> list[dict]:
@@ -289,9 +290,9 @@ def test_selection_keeps_the_best_epoch_and_the_last(tmp_path):
     found = [r for r in records(tmp_path) if r["kind"] == "validation"]
     assert [r["epoch"] for r in found] == [1, 2, 3, 4, 5, 6]
     best = max(found, key=lambda r: r["SumR"])  # the first of equals, as the trainer's
-    state = checkpoint.load(tmp_path / "models" / "best.safetensors")[1]
+    state = load(tmp_path / "models" / "best.safetensors")[1]
     assert state["epoch"] == best["epoch"]
-    assert checkpoint.load(tmp_path / "models" / "last.safetensors")[1]["epoch"] == 6
+    assert load(tmp_path / "models" / "last.safetensors")[1]["epoch"] == 6
 
 
 def test_without_selection_there_is_only_the_last(tmp_path):

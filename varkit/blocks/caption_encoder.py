@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from importlib.metadata import version
 from typing import Any, ClassVar, Literal
 
 import torch
@@ -10,19 +11,24 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 from torch.nn.utils.rnn import pad_sequence
 
+from varkit.blocks.frozen_states import Progress, frozen_states
 from varkit.blocks.language import Language
 from varkit.blocks.language_files import lacking, obtain
 from varkit.errors import VarkitError
 from varkit.interfaces import Captions
+from varkit.plugins.source import source_hashes
+from varkit.system.files import sha256
+from varkit.system.machine import arithmetic
 
 
 class CaptionEncoder(nn.Module):
     """The half of a text encoder below its head: captions become hidden states of a BERT.
 
     A frozen language model stays in evaluation mode, and the states of each caption are computed
-    once, alone and in fp32, and kept in main memory. So they are the same to the last bit whatever
-    the batch, the precision, or the moment at which a run was resumed. Frozen weights are in no
-    checkpoint; :meth:`fingerprint` says which they are.
+    once, in fp32: by :meth:`remember`, which keeps them in files that all runs share, or alone,
+    when a caption first occurs. So they are the same to the last bit whatever the batch, the
+    precision, or the moment at which a run was resumed. Frozen weights are in no checkpoint;
+    :meth:`fingerprint` says which they are.
 
     Args:
         model: a folder, ``package:NAME`` for a folder inside an installed Python package, or a
@@ -90,12 +96,40 @@ class CaptionEncoder(nn.Module):
         dropped: Tensor = self.dropout(states.to(captions.ids.device))
         return dropped
 
+    def remember(self, texts: Sequence[str], progress: Progress | None = None) -> None:
+        """Compute the states of captions in batches, or read them if any run has computed them.
+
+        Does nothing if the language model is trained.
+
+        Args:
+            texts: all captions of a split; runs that ask for the same captions share the files.
+            progress: called before every batch; see :mod:`varkit.blocks.frozen_states`.
+        """
+        if self.finetune or self._remembered.keys() >= set(texts):
+            return
+        language = self.language
+        facts = [
+            language.fingerprint(),
+            sha256(language.folder / "config.json"),
+            str(language.word_embeddings.dtype),
+            source_hashes([__name__], lambda name: name.startswith("varkit.blocks.")),
+            version("transformers"),
+            *arithmetic(language.word_embeddings.device),
+        ]
+        ids = dict(zip(texts, language.token_ids(texts, self.max_tokens), strict=True))
+        states = dict(frozen_states(ids.values(), self._encode, facts, progress))
+        for text in ids.keys() - self._remembered.keys():
+            self._remembered[text] = states[ids[text]]
+
     def _remember(self, captions: Captions, b: int) -> Tensor:
         text = captions.texts[b]
         if text not in self._remembered:
-            mask = captions.mask[b : b + 1]
-            ids = captions.ids[b : b + 1][mask].unsqueeze(0)
-            with torch.no_grad(), torch.autocast(ids.device.type, enabled=False):
-                states = self.language.encode(ids, torch.ones_like(ids, dtype=torch.bool))
-            self._remembered[text] = states[0].cpu()
+            ids = captions.ids[b][captions.mask[b]]
+            self._remembered[text] = self._encode(ids.unsqueeze(0))[0].cpu()
         return self._remembered[text]
+
+    def _encode(self, ids: Tensor) -> Tensor:
+        """Map ``(B, L)`` ids, without padding, to ``(B, L, H)`` states in full precision."""
+        ids = ids.to(self.language.word_embeddings.device)
+        with torch.no_grad(), torch.autocast(ids.device.type, enabled=False):
+            return self.language.encode(ids, torch.ones_like(ids, dtype=torch.bool))

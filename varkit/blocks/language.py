@@ -28,6 +28,9 @@ DROPOUT_OF = {
 All start a text with a CLS token and embed word pieces in the width of their hidden states.
 """
 
+CHUNK = 4096
+"""Texts that are tokenised together; the tokenizer needs far more memory than their ids."""
+
 
 class Language(nn.Module):
     """A language model and its tokenizer.
@@ -96,6 +99,15 @@ class Language(nn.Module):
             words=words,
             offsets=offsets * words.unsqueeze(-1),
         )
+
+    def token_ids(self, texts: Sequence[str], longest: int) -> list[tuple[int, ...]]:
+        """Return the ids of :meth:`tokenize` for each text, without padding."""
+        options = {"truncation": True, "max_length": longest, "return_attention_mask": False}
+        return [
+            tuple(ids)
+            for start in range(0, len(texts), CHUNK)
+            for ids in self.tokenizer(list(texts[start : start + CHUNK]), **options)["input_ids"]
+        ]
 
     def fingerprint(self) -> str:
         """Return the SHA-256 of the file with the pretrained weights."""

@@ -12,6 +12,7 @@ from __future__ import annotations
 import os
 import sys
 import traceback
+import warnings
 from contextlib import redirect_stdout
 from typing import TYPE_CHECKING, Any
 
@@ -95,7 +96,9 @@ class Verbs(click.Group):
         if os.environ.get("NO_COLOR"):
             ctx.color = False
         try:
-            return super().invoke(ctx)
+            with warnings.catch_warnings():
+                warnings.showwarning = print_warning
+                return super().invoke(ctx)
         except (click.ClickException, click.exceptions.Exit, click.Abort, BrokenPipeError):
             raise  # click's own, and a closed pipe, which it ends quietly
         except KeyboardInterrupt:
@@ -135,6 +138,12 @@ def _added(ctx: click.Context) -> dict[str, str]:
         return {}
     found = {command.name: command.summary for command in commands if command.name not in VERBS}
     return dict(sorted(found.items()))
+
+
+def print_warning(message: Warning | str, *_: object, **__: object) -> None:
+    """Write a warning to stderr, without the line of code that gave it."""
+    click.secho("warning", fg="yellow", bold=True, err=True, nl=False)
+    click.echo(f": {message}", err=True)
 
 
 def print_error(error: Exception) -> None:

@@ -122,7 +122,7 @@ class Display:
         self.progress = Progress(
             TextColumn("{task.description}"),
             BarColumn(),
-            TextColumn("{task.completed:.0f}/{task.total:.0f} steps"),
+            TextColumn("{task.fields[unit]} {task.completed:.0f}/{task.total:.0f}"),
             TimeRemainingColumn(),
             TextColumn("{task.fields[note]}"),
             console=self.console,
@@ -141,22 +141,27 @@ class Display:
 
     def listen(self, seed: int) -> Listener:
         """Return a listener for the training of one seed."""
-        task: TaskID | None = None
+        tasks: dict[str, TaskID] = {}
         note = ""
 
+        def show(unit: str, done: int, of: int, note: str) -> None:
+            what = f"seed {seed}"
+            if unit not in tasks:
+                tasks[unit] = self.progress.add_task(what, unit=unit, note="")
+            self.progress.update(tasks[unit], completed=done, total=of, note=note)
+            self._say(f"{what}: {unit} {done}/{of}  {note}")
+
         def hear(record: Record) -> None:
-            nonlocal task, note
+            nonlocal note
             if not self.enabled:
                 return
             if record["kind"] == "validation":
                 note = f"{record['part']} SumR {record['SumR']:.1f}"
+            elif record["kind"] == "captions":
+                show("captions", record["done"], record["of"], "")
             elif record["kind"] == "step":
-                if task is None:
-                    task = self.progress.add_task(f"seed {seed}", total=record["of"], note="")
-                loss = record["losses"]["total"]
-                text = f"loss {loss:.3f}  {note}"
-                self.progress.update(task, completed=record["step"], note=text)
-                self._say(f"seed {seed}: step {record['step']}/{record['of']}  {text}")
+                loss = f"loss {record['losses']['total']:.3f}"
+                show("step", record["step"], record["of"], f"{loss}  {note}")
 
         return hear
 

@@ -244,6 +244,25 @@ def query_batches(
         yield chosen, tokenize([texts[i] for i in chosen])
 
 
+def remember_captions(
+    encoder: Any,
+    dataset: Dataset,
+    items: Sequence[Item],
+    progress: Callable[[int, int], None] | None = None,
+) -> None:
+    """Let an encoder that can do so compute frozen captions before they come in batches.
+
+    Args:
+        encoder: of the queries; see :class:`varkit.interfaces.TextEncoder`.
+        dataset: gives the captions.
+        items: all videos of a split, so that every run asks for the same captions at once.
+        progress: takes the number of captions done and the number of all.
+    """
+    remember = getattr(encoder, "remember", None)
+    if remember is not None and dataset.query_kind == "captions":
+        remember([caption_of(dataset, q) for item in items for q in item.queries], progress)
+
+
 @dataclass(frozen=True)
 class _Read:
     """A batch as a reading process returns it: captions are not tokenised yet."""

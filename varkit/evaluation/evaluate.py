@@ -11,6 +11,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from varkit.data.batches import remember_captions
 from varkit.data.positives import Positives, positives_of
 from varkit.errors import DataError
 from varkit.evaluation.detection import Curve, detection
@@ -101,6 +102,7 @@ def evaluate(
     names = [item.video for item in items]
     place = torch.device(device)
     encoder = SplitEncoder(model, dataset, names, queries, options, place, progress)
+    remember_captions(model.query, dataset, items)
     ranks: list[Ranks] = []
     reports: list[Report] = []
     with evaluating(model):

@@ -83,7 +83,12 @@ class Encoder(Protocol):
 
 @runtime_checkable
 class TextEncoder(Protocol):
-    """An encoder of captions, which also tokenises them."""
+    """An encoder of captions, which also tokenises them.
+
+    It may have a method ``remember(texts, progress)``. It is called with all captions of a split
+    before they come in batches, so that frozen parts compute each caption once; ``progress``, if
+    it is not None, takes the number of captions done and the number of all.
+    """
 
     consumes: ClassVar[Literal["clips", "captions"]]
     detector: Any

@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 import torch
 
-from varkit.data.batches import carve_validation
+from varkit.data.batches import carve_validation, remember_captions
 from varkit.errors import DataError
 from varkit.evaluation.results import RunResults, summarize_seeds
 from varkit.interfaces import Dataset, Item, derive_seed
@@ -98,7 +98,7 @@ def _train(
     torch.manual_seed(derive_seed(seed, "weights"))
     model = build_model(recipe, run.plugins, dataset).to(device)
     train_items, select_items = training_parts(run, dataset)
-    Trainer(
+    trainer = Trainer(
         model,
         dataset,
         train_items,
@@ -110,7 +110,18 @@ def _train(
         identity=identity(recipe, dataset, model),
         listener=listener,
         stop=stop,
-    ).run()
+    )
+
+    def tell(done: int, total: int) -> None:
+        if listener is not None:
+            listener({"kind": "captions", "done": done, "of": total})
+        if stop:
+            raise stop.error("stopped while encoding captions", run.folder)
+
+    # Whole splits, because other runs may hold out another part of the training videos.
+    for items in (dataset.split("train"), select_items, dataset.split("test")):
+        remember_captions(model.query, dataset, items, tell)
+    trainer.run()
 
 
 def _measure(

@@ -12,6 +12,7 @@ from varkit.model.build import build_dataset, build_model
 from varkit.model.retrieval import RetrievalModel
 from varkit.recipe.load import Recipe
 from varkit.runs.folder import Run, open_run
+from varkit.system.tensors import load
 from varkit.training import checkpoint
 
 
@@ -77,7 +78,7 @@ def open_model(
     if recipe.data != run.recipe.data:
         expected["data"] = run.facts["fingerprint"]
     path = run.model_file(seed, which)
-    tensors, state = checkpoint.load(path, hint="start the run again with varkit run")
+    tensors, state = load(path, hint="start the run again with varkit run")
     checkpoint.check_identity(state, expected, path)
     checkpoint.load_weights(model, tensors, str(path))
     return TrainedModel(run, recipe, dataset, model.eval(), seed, which, int(state["epoch"]))

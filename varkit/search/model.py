@@ -10,6 +10,7 @@ from typing import Literal
 import numpy as np
 import torch
 
+from varkit.data.batches import remember_captions
 from varkit.errors import DataError, VarkitError, did_you_mean
 from varkit.evaluation.encoding import Side, SplitEncoder
 from varkit.evaluation.evaluate import evaluating
@@ -123,8 +124,10 @@ class Model:
         Raises:
             DataError: there is no such split or query, or a file of a sound is bad.
         """
-        known = [query for item in self.dataset.split(split) for query in item.queries]
-        ids = _chosen("query", queries, known, split)
+        items = self.dataset.split(split)
+        ids = _chosen("query", queries, [q for item in items for q in item.queries], split)
+        if queries is None:
+            remember_captions(self._network.query, self.dataset, items)
         with evaluating(self._network):
             encoder = self._encoder((), ids)
             return Encoded(ids, "query", encoder.encode_queries(self.recipe.eval.seed))

@@ -7,6 +7,7 @@ reasoned about and tested in one place.
 from __future__ import annotations
 
 import errno
+import fcntl
 import hashlib
 import json
 import os
@@ -86,6 +87,23 @@ def sweep(folder: Path) -> None:
     """Delete all temporary files below a folder that killed processes left behind."""
     for part in folder.rglob(".*.part"):
         part.unlink(missing_ok=True)
+
+
+@contextmanager
+def exclusive(path: Path) -> Iterator[None]:
+    """Wait for the lock on a file and hold it. The system releases the lock of a killed process.
+
+    Raises:
+        WriteError: the file cannot be created or locked.
+    """
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        file = path.open("w")
+        fcntl.flock(file, fcntl.LOCK_EX)
+    except OSError as error:
+        raise write_error(error, path, 0) from error
+    with file:
+        yield
 
 
 def sync_folder(folder: Path) -> None:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import ctypes
 import os
+import platform
+import re
 from pathlib import Path
 
 import torch
@@ -48,6 +50,18 @@ def cgroup_quota(root: Path = Path("/")) -> float | None:
             if folder == top:
                 break
     return min((quota for quota in quotas if quota is not None), default=None)
+
+
+def arithmetic(device: torch.device) -> list[str | int]:
+    """Return what the last bits of a computation depend on, apart from code and input."""
+    processor = re.search(r"model name\s*: (.*)", _read(Path("/proc/cpuinfo")))
+    return [
+        torch.__version__,
+        torch.cuda.get_device_name(device) if device.type == "cuda" else device.type,
+        processor[1] if processor else platform.machine(),
+        torch.backends.cpu.get_cpu_capability(),
+        torch.get_num_threads(),
+    ]
 
 
 def return_freed_memory(above: int = 2 * 2**20) -> bool:

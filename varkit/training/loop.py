@@ -28,6 +28,7 @@ from varkit.model.retrieval import RetrievalModel
 from varkit.system import distributed
 from varkit.system.files import sweep
 from varkit.system.signals import StopRequest
+from varkit.system.tensors import save
 from varkit.training import checkpoint
 from varkit.training.log import Listener, MetricsLog
 from varkit.training.optimiser import (
@@ -299,7 +300,7 @@ class Trainer:
             folder = self.folder / "checkpoints"
             # By update, then by epoch: an epoch's end sorts after its last step.
             name = f"{self.position.updates:09d}-{self.position.epoch:05d}.safetensors"
-            checkpoint.save(folder / name, tensors, state)
+            save(folder / name, tensors, state)
             checkpoint.prune(folder, self.options.keep)
         distributed.barrier()
 
@@ -326,7 +327,7 @@ class Trainer:
                 if not key.startswith("pretexts.")
             }
             state = {"epoch": epoch, "seed": self.seed, **self.identity}
-            checkpoint.save(self.folder / "models" / f"{name}.safetensors", tensors, state)
+            save(self.folder / "models" / f"{name}.safetensors", tensors, state)
 
 
 def _below(prefix: str, tensors: dict[str, Tensor]) -> dict[str, Tensor]:
