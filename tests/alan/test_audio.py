@@ -67,12 +67,6 @@ def test_encoder_equals_the_reference(options):
             torch.testing.assert_close(ours, torch.from_numpy(theirs), rtol=1e-7, atol=1e-8)
 
 
-def test_shapes():
-    found = small(experts=("a", "b", "c"))(sounds())
-    assert found.vectors["cls"].shape == found.vectors["avg"].shape == (4, 3, 8)
-    assert found.weights["cls"].shape == found.weights["avg"].shape == (4, 3)
-
-
 def test_a_sound_is_the_same_alone_in_any_batch_and_in_any_order():
     model, clips = small(), sounds()
     together = model(clips)
@@ -89,17 +83,14 @@ def test_a_sound_called_as_its_video_has_picks_of_its_own():
     # Picks that only a sound and its own video share would tell who belongs to whom.
     chosen = {"anomaly": AnomalyLed(count=20, temperature=1e9), "fixed": FixedFrame(count=20)}
     clips = make_clips((300, 200), {"audio": 4, "object": 4})
+    alone = replace(clips, streams={"audio": clips.streams["audio"]})
     size = {"heads": 2, "feedforward": 10}
     video = TwoStream(8, ("object",), {"object": 4}, chosen, DETECTOR, **size).double()
     sound = Audio(8, EXPERTS, WIDTHS, chosen, DETECTOR, **size).double()
     for training, names in ((True, ("fixed", "anomaly")), (False, ("anomaly",))):
         seen = video.train(training)(clips).picks
-        heard = sound.train(training)(only(clips, "audio")).picks
+        heard = sound.train(training)(alone).picks
         assert not any((seen[name] == heard[name]).all(dim=1).any() for name in names)
-
-
-def only(clips, stream):
-    return replace(clips, streams={stream: clips.streams[stream]})
 
 
 def test_the_detector_learns_from_its_own_loss_alone():

@@ -3,16 +3,11 @@ import torch
 from torch.nn import functional as F
 from varkit_alan.expert_weights import ExpertWeights, GatedExperts
 
-from tests.support.alan import shake
+from tests.support.alan import random, shake
 from tests.support.reference import alan_video as reference
 from varkit.blocks.gated_embedding import GatedEmbedding
 from varkit.blocks.unit import unit
 from varkit.errors import VarkitError
-
-
-def random(*shape):
-    generator = torch.Generator().manual_seed(sum(shape))
-    return torch.randn(*shape, generator=generator, dtype=torch.float64)
 
 
 def warmed(module, width):
