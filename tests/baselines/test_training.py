@@ -17,8 +17,8 @@ from varkit.errors import VarkitError
 from varkit.interfaces import Batch, Draws
 from varkit.interfaces.settings import EvalOptions, TrainOptions
 from varkit.recipe.load import shipped_recipes
-from varkit.runs.folder import load_trained
 from varkit.system import distributed
+from varkit.testing.probes import select
 from varkit.testing.stand_ins import make_representation
 from varkit.training import checkpoint
 from varkit.training.loop import Trainer
@@ -121,6 +121,15 @@ def test_the_hint_names_the_option_of_the_method():
     assert MmtSimilarity(DIM, EXPERTS, gate_norm="layer").factors(query, "query").isfinite().all()
 
 
+@pytest.mark.parametrize("name", METHODS)
+def test_a_missing_stream_or_sampler_is_named(name):
+    with pytest.raises(VarkitError, match=r"'motion' has no stream .* Did you mean 'motions'"):
+        make_method(name, {"object": 5, "motions": 3}, {"audio": 4})
+    if name != "ce":  # which reads all clips
+        with pytest.raises(VarkitError, match="no sampler"):
+            make_method(name, WIDTHS, {"audio": 4}, samplers={})
+
+
 @pytest.mark.parametrize("name", ADDITIVE)
 def test_what_is_measured_depends_on_running_statistics_and_on_no_neighbour(name):
     model, batch = method(name), make_batch()
@@ -141,8 +150,9 @@ def test_a_saved_model_has_all_that_search_needs(name, tmp_path):
     model = train(name, tmp_path, epochs=2)
     fresh = make_method(name, Toy(query="audio").widths, {"audio": 4})
     start = {key: value.clone() for key, value in fresh.state_dict().items()}
-    path = tmp_path / "models" / "last.safetensors"
-    assert load_trained(fresh, path, {"seed": 0}) == 2
+    tensors, state = checkpoint.load(tmp_path / "models" / "last.safetensors")
+    checkpoint.load_weights(fresh, tensors, "last")
+    assert (state["seed"], state["epoch"]) == (0, 2)
     for key, parameter in model.named_parameters():
         assert torch.equal(fresh.state_dict()[key], parameter), key
         # What adds the same to all scores before a softmax or a normalisation has no gradient.
@@ -186,16 +196,7 @@ def train_all(folder):
         train(name, f"{folder}/{name}", dtype=torch.float64)
     train("t2vlad", f"{folder}/mixed", precision="bf16")
     alone = make_method("mmt", WIDTHS, {"audio": 4})
-    batch = make_batch((5, 9))
-    mine = [distributed.rank() % 2]
-    one = replace(
-        batch,
-        video=take(batch.video, mine),
-        query=take(batch.query, mine),
-        label=batch.label[mine],
-        group=batch.group[mine],
-        draws=batch.draws.select(mine),
-    )
+    one = select(make_batch((5, 9)), [distributed.rank() % 2])
     if distributed.world_size() == 2:  # one row a rank is two rows for the statistics
         distributed.globalise_batch_norm(alone)
         assert alone(one)["total"].isfinite()

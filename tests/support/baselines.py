@@ -6,7 +6,7 @@ from dataclasses import replace
 import torch
 from torch.nn import functional as F
 
-from tests.support.alan import assert_same, make_clips, shake, take
+from tests.support.alan import assert_same, make_clips, mask_of, random, shake, take
 
 
 def trained(module):
@@ -28,15 +28,10 @@ def with_missing(clips):
     return replace(clips, streams=streams)
 
 
-def random(*shape, seed):
-    generator = torch.Generator().manual_seed(seed)
-    return torch.randn(*shape, generator=generator, dtype=torch.float64)
-
-
 def masked(lengths, extra, garbage, seed):
     """Sequences of vectors of 4, and their mask; the padding, `extra` beyond need, is garbage."""
     x = F.pad(random(len(lengths), max(lengths), 4, seed=seed), (0, 0, 0, extra))
-    mask = torch.arange(x.shape[1]) < torch.tensor(lengths)[:, None]
+    mask = mask_of(*lengths, extra=extra)
     return x.masked_fill(~mask.unsqueeze(-1), garbage), mask
 
 
