@@ -157,13 +157,6 @@ def test_it_keeps_the_promises_of_a_data_set(tmp_path):
     assert values == [3, 0, 1, 2, 4]
 
 
-def test_flow_may_be_one_clip_shorter(tmp_path):
-    make(tmp_path)
-    np.save(tmp_path / "flow" / "train" / f"{FILM}__2.npy", np.zeros((5, 2), np.float32))
-    opened = XDViolenceAR(root=str(tmp_path))
-    assert [len(clips_of(opened, FILM, k)) for k in CROPS] == [6, 6, 5, 6, 6]
-
-
 def test_options_are_the_same_wherever_they_are_given():
     expect_the_same_options(XDViolenceAR, layout)
 
