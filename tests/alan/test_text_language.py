@@ -1,6 +1,5 @@
 """Finding and loading language models, without the network."""
 
-import json
 import re
 import shutil
 
@@ -107,17 +106,16 @@ def test_what_is_lacking_is_one_line(tiny, cache):
     assert Bert.missing(model="package:not_installed_anywhere")
 
 
-def test_unknown_kinds_of_models_are_refused(own):
-    config = json.loads((own / "config.json").read_text())
-    (own / "config.json").write_text(json.dumps(config | {"model_type": "roberto"}))
-    with pytest.raises(VarkitError, match=r"'roberto'.*Did you mean 'roberta'"):
-        Language(own, trainable=True, dropout=0.1)
-
-
-@pytest.mark.parametrize("content", ["", "[]", "{}", "not json"])
-def test_a_broken_configuration(own, content):
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [
+        ('{"model_type": "roberto"}', r"'roberto'.*Did you mean 'roberta'"),
+        *((content, "names no model_type") for content in ("", "[]", "{}", "not json")),
+    ],
+)
+def test_unknown_kinds_of_models_and_broken_configurations_are_refused(own, content, said):
     (own / "config.json").write_text(content)
-    with pytest.raises(VarkitError, match="names no model_type"):
+    with pytest.raises(VarkitError, match=said):
         Language(own, trainable=True, dropout=0.1)
 
 

@@ -5,12 +5,16 @@ import torch
 from varkit_baselines.ce import CeSimilarity, CollaborativeExperts
 
 from tests.support import golden
-from tests.support.alan import LENGTHS, WIDTHS, make_clips, mask_of, random, take
-from tests.support.baselines import (
+from tests.support.alan import (
+    LENGTHS,
+    WIDTHS,
     expect_padding_and_batch_to_change_nothing,
-    trained,
-    with_missing,
+    make_clips,
+    mask_of,
+    random,
+    take,
 )
+from tests.support.baselines import trained, with_missing
 from tests.support.reference import expert_mixtures as reference
 from tests.support.reference.alan_video import numpy_state
 from varkit.errors import VarkitError

@@ -10,8 +10,15 @@ from varkit_baselines.hl_net import HlNet, distance_graph, score_graph, similari
 from varkit_baselines.hl_net_detection import OfflineHead, OnlineHead
 
 from tests.support import golden
-from tests.support.alan import LENGTHS, WIDTHS, make_clips, mask_of, random, shake
-from tests.support.baselines import expect_padding_and_batch_to_change_nothing
+from tests.support.alan import (
+    LENGTHS,
+    WIDTHS,
+    expect_padding_and_batch_to_change_nothing,
+    make_clips,
+    mask_of,
+    random,
+    shake,
+)
 from tests.support.reference import xml_hl_net as reference
 from tests.support.reference.alan_video import numpy_state
 from varkit.blocks.segments import segment_means, spread

@@ -3,8 +3,12 @@ import pytest
 import torch
 from varkit_baselines.mean_pool import MeanPool
 
-from tests.support.alan import LENGTHS, WIDTHS, make_clips
-from tests.support.baselines import expect_padding_and_batch_to_change_nothing
+from tests.support.alan import (
+    LENGTHS,
+    WIDTHS,
+    expect_padding_and_batch_to_change_nothing,
+    make_clips,
+)
 from varkit.errors import VarkitError
 
 EXPERTS = ("motion", "object")

@@ -91,12 +91,6 @@ def test_an_expert_is_missing_where_all_its_clips_are_zero():
     assert found.tolist() == [[True, True], [False, False], [True, True], [True, True]]
 
 
-def test_even_weights():
-    owned = torch.tensor([[True, True], [False, True], [False, False]])
-    found = even_weights(owned, torch.zeros(1, dtype=torch.float64))
-    assert found.tolist() == [[0.5, 0.5], [0.0, 1.0], [0.5, 0.5]]
-
-
 def test_a_part_that_is_not_there_is_named():
     with pytest.raises(VarkitError, match=r"tokens of the query named 'sentence'.*gave words"):
         small().factors(Representation(tokens={"words": random(2, 3, 6, seed=3)}), "query")

@@ -7,8 +7,15 @@ import torch
 from varkit_baselines.mmt import MmtSimilarity, MultiModalTransformer
 
 from tests.support import golden
-from tests.support.alan import LENGTHS, WIDTHS, make_clips, random, shake
-from tests.support.baselines import expect_padding_and_batch_to_change_nothing, with_missing
+from tests.support.alan import (
+    LENGTHS,
+    WIDTHS,
+    expect_padding_and_batch_to_change_nothing,
+    make_clips,
+    random,
+    shake,
+)
+from tests.support.baselines import with_missing
 from tests.support.reference import expert_mixtures as reference
 from tests.support.reference.alan_video import numpy_state
 from varkit.errors import VarkitError

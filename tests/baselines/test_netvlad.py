@@ -2,7 +2,7 @@ import math
 
 import pytest
 import torch
-from varkit_baselines.netvlad import NetVlad, pool, soft_assign
+from varkit_baselines.netvlad import NetVlad
 
 from tests.support import golden
 from tests.support.alan import mask_of, random, shake
@@ -71,19 +71,6 @@ def test_a_single_vector_cannot_be_trained_on():
     with pytest.raises(VarkitError, match="batch of 1"):
         small().train()(x[1:2], mask[1:2])
     assert small().eval()(x[1:2], mask[1:2]).isfinite().all()
-
-
-def test_the_assignment_can_be_shared_without_its_gradient():
-    module = small(ghosts=1).eval()
-    x, mask = vectors()
-    share = soft_assign(x, mask, module.assignment.detach(), module.norm)
-    assert share.shape == (3, 6, 4)
-    torch.testing.assert_close(share.sum(-1), mask.double())
-    shared = pool(x, share, module.centres)
-    torch.testing.assert_close(shared, module(x, mask), rtol=0, atol=0)
-    shared.sum().backward()
-    assert module.assignment.grad is None
-    assert module.centres.grad.any()
 
 
 def golden_outputs(module):

@@ -7,8 +7,14 @@ import torch
 from varkit_baselines.t2vlad import T2Vlad, T2VladVideo
 
 from tests.support import golden
-from tests.support.alan import LENGTHS, WIDTHS, make_clips, random
-from tests.support.baselines import expect_padding_and_batch_to_change_nothing, masked, trained
+from tests.support.alan import (
+    LENGTHS,
+    WIDTHS,
+    expect_padding_and_batch_to_change_nothing,
+    make_clips,
+    random,
+)
+from tests.support.baselines import masked, trained
 from tests.support.reference import fine_grained as reference
 from tests.support.reference.alan_video import numpy_state
 from varkit.errors import VarkitError

@@ -10,8 +10,15 @@ from varkit_baselines import x_clip
 from varkit_baselines.x_clip import XClip, XClipVideo
 
 from tests.support import golden
-from tests.support.alan import LENGTHS, WIDTHS, make_clips, random, shake
-from tests.support.baselines import expect_padding_and_batch_to_change_nothing, masked
+from tests.support.alan import (
+    LENGTHS,
+    WIDTHS,
+    expect_padding_and_batch_to_change_nothing,
+    make_clips,
+    random,
+    shake,
+)
+from tests.support.baselines import masked
 from tests.support.reference import fine_grained as reference
 from tests.support.reference.alan_video import numpy_state
 from varkit.errors import VarkitError

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 import torch
 from torch.nn import functional as F
@@ -86,6 +88,15 @@ def assert_same(found, expected, rows=slice(None)):
         width = min(found.scores.shape[1], expected.scores.shape[1])
         ours, theirs = found.scores[:, :width], expected.scores[rows, :width]
         torch.testing.assert_close(ours, theirs, rtol=1e-9, atol=1e-11)
+
+
+def expect_padding_and_batch_to_change_nothing(encode, make=make_clips):
+    """An encoder gives the same whatever the padding holds, and for an item among any others."""
+    together = encode(make(garbage=0.0))
+    for garbage in (1e4, math.nan):
+        assert_same(encode(make(extra=5, garbage=garbage)), together)
+    for rows in ([0], [1], [2], [3], [2, 0, 3, 1]):
+        assert_same(encode(take(make(), rows)), together, rows)
 
 
 def samplers():
