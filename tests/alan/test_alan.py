@@ -18,7 +18,7 @@ from varkit_alan.temporal_convolution import TemporalConvolution
 from varkit_alan.two_stream import TwoStream
 from varkit_alan.vpmpm import Vpmpm
 
-from tests.support.alan import LENGTHS, choose, make_clips, samplers, shake
+from tests.support.alan import LENGTHS, choose, make_clips, samplers, shake, single
 from tests.support.reference import alan_text
 from tests.support.reference import alan_video as reference
 from varkit.interfaces import Batch, Draws
@@ -220,10 +220,6 @@ def test_a_step_is_finite_whatever_comes(build, kind, precision, lengths, option
         assert losses["detector"] == 0
     if len(lengths) == 1:
         assert losses["align"] == 0
-
-
-def single(clips):
-    return replace(clips, streams={name: x.float() for name, x in clips.streams.items()})
 
 
 def test_at_great_temperature_the_detector_decides_nothing(build):

@@ -15,11 +15,6 @@ def test_evaluation_spreads_evenly(count, length):
     assert picks[0].tolist() == reference.fixed_frame(length, count)
 
 
-def test_evaluation_is_a_rounded_linspace():
-    picks = FixedFrame(count=50)(None, mask_of(1234), draws_of(1), training=False)
-    assert np.abs(picks[0].numpy() - np.linspace(0, 1233, 50)).max() <= 0.5
-
-
 @pytest.mark.parametrize("length", [1, 3, 16, 50, 61_000])
 def test_training_takes_one_clip_a_segment(length):
     draws = draws_of(1)

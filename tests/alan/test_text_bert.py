@@ -1,7 +1,5 @@
 """The text encoder against its float64 reference; padding, caching, checkpoints."""
 
-from dataclasses import replace
-
 import numpy as np
 import pytest
 import torch
@@ -13,6 +11,7 @@ from tests.support.reference.alan_video import numpy_state
 from varkit.blocks.language_files import lacking
 from varkit.errors import VarkitError
 from varkit.testing.component import check
+from varkit.testing.probes import pad_captions
 
 TEXTS = ["A man quickly smashes the window of a red car.", "", "fire", "two people are fighting"]
 EXPERTS = ("object", "motion", "sound")
@@ -99,14 +98,7 @@ def test_a_caption_without_words_averages_to_its_cls(build, text):
 def test_padding_changes_nothing(build, finetune):
     bert, fresh = (build(finetune=finetune).double().eval() for _ in range(2))
     captions = bert.tokenize(TEXTS)
-    padded = replace(
-        captions,
-        ids=F.pad(captions.ids, (0, 5), value=7),
-        mask=F.pad(captions.mask, (0, 5)),
-        words=F.pad(captions.words, (0, 5)),
-        offsets=F.pad(captions.offsets, (0, 0, 0, 5)),
-    )
-    before, after = bert(captions), fresh(padded)
+    before, after = bert(captions), fresh(pad_captions(captions, 5))
     for part in ("vectors", "weights"):
         torch.testing.assert_close(getattr(after, part), getattr(before, part), rtol=0, atol=1e-12)
     assert after.tokens["words"].shape[1] == captions.ids.shape[1] + 5

@@ -1,5 +1,4 @@
 import functools
-from dataclasses import replace
 
 import pytest
 import torch
@@ -9,7 +8,7 @@ from varkit_alan.temporal_convolution import TemporalConvolution
 from varkit_alan.two_stream import TwoStream
 
 from tests.support import alan
-from tests.support.alan import LENGTHS, WIDTHS, make_clips, samplers, shake
+from tests.support.alan import LENGTHS, WIDTHS, make_clips, samplers, shake, single
 from tests.support.reference import alan_video as reference
 from varkit.errors import VarkitError
 
@@ -166,8 +165,7 @@ def test_a_batch_of_one_trains():
 
 
 def test_mixed_precision_stays_finite():
-    model, clips = small().float().train(), make_clips()
-    clips = replace(clips, streams={name: x.float() for name, x in clips.streams.items()})
+    model, clips = small().float().train(), single(make_clips())
     with torch.autocast("cpu", torch.bfloat16):
         found = model(clips)
     assert found.scores.dtype == torch.float32

@@ -4,7 +4,6 @@ from dataclasses import dataclass, replace
 
 import pytest
 import torch
-from torch.nn import functional as F
 from varkit_alan.bert import Bert
 from varkit_alan.phrases import find_pipeline
 from varkit_alan.vpmpm import Vpmpm
@@ -13,6 +12,7 @@ from tests.support.reference import alan_text
 from varkit.errors import VarkitError
 from varkit.interfaces import Batch, Draws, Representation
 from varkit.testing.component import check
+from varkit.testing.probes import pad_tokens, select
 from varkit.testing.stand_ins import Words, make_clips
 
 EXPERTS = ("object", "motion")
@@ -187,17 +187,11 @@ def test_each_pass_chooses_by_draws_of_its_own(build, spacy, passes):
 def test_padding_changes_nothing(build, where):
     case = build(texts=TEXTS[:2], where=where, **RANDOM)
     before, video = case.loss(), case.video
-    case.video = Representation(
-        tokens={n: F.pad(x, (0, 0, 0, 4), value=9.0) for n, x in video.tokens.items()},
-        masks={n: F.pad(x, (0, 4)) for n, x in video.masks.items()},
-    )
+    case.video = pad_tokens(video, 4)
     torch.testing.assert_close(case.loss(), before, rtol=1e-12, atol=0)
     # A caption without words is no part of the mean.
     longer = build(texts=(*TEXTS[:2], ""), where=where, **RANDOM)
-    longer.video = Representation(
-        tokens={n: torch.cat([x, x[:1]]) for n, x in video.tokens.items()},
-        masks={n: torch.cat([x, x[:1]]) for n, x in video.masks.items()},
-    )
+    longer.video = select(video, [0, 1, 0])
     torch.testing.assert_close(longer.loss(), before, rtol=1e-12, atol=0)
 
 

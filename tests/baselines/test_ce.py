@@ -60,25 +60,6 @@ def test_videos_equal_the_reference(options, training):
     torch.testing.assert_close(found.weights["avg"], torch.tensor(even, dtype=torch.float64))
 
 
-def test_order_of_the_experts_matters_only_in_sequence():
-    clips = make_clips()
-    turned = EXPERTS[::-1]
-    for update, same in (("parallel", True), ("sequential", False)):
-        model, other = small(update=update), small(turned, update=update)
-        state = model.state_dict()
-        for kind in ("project", "gates"):
-            swapped = {
-                name.replace(f"{kind}.{e}.", f"{kind}.{1 - e}.", 1): value
-                for e in (0, 1)
-                for name, value in state.items()
-                if name.startswith(f"{kind}.{e}.")
-            }
-            state = {**state, **swapped}
-        other.load_state_dict(state)
-        first, second = model(clips).vectors["avg"], other(clips).vectors["avg"].flip(1)
-        assert torch.allclose(first, second, rtol=1e-9, atol=1e-12) == same
-
-
 def test_padding_and_batch_change_nothing():
     expect_padding_and_batch_to_change_nothing(small())
 

@@ -116,12 +116,6 @@ def test_padding_is_no_neighbour_in_any_graph(normalize):
         assert not graph[:, :2, 2].any()
 
 
-def test_the_distance_graph_is_not_normalised_as_published():
-    near = distance_graph(torch.ones(1, 5, dtype=torch.bool), normalize=False)
-    assert near[0, 0, 1].item() == pytest.approx(math.exp(-1 / math.e))
-    assert near.sum(-1).min() > 1.5
-
-
 def test_padding_and_batch_change_nothing():
     model = small()
     expect_padding_and_batch_to_change_nothing(

@@ -158,22 +158,6 @@ def test_words_alone_train_the_assignment_and_both_the_centres(detach):
     assert model.vlad.assignment.grad.any()
 
 
-def test_words_and_clips_have_batch_statistics_of_their_own():
-    model = alignment().train()
-
-    def means():
-        return [norm.running_mean.clone() for norm in (model.vlad.norm, model.video_norm)]
-
-    start = means()
-    model.factors(queries(), "query")
-    after_words = means()
-    assert int(model.vlad.norm.num_batches_tracked) == 1
-    model.factors(videos(), "video")
-    for before, after, moved in ((start, after_words, 0), (after_words, means(), 1)):
-        assert not torch.equal(before[moved], after[moved])
-        assert torch.equal(before[1 - moved], after[1 - moved])
-
-
 def test_a_missing_part_is_named():
     with pytest.raises(VarkitError, match="tokens of the query named 'words'"):
         alignment().factors(replace(queries(), tokens={}), "query")

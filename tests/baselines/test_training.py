@@ -9,7 +9,7 @@ from varkit_baselines.mmt import MmtSimilarity
 from varkit_baselines.t2vlad import T2Vlad
 from varkit_baselines.xml import XmlAlignment
 
-from tests.support.alan import make_clips, take
+from tests.support.alan import make_clips, single, take
 from tests.support.methods import ADDITIVE, DIM, EXPERTS, METHODS, make_method
 from tests.support.ranks import on_ranks
 from tests.support.toys import Toy
@@ -27,13 +27,9 @@ WIDTHS = {"object": 5, "motion": 3}
 
 
 def make_batch(lengths=(5, 1, 17, 9), widths=WIDTHS):
-    clips, sounds = make_clips(lengths, widths), make_clips(lengths, {"audio": 4})
-    narrow = [
-        replace(c, streams={name: x.float() for name, x in c.streams.items()})
-        for c in (clips, sounds)
-    ]
-    label = torch.zeros(len(lengths))
-    return Batch(*narrow, label, torch.arange(len(lengths)), Draws(0, clips.draws.items))
+    video, query = (single(make_clips(lengths, w)) for w in (widths, {"audio": 4}))
+    label, group = torch.zeros(len(lengths)), torch.arange(len(lengths))
+    return Batch(video, query, label, group, Draws(0, video.draws.items))
 
 
 def method(name):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import gc
 import io
 import json
@@ -20,6 +19,7 @@ from varkit_benchmarks.features import read_pieces
 from varkit_benchmarks.folder import Folder
 from varkit_benchmarks.sources import FeatureError, Source, locate
 
+from tests.support.faulty_data import write as write_csv
 from tests.support.toys import ALL, clips_of
 from varkit.data.batches import training_batches, video_batches
 from varkit.data.collate import segment_means
@@ -33,14 +33,6 @@ STREAMS = {"object": "rgb", "motion": "flow"}
 def features(length=5, width=4, seed=0, crops=None):
     dims = (length, width) if crops is None else (crops, length, width)
     return np.random.default_rng(seed).standard_normal(dims).astype(np.float32)
-
-
-def write_csv(root, rows):
-    columns = list(dict.fromkeys(column for row in rows for column in row))
-    with (root / "manifest.csv").open("w", newline="", encoding="utf-8") as file:
-        writer = csv.DictWriter(file, columns)
-        writer.writeheader()
-        writer.writerows(rows)
 
 
 def make(root, *, videos=4, **changes):

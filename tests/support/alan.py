@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 
 import numpy as np
 import torch
@@ -64,6 +65,11 @@ def make_clips(lengths=LENGTHS, widths=WIDTHS, *, extra=0, garbage=50.0, seed=0)
 def take(clips, rows):
     """Some of the items, without the padding that all of them have."""
     return trim(select(clips, rows))
+
+
+def single(clips):
+    """The clips in single precision."""
+    return replace(clips, streams={name: x.float() for name, x in clips.streams.items()})
 
 
 def shake(module):
