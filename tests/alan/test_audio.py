@@ -9,7 +9,8 @@ from varkit_alan.fixed_frame import FixedFrame
 from varkit_alan.temporal_convolution import TemporalConvolution
 from varkit_alan.two_stream import TwoStream
 
-from tests.support.alan import LENGTHS, assert_same, choose, make_clips, samplers, shake, take
+from tests.support import alan
+from tests.support.alan import LENGTHS, choose, make_clips, samplers, shake
 from tests.support.reference import alan_video as reference
 from varkit.errors import VarkitError
 
@@ -67,51 +68,22 @@ def test_encoder_equals_the_reference(options):
             torch.testing.assert_close(ours, torch.from_numpy(theirs), rtol=1e-7, atol=1e-8)
 
 
-def test_shapes():
-    found = small(experts=("a", "b", "c"))(sounds())
-    assert found.vectors["cls"].shape == found.vectors["avg"].shape == (4, 3, 8)
-    assert found.weights["cls"].shape == found.weights["avg"].shape == (4, 3)
-
-
-def test_a_sound_is_the_same_alone_in_any_batch_and_in_any_order():
-    model, clips = small(), sounds()
-    together = model(clips)
-    for rows in ([0], [1], [2], [3], [2, 0, 3, 1]):
-        assert_same(model(take(clips, rows)), together, rows)
-
-
-def test_padding_changes_nothing_whatever_it_holds():
-    model = small()
-    assert_same(model(sounds(extra=7, garbage=1e4)), model(sounds(garbage=0.0)))
+def test_padding_batch_and_order_change_nothing():
+    alan.expect_padding_and_batch_to_change_nothing(small(), sounds)
 
 
 def test_a_sound_called_as_its_video_has_picks_of_its_own():
     # Picks that only a sound and its own video share would tell who belongs to whom.
     chosen = {"anomaly": AnomalyLed(count=20, temperature=1e9), "fixed": FixedFrame(count=20)}
     clips = make_clips((300, 200), {"audio": 4, "object": 4})
+    alone = replace(clips, streams={"audio": clips.streams["audio"]})
     size = {"heads": 2, "feedforward": 10}
     video = TwoStream(8, ("object",), {"object": 4}, chosen, DETECTOR, **size).double()
     sound = Audio(8, EXPERTS, WIDTHS, chosen, DETECTOR, **size).double()
     for training, names in ((True, ("fixed", "anomaly")), (False, ("anomaly",))):
         seen = video.train(training)(clips).picks
-        heard = sound.train(training)(only(clips, "audio")).picks
+        heard = sound.train(training)(alone).picks
         assert not any((seen[name] == heard[name]).all(dim=1).any() for name in names)
-
-
-def only(clips, stream):
-    return replace(clips, streams={stream: clips.streams[stream]})
-
-
-def test_the_detector_learns_from_its_own_loss_alone():
-    model = small().train()
-    found = model(sounds())
-    sum(x.sin().sum() for x in found.vectors.values()).backward(retain_graph=True)
-    assert all(p.grad is None for p in model.detector.parameters())
-    model.zero_grad()
-    model.detector.loss(found.scores, sounds().mask, torch.tensor([0.0, 1, 0, 1])).backward()
-    reached = {name for name, p in model.named_parameters() if p.grad is not None and p.grad.any()}
-    assert reached
-    assert all(name.startswith("encoder.detector.") for name in reached)
 
 
 def test_a_batch_of_one_needs_layer_normalisation():

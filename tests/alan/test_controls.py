@@ -11,30 +11,11 @@ from varkit_alan.oracle import Oracle, resampled
 from varkit_alan.random_clips import Random
 from varkit_alan.top_k import TopK
 
+from tests.support.alan import counts_of, draws_of, fits, mask_of
 from varkit.data.collate import segment_means
 from varkit.errors import VarkitError
-from varkit.interfaces import Draws
 from varkit.model.build import build_dataset, build_model
 from varkit.recipe.load import load_recipe
-
-
-def mask_of(*lengths, extra=0):
-    return torch.arange(max(lengths) + extra) < torch.tensor(lengths)[:, None]
-
-
-def draws_of(count, seed=0):
-    return Draws(seed, tuple(f"video-{b}" for b in range(count)))
-
-
-def counts_of(picks, clips):
-    return np.bincount(picks.flatten().numpy(), minlength=clips)
-
-
-def fits(counts, shares):
-    """Pearson's statistic below mean + 5 standard deviations of its distribution."""
-    expected = counts.sum() * np.asarray(shares)
-    freedom = len(counts) - 1
-    return ((counts - expected) ** 2 / expected).sum() < freedom + 5 * (2 * freedom) ** 0.5
 
 
 @pytest.mark.parametrize("training", [True, False])
@@ -45,12 +26,10 @@ def test_random_draws_every_clip_alike(training):
 
 
 def test_random_is_what_the_draws_say():
-    lengths = (1, 6, 100)
-    draws = draws_of(3, seed=4)
+    lengths, draws = (1, 6, 100), draws_of(3, seed=4)
     picks = Random(count=9)(None, mask_of(*lengths), draws, training=False)
-    u = draws.uniform(9).tolist()
-    expected = [sorted(int(x * n) for x in row) for row, n in zip(u, lengths, strict=True)]
-    assert picks.tolist() == expected
+    for row, n, u in zip(picks.tolist(), lengths, draws.uniform(9).tolist(), strict=True):
+        assert row == sorted(int(x * n) for x in u)
 
 
 @settings(max_examples=40)
@@ -64,9 +43,8 @@ def test_top_k_takes_the_highest_and_of_equal_ones_the_earlier(scores, count):
 
 
 def test_top_k_of_a_constant_confidence_is_the_beginning_of_the_longest_video():
-    picks = TopK(count=50)(
-        torch.full((1, 61_000), 0.3), mask_of(61_000), draws_of(1), training=True
-    )
+    scores, mask = torch.full((1, 61_000), 0.3), mask_of(61_000)
+    picks = TopK(count=50)(scores, mask, draws_of(1), training=True)
     assert picks[0].tolist() == list(range(50))
 
 
@@ -82,21 +60,13 @@ def test_top_k_is_the_limit_of_anomaly_led_sampling():
     assert torch.equal(picks, cold(scores, mask_of(5), draws_of(1), training=False))
 
 
-def over_by_loop(truth, length):
-    """Every clip of a truth belongs to the segments whose range holds it."""
-    found = []
-    for i in range(length):
-        start, end = i * len(truth) // length, (i + 1) * len(truth) // length
-        found.append(any(truth[start : max(end, start + 1)]))
-    return found
-
-
 @settings(max_examples=100)
 @given(st.lists(st.booleans(), min_size=1, max_size=30), st.integers(1, 60))
 def test_truth_is_reduced_as_clips_are(truth, length):
     reduced = resampled(np.array(truth), length)
-    assert reduced.shape == (length,)
-    assert reduced.tolist() == over_by_loop(truth, length)
+    starts, ends = ([k * len(truth) // length for k in range(i, length + i)] for i in (0, 1))
+    expected = [any(truth[a : max(b, a + 1)]) for a, b in zip(starts, ends, strict=True)]
+    assert reduced.tolist() == expected
     assert reduced.any() == any(truth)
     if length <= len(truth):  # the data's own averages of the truth are above 0 at the same places
         times = np.zeros((len(truth), 2), np.float32)
@@ -127,9 +97,8 @@ def test_oracle_draws_inside_and_elsewhere_is_fixed_frame(training):
 
 def test_oracle_draws_every_anomalous_clip_alike():
     truth = np.array([False, True, True, False, True])
-    draws = draws_of(1000)
     sampler = Oracle(lambda _: truth, count=20)
-    picks = sampler(None, mask_of(*[5] * 1000), draws, training=False)
+    picks = sampler(None, mask_of(*[5] * 1000), draws_of(1000), training=False)
     counts = counts_of(picks, 5)
     assert counts[[0, 3]].sum() == 0
     assert fits(counts[truth], np.full(3, 1 / 3))

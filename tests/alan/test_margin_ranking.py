@@ -4,25 +4,23 @@ import pytest
 import torch
 from varkit_alan.margin_ranking import MarginRanking
 
+from tests.support.alan import random
 from tests.support.reference import alan_text
 from varkit.errors import RecipeError, VarkitError
 from varkit.interfaces import Pairs
 from varkit.testing.objectives import check_objective
+
+MASKED, MEAN = {"mask_identical": True}, {"reduction": "mean"}
 
 
 def known(group):
     return Pairs(group=group, uniform=torch.zeros(len(group), 2))
 
 
-def matrix(count, seed=0):
-    generator = torch.Generator().manual_seed(seed)
-    return torch.randn(count, count, generator=generator, dtype=torch.float64)
-
-
 @pytest.mark.parametrize("count", [1, 2, 3, 17])
 @pytest.mark.parametrize("margin", [0.0, 0.05, 5.0])
 def test_agrees_with_loops(count, margin):
-    s, group = matrix(count), torch.arange(count)
+    s, group = random(count, count), torch.arange(count)
     expected = alan_text.ranking_loss(s.numpy(), margin)
     assert MarginRanking(margin=margin).dense(s, known(group)).item() == pytest.approx(expected)
     mean = MarginRanking(margin=margin, reduction="mean").dense(s, known(group)).item()
@@ -40,22 +38,13 @@ def test_rows_are_videos_and_columns_queries():
     assert torch.equal(s.grad, torch.tensor([[-0.5, 1.0], [0.0, -0.5]]))
 
 
-def test_factored_is_dense_of_the_product():
-    generator = torch.Generator().manual_seed(0)
-    video, query = torch.randn(2, 5, 8, generator=generator, dtype=torch.float64).unbind()
-    objective, group = MarginRanking(margin=0.3), torch.arange(5)
-    expected = alan_text.ranking_loss((video @ query.T).numpy(), 0.3)
-    assert objective.factored(video, query, known(group)).item() == pytest.approx(expected)
-
-
 def expect_dense_of_the_product(objective, shapes):
     """Compare the loss of factors, and its gradients, with the dense loss of their product."""
     for count, width in shapes:
         generator = torch.Generator().manual_seed(count)
-        # A shared mean: with independent vectors the gradient off the diagonal hardly counts.
-        draw = torch.randn(2, count, width, generator=generator, dtype=torch.float64) + 0.5
         group = torch.randint(-3, max(count // 2, 1), (count,), generator=generator)
-        video, query = (x.requires_grad_() for x in draw.unbind())
+        # A shared mean: with independent vectors the gradient off the diagonal hardly counts.
+        video, query = (0.5 + random(2, count, width)).requires_grad_().unbind()
         expected = objective.dense(video @ query.T, known(group))
         found = objective.factored(video, query, known(group))
         assert found.dtype == torch.float64
@@ -66,7 +55,7 @@ def expect_dense_of_the_product(objective, shapes):
 
 
 @pytest.mark.parametrize("backend", ["auto", "eager", "cpu"])
-@pytest.mark.parametrize("options", [{}, {"reduction": "mean"}, {"mask_identical": True}])
+@pytest.mark.parametrize("options", [{}, MEAN, MASKED])
 def test_every_backend_is_dense_of_the_product(backend, options):
     objective = MarginRanking(margin=0.3, backend=backend, **options)
     shapes = ((1, 1), (2, 3), (17, 5), (33, 1), (64, 48), (67, 7))
@@ -95,47 +84,34 @@ def test_factors_that_do_not_fit_are_named():
         MarginRanking().factored(x, torch.ones(3, 5), known(group))
 
 
-def test_one_pair_is_zero_with_a_graph():
-    for options in ({}, {"reduction": "mean"}, {"mask_identical": True, "reduction": "mean"}):
-        s = torch.randn(1, 1, requires_grad=True)
-        loss = MarginRanking(**options).dense(s, known(torch.zeros(1, dtype=torch.int64)))
-        loss.backward()
-        assert loss.item() == 0
-        assert s.grad.item() == 0
-
-
-def test_identical_queries_are_no_negatives_if_asked():
-    s, group = matrix(5), torch.tensor([7, 3, 7, 7, 1])
-    plain = MarginRanking(margin=1.0).dense(s, known(group))
-    masked = MarginRanking(margin=1.0, mask_identical=True).dense(s, known(group))
-    expected, terms = 0.0, 0
-    for i in range(5):
-        for j in range(5):
-            if group[i] != group[j]:
-                expected += max(0.0, (s[i, j] - s[i, i] + 1).item())
-                expected += max(0.0, (s[j, i] - s[i, i] + 1).item())
-                terms += 2
-    assert masked.item() == pytest.approx(expected / 5)
-    assert masked < plain
-    mean = MarginRanking(margin=1.0, mask_identical=True, reduction="mean").dense(s, known(group))
-    assert mean.item() == pytest.approx(expected / terms)
-
-
-def test_all_queries_identical_is_zero():
-    s = matrix(4).requires_grad_()
-    loss = MarginRanking(mask_identical=True, reduction="mean").dense(
-        s, known(torch.zeros(4).long())
-    )
+@pytest.mark.parametrize(
+    ("count", "options"), [(1, {}), (1, MEAN), (1, {**MASKED, **MEAN}), (4, {**MASKED, **MEAN})]
+)
+def test_without_a_negative_the_loss_is_zero_with_a_graph(count, options):
+    s = random(count, count).requires_grad_()
+    loss = MarginRanking(**options).dense(s, known(torch.zeros(count).long()))
     loss.backward()
     assert loss.item() == 0
     assert not s.grad.any()
 
 
+def test_identical_queries_are_no_negatives_if_asked():
+    s, group = random(5, 5), torch.tensor([7, 3, 7, 7, 1])
+    apart = [(i, j) for i in range(5) for j in range(5) if group[i] != group[j]]
+    terms = [max(0.0, float(x - s[i, i] + 1)) for i, j in apart for x in (s[i, j], s[j, i])]
+    plain, masked, mean = (
+        MarginRanking(margin=1.0, **options).dense(s, known(group))
+        for options in ({}, MASKED, {**MASKED, **MEAN})
+    )
+    assert masked.item() == pytest.approx(sum(terms) / 5)
+    assert mean.item() == pytest.approx(sum(terms) / len(terms))
+    assert masked < plain
+
+
 def test_duplicate_captions_give_no_nan():
     # Rows that are literally the same tie: the hinge is at the margin, its gradient finite.
     query = torch.ones(3, 4, dtype=torch.float64, requires_grad=True)
-    video = torch.randn(3, 4, dtype=torch.float64, generator=torch.Generator().manual_seed(1))
-    loss = MarginRanking().factored(video, query, known(torch.zeros(3).long()))
+    loss = MarginRanking().factored(random(3, 4), query, known(torch.zeros(3).long()))
     loss.backward()
     assert torch.isfinite(loss)
     assert torch.isfinite(query.grad).all()
@@ -144,14 +120,11 @@ def test_duplicate_captions_give_no_nan():
 @pytest.mark.parametrize("reduction", ["paper", "mean"])
 def test_gradcheck(reduction):
     objective = MarginRanking(margin=0.2, reduction=reduction)
-    generator = torch.Generator().manual_seed(3)
-    video, query = torch.randn(2, 4, 3, generator=generator, dtype=torch.float64).unbind()
-    leaves = [x.clone().requires_grad_() for x in (video, query)]
+    leaves = [random(4, 3, seed=seed).requires_grad_() for seed in (0, 1)]
     assert torch.autograd.gradcheck(
         lambda v, q: objective.factored(v, q, known(torch.tensor([0, 1, 0, 2]))), leaves
     )
 
 
-@pytest.mark.parametrize("options", [{}, {"reduction": "mean", "mask_identical": True}])
-def test_keeps_the_promises_of_an_objective(options):
-    check_objective(MarginRanking(**options))
+def test_keeps_the_promises_of_an_objective():
+    check_objective(MarginRanking(**MASKED, **MEAN))

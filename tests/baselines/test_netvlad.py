@@ -2,10 +2,10 @@ import math
 
 import pytest
 import torch
-from varkit_baselines.netvlad import NetVlad, pool, soft_assign
+from varkit_baselines.netvlad import NetVlad
 
 from tests.support import golden
-from tests.support.alan import shake
+from tests.support.alan import mask_of, random, shake
 from tests.support.reference import expert_mixtures as reference
 from tests.support.reference.alan_video import numpy_state
 from varkit.errors import VarkitError
@@ -23,11 +23,8 @@ def small(clusters=3, **options):
 
 
 def vectors(garbage=0.0, extra=0):
-    generator = torch.Generator().manual_seed(1)
-    longest = max(LENGTHS) + extra
-    x = torch.randn(3, max(LENGTHS), 5, generator=generator, dtype=torch.float64)
-    x = torch.nn.functional.pad(x, (0, 0, 0, extra))
-    mask = torch.arange(longest) < torch.tensor(LENGTHS)[:, None]
+    x = torch.nn.functional.pad(random(3, max(LENGTHS), 5, seed=1), (0, 0, 0, extra))
+    mask = mask_of(*LENGTHS, extra=extra)
     return x.masked_fill(~mask.unsqueeze(-1), garbage), mask
 
 
@@ -76,39 +73,11 @@ def test_a_single_vector_cannot_be_trained_on():
     assert small().eval()(x[1:2], mask[1:2]).isfinite().all()
 
 
-def test_the_assignment_can_be_shared_without_its_gradient():
-    module = small(ghosts=1).eval()
+def golden_outputs(module):
     x, mask = vectors()
-    share = soft_assign(x, mask, module.assignment.detach(), module.norm)
-    assert share.shape == (3, 6, 4)
-    torch.testing.assert_close(share.sum(-1), mask.double())
-    shared = pool(x, share, module.centres)
-    torch.testing.assert_close(shared, module(x, mask), rtol=0, atol=0)
-    shared.sum().backward()
-    assert module.assignment.grad is None
-    assert module.centres.grad.any()
-
-
-def golden_outputs(module, x, mask):
-    return {"evaluation": module.eval()(x, mask), "training": module.train()(x, mask)}
-
-
-def write_golden():
-    """`python -m tests.baselines.test_netvlad` keeps what is computed now."""
-    module, (x, mask) = small(ghosts=1), vectors()
-    # The state comes first: a step of training moves the running statistics.
-    state = {key: value.clone() for key, value in module.state_dict().items()}
-    outputs = golden_outputs(module, x, mask)
-    module.load_state_dict(state)
-    golden.write("netvlad", module, {"x": x, "mask": mask, **outputs})
+    evaluation, training = module.eval()(x, mask), module.train()(x, mask)
+    return {"x": x, "mask": mask, "evaluation": evaluation, "training": training}
 
 
 def test_values_stay():
-    module = small(ghosts=1)
-    kept = golden.read("netvlad", module)
-    for name, found in golden_outputs(module, kept["x"], kept["mask"]).items():
-        torch.testing.assert_close(found, kept[name], rtol=1e-9, atol=1e-12)
-
-
-if __name__ == "__main__":
-    write_golden()
+    golden.check("netvlad", small(ghosts=1), golden_outputs)

@@ -8,17 +8,13 @@ from varkit_baselines.hardest_negative import HardestNegative
 from varkit_baselines.info_nce import InfoNCE
 from varkit_baselines.sampled_negative import SampledNegative
 
+from tests.support.alan import random
 from tests.support.reference.xml_hl_net import sampled_negative
 from varkit.errors import RecipeError, VarkitError
 from varkit.interfaces import Pairs
 from varkit.testing.objectives import check_objective
 
 COUNTS = [1, 2, 3, 17, 40]
-
-
-def matrix(count, seed=0):
-    generator = torch.Generator().manual_seed(seed)
-    return torch.randn(count, count, generator=generator, dtype=torch.float64)
 
 
 def pairs(count, *, group=None, epoch=0):
@@ -31,7 +27,7 @@ def pairs(count, *, group=None, epoch=0):
 @pytest.mark.parametrize("count", COUNTS)
 @pytest.mark.parametrize("margin", [0.0, 0.2, 5.0])
 def test_hardest_negative_agrees_with_loops(count, margin):
-    s = matrix(count)
+    s = random(count, count)
     expected = 0.0
     for i in range(count):
         rows = [max(0.0, margin + float(s[i, j] - s[i, i])) for j in range(count) if j != i]
@@ -62,7 +58,7 @@ def cross_entropy(s, scale, group):
 @pytest.mark.parametrize("count", COUNTS)
 @pytest.mark.parametrize("temperature", [0.07, 1.0])
 def test_info_nce_agrees_with_loops(count, temperature):
-    s = matrix(count)
+    s = random(count, count)
     expected = cross_entropy(s, 1 / temperature, range(count))
     mean = InfoNCE(temperature=temperature).dense(s, pairs(count))
     assert mean.item() == pytest.approx(expected, abs=1e-9)
@@ -72,8 +68,7 @@ def test_info_nce_agrees_with_loops(count, temperature):
 
 
 def test_info_nce_of_factors_is_that_of_their_product_with_all_its_options():
-    generator = torch.Generator().manual_seed(0)
-    video, query = torch.randn(2, 7, 8, generator=generator, dtype=torch.float64).unbind()
+    video, query = random(2, 7, 8)
     known = pairs(7, group=[0, 1, 2, 1, 1, 3, 2])
     for options in ({}, {"mask_identical": True, "directions": "sum"}, {"learned": True}):
         objective = InfoNCE(temperature=0.5, **options)
@@ -82,7 +77,7 @@ def test_info_nce_of_factors_is_that_of_their_product_with_all_its_options():
 
 
 def test_a_learned_temperature_has_its_gradient_and_stays_below_the_largest_scale():
-    s = matrix(5)
+    s = random(5, 5)
     objective = InfoNCE(temperature=0.01, learned=True).double()
     objective.dense(s, pairs(5)).backward()
     step = 1e-6
@@ -98,12 +93,9 @@ def test_a_learned_temperature_has_its_gradient_and_stays_below_the_largest_scal
     assert objective.log_scale.grad  # it can come back
 
 
-def test_a_fixed_temperature_has_no_parameter():
-    assert not list(InfoNCE().parameters())
-
-
 def test_a_learned_temperature_may_not_start_beyond_the_largest_scale():
-    InfoNCE(temperature=0.01, learned=True)
+    assert list(InfoNCE(temperature=0.01, learned=True).parameters())
+    assert not list(InfoNCE().parameters())
     with pytest.raises(VarkitError, match="largest_scale=100"):
         InfoNCE(temperature=0.009, learned=True)
 
@@ -119,7 +111,7 @@ def test_info_nce_says_which_backend_cannot_run():
 @pytest.mark.parametrize("count", COUNTS)
 @pytest.mark.parametrize(("epoch", "pool"), [(0, None), (19, None), (20, 20), (99, 20)])
 def test_sampled_negative_agrees_with_loops_and_is_hard_from_epoch_20(count, epoch, pool):
-    s, known = matrix(count), pairs(count, epoch=epoch)
+    s, known = random(count, count), pairs(count, epoch=epoch)
     expected = sampled_negative(s.tolist(), known.uniform.tolist(), margin=0.1, pool=pool)
     assert SampledNegative().dense(s, known).item() == pytest.approx(expected)
 
@@ -148,34 +140,27 @@ def test_every_rank_is_drawn_alike_and_hard_ones_alone_from_the_epoch_on():
 
 
 def test_the_same_pairs_draw_the_same_in_any_batch_order_with_ties():
-    s, known = matrix(12).round(), pairs(12)  # many ties
+    s, known = random(12, 12).round(), pairs(12)  # many ties
     order = torch.randperm(12, generator=torch.Generator().manual_seed(1))
     moved = Pairs(group=known.group[order], uniform=known.uniform[order])
-    loss = SampledNegative()
-    assert loss.dense(s[order][:, order], moved).item() == pytest.approx(
-        loss.dense(s, known).item(), abs=1e-12
-    )
+    found = SampledNegative().dense(s[order][:, order], moved)
+    assert found.item() == pytest.approx(SampledNegative().dense(s, known).item(), abs=1e-12)
 
 
 @pytest.mark.parametrize(
-    "make",
-    [
-        lambda **options: HardestNegative(margin=1.0, **options),
-        lambda **options: InfoNCE(temperature=1.0, **options),
-        lambda **options: SampledNegative(margin=1.0, **options),
-    ],
+    ("objective", "option"),
+    [(HardestNegative, "margin"), (InfoNCE, "temperature"), (SampledNegative, "margin")],
 )
-def test_identical_queries_are_no_negatives_of_one_another(make):
+def test_identical_queries_are_no_negatives_of_one_another(objective, option):
     # Pairs 0 and 1 have the same query; each looks like the other's answer.
     s = torch.full((3, 3), -50.0)
-    s[:2, :2] = 1.0
-    s[2, 2] = 1.0
+    s[:2, :2] = s[2, 2] = 1.0
     known = pairs(3, group=[5, 5, 6])
-    assert make(mask_identical=True).dense(s, known).item() == pytest.approx(0, abs=1e-6)
-    uniform = torch.zeros(3, 2, dtype=torch.float64)
-    hardest = Pairs(group=known.group, uniform=uniform)
-    assert make().dense(s, hardest).item() > 0.4
-    assert torch.isfinite(make(mask_identical=True).dense(s, pairs(3, group=[1, 1, 1])))
+    masked, plain = (objective(**{option: 1.0}, mask_identical=m) for m in (True, False))
+    assert masked.dense(s, known).item() == pytest.approx(0, abs=1e-6)
+    hardest = Pairs(group=known.group, uniform=torch.zeros(3, 2, dtype=torch.float64))
+    assert plain.dense(s, hardest).item() > 0.4
+    assert torch.isfinite(masked.dense(s, pairs(3, group=[1, 1, 1])))
 
 
 @pytest.mark.parametrize(

@@ -9,7 +9,7 @@ from varkit_baselines.mmt import MmtSimilarity
 from varkit_baselines.t2vlad import T2Vlad
 from varkit_baselines.xml import XmlAlignment
 
-from tests.support.alan import make_clips, take
+from tests.support.alan import make_clips, single, take
 from tests.support.methods import ADDITIVE, DIM, EXPERTS, METHODS, make_method
 from tests.support.ranks import on_ranks
 from tests.support.toys import Toy
@@ -19,6 +19,7 @@ from varkit.interfaces.settings import EvalOptions, TrainOptions
 from varkit.recipe.load import shipped_recipes
 from varkit.system import distributed
 from varkit.system.tensors import load
+from varkit.testing.probes import select
 from varkit.testing.stand_ins import make_representation
 from varkit.training.checkpoint import load_weights
 from varkit.training.loop import Trainer
@@ -27,13 +28,9 @@ WIDTHS = {"object": 5, "motion": 3}
 
 
 def make_batch(lengths=(5, 1, 17, 9), widths=WIDTHS):
-    clips, sounds = make_clips(lengths, widths), make_clips(lengths, {"audio": 4})
-    narrow = [
-        replace(c, streams={name: x.float() for name, x in c.streams.items()})
-        for c in (clips, sounds)
-    ]
-    label = torch.zeros(len(lengths))
-    return Batch(*narrow, label, torch.arange(len(lengths)), Draws(0, clips.draws.items))
+    video, query = (single(make_clips(lengths, w)) for w in (widths, {"audio": 4}))
+    label, group = torch.zeros(len(lengths)), torch.arange(len(lengths))
+    return Batch(video, query, label, group, Draws(0, video.draws.items))
 
 
 def method(name):
@@ -121,6 +118,15 @@ def test_the_hint_names_the_option_of_the_method():
     assert MmtSimilarity(DIM, EXPERTS, gate_norm="layer").factors(query, "query").isfinite().all()
 
 
+@pytest.mark.parametrize("name", METHODS)
+def test_a_missing_stream_or_sampler_is_named(name):
+    with pytest.raises(VarkitError, match=r"'motion' has no stream .* Did you mean 'motions'"):
+        make_method(name, {"object": 5, "motions": 3}, {"audio": 4})
+    if name != "ce":  # which reads all clips
+        with pytest.raises(VarkitError, match="no sampler"):
+            make_method(name, WIDTHS, {"audio": 4}, samplers={})
+
+
 @pytest.mark.parametrize("name", ADDITIVE)
 def test_what_is_measured_depends_on_running_statistics_and_on_no_neighbour(name):
     model, batch = method(name), make_batch()
@@ -188,16 +194,7 @@ def train_all(folder):
         train(name, f"{folder}/{name}", dtype=torch.float64)
     train("t2vlad", f"{folder}/mixed", precision="bf16")
     alone = make_method("mmt", WIDTHS, {"audio": 4})
-    batch = make_batch((5, 9))
-    mine = [distributed.rank() % 2]
-    one = replace(
-        batch,
-        video=take(batch.video, mine),
-        query=take(batch.query, mine),
-        label=batch.label[mine],
-        group=batch.group[mine],
-        draws=batch.draws.select(mine),
-    )
+    one = select(make_batch((5, 9)), [distributed.rank() % 2])
     if distributed.world_size() == 2:  # one row a rank is two rows for the statistics
         distributed.globalise_batch_norm(alone)
         assert alone(one)["total"].isfinite()

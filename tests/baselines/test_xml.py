@@ -7,8 +7,14 @@ import torch
 from varkit_baselines.xml import XmlAlignment, XmlVideo
 
 from tests.support import golden
-from tests.support.alan import LENGTHS, WIDTHS, make_clips, shake
-from tests.support.baselines import expect_padding_and_batch_to_change_nothing
+from tests.support.alan import (
+    LENGTHS,
+    WIDTHS,
+    expect_padding_and_batch_to_change_nothing,
+    make_clips,
+    mask_of,
+    shake,
+)
 from tests.support.reference import xml_hl_net as reference
 from tests.support.reference.alan_video import numpy_state
 from varkit.errors import VarkitError
@@ -21,11 +27,11 @@ HEADS = 2
 WORDS = (4, 1, 6)
 
 
-def encoder(experts=EXPERTS, widths=WIDTHS, samplers=None, **options):
+def encoder(experts=EXPERTS, samplers=None, **options):
     torch.manual_seed(0)
     samplers = {"fixed": Spread(count=5)} if samplers is None else samplers
     options = {"heads": HEADS, "dropout": 0.0, **options}
-    return shake(XmlVideo(6, experts, widths, samplers, **options)).double().eval()
+    return shake(XmlVideo(6, experts, WIDTHS, samplers, **options)).double().eval()
 
 
 def alignment(experts=EXPERTS, **options):
@@ -34,13 +40,11 @@ def alignment(experts=EXPERTS, **options):
     return shake(XmlAlignment(6, experts, **options)).double().eval()
 
 
-def words(lengths=WORDS, *, extra=0, garbage=30.0):
-    generator = torch.Generator().manual_seed(2)
-    states = torch.randn(len(lengths), max(lengths) + extra, 6, generator=generator)
-    if extra:
-        states[:, : max(lengths)] = words(lengths).tokens["words"]
-    mask = torch.arange(max(lengths) + extra) < torch.tensor(lengths)[:, None]
-    states = states.double().masked_fill(~mask.unsqueeze(-1), garbage)
+def words(*, extra=0, garbage=30.0):
+    states = torch.randn(3, max(WORDS), 6, generator=torch.Generator().manual_seed(2)).double()
+    states = torch.nn.functional.pad(states, (0, 0, 0, extra))
+    mask = mask_of(*WORDS, extra=extra)
+    states = states.masked_fill(~mask.unsqueeze(-1), garbage)
     return Representation(tokens={"words": states}, masks={"words": mask})
 
 
@@ -123,17 +127,6 @@ def test_a_padded_clip_is_never_the_best():
     assert align.similarity(seen, query)[0, 0].item() == pytest.approx(1)
 
 
-def test_zero_features_and_zero_words_have_numbers_and_gradients():
-    model, align = encoder(), alignment()
-    clips = make_clips()
-    clips = replace(clips, streams={n: torch.zeros_like(x) for n, x in clips.streams.items()})
-    query = words()
-    query = replace(query, tokens={"words": torch.zeros_like(query.tokens["words"])})
-    align.similarity(model(clips), query).sum().backward()
-    for parameter in (*model.parameters(), *align.parameters()):
-        assert torch.isfinite(parameter.grad).all()
-
-
 def test_streams_share_positions_alone_and_weights_start_small():
     torch.manual_seed(0)
     model = XmlVideo(64, EXPERTS, {"object": 64, "motion": 64}, {"fixed": Spread()})
@@ -147,10 +140,6 @@ def test_streams_share_positions_alone_and_weights_start_small():
 
 
 def test_what_is_missing_is_named():
-    with pytest.raises(VarkitError, match=r"'motion' has no stream .* Did you mean 'motions'"):
-        encoder(widths={"object": 5, "motions": 3})
-    with pytest.raises(VarkitError, match="no sampler"):
-        encoder(samplers={})
     with pytest.raises(VarkitError, match="heads=4 does not divide"):
         alignment(heads=4)
     found = encoder()(make_clips())
@@ -169,13 +158,5 @@ def golden_outputs(parts):
     return {"clips": video.tokens["object"], "similarity": align.similarity(video, words())}
 
 
-def both():
-    return torch.nn.ModuleList([encoder(), alignment()])
-
-
 def test_values_stay():
-    golden.check("xml", both(), golden_outputs)
-
-
-if __name__ == "__main__":  # `python -m tests.baselines.test_xml` keeps what is computed now
-    golden.keep("xml", both(), golden_outputs)
+    golden.check("xml", torch.nn.ModuleList([encoder(), alignment()]), golden_outputs)

@@ -15,7 +15,8 @@ from varkit.cli import main
 
 BACKENDS = ("eager", "cpu")
 TINY = ["--width", "8", "--seconds", "0", "--threads", "1", "--device", "cpu"]
-NUMBER, TEXT, MAYBE = {"type": "number"}, {"type": "string"}, {"type": ["number", "null"]}
+NUMBER, INTEGER, TEXT = ({"type": kind} for kind in ("number", "integer", "string"))
+MAYBE, MAYBE_TEXT = ({"type": [kind, "null"]} for kind in ("number", "string"))
 
 
 def closed(**properties):
@@ -28,48 +29,41 @@ def closed(**properties):
     }
 
 
-FIGURES = dict.fromkeys(("median_ms", "p20_ms", "p80_ms", "tflops"), NUMBER)
-FIGURES |= {"percent_of_ceiling": NUMBER, "speed": MAYBE}
-DIRECTION = {"anyOf": [{"type": "null"}, closed(**FIGURES)]}
+def each(kind, names):
+    return dict.fromkeys(names.split(), kind)
+
+
+FIGURES = closed(
+    **each(NUMBER, "median_ms p20_ms p80_ms tflops percent_of_ceiling"), **each(MAYBE, "speed")
+)
 SCHEMA = closed(
     schema={"const": 1},
     operator={"const": "similarity"},
-    varkit=TEXT,
-    command=TEXT,
+    **each(TEXT, "varkit command"),
     machine=closed(
-        device=TEXT,
-        model={"type": ["string", "null"]},
-        system=TEXT,
-        threads={"type": "integer"},
-        torch=TEXT,
-        triton={"type": ["string", "null"]},
-        python=TEXT,
+        **each(TEXT, "device system torch python"),
+        **each(MAYBE_TEXT, "model triton"),
+        threads=INTEGER,
     ),
     settings=closed(
-        sizes={"type": "array", "items": {"type": "integer"}},
+        sizes={"type": "array", "items": INTEGER},
         backends={"type": "array", "items": TEXT},
-        device=TEXT,
-        dtype=TEXT,
-        vectors=TEXT,
-        experts={"type": "integer"},
+        **each(TEXT, "device dtype vectors"),
+        **each(INTEGER, "experts width"),
+        **each(NUMBER, "margin seconds"),
         alignments={"const": 2},
-        width={"type": "integer"},
-        margin=NUMBER,
-        seconds=NUMBER,
     ),
     ceiling_tflops=NUMBER,
     refused={"type": "object", "additionalProperties": TEXT},
     results={
         "type": "array",
         "items": closed(
-            pairs={"type": "integer"},
+            pairs=INTEGER,
             backend=TEXT,
             correct={"type": ["boolean", "null"]},
-            reason={"type": ["string", "null"]},
+            reason=MAYBE_TEXT,
             error={"anyOf": [{"type": "null"}, closed(loss=MAYBE, gradients=MAYBE)]},
-            forward=DIRECTION,
-            backward=DIRECTION,
-            both=DIRECTION,
+            **each({"anyOf": [{"type": "null"}, FIGURES]}, "forward backward both"),
             peak_extra_mib=MAYBE,
         ),
     },
@@ -96,10 +90,9 @@ def test_json_is_as_documented(ran):
     _, found, folder = ran
     jsonschema.Draft202012Validator(SCHEMA).validate(found)
     assert json.loads((folder / "new" / "similarity.json").read_text()) == found
-    assert found["settings"]["sizes"] == [1, 5]
-    assert found["settings"]["backends"] == list(BACKENDS)
-    assert found["machine"]["threads"] == 1
-    assert found["machine"]["torch"] == torch.__version__
+    settings, machine = found["settings"], found["machine"]
+    assert (settings["sizes"], settings["backends"]) == ([1, 5], list(BACKENDS))
+    assert (machine["threads"], machine["torch"]) == (1, torch.__version__)
 
 
 def test_figures_hold_together(ran):
@@ -122,9 +115,8 @@ def test_figures_hold_together(ran):
 def test_what_cannot_run_is_listed_with_its_reason(ran):
     _, found, folder = ran
     assert "GPU" in found["refused"]["triton"]
-    assert "triton cannot run here: it needs tensors on a GPU" in (
-        folder / "new" / "similarity.md"
-    ).read_text(encoding="utf-8")
+    text = (folder / "new" / "similarity.md").read_text(encoding="utf-8")
+    assert "triton cannot run here: it needs tensors on a GPU" in text
 
 
 def test_progress_and_files_go_to_stderr(ran):
@@ -158,9 +150,8 @@ def test_the_command_of_the_json_can_be_run_and_prints_the_table(ran):
     command = ran[1]["command"].replace("--sizes 1,5", "--sizes 3")
     command = command.replace(",".join(BACKENDS), "cpu").split()
     assert command[:3] == ["varkit", "bench", "similarity"]
-    done = subprocess.run(
-        [sys.executable, "-m", *command], capture_output=True, text=True, check=True
-    )
+    command = [sys.executable, "-m", *command]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
     lines = [line.split() for line in done.stdout.splitlines()]
     (row,) = [at for at, line in enumerate(lines) if line[:3] == ["3", "cpu", "forward"]]
     assert [lines[row + 1][0], lines[row + 2][0]] == ["backward", "both"]
@@ -183,20 +174,25 @@ def test_a_wrong_backend_is_said_and_not_timed(monkeypatch):
     assert "is WRONG, so not timed; off by loss 1.0e-02" in " ".join(result.stdout.split())
 
 
+def largest_with_room(chosen, size, backend):
+    """The largest batch that has room, as the refusal of ``size`` says; a larger one has none."""
+    largest = int(chosen.too_large(size, backend).split("B = ")[1].split()[0])
+    assert chosen.too_large(largest, backend) is None
+    assert chosen.too_large(largest + 2, backend) is not None
+    return largest
+
+
 def test_a_batch_without_room_costs_its_own_row(monkeypatch):
     """300 MB are free, so the dense matrices of B = 4,096 do not fit, and a fused one does."""
     monkeypatch.setattr(sweep, "free_memory", lambda device: 300_000_000)
     chosen = sweep.Sweep.checked((2, 4096), None, "float32", "cpu", 1, 1, 0.0)
     assert "needs at least 0.3 GiB, and 0.3 GiB" in chosen.too_large(4096, "eager")
-    assert chosen.too_large(4096, "cpu") is None
     assert chosen.too_large(2, "eager") is None
     for backend in chosen.backends:
-        room = chosen.too_large(4096, backend)
-        if room is not None:
-            largest = int(room.split("B = ")[1].split()[0])
-            assert chosen.too_large(largest, backend) is None
-            assert chosen.too_large(largest + 2, backend) is not None
-        assert (room is None) == (backend not in sweep.DENSE)
+        if backend in sweep.DENSE:
+            assert largest_with_room(chosen, 4096, backend) < 4096
+        else:
+            assert chosen.too_large(4096, backend) is None
 
 
 @pytest.mark.parametrize("free", [10**9, 10**10])
@@ -204,11 +200,7 @@ def test_room_for_batches_that_keep_no_mask(free, monkeypatch):
     """The mask of 65,536 pairs has 1 GiB, and larger ones are not kept."""
     monkeypatch.setattr(sweep, "free_memory", lambda device: free)
     chosen = sweep.Sweep.checked((2,), ("cpu",), "float32", "cpu", 1, 64, 0.0)
-    room = chosen.too_large(10**8, "cpu")
-    largest = int(room.split("B = ")[1].split()[0])
-    assert chosen.too_large(largest, "cpu") is None
-    assert chosen.too_large(largest + 2, "cpu") is not None
-    assert (largest > 65_536) == (free == 10**10)
+    assert (largest_with_room(chosen, 10**8, "cpu") > 65_536) == (free == 10**10)
 
 
 def test_all_that_build_the_matrix_are_known():

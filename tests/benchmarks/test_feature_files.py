@@ -125,13 +125,14 @@ def test_axes_the_other_way_round_are_refused(tmp_path, dims, said):
 
 
 def test_videos_of_one_length_are_not_called_the_other_way_round(tmp_path):
-    shaped(tmp_path, lambda i: (i + 1, 20 + i % 2, 8))
-    assert UCFCrimeAR(root=str(tmp_path)).widths == {"object": 8, "motion": 8}, "of crops and T"
-    shaped(tmp_path, lambda i: (1 if i == 2 else 5, 32, 8))
-    assert UCFCrimeAR(root=str(tmp_path)).widths == {"object": 8, "motion": 8}
-    shaped(tmp_path, lambda i: (32, 16 if i == 2 else 8))
-    opened = UCFCrimeAR(root=str(tmp_path))
-    assert opened.widths == {"object": 8, "motion": 8}
+    for dims in (
+        lambda i: (i + 1, 20 + i % 2, 8),  # of crops and T
+        lambda i: (1 if i == 2 else 5, 32, 8),
+        lambda i: (32, 16 if i == 2 else 8),
+    ):
+        shaped(tmp_path, dims)
+        opened = UCFCrimeAR(root=str(tmp_path))
+        assert opened.widths == {"object": 8, "motion": 8}
     items = *opened.split("train"), *opened.split("test")
     with pytest.raises(DataError, match=r"has shape \(32, 16\); expected \(T, 8\)"):
         [clips_of(opened, item.video) for item in items]

@@ -103,9 +103,8 @@ def test_the_data_set_offers_it_and_says_so(world):
     assert dataset.name == "XDViolence-AR, source-disjoint split 0"
     assert dataset.simulated
     for video in parts["test"][:3]:
-        np.testing.assert_array_equal(
-            clips_of(dataset, video).streams["object"], clips_of(world, video).streams["object"]
-        )
+        same = (clips_of(data, video).streams["object"] for data in (dataset, world))
+        np.testing.assert_array_equal(*same)
     remarks = layout(**options).remarks
     sizes = [f"{split} {len(videos)} videos of" for split, videos in parts.items()]
     assert any(all(size in remark for size in sizes) for remark in remarks)

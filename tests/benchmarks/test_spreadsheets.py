@@ -76,31 +76,25 @@ def test_tables_that_cannot_be_told(tmp_path, sheets, message):
     assert str(path) in str(caught.value)
 
 
-def damaged(tmp_path):
-    """Name -> content that is no workbook, and what must be said."""
+def test_damaged_workbooks(tmp_path):
     whole = write(tmp_path / "whole.xlsx", [WANTED, ["a", "b"]]).read_bytes()
     with zipfile.ZipFile(tmp_path / "other.xlsx", "w") as archive:
         archive.writestr("a.txt", "no workbook")
-    return {
-        "empty.xlsx": (b"", "is not an .xlsx file, or is damaged"),
-        "text.xlsx": (b"Video Name,English Text\n", "is not an .xlsx file, or is damaged"),
-        "half.xlsx": (whole[: len(whole) // 2], "is not an .xlsx file, or is damaged"),
-        "other.xlsx": ((tmp_path / "other.xlsx").read_bytes(), "cannot be read as .xlsx"),
-        "locked.xlsx": (bytes.fromhex("d0cf11e0a1b11ae1") + bytes(512), "is encrypted"),
-    }
-
-
-def test_damaged_workbooks(tmp_path):
-    for name, (content, message) in damaged(tmp_path).items():
+    for name, content, message in (
+        ("empty.xlsx", b"", "is not an .xlsx file, or is damaged"),
+        ("text.xlsx", b"Video Name,English Text\n", "is not an .xlsx file, or is damaged"),
+        ("half.xlsx", whole[: len(whole) // 2], "is not an .xlsx file, or is damaged"),
+        ("other.xlsx", (tmp_path / "other.xlsx").read_bytes(), "cannot be read as .xlsx"),
+        ("locked.xlsx", bytes.fromhex("d0cf11e0a1b11ae1") + bytes(512), "is encrypted"),
+    ):
         (tmp_path / name).write_bytes(content)
         with pytest.raises(DataError) as caught:
             read_table(tmp_path / name, WANTED)
         assert message in str(caught.value)
         assert name in str(caught.value)
-    with pytest.raises(DataError, match="there is no file"):
-        read_table(tmp_path / "no.xlsx", WANTED)
-    with pytest.raises(DataError, match="is not a file"):
-        read_table(tmp_path, WANTED)
+    for path, message in ((tmp_path / "no.xlsx", "there is no file"), (tmp_path, "is not a file")):
+        with pytest.raises(DataError, match=message):
+            read_table(path, WANTED)
 
 
 def replace_member(source, target, member, content):
@@ -130,7 +124,6 @@ def test_a_cell_at_the_end_of_the_world_costs_nothing(tmp_path):
     far = '<row r="999999999"><c r="XFD999999999" t="inlineStr"><is><t>x</t></is></c></row>'
     xml = xml.replace("</sheetData>", f"{far}</sheetData>")
     replace_member(whole, tmp_path / "far.xlsx", "xl/worksheets/sheet1.xml", xml)
-    assert read_table(tmp_path / "far.xlsx", WANTED) == [
-        (2, {"Video Name": "a", "English Text": "b"})
-    ]
+    row = {"Video Name": "a", "English Text": "b"}
+    assert read_table(tmp_path / "far.xlsx", WANTED) == [(2, row)]
     assert ROWS < 999_999_999

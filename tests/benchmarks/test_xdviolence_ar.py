@@ -2,23 +2,16 @@
 
 from __future__ import annotations
 
-import inspect
 import os
 import shutil
 from collections import Counter
 
 import numpy as np
 import pytest
-from varkit_benchmarks.xdviolence_ar import (
-    LABELS,
-    XDViolenceAR,
-    classes_of,
-    layout,
-    source,
-)
+from varkit_benchmarks.xdviolence_ar import LABELS, XDViolenceAR, classes_of, layout, source
 
+from tests.support.faulty_benchmarks import expect_faults, expect_the_same_options
 from tests.support.toys import ALL, clips_of
-from varkit.errors import DataError
 from varkit.testing.datasets import check_dataset
 
 FILM = "A.Film.2001__#00-01-00_00-01-30_label_B1-G-0"
@@ -61,14 +54,12 @@ def real(real_data, tmp_path_factory):
     one = root / "one.npy"
     np.save(one, np.zeros((20_000, 1), np.uint8))
     for split in ("train", "test"):
-        for folder in ("rgb", "flow", "audio"):
-            (root / folder / split).mkdir(parents=True)
         lines = (root / f"{split}.list").read_text(encoding="utf-8").splitlines()
-        for line in lines:
-            if line.endswith("__0.npy"):
-                os.link(one, root / "rgb" / line)
-                os.link(one, root / "flow" / line)
-                os.link(one, root / "audio" / line.replace("__0.npy", "__vggish.npy"))
+        for folder, end in (("rgb", "__0.npy"), ("flow", "__0.npy"), ("audio", "__vggish.npy")):
+            (root / folder / split).mkdir(parents=True)
+            for line in lines:
+                if line.endswith("__0.npy"):
+                    os.link(one, root / folder / line.replace("__0.npy", end))
     return root
 
 
@@ -166,16 +157,8 @@ def test_it_keeps_the_promises_of_a_data_set(tmp_path):
     assert values == [3, 0, 1, 2, 4]
 
 
-def test_flow_may_be_one_clip_shorter(tmp_path):
-    make(tmp_path)
-    np.save(tmp_path / "flow" / "train" / f"{FILM}__2.npy", np.zeros((5, 2), np.float32))
-    opened = XDViolenceAR(root=str(tmp_path))
-    assert [len(clips_of(opened, FILM, k)) for k in CROPS] == [6, 6, 5, 6, 6]
-
-
 def test_options_are_the_same_wherever_they_are_given():
-    constructor, scan = (inspect.signature(f).parameters for f in (XDViolenceAR, layout))
-    assert {n: p.default for n, p in constructor.items()} == {n: p.default for n, p in scan.items()}
+    expect_the_same_options(XDViolenceAR, layout)
 
 
 @pytest.mark.parametrize("kind", ["flat", "centre only", "plain sound names", "other paths"])
@@ -186,8 +169,7 @@ def test_files_may_lie_otherwise(tmp_path, kind):
             for file in sorted((tmp_path / folder).rglob("*.npy")):
                 file.rename(tmp_path / folder / file.name)
     elif kind == "centre only":
-        for file in [*tmp_path.rglob("*__[1234].npy")]:
-            file.unlink()
+        remove("*__[1234].npy")(tmp_path)
     elif kind == "plain sound names":
         for file in [*tmp_path.rglob("*__vggish.npy")]:
             file.rename(file.with_name(file.name.replace("__vggish", "")))
@@ -214,19 +196,12 @@ def annotate(text):
 
 
 def remove(pattern):
-    def change(root):
-        for file in [*root.rglob(pattern)]:
-            file.unlink()
-
-    return change
+    return lambda root: [file.unlink() for file in [*root.rglob(pattern)]]
 
 
-def give_sound_to(name, split):
-    return lambda root: write_features(root, split, name)
-
-
-def both(*changes):
-    return lambda root: [change(root) for change in changes]
+def cut_off(root):
+    write_features(root, "test", "v=last__#1_label_A")
+    lines_of("test", *listed("test", ["v=last__#1_label_A"])[:2])(root)
 
 
 FAULTS = {
@@ -256,10 +231,7 @@ FAULTS = {
         [f"test.list: repeated crop: line 11 ({TEST[0]!r})"],
     ),
     "a list that was cut off": (
-        both(
-            lines_of("test", *listed("test", ["v=last__#1_label_A"])[:2]),
-            give_sound_to("v=last__#1_label_A", "test"),
-        ),
+        cut_off,
         ["test.list: fewer than 5 crops: 'v=last__#1_label_A'"],
     ),
     "a video in both splits": (
@@ -319,15 +291,7 @@ def test_each_fault_alone_is_named_and_training_refuses(tmp_path, name):
     make(tmp_path)
     assert faults(tmp_path) == ()
     change(tmp_path)
-    found = faults(tmp_path)
-    assert len(found) == len(expected), found
-    for text, fault in zip(expected, found, strict=True):
-        assert text.format(root=tmp_path) in fault
-    with pytest.raises(DataError) as caught:
-        XDViolenceAR(root=str(tmp_path))
-    for fault in found:
-        assert fault in str(caught.value), "the same words"
-    assert XDViolenceAR.survey(root=str(tmp_path)).faults == found
+    expect_faults(XDViolenceAR, layout, tmp_path, expected)
 
 
 def test_many_faults_are_all_listed_at_once(tmp_path):
@@ -346,8 +310,7 @@ def test_many_faults_are_all_listed_at_once(tmp_path):
 
 def test_half_of_a_benchmark_can_be_looked_at(tmp_path):
     make(tmp_path)
-    for file in [*tmp_path.rglob(f"{WEB}*")]:
-        file.unlink()
+    remove(f"{WEB}*")(tmp_path)
     survey = XDViolenceAR.survey(root=str(tmp_path))
     assert len(survey.faults) == 3
     assert [item.video for item in survey.dataset.split("train")] == [TRAIN[0], TRAIN[2]]
@@ -373,24 +336,13 @@ def test_what_one_should_know_stops_nobody(tmp_path):
         assert any(remark in text for text in found.remarks), (remark, found.remarks)
 
 
-@pytest.mark.parametrize(
-    ("label", "classes"),
-    [
-        ("A", ("Normal",)),
-        ("B1-0-0", ("Fighting",)),
-        ("G", ("Explosion",)),
-        ("B2-B1-0", ("Fighting", "Shooting")),
-        ("B1-B2-0", ("Fighting", "Shooting")),
-        ("B4-B5-B6", ("Abuse", "Car accident", "Riot")),
-    ],
-)
-def test_labels_are_sets(label, classes):
-    assert classes_of(label) == classes
-
-
-def test_sources():
-    assert source(FILM) == "A.Film.2001"
-    assert source(WEB) == "v=-a_b__c="
+def test_labels_are_sets_and_sources_are_what_stands_before_them():
+    assert classes_of("A") == ("Normal",)
+    assert classes_of("B1-0-0") == ("Fighting",)
+    assert classes_of("G") == ("Explosion",)
+    assert classes_of("B2-B1-0") == classes_of("B1-B2-0") == ("Fighting", "Shooting")
+    assert classes_of("B4-B5-B6") == ("Abuse", "Car accident", "Riot")
+    assert [source(FILM), source(WEB)] == ["A.Film.2001", "v=-a_b__c="]
 
 
 def test_missing_guide_and_published(tmp_path):

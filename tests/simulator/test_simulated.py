@@ -15,16 +15,9 @@ import pytest
 from varkit_benchmarks.spreadsheets import read_table
 from varkit_benchmarks.ucfcrime_ar import UCFCrimeAR
 from varkit_benchmarks.xdviolence_ar import XDViolenceAR
+from varkit_simulator import features as looks
 from varkit_simulator import files
-from varkit_simulator.features import (
-    ALWAYS,
-    AUDIO_WIDTH,
-    SMALL_WORDS,
-    STRENGTH,
-    Knobs,
-    cues,
-    render,
-)
+from varkit_simulator.features import ALWAYS, STRENGTH, Knobs, cues, render
 from varkit_simulator.files import write_benchmark
 from varkit_simulator.simulated import Simulated
 
@@ -33,21 +26,21 @@ from tests.support.toys import clips_of
 from varkit.errors import DataError
 from varkit.testing.datasets import check_dataset
 
+both_tasks = pytest.mark.parametrize("task", ["text", "audio"])
 KNOBS = Knobs(width=8, noise=0.6, camera=1.0, threat=0.75, crops=1, seed=0)
 
 
 def contents(folder):
     """Every file: its bytes, or the cells of a spreadsheet, whose bytes say when it was made."""
+    files = {str(path.relative_to(folder)): path for path in folder.rglob("*") if path.is_file()}
+    wanted = ["Video Name", "English Text"]
     return {
-        str(path.relative_to(folder)): read_table(path, ["Video Name", "English Text"])
-        if path.suffix == ".xlsx"
-        else path.read_bytes()
-        for path in folder.rglob("*")
-        if path.is_file()
+        name: read_table(path, wanted) if path.suffix == ".xlsx" else path.read_bytes()
+        for name, path in files.items()
     }
 
 
-@pytest.mark.parametrize("task", ["text", "audio"])
+@both_tasks
 def test_it_keeps_the_promises_of_a_data_set_and_says_that_it_is_simulated(tmp_path, task):
     options = {"task": task, "root": str(tmp_path)} | SMALL
     dataset = Simulated(**options)
@@ -59,14 +52,14 @@ def test_it_keeps_the_promises_of_a_data_set_and_says_that_it_is_simulated(tmp_p
     assert len(dataset.split("train")) + len(dataset.split("test")) == 24
 
 
-@pytest.mark.parametrize("task", ["text", "audio"])
+@both_tasks
 @pytest.mark.parametrize("videos", [2, 3, 5])
 def test_tiny_worlds_can_be_trained_on(tmp_path, task, videos):
     options = {"task": task, "videos": videos, "test": 0.34, "median_clips": 1, "width": 1}
     check_dataset(Simulated(size="small", root=str(tmp_path), **options))
 
 
-@pytest.mark.parametrize("task", ["text", "audio"])
+@both_tasks
 def test_two_roots_hold_the_same_and_another_seed_something_else(tmp_path, task):
     folders = [
         Simulated(task=task, root=str(tmp_path / name), seed=seed, **SMALL).folder
@@ -80,7 +73,7 @@ def test_two_roots_hold_the_same_and_another_seed_something_else(tmp_path, task)
     assert not {first[n] for n in first if n.endswith(".npy")} & {*map(str, other.values())}
 
 
-@pytest.mark.parametrize("task", ["text", "audio"])
+@both_tasks
 def test_how_many_clips_are_in_memory_at_a_time_changes_no_byte(tmp_path, task):
     for piece in (7, 10_000):
         (tmp_path / str(piece)).mkdir()
@@ -94,10 +87,8 @@ def test_a_video_of_hours_is_never_in_memory_as_a_whole():
     knobs = replace(KNOBS, width=256)
     shown = cues(video, knobs.seed, "text")
     tracemalloc.start()
-    total = sum(
-        piece.nbytes
-        for piece in render(shown, knobs, stream="motion", video=0, length=30_000, piece=500)
-    )
+    pieces = render(shown, knobs, stream="motion", video=0, length=30_000, piece=500)
+    total = sum(piece.nbytes for piece in pieces)
     _, peak = tracemalloc.get_traced_memory()
     tracemalloc.stop()
     assert total == 30_000 * 256 * 4
@@ -161,20 +152,14 @@ def test_processes_that_start_together_make_it_once(tmp_path):
     assert len(list(folder.rglob("*.npy"))) == SMALL["videos"] * 2
 
 
-@pytest.mark.parametrize("task", ["text", "audio"])
+@both_tasks
 def test_what_is_read_is_what_was_drawn(tmp_path, task):
-    options = SMALL | {"videos": 60}
-    dataset = Simulated(task=task, root=str(tmp_path), **options)
-    drawn = {v.name: v for v in population(task, 60, test=0.25)}
-    items = {s: dataset.split(s) for s in ("train", "test")}
-    read = {item.video: (split, item) for split in items for item in items[split]}
-    assert list(read) == [v.name for v in drawn.values()]
-    for name, video in drawn.items():
-        split, item = read[name]
-        assert split == video.split
-        assert item.label == int(video.anomalous)
-        assert item.classes == video.classes
-        assert len(clips_of(dataset, name)) == video.clips
+    dataset = Simulated(task=task, root=str(tmp_path), **(SMALL | {"videos": 60}))
+    read = [(split, item) for split in ("train", "test") for item in dataset.split(split)]
+    for (split, item), video in zip(read, population(task, 60, test=0.25), strict=True):
+        assert (item.video, split) == (video.name, video.split)
+        assert (item.label, item.classes) == (int(video.anomalous), video.classes)
+        assert len(clips_of(dataset, video.name)) == video.clips
         query = dataset.query(item.queries[0])
         if task == "text":
             assert query == video.caption
@@ -183,7 +168,7 @@ def test_what_is_read_is_what_was_drawn(tmp_path, task):
             assert all((piece >= 0).all() for piece in query.pieces("audio"))
 
 
-@pytest.mark.parametrize("task", ["text", "audio"])
+@both_tasks
 def test_the_truth_is_what_the_annotations_say(tmp_path, task):
     dataset = Simulated(task=task, root=str(tmp_path), **SMALL)
     facts = dataset.ground_truth()
@@ -250,8 +235,8 @@ def test_without_noise_a_clip_is_the_sum_of_what_it_shows(stream):
     """Against a sum that is written out, at clips away from the edges of events."""
     knobs = replace(KNOBS, noise=1e-9, camera=0.0, threat=0.0, width=32)
 
-    def looks(value):
-        words = [w for w in value.split("/")[-1].split() if w not in SMALL_WORDS] or [value]
+    def look_of(value):
+        words = [w for w in value.split("/")[-1].split() if w not in looks.SMALL_WORDS] or [value]
         unit = np.sum([knobs.direction(stream, word) for word in {*words}], axis=0)
         return unit / np.linalg.norm(unit)
 
@@ -261,14 +246,14 @@ def test_without_noise_a_clip_is_the_sum_of_what_it_shows(stream):
         pieces = render(shown, knobs, stream=stream, video=video.number, length=length)
         for clip, made in enumerate(np.concatenate([*pieces])):
             if (factors := factors_at(video, clip)) is not None:
-                terms = [STRENGTH[f].get(stream, 0.0) * looks(value) for f, value in factors]
+                terms = [STRENGTH[f].get(stream, 0.0) * look_of(value) for f, value in factors]
                 np.testing.assert_allclose(made, np.sum(terms, axis=0), atol=1e-5)
                 checked.update(factor for factor, _ in factors)
     assert min(checked[factor] for factor in ("scene", "event", "outcome")) > 20
 
 
 def test_a_sound_is_late_by_a_clip_at_most_and_tells_of_its_film():
-    knobs = replace(KNOBS, noise=1e-9, camera=0.0, threat=0.0, width=AUDIO_WIDTH)
+    knobs = replace(KNOBS, noise=1e-9, camera=0.0, threat=0.0, width=looks.AUDIO_WIDTH)
     videos = population("audio", videos=40, median_clips=60, longest=200)
     lags = set()
     for video in videos[:20]:
@@ -283,13 +268,10 @@ def test_a_sound_is_late_by_a_clip_at_most_and_tells_of_its_film():
         assert possible & {0, 1}
         lags |= possible if len(possible) == 1 else set()
     assert lags == {0, 1}
-    code = {
-        v.number: [p.shown for p in cues(v, knobs.seed, "audio") if p.factor == "code"]
-        for v in videos
-    }
+    code = [[p.shown for p in cues(v, knobs.seed, "audio") if p.factor == "code"] for v in videos]
     alike = {True: [], False: []}
-    for v, w in itertools.combinations(videos, 2):
-        alike[v.source == w.source].append(np.corrcoef(code[v.number], code[w.number])[0, 1])
+    for (v, one), (w, two) in itertools.combinations(zip(videos, code, strict=True), 2):
+        alike[v.source == w.source].append(np.corrcoef(one, two)[0, 1])
     assert alike[True], "no two videos of one film"
     assert np.mean(alike[True]) > 0.2 > np.mean(alike[False])
 
@@ -327,14 +309,8 @@ def test_real_captions_can_drive_it(tmp_path, real_data):
                 book.active.append([f"{name}\n", caption])
                 captions[name.split("/")[1].removesuffix(".mp4")] = caption
         book.save(tmp_path / f"ucf_crime_{split}.xlsx")
-    options = {
-        "size": "small",
-        "median_clips": 138,
-        "longest": 300,
-        "captions": str(tmp_path),
-        "annotations": str(real_data / "ucf_crime"),
-        "root": str(tmp_path / "cache"),
-    }
+    options = {"size": "small", "median_clips": 138, "longest": 300, "captions": str(tmp_path)}
+    options |= {"annotations": str(real_data / "ucf_crime"), "root": str(tmp_path / "cache")}
     if Simulated.missing(**options):
         pytest.skip("; ".join(Simulated.missing(**options)))
     dataset = Simulated(**options)

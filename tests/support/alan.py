@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import replace
 
+import numpy as np
 import torch
 from torch.nn import functional as F
 from varkit_alan.anomaly_led import AnomalyLed
@@ -11,9 +13,35 @@ from varkit_alan.fixed_frame import FixedFrame
 
 from tests.support.reference import alan_video as reference
 from varkit.interfaces import Clips, Draws
+from varkit.testing.probes import select, trim
 
 WIDTHS = {"object": 5, "motion": 3}
 LENGTHS = (5, 1, 17, 9)
+
+
+def random(*shape, seed=None):
+    """Normal float64 numbers, by default those of the shape."""
+    generator = torch.Generator().manual_seed(sum(shape) if seed is None else seed)
+    return torch.randn(*shape, generator=generator, dtype=torch.float64)
+
+
+def mask_of(*lengths, extra=0):
+    return torch.arange(max(lengths) + extra) < torch.tensor(lengths)[:, None]
+
+
+def draws_of(count, seed=0):
+    return Draws(seed, tuple(f"video-{b}" for b in range(count)))
+
+
+def counts_of(picks, clips):
+    return np.bincount(picks.flatten().numpy(), minlength=clips)
+
+
+def fits(counts, shares):
+    """Pearson's statistic below mean + 5 standard deviations of its distribution."""
+    expected = counts.sum() * np.asarray(shares)
+    freedom = len(counts) - 1
+    return ((counts - expected) ** 2 / expected).sum() < freedom + 5 * (2 * freedom) ** 0.5
 
 
 def make_clips(lengths=LENGTHS, widths=WIDTHS, *, extra=0, garbage=50.0, seed=0):
@@ -29,21 +57,19 @@ def make_clips(lengths=LENGTHS, widths=WIDTHS, *, extra=0, garbage=50.0, seed=0)
             x = torch.randn(length, width, generator=generator, dtype=torch.float64)
             rows.append(F.pad(x, (0, 0, 0, max(lengths) + extra - length), value=garbage))
         streams[name] = torch.stack(rows)
-    mask = torch.arange(max(lengths) + extra) < torch.tensor(lengths)[:, None]
+    mask = mask_of(*lengths, extra=extra)
     items = tuple(f"video-{length}" for length in lengths)
     return Clips(streams, mask, torch.zeros(*mask.shape, 2), Draws(seed, items))
 
 
 def take(clips, rows):
     """Some of the items, without the padding that all of them have."""
-    longest = int(clips.mask[rows].sum(1).max())
-    return replace(
-        clips,
-        streams={name: x[rows, :longest] for name, x in clips.streams.items()},
-        mask=clips.mask[rows, :longest],
-        times=clips.times[rows, :longest],
-        draws=clips.draws.select(rows),
-    )
+    return trim(select(clips, rows))
+
+
+def single(clips):
+    """The clips in single precision."""
+    return replace(clips, streams={name: x.float() for name, x in clips.streams.items()})
 
 
 def shake(module):
@@ -68,6 +94,15 @@ def assert_same(found, expected, rows=slice(None)):
         width = min(found.scores.shape[1], expected.scores.shape[1])
         ours, theirs = found.scores[:, :width], expected.scores[rows, :width]
         torch.testing.assert_close(ours, theirs, rtol=1e-9, atol=1e-11)
+
+
+def expect_padding_and_batch_to_change_nothing(encode, make=make_clips):
+    """An encoder gives the same whatever the padding holds, and for an item among any others."""
+    together = encode(make(garbage=0.0))
+    for garbage in (1e4, math.nan):
+        assert_same(encode(make(extra=5, garbage=garbage)), together)
+    for rows in ([0], [1], [2], [3], [2, 0, 3, 1]):
+        assert_same(encode(take(make(), rows)), together, rows)
 
 
 def samplers():

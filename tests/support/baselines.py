@@ -1,12 +1,11 @@
 """What the tests of sister methods share: modules and inputs as they are after training."""
 
-import math
 from dataclasses import replace
 
 import torch
 from torch.nn import functional as F
 
-from tests.support.alan import assert_same, make_clips, shake, take
+from tests.support.alan import mask_of, random, shake
 
 
 def trained(module):
@@ -28,21 +27,8 @@ def with_missing(clips):
     return replace(clips, streams=streams)
 
 
-def random(*shape, seed):
-    generator = torch.Generator().manual_seed(seed)
-    return torch.randn(*shape, generator=generator, dtype=torch.float64)
-
-
 def masked(lengths, extra, garbage, seed):
     """Sequences of vectors of 4, and their mask; the padding, `extra` beyond need, is garbage."""
     x = F.pad(random(len(lengths), max(lengths), 4, seed=seed), (0, 0, 0, extra))
-    mask = torch.arange(x.shape[1]) < torch.tensor(lengths)[:, None]
+    mask = mask_of(*lengths, extra=extra)
     return x.masked_fill(~mask.unsqueeze(-1), garbage), mask
-
-
-def expect_padding_and_batch_to_change_nothing(encode, make=make_clips):
-    """An encoder gives the same whatever the padding holds, and for a video among any others."""
-    together = encode(make(garbage=0.0))
-    assert_same(encode(make(extra=5, garbage=math.nan)), together)
-    for rows in ([1], [3, 0]):
-        assert_same(encode(take(make(), rows)), together, rows)

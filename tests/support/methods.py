@@ -24,10 +24,10 @@ ADDITIVE = ("ce", "mmt", "t2vlad")
 METHODS = (*ADDITIVE, "x_clip", "xml")
 
 
-def make_method(name, widths, query_widths):
+def make_method(name, widths, query_widths, samplers=SAMPLERS):
     """Return the method's model, in training, without dropout."""
     torch.manual_seed(0)
-    shared = (DIM, EXPERTS, widths, SAMPLERS)
+    shared = (DIM, EXPERTS, widths, samplers)
     if name == "ce":
         video = CollaborativeExperts(*shared[:3])
         alignment, objective = CeSimilarity(DIM, EXPERTS, clusters=3), InfoNCE(learned=True)
@@ -44,12 +44,8 @@ def make_method(name, widths, query_widths):
         video = XmlVideo(*shared, heads=2)
         alignment, objective = XmlAlignment(DIM, EXPERTS, heads=2), SampledNegative()
     query = Sounds(DIM, query_widths, SAMPLERS, heads=2)
-    model = RetrievalModel(
-        video=video,
-        query=query,
-        alignments={name: Weighted(alignment, 1.0)},
-        objective=objective,
-    )
+    alignments = {name: Weighted(alignment, 1.0)}
+    model = RetrievalModel(video=video, query=query, alignments=alignments, objective=objective)
     for module in model.modules():
         if isinstance(module, torch.nn.Dropout):
             module.p = 0.0

@@ -1,11 +1,23 @@
 """Representations to align, and the hierarchy written out in loops over numpy float64."""
 
+from dataclasses import replace
+
 import numpy as np
 import torch
 
+from varkit.blocks.pooling import masked_mean
+from varkit.blocks.unit import unit
 from varkit.interfaces import Representation
+from varkit.testing.probes import pad_tokens
 
 KAPPA = 5.0
+LEVELS = {
+    "text": ("semantic", "fine", "spatial"),
+    "audio": ("semantic", "fine", "temporal", "spatial"),
+}
+DIM = 8
+WIDTHS = {"clip": DIM, "patches": 2 * DIM}
+SOUND = {"audio": DIM}
 
 
 def make(kind="text", videos=3, queries=4, frames=7, dim=6, patches=2, prior=True, seed=0):
@@ -34,6 +46,29 @@ def make(kind="text", videos=3, queries=4, frames=7, dim=6, patches=2, prior=Tru
         scores=draw(queries, many).sigmoid() * own if prior and kind == "audio" else None,
     )
     return video, query
+
+
+def of_features(clips, asked, kind):
+    """Representations of both sides' features themselves, without any encoder."""
+    frames, rows = unit(clips.streams["clip"]), unit(asked.streams["audio"])
+    patches = unit(clips.streams["patches"].view(len(clips), -1, 2, DIM)).flatten(2)
+    video = Representation(
+        vectors={"avg": masked_mean(frames, clips.mask)[:, None]},
+        tokens={"frames": frames, "patches": patches},
+        masks=dict.fromkeys(("frames", "patches"), clips.mask),
+    )
+    if kind == "audio":
+        mean = masked_mean(rows, asked.mask)[:, None]
+        return video, Representation({"avg": mean}, {}, {"sounds": rows}, {"sounds": asked.mask})
+    words = asked.mask & (torch.arange(rows.shape[1]) > 0)
+    return video, Representation({"avg": rows[:, :1]}, {}, {"words": rows}, {"words": words})
+
+
+def padded(representation, more):
+    """With further padding, of its scores, too."""
+    scores = representation.scores
+    scores = None if scores is None else torch.nn.functional.pad(scores, (0, more))
+    return replace(pad_tokens(representation, more), scores=scores)
 
 
 def cosine(a, b):

@@ -8,15 +8,11 @@ from varkit_varcmp import alignment as module
 from varkit_varcmp.alignment import Hierarchical
 from varkit_varcmp.weighting import biased_weights, kept
 
-from tests.support.varcmp import KAPPA, expected, make
+from tests.support.alan import random
+from tests.support.varcmp import KAPPA, LEVELS, expected, make, padded
 from varkit.errors import VarkitError
-from varkit.testing import check
-from varkit.testing.probes import pad_tokens, select
+from varkit.testing.probes import select
 
-LEVELS = {
-    "text": ("semantic", "fine", "spatial"),
-    "audio": ("semantic", "fine", "temporal", "spatial"),
-}
 PAIRS = [(kind, level) for kind, levels in LEVELS.items() for level in levels]
 
 
@@ -30,30 +26,25 @@ def score(alignment, video, query):
         return alignment.similarity(video, query)
 
 
+def expect_equal(found, right, atol=1e-12):
+    torch.testing.assert_close(found, right, rtol=0, atol=atol)
+
+
 @pytest.mark.parametrize("keep", [1.0, 0.5, 0.01])
-@pytest.mark.parametrize("beta", [0.0, 2.5])
+@pytest.mark.parametrize(("beta", "kappa"), [(0.0, KAPPA), (2.5, KAPPA), (2.5, 0)])
 @pytest.mark.parametrize(("kind", "level"), PAIRS)
-def test_every_level_agrees_with_loops(kind, level, beta, keep):
+def test_every_level_agrees_with_loops(kind, level, beta, keep, kappa):
     video, query = make(kind)
-    found = score(build(level, beta=beta, keep=keep), video, query)
-    right = expected(video, query, level, beta=beta, keep=keep)
-    torch.testing.assert_close(found, right, rtol=0, atol=1e-12)
-
-
-@pytest.mark.parametrize(("kind", "level"), PAIRS)
-def test_without_relevance_the_prior_alone_decides(kind, level):
-    video, query = make(kind)
-    found = score(build(level, kappa=0, beta=2.5, keep=0.5), video, query)
-    right = expected(video, query, level, beta=2.5, keep=0.5, kappa=0)
-    torch.testing.assert_close(found, right, rtol=0, atol=1e-12)
+    options = {"beta": beta, "keep": keep, "kappa": kappa}
+    found = score(build(level, **options), video, query)
+    expect_equal(found, expected(video, query, level, **options))
 
 
 @pytest.mark.parametrize("delta", [0, 1, 20])
 def test_the_band_around_a_sound(delta):
     video, query = make("audio", frames=9)
     found = score(build("temporal", delta=delta), video, query)
-    right = expected(video, query, "temporal", beta=0, keep=1, delta=delta)
-    torch.testing.assert_close(found, right, rtol=0, atol=1e-12)
+    expect_equal(found, expected(video, query, "temporal", beta=0, keep=1, delta=delta))
 
 
 @pytest.mark.parametrize("kind", ["text", "audio"])
@@ -65,19 +56,18 @@ def test_the_whole_is_the_levels_by_gamma(kind):
     gamma = alignment.gamma.softmax(0)
     parts = [expected(video, query, level, beta=1, keep=1) for level in LEVELS[kind]]
     whole = sum(g * part for g, part in zip(gamma.tolist(), parts, strict=True))
-    torch.testing.assert_close(score(alignment, video, query), whole, rtol=0, atol=1e-12)
+    expect_equal(score(alignment, video, query), whole)
 
 
 @pytest.mark.parametrize("kind", ["text", "audio"])
 def test_without_patches_is_as_if_their_gamma_was_zero(kind):
     video, query = make(kind)
     without = {name: x for name, x in video.tokens.items() if name != "patches"}
-    some = build(*LEVELS[kind][:-1])
-    every = build(*LEVELS[kind])
+    some, every = build(*LEVELS[kind][:-1]), build(*LEVELS[kind])
     with torch.no_grad():
         every.gamma[-1] = -torch.inf
     found = score(some, replace(video, tokens=without), query)
-    torch.testing.assert_close(found, score(every, video, query), rtol=0, atol=1e-14)
+    expect_equal(found, score(every, video, query), atol=1e-14)
 
 
 @pytest.mark.parametrize("beta", [0.0, 3.0])
@@ -87,9 +77,8 @@ def test_weights_sum_to_one_over_the_frames_allowed_and_beta_0_is_relevance_alon
     prior = torch.rand(3, 6, 1, generator=numbers, dtype=torch.float64)
     allowed = torch.rand(3, 6, 4, generator=numbers) < 0.5
     allowed[:, 2] = True
-    weights = biased_weights(
-        relevance, prior, allowed, kappa=KAPPA, beta=torch.tensor(beta).double()
-    )
+    options = {"kappa": KAPPA, "beta": torch.tensor(beta).double()}
+    weights = biased_weights(relevance, prior, allowed, **options)
     torch.testing.assert_close(weights.sum(1), torch.ones(3, 4).double())
     assert not weights[~allowed].any()
     assert (weights[allowed] > 0).all()
@@ -99,10 +88,9 @@ def test_weights_sum_to_one_over_the_frames_allowed_and_beta_0_is_relevance_alon
 
 def test_the_prior_moves_weight_to_anomalous_frames():
     video, query = make(videos=1, queries=1)
-    calm = replace(video, scores=torch.zeros_like(video.scores))
-    best = calm.tokens["frames"][0] @ query.vectors["avg"][0, 0]
-    alarmed = replace(calm, scores=torch.zeros_like(video.scores))
-    alarmed.scores[0, best.argmin()] = 1
+    calm, alarmed = (replace(video, scores=torch.zeros_like(video.scores)) for _ in range(2))
+    relevance = video.tokens["frames"][0] @ query.vectors["avg"][0, 0]
+    alarmed.scores[0, relevance.argmin()] = 1
     scores = [score(build("fine", beta=50.0), v, query) for v in (calm, alarmed)]
     assert scores[1] < scores[0]
     assert torch.equal(*(score(build("fine", beta=0.0), v, query) for v in (calm, alarmed)))
@@ -116,19 +104,15 @@ def test_a_share_of_the_frames_is_kept_rounded_up(many, keep, left):
     found = kept(logits, counts, keep)
     assert found.sum(1).unique().tolist() == [left]
     assert not found[~counts].any()
-    inside = logits.masked_fill(~counts, -torch.inf)
-    assert (
-        logits.masked_fill(~found, torch.inf).amin(1)
-        >= inside.masked_fill(found, -torch.inf).amax(1)
-    ).all()
+    least = logits.masked_fill(~found, torch.inf).amin(1)
+    assert (least >= logits.masked_fill(found | ~counts, -torch.inf).amax(1)).all()
     assert kept(torch.zeros(1, 4, 1), torch.ones(1, 4, 1).bool(), 0.5).all(), "all tie"
 
 
 def test_the_order_of_time_matters_to_the_temporal_level_alone():
     video, query = make("audio", videos=2, frames=9)
-    full = torch.ones(2, 9, dtype=torch.bool)
-    sound = torch.ones(4, 10, dtype=torch.bool)
-    tokens = {name: torch.randn_like(x) for name, x in video.tokens.items()}
+    full, sound = (torch.ones(size, dtype=torch.bool) for size in ((2, 9), (4, 10)))
+    tokens = {name: random(*x.shape) for name, x in video.tokens.items()}
     video = replace(video, tokens=tokens, masks=dict.fromkeys(tokens, full), scores=None)
     query = replace(query, masks={"sounds": sound}, scores=None)
     order = torch.tensor([4, 0, 8, 2, 6, 1, 7, 3, 5])
@@ -144,13 +128,8 @@ def test_padding_and_neighbours_change_nothing(kind):
     video, query = make(kind)
     alignment = build(*LEVELS[kind], beta=1.0, keep=0.5)
     right = score(alignment, video, query)
-    wide = replace(pad_tokens(video, 5), scores=torch.nn.functional.pad(video.scores, (0, 5)))
-    asked = pad_tokens(query, 3)
-    if asked.scores is not None:
-        asked = replace(asked, scores=torch.nn.functional.pad(asked.scores, (0, 3)))
-    torch.testing.assert_close(score(alignment, wide, asked), right, rtol=0, atol=1e-12)
-    alone = score(alignment, select(video, [1]), select(query, [2]))
-    torch.testing.assert_close(alone, right[1:2, 2:3], rtol=0, atol=1e-12)
+    expect_equal(score(alignment, padded(video, 5), padded(query, 3)), right)
+    expect_equal(score(alignment, select(video, [1]), select(query, [2])), right[1:2, 2:3])
 
 
 @pytest.mark.parametrize("kind", ["text", "audio"])
@@ -158,20 +137,16 @@ def test_one_frame_is_enough(kind):
     video, query = make(kind, videos=1, queries=1, frames=1)
     found = score(build(*LEVELS[kind], beta=1.0, keep=0.5), video, query)
     parts = [expected(video, query, level, beta=1, keep=0.5) for level in LEVELS[kind]]
-    torch.testing.assert_close(found, sum(parts) / len(parts), rtol=0, atol=1e-12)
+    expect_equal(found, sum(parts) / len(parts))
 
 
 def test_a_frame_long_after_the_sound_does_not_count():
     video, query = make("audio", videos=1, queries=1, frames=9)
     short = replace(query, masks={"sounds": torch.arange(10)[None] < 2})
-    changed = {name: x.clone() for name, x in video.tokens.items()}
-    for tokens in changed.values():
-        tokens[:, 5:] = 7.0
-    levels = ("fine", "temporal", "spatial")
-    found = [
-        score(build(*levels, delta=2), replace(video, tokens=t), short)
-        for t in (video.tokens, changed)
-    ]
+    late = torch.arange(9)[None, :, None] >= 5
+    changed = {name: x.masked_fill(late, 7.0) for name, x in video.tokens.items()}
+    alignment = build("fine", "temporal", "spatial", delta=2)
+    found = (score(alignment, seen, short) for seen in (video, replace(video, tokens=changed)))
     assert torch.equal(*found)
 
 
@@ -186,7 +161,7 @@ def test_tiles_change_neither_similarity_nor_gradient():
         similarity.square().sum().backward()
         found.append((similarity.detach(), frames.grad, alignment.beta.grad, alignment.gamma.grad))
     for one, other in zip(*found, strict=True):
-        torch.testing.assert_close(one, other, rtol=0, atol=1e-12)
+        expect_equal(one, other)
         assert one.any()
 
 
@@ -222,9 +197,7 @@ def test_gradcheck(kind):
     video = replace(video, masks=dict.fromkeys(video.masks, mask))
     with torch.no_grad():
         for leaf in leaves:
-            leaf += (
-                0.1 * torch.randn(leaf.shape, generator=torch.Generator().manual_seed(3)).double()
-            )
+            leaf += 0.1 * random(*leaf.shape, seed=3)
     assert torch.autograd.gradcheck(function, leaves)
 
 
@@ -238,20 +211,14 @@ def test_the_alignment_teaches_the_detector_only_where_it_is_told_to():
         assert alignment.beta.grad.abs() > 0
 
 
-def test_beta_never_counts_below_zero():
-    video, query = make()
-    alignment = build("fine")
-    with torch.no_grad():
-        alignment.beta.fill_(-3.0)
-    assert torch.equal(score(alignment, video, query), score(build("fine"), video, query))
-
-
-def test_beta_comes_back_from_below_zero():
+def test_beta_never_counts_below_zero_and_comes_back_from_there():
     """An optimiser's step may take it there; it must go on learning."""
     video, query = make()
-    alignment = build("fine")
-    with torch.no_grad():
-        alignment.beta.fill_(-0.1)
+    for below in (-3.0, -0.1):
+        alignment = build("fine")
+        with torch.no_grad():
+            alignment.beta.fill_(below)
+        assert torch.equal(score(alignment, video, query), score(build("fine"), video, query))
     alignment.similarity(video, query).sum().backward()
     assert alignment.beta == 0
     assert alignment.beta.grad != 0
@@ -263,24 +230,24 @@ def test_there_are_no_factors():
     assert build("fine").factors(query, "query") is None
 
 
-def test_what_a_level_lacks_is_named():
-    video, query = make()
-    with pytest.raises(
-        VarkitError, match=r"temporal need tokens 'sounds'; the query encoder gave words"
-    ):
-        build("semantic", "temporal").similarity(video, query)
-    bare = replace(video, tokens={"frames": video.tokens["frames"]})
-    with pytest.raises(VarkitError, match=r"spatial need tokens 'patches'; the video encoder"):
-        build("spatial").similarity(bare, query)
-    with pytest.raises(
-        VarkitError, match=r"spatial need tokens 'words'; the query encoder gave none"
-    ):
-        build("spatial").similarity(video, replace(query, tokens={}))
-    with pytest.raises(VarkitError, match="must give one vector 'avg'"):
-        build("fine").similarity(replace(video, vectors={}), query)
+def test_a_level_is_named_once():
     with pytest.raises(VarkitError, match="named twice"):
         Hierarchical(levels=("fine", "fine"))
 
 
-def test_keeps_the_promises_of_an_alignment():
-    check("alignment", Hierarchical)
+@pytest.mark.parametrize(
+    ("levels", "lacking", "said"),
+    [
+        (("semantic", "temporal"), {}, r"temporal need tokens 'sounds'; the query .* gave words"),
+        (("spatial",), {"video": "patches"}, r"spatial need tokens 'patches'; the video encoder"),
+        (("spatial",), {"query": "words"}, r"spatial need tokens 'words'; the query .* gave none"),
+        (("fine",), {"video": "avg"}, "must give one vector 'avg'"),
+    ],
+)  # fmt: skip
+def test_what_a_level_lacks_is_named(levels, lacking, said):
+    sides = dict(zip(("video", "query"), make(), strict=True))
+    for side, name in lacking.items():
+        for part in (sides[side].tokens, sides[side].vectors):
+            part.pop(name, None)
+    with pytest.raises(VarkitError, match=said):
+        build(*levels).similarity(*sides.values())

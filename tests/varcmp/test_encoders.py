@@ -11,17 +11,11 @@ from varkit_varcmp.pool import FrozenPool
 from varkit_varcmp.text import ClipText
 from varkit_varcmp.video import ClipVideo
 
-from tests.support.alan import assert_same, make_clips, shake, take
-from varkit.blocks.pooling import masked_mean
+from tests.support.alan import assert_same, make_clips, random, shake, take
+from tests.support.varcmp import DIM, LEVELS, SOUND, WIDTHS, of_features
 from varkit.blocks.unit import unit
 from varkit.errors import VarkitError
-from varkit.interfaces import Representation
-from varkit.testing import check
 from varkit.testing.stand_ins import Linear
-
-DIM = 8
-WIDTHS = {"clip": DIM, "patches": 2 * DIM}
-SOUND = {"audio": DIM}
 
 
 def video(detector=None, widths=WIDTHS, dim=DIM, **options):
@@ -37,36 +31,16 @@ def audio(detector=None):
     return ClipAudio(DIM, ("clip",), SOUND, detector, window=4, heads=2).double().eval()
 
 
-@pytest.mark.parametrize("component", [ClipVideo, ClipText, ClipAudio, FrozenPool])
-def test_keeps_the_promises_of_an_encoder(component):
-    check("encoder", component)
-
-
 @pytest.mark.parametrize("kind", ["text", "audio"])
 def test_at_first_the_scores_are_those_of_the_features_as_they_are(kind):
     """Bit for bit, whatever the detector says."""
     clips = make_clips(widths=WIDTHS, garbage=0.0)
     asked = make_clips((6, 2, 17), SOUND, garbage=0.0)
-    levels = ("semantic", "fine", "spatial") + (("temporal",) if kind == "audio" else ())
-    alignment = Hierarchical(levels=levels).double()
+    alignment = Hierarchical(levels=LEVELS[kind]).double()
     encode = text() if kind == "text" else audio(Linear)
-    frames = unit(clips.streams["clip"])
-    patches = unit(clips.streams["patches"].view(4, 17, 2, DIM)).flatten(2)
-    plain = Representation(
-        vectors={"avg": masked_mean(frames, clips.mask)[:, None]},
-        tokens={"frames": frames, "patches": patches},
-        masks={"frames": clips.mask, "patches": clips.mask},
-    )
-    rows = unit(asked.streams["audio"])
-    if kind == "text":
-        words = asked.mask & (torch.arange(17) > 0)
-        right = Representation({"avg": rows[:, :1]}, {}, {"words": rows}, {"words": words})
-    else:
-        mean = masked_mean(rows, asked.mask)[:, None]
-        right = Representation({"avg": mean}, {}, {"sounds": rows}, {"sounds": asked.mask})
     with torch.no_grad():
         found = alignment.similarity(video(Linear)(clips), encode(asked))
-        assert torch.equal(found, alignment.similarity(plain, right))
+        assert torch.equal(found, alignment.similarity(*of_features(clips, asked, kind)))
         pooled = FrozenPool(DIM, ("clip",), SOUND, rows="first" if kind == "text" else "mean")
         zero_shot = FrozenPool(DIM, ("clip",), WIDTHS)(clips).vectors["avg"]
         semantic = Hierarchical(levels=("semantic",)).double()
@@ -76,7 +50,7 @@ def test_at_first_the_scores_are_those_of_the_features_as_they_are(kind):
         )
 
 
-def test_what_is_trained_changes_the_scores():
+def test_what_is_trained_changes_the_tokens():
     clips = make_clips(widths=WIDTHS)
     before, after = video()(clips), shake(video())(clips)
     for name in ("frames", "patches"):
@@ -103,7 +77,7 @@ def test_attention_stays_within_its_window(shift):
 
 def test_the_bottleneck_is_what_it_says():
     layer = shake(Bottleneck(DIM, 4)).double()
-    x = torch.randn(3, DIM, dtype=torch.float64, generator=torch.Generator().manual_seed(0))
+    x = random(3, DIM)
     hidden = x @ layer.down.weight.T + layer.down.bias
     hidden = hidden * 0.5 * (1 + torch.erf(hidden / math.sqrt(2)))
     torch.testing.assert_close(layer(x), x + hidden @ layer.up.weight.T + layer.up.bias)
@@ -123,11 +97,10 @@ def test_clips_see_one_another_across_windows_through_shifted_layers(layers):
 
 @pytest.mark.parametrize("build", [video, audio, text], ids=["video", "audio", "text"])
 def test_padding_and_batch_change_nothing(build):
-    widths = WIDTHS if build is video else SOUND
-    model = shake(build())
-    together = model(make_clips(widths=widths, garbage=0.0))
-    for name in together.tokens:
-        assert not together.tokens[name][~make_clips(widths=widths).mask].any()
+    widths, model = WIDTHS if build is video else SOUND, shake(build())
+    clips = make_clips(widths=widths, garbage=0.0)
+    together = model(clips)
+    assert not any(tokens[~clips.mask].any() for tokens in together.tokens.values())
     for garbage in (7.0, math.nan):
         padded = model(make_clips(widths=widths, extra=5, garbage=garbage))
         for name, tokens in padded.tokens.items():
@@ -137,7 +110,7 @@ def test_padding_and_batch_change_nothing(build):
         model.zero_grad()
         sum(tokens[padded.masks[name]].sum() for name, tokens in padded.tokens.items()).backward()
         assert all(p.grad is None or p.grad.isfinite().all() for p in model.parameters())
-    alone = model(take(make_clips(widths=widths), [1]))
+    alone = model(take(clips, [1]))
     torch.testing.assert_close(alone.vectors["avg"][0], together.vectors["avg"][1])
 
 
@@ -154,9 +127,8 @@ def test_the_first_row_of_a_caption_is_the_whole_unless_it_is_alone():
 def test_a_detector_reads_the_features_as_they_come():
     clips = make_clips(widths=WIDTHS)
     model = video(Linear)
-    torch.testing.assert_close(
-        model(clips).scores, model.detector(clips.streams["clip"], clips.mask)
-    )
+    scores = model.detector(clips.streams["clip"], clips.mask)
+    torch.testing.assert_close(model(clips).scores, scores)
     assert video()(clips).scores is None
 
 

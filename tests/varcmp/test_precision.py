@@ -6,18 +6,12 @@ import pytest
 import torch
 from varkit_varcmp.alignment import Hierarchical
 
-from tests.support.varcmp import make
+from tests.support.varcmp import LEVELS, make
 
 
-@pytest.mark.parametrize(
-    ("kind", "levels"),
-    [
-        ("text", ("semantic", "fine", "spatial")),
-        ("audio", ("semantic", "fine", "temporal", "spatial")),
-    ],
-)
-def test_half_precision_is_read_at_full(kind, levels):
-    alignment = Hierarchical(levels=levels, beta=1.0)
+@pytest.mark.parametrize("kind", LEVELS)
+def test_half_precision_is_read_at_full(kind):
+    alignment = Hierarchical(levels=LEVELS[kind], beta=1.0)
     found = []
     for dtype in (torch.bfloat16, torch.float32):
         sides = []

@@ -28,6 +28,19 @@ def build(tmp_path, monkeypatch):
     return build
 
 
+def train(recipe, dataset, model, epochs=8):
+    """Yield the losses of every step."""
+    optimizer = make_optimizer(model, recipe.train)
+    options = {"tokenize": None, "batch_size": 64, "max_clips": 48, "seed": 0}
+    for epoch in range(epochs):
+        for batch in training_batches(dataset, dataset.split("train"), **options, epoch=epoch):
+            loss = model(batch, epoch)
+            optimizer.zero_grad()
+            loss["total"].backward()
+            optimizer.step()
+            yield {name: x.detach() for name, x in loss.items()}
+
+
 def scores(model, dataset):
     """Return the test split's (V, Q) similarity."""
     items = dataset.split("test")
@@ -45,24 +58,9 @@ def scores(model, dataset):
 @pytest.mark.parametrize("name", ["varcmp", "alan_clip", "zero_shot_clip"])
 def test_a_recipe_learns_and_zero_shot_stays_as_it_is(build, name, task):
     recipe, dataset, model = build(f"{name}_{task}")
-    optimizer = make_optimizer(model, recipe.train)
-    before, losses = scores(model, dataset), []
-    for epoch in range(8):
-        for batch in training_batches(
-            dataset,
-            dataset.split("train"),
-            tokenize=None,
-            batch_size=64,
-            max_clips=48,
-            seed=0,
-            epoch=epoch,
-        ):
-            loss = model(batch, epoch)
-            optimizer.zero_grad()
-            loss["total"].backward()
-            optimizer.step()
-            losses.append(float(loss["total"].detach()))
-    assert losses[-1] < losses[0]
+    before = scores(model, dataset)
+    first, *_, last = train(recipe, dataset, model)
+    assert last["total"] < first["total"]
     assert torch.equal(scores(model, dataset), before) == (name == "zero_shot_clip")
     names = {name for name, p in model.named_parameters() if p.requires_grad}
     if name == "zero_shot_clip":
@@ -94,25 +92,11 @@ def test_further_losses_change_neither_the_first_scores_nor_what_a_search_needs(
     )
     assert torch.equal(scores(model, dataset), scores(plain, dataset))
     assert plain.state_dict().keys() == model.state_dict().keys()
-    optimizer, found = make_optimizer(model, recipe.train), []
-    for epoch in range(8):
-        (batch,) = training_batches(
-            dataset,
-            dataset.split("train"),
-            tokenize=None,
-            batch_size=64,
-            max_clips=48,
-            seed=0,
-            epoch=epoch,
-        )
-        loss = model(batch, epoch)
-        parts = {"detector": 0.1, "align": 1.0, "levels": 0.25, "zero_shot": 0.1}
+    found = list(train(recipe, dataset, model))
+    parts = {"detector": 0.1, "align": 1.0, "levels": 0.25, "zero_shot": 0.1}
+    for loss in found:
         assert loss.keys() == {*parts, "total"}
         torch.testing.assert_close(loss["total"], sum(w * loss[n] for n, w in parts.items()))
-        optimizer.zero_grad()
-        loss["total"].backward()
-        optimizer.step()
-        found.append({name: float(x.detach()) for name, x in loss.items()})
     assert abs(found[0]["zero_shot"]) < 1e-5
     assert found[-1]["zero_shot"] > 1e-4
     assert found[-1]["levels"] < found[0]["levels"]
