@@ -2,9 +2,11 @@
 
 import errno
 import os
+from pathlib import Path
 
 import pytest
 import torch
+from safetensors.torch import save_file
 from torch import nn
 
 from varkit.errors import CheckpointError, RunError
@@ -35,7 +37,7 @@ def test_round_trip(path):
         assert torch.equal(tensor, TENSORS[name])
 
 
-def test_every_flipped_bit_is_noticed(path):
+def test_every_flipped_bit_and_truncation_anywhere_are_noticed(path):
     data = path.read_bytes()
     for place in range(0, len(data), 7):
         flipped = bytearray(data)
@@ -43,10 +45,6 @@ def test_every_flipped_bit_is_noticed(path):
         path.write_bytes(flipped)
         with pytest.raises(CheckpointError, match="safetensors"):
             checkpoint.load(path)
-
-
-def test_truncation_anywhere_is_noticed(path):
-    data = path.read_bytes()
     for length in range(0, len(data), 11):
         path.write_bytes(data[:length])
         with pytest.raises(CheckpointError, match="cannot be read"):
@@ -54,8 +52,6 @@ def test_truncation_anywhere_is_noticed(path):
 
 
 def test_a_missing_or_foreign_file_is_refused(path, tmp_path):
-    from safetensors.torch import save_file
-
     with pytest.raises(CheckpointError, match="no checkpoint"):
         checkpoint.load(tmp_path / "absent.safetensors")
     save_file({"a": torch.zeros(2)}, tmp_path / "other.safetensors")
@@ -79,8 +75,6 @@ def test_a_full_disk_keeps_the_old_checkpoint(path, monkeypatch, code):
 @pytest.mark.skipif(not os.path.exists("/dev/full"), reason="needs /dev/full")
 def test_a_disk_that_really_is_full(tmp_path, monkeypatch):
     # save_file writes to the device that always answers ENOSPC.
-    from pathlib import Path
-
     monkeypatch.setattr(Path, "with_name", lambda *_: Path("/dev/full"))
     monkeypatch.setattr(Path, "unlink", lambda *_, **__: None)
     with pytest.raises(RunError, match="cannot write"):
@@ -92,9 +86,7 @@ def test_prune_keeps_the_newest(tmp_path):
         checkpoint.save(tmp_path / f"{update:03d}.safetensors", TENSORS, {"update": update})
     checkpoint.prune(tmp_path, keep=2)
     assert sorted(p.name for p in tmp_path.iterdir()) == ["002.safetensors", "003.safetensors"]
-    newest = checkpoint.load_newest(tmp_path)
-    assert newest is not None
-    assert newest[1] == {"update": 3}
+    assert checkpoint.load_newest(tmp_path)[1] == {"update": 3}
     assert checkpoint.load_newest(tmp_path / "nothing") is None
 
 
