@@ -2,7 +2,6 @@
 
 import json
 import sys
-from importlib.metadata import EntryPoint
 
 import click
 import pytest
@@ -37,47 +36,31 @@ def varkit(*arguments):
 
 
 @pytest.fixture
-def install(tmp_path, monkeypatch):
+def install(point, monkeypatch):
     """Write modules; those of keyword arguments become the installed plugins."""
-    monkeypatch.syspath_prepend(tmp_path)
-    before = set(sys.modules)
-    (tmp_path / "verbs_target.py").write_text(VERB, encoding="utf-8")
+    point("target", VERB)
 
     def write(**sources):
-        points = []
-        for name, source in sources.items():
-            (tmp_path / f"verbs_{name}.py").write_text(source, encoding="utf-8")
-            points.append(EntryPoint(name, f"verbs_{name}", "varkit"))
+        points = [point(*source) for source in sources.items()]
         monkeypatch.setattr(varkit_plugins, "entry_points", lambda group: points)
 
-    yield write
-    for name in set(sys.modules) - before:
-        if name.startswith("verbs_"):
-            del sys.modules[name]
+    return write
 
 
-def hook(name="greet", target="verbs_target:greet", summary="Say hello."):
+def hook(name="greet", target="plugged_target:greet", summary="Say hello."):
     return HOOK.format(name=name, target=target, summary=summary)
 
 
-def test_a_verb_is_listed_without_being_imported_and_runs(install):
+def test_a_verb_is_listed_without_being_imported_and_runs_and_a_near_miss_is_pointed_out(install):
     install(mine=hook())
+    assert varkit("ls", "--help").exit_code == 0
+    assert "plugged_mine" not in sys.modules, "verbs of varkit load no plugin"
     result = varkit("--help")
     assert ["greet", "Say", "hello."] in [line.split() for line in result.stdout.splitlines()]
-    assert "verbs_target" not in sys.modules
+    assert "plugged_target" not in sys.modules
     assert main.list_commands(click.Context(main)) == [*VERBS, "greet"]
     assert varkit("greet", "you").stdout == "hello you\n"
     assert "Usage: main greet [OPTIONS] WORD" in varkit("greet", "--help").stdout
-
-
-def test_verbs_of_varkit_load_no_plugin(install):
-    install(mine=hook())
-    assert varkit("ls", "--help").exit_code == 0
-    assert "verbs_mine" not in sys.modules
-
-
-def test_a_near_miss_is_pointed_out(install):
-    install(mine=hook())
     result = varkit("gret", "you")
     assert result.exit_code == 2
     assert "no verb 'gret'. Did you mean 'greet'?" in result.stderr
@@ -87,16 +70,10 @@ def test_a_near_miss_is_pointed_out(install):
 def test_the_list_of_plugins_has_verbs(install):
     install(mine=hook())
     (command,) = json.loads(varkit("plugins", "--json").stdout)["commands"]
-    assert command == {
-        "name": "greet",
-        "target": "verbs_target:greet",
-        "plugin": "mine",
-        "version": "unknown",
-        "summary": "Say hello.",
-    }
-    assert ["verb", "greet", "mine", "unknown", "Say", "hello."] in [
-        line.split() for line in varkit("plugins").stdout.splitlines()
-    ]
+    greet = {"name": "greet", "target": "plugged_target:greet", "summary": "Say hello."}
+    assert command == {**greet, "plugin": "mine", "version": "unknown"}
+    lines = [line.split() for line in varkit("plugins").stdout.splitlines()]
+    assert ["verb", "greet", "mine", "unknown", "Say", "hello."] in lines
 
 
 def test_a_plugin_that_fails_breaks_no_verb(install):
@@ -117,9 +94,9 @@ def test_a_plugin_that_fails_breaks_no_verb(install):
     ("target", "reason"),
     [
         ("no_such_module_here:x", "ModuleNotFoundError"),
-        ("verbs_target:absent", "AttributeError"),
-        ("verbs_target", "is not a click command: module"),
-        ("verbs_target:nothing", "is not a click command: int"),
+        ("plugged_target:absent", "AttributeError"),
+        ("plugged_target", "is not a click command: module"),
+        ("plugged_target:nothing", "is not a click command: int"),
     ],
 )
 def test_a_target_that_is_wrong_is_said_where_it_is_called(install, target, reason):
@@ -133,14 +110,14 @@ def test_a_target_that_is_wrong_is_said_where_it_is_called(install, target, reas
 
 
 def test_two_verbs_of_one_name_are_an_error_where_it_is_called(install):
-    install(first=hook(), second=hook(target="verbs_target:nothing"), third=hook("wave"))
+    install(first=hook(), second=hook(target="plugged_target:nothing"), third=hook("wave"))
     assert varkit("--help").stdout.count("greet") == 1
     assert varkit("wave", "you").stdout == "hello you\n"
     result = varkit("greet", "you")
     assert result.exit_code == 1
     said = (
-        "2 verbs are named 'greet': verbs_target:greet (plugin first unknown) "
-        "and verbs_target:nothing (plugin second unknown)"
+        "2 verbs are named 'greet': plugged_target:greet (plugin first unknown) "
+        "and plugged_target:nothing (plugin second unknown)"
     )
     assert said in result.stderr
     listed = varkit("plugins")

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import argparse
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -17,7 +18,11 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
 PACKAGE = ROOT / "kernels" / "varkit_kernels"
-INTERPRETED, CPU, GRADIENTS = "triton_suite.py", "test_ranking_loss.py", "test_gradients.py"
+SUITES = {
+    "interpreted": "support/triton_suite.py",
+    "ranking_loss": "kernels/test_ranking_loss.py",
+    "gradients": "kernels/test_gradients.py",
+}
 
 
 @dataclass(frozen=True)
@@ -27,176 +32,103 @@ class Mutant:
     Attributes:
         what: in words.
         file: in ``similarity_ranking``.
+        suite: the tests that should notice, a key of ``SUITES``.
         right: the text as it is, which occurs once.
         wrong: the text as it is then.
-        suite: the tests that should notice.
     """
 
     what: str
     file: str
+    suite: str
     right: str
     wrong: str
-    suite: str
 
 
-MUTANTS = [
-    Mutant(
-        "a tie at the margin counts as a violation",
-        "triton_hinge.py",
-        "row_hit = negative & ~(to_query <= 0.0)",
-        "row_hit = negative & ~(to_query < 0.0)",
-        INTERPRETED,
-    ),
-    Mutant(
-        "columns beyond the end count",
-        "triton_hinge.py",
-        "negative = row_inside[:, None] & column_inside[None, :]",
-        "negative = row_inside[:, None] & (column_inside | True)[None, :]",
-        INTERPRETED,
-    ),
-    Mutant(
-        "the projection is missing from the gradient of a unit vector",
-        "triton_pack.py",
-        "tangent = dp - part * (inverse * along)[:, None]",
-        "tangent = dp + 0.0 * part * (inverse * along)[:, None]",
-        INTERPRETED,
-    ),
-    Mutant(
-        "a NaN is no violation",
-        "triton_hinge.py",
-        """row_hit = negative & ~(to_query <= 0.0)
-    column_hit = negative & ~(to_video <= 0.0)""",
-        """row_hit = negative & (to_query > 0.0)
-    column_hit = negative & (to_video > 0.0)""",
-        INTERPRETED,
-    ),
-    Mutant(
-        "the list of tiles with violations keeps the strides of its transpose",
-        "triton_gradients.py",
-        "hit = hit.contiguous()",
-        "hit = hit",
-        INTERPRETED,
-    ),
-    Mutant(
-        "the positive's share of the gradient is missing",
-        "triton_mask_product.py",
-        "total -= violations[:, None] * partner",
-        "total -= 0.0 * violations[:, None] * partner",
-        INTERPRETED,
-    ),
-    Mutant(
-        "the last tile of a row with violations is skipped",
-        "triton_mask_product.py",
-        "tl.load(number + down) * steps",
-        "(tl.load(number + down) - 1) * steps",
-        INTERPRETED,
-    ),
-    Mutant(
-        "only rows are counted",
-        "hinge.py",
-        "block.row_counts + block.column_counts,",
-        "block.row_counts,",
-        CPU,
-    ),
-    Mutant(
-        "only rows are counted, in a small batch",
-        "cpu_small.py",
-        "counts = row_hit.sum(1) + column_hit.sum(0)",
-        "counts = row_hit.sum(1)",
-        CPU,
-    ),
-    Mutant(
-        "the projection is missing, in a small batch",
-        "cpu_small.py",
-        "along.mul_(inverse[a]).mul_(scale), value=-1)",
-        "along.mul_(inverse[a]).mul_(scale), value=0)",
-        CPU,
-    ),
-    Mutant(
-        "groups are not looked at",
-        "cpu.py",
-        "to_video.clamp_(min=0).masked_fill_(same, 0)",
-        "to_video.clamp_(min=0).fill_diagonal_(0)",
-        CPU,
-    ),
-    Mutant(
-        "each piece takes the first rows' own pairs",
-        "blocks.py",
-        "None if own_column is None else own_column + rows.start",
-        "own_column",
-        CPU,
-    ),
-    Mutant(
-        "the weights' gradient lacks alpha",
-        "cpu.py",
-        "(along[:, experts] * alpha).to(w.dtype)",
-        "along[:, experts].to(w.dtype)",
-        CPU,
-    ),
-    Mutant(
-        "a zero vector's gradient is not 0",
-        "cpu.py",
-        "nan_to_num_(nan=torch.nan, posinf=0)",
-        "nan_to_num_(nan=torch.nan, posinf=1e12)",
-        CPU,
-    ),
-    Mutant(
-        "gathered rows count once, whether one hinge violates or both",
-        "triton_gather.py",
-        "often[:, None] * some",
-        "tl.minimum(often, 1.0)[:, None] * some",
-        INTERPRETED,
-    ),
-    Mutant(
-        "the last of a row's violations is not gathered",
-        "triton_gather.py",
-        "end = tl.load(starts + row + 1)",
-        "end = tl.load(starts + row + 1) - 1",
-        INTERPRETED,
-    ),
-    Mutant(
-        "the list of a piece starts at row 0",
-        "violations.py",
-        "torch.where(real, row + piece.start, rows)",
-        "torch.where(real, row, rows)",
-        GRADIENTS,
-    ),
-    Mutant(
-        "what fills up the list stands in row 0",
-        "violations.py",
-        "codes.masked_fill_((byte < 0).unsqueeze(1), 0)",
-        "codes.masked_fill_((byte < 0).unsqueeze(1), 1)",
-        GRADIENTS,
-    ),
-    Mutant(
-        "rows are gathered however many pairs violate",
-        "violations.py",
-        "sum(numbers) > operations.gather_below * pairs",
-        "sum(numbers) < 0",
-        GRADIENTS,
-    ),
-    Mutant(
-        "in forward a pair's violations lack those of its column in later pieces",
-        "in_forward.py",
-        "counts += found.column_counts",
-        "counts[: rows.stop] += found.column_counts[: rows.stop]",
-        GRADIENTS,
-    ),
-    Mutant(
-        "in forward the queries' gradient is that of the last piece",
-        "in_forward.py",
-        "add_product(of_query, codes.T, factors)",
-        "add_product(of_query.zero_(), codes.T, factors)",
-        INTERPRETED,
-    ),
-    Mutant(
-        "in forward the incoming gradient is left out",
-        "in_forward.py",
-        "scale = len(video.tensors), incoming / ctx.divisor",
-        "scale = len(video.tensors), 1 / ctx.divisor",
-        GRADIENTS,
-    ),
-]
+PLANTED = """
+triton_hinge.py, interpreted: a tie at the margin counts as a violation
+- row_hit = negative & ~(to_query <= 0.0)
++ row_hit = negative & ~(to_query < 0.0)
+triton_hinge.py, interpreted: columns beyond the end count
+- negative = row_inside[:, None] & column_inside[None, :]
++ negative = row_inside[:, None] & (column_inside | True)[None, :]
+triton_pack.py, interpreted: the projection is missing from the gradient of a unit vector
+- tangent = dp - part * (inverse * along)[:, None]
++ tangent = dp + 0.0 * part * (inverse * along)[:, None]
+triton_hinge.py, interpreted: a NaN is no violation
+- row_hit = negative & ~(to_query <= 0.0)
+-     column_hit = negative & ~(to_video <= 0.0)
++ row_hit = negative & (to_query > 0.0)
++     column_hit = negative & (to_video > 0.0)
+triton_gradients.py, interpreted: the list of tiles with violations keeps its transpose's strides
+- hit = hit.contiguous()
++ hit = hit
+triton_mask_product.py, interpreted: the positive's share of the gradient is missing
+- total -= violations[:, None] * partner
++ total -= 0.0 * violations[:, None] * partner
+triton_mask_product.py, interpreted: the last tile of a row with violations is skipped
+- tl.load(number + down) * steps
++ (tl.load(number + down) - 1) * steps
+hinge.py, ranking_loss: only rows are counted
+- block.row_counts + block.column_counts,
++ block.row_counts,
+cpu_small.py, ranking_loss: only rows are counted, in a small batch
+- counts = row_hit.sum(1) + column_hit.sum(0)
++ counts = row_hit.sum(1)
+cpu_small.py, ranking_loss: the projection is missing, in a small batch
+- along.mul_(inverse[a]).mul_(scale), value=-1)
++ along.mul_(inverse[a]).mul_(scale), value=0)
+cpu.py, ranking_loss: groups are not looked at
+- to_video.clamp_(min=0).masked_fill_(same, 0)
++ to_video.clamp_(min=0).fill_diagonal_(0)
+blocks.py, ranking_loss: each piece takes the first rows' own pairs
+- None if own_column is None else own_column + rows.start
++ own_column
+cpu.py, ranking_loss: the weights' gradient lacks alpha
+- (along[:, experts] * alpha).to(w.dtype)
++ along[:, experts].to(w.dtype)
+cpu.py, ranking_loss: a zero vector's gradient is not 0
+- nan_to_num_(nan=torch.nan, posinf=0)
++ nan_to_num_(nan=torch.nan, posinf=1e12)
+triton_gather.py, interpreted: gathered rows count once, whether one hinge violates or both
+- often[:, None] * some
++ tl.minimum(often, 1.0)[:, None] * some
+triton_gather.py, interpreted: the last of a row's violations is not gathered
+- end = tl.load(starts + row + 1)
++ end = tl.load(starts + row + 1) - 1
+violations.py, gradients: the list of a piece starts at row 0
+- torch.where(real, row + piece.start, rows)
++ torch.where(real, row, rows)
+violations.py, gradients: what fills up the list stands in row 0
+- codes.masked_fill_((byte < 0).unsqueeze(1), 0)
++ codes.masked_fill_((byte < 0).unsqueeze(1), 1)
+violations.py, gradients: rows are gathered however many pairs violate
+- sum(numbers) > operations.gather_below * pairs
++ sum(numbers) < 0
+in_forward.py, gradients: in forward a pair's violations lack those of its column in later pieces
+- counts += found.column_counts
++ counts[: rows.stop] += found.column_counts[: rows.stop]
+in_forward.py, interpreted: in forward the queries' gradient is that of the last piece
+- add_product(of_query, codes.T, factors)
++ add_product(of_query.zero_(), codes.T, factors)
+in_forward.py, gradients: in forward the incoming gradient is left out
+- scale = len(video.tensors), incoming / ctx.divisor
++ scale = len(video.tensors), 1 / ctx.divisor
+"""
+
+
+def read_mutants(text: str) -> list[Mutant]:
+    """Read ``file, suite: what``, the lines as they are after -, and as they are then after +."""
+    mutants = []
+    for block in re.findall(r"^\w.*\n(?:[-+] .*\n)+", text, re.MULTILINE):
+        place, what = block.splitlines()[0].split(": ", 1)
+        right, wrong = (
+            "\n".join(re.findall(rf"^{sign} (.*)", block, re.MULTILINE)) for sign in ("-", r"\+")
+        )
+        mutants.append(Mutant(what, *place.split(", "), right, wrong))
+    return mutants
+
+
+MUTANTS = read_mutants(PLANTED)
 
 
 def survives(mutant: Mutant, folder: Path) -> bool:
@@ -208,10 +140,10 @@ def survives(mutant: Mutant, folder: Path) -> bool:
     text = file.read_text()
     file.write_text(text.replace(mutant.right, mutant.wrong))
     environment = {**os.environ, "PYTHONPATH": f"{folder}{os.pathsep}{ROOT}"}
-    if mutant.suite == INTERPRETED:
+    if mutant.suite == "interpreted":
         environment["TRITON_INTERPRET"] = "1"
     command = [sys.executable, "-m", "pytest", "-x", "-q", "-p", "no:cacheprovider"]
-    command += ["-m", "not slow", str(Path(__file__).with_name(mutant.suite))]
+    command += ["-m", "not slow", str(ROOT / "tests" / SUITES[mutant.suite])]
     check = "import varkit_kernels; print(varkit_kernels.__file__)"
     where = subprocess.run(
         [sys.executable, "-c", check], env=environment, capture_output=True, text=True, check=True

@@ -14,9 +14,7 @@ def test_prune_keeps_the_newest(tmp_path):
         save(tmp_path / f"{update:03d}.safetensors", {}, {"update": update})
     checkpoint.prune(tmp_path, keep=2)
     assert sorted(p.name for p in tmp_path.iterdir()) == ["002.safetensors", "003.safetensors"]
-    newest = checkpoint.load_newest(tmp_path)
-    assert newest is not None
-    assert newest[1] == {"update": 3}
+    assert checkpoint.load_newest(tmp_path)[1] == {"update": 3}
     assert checkpoint.load_newest(tmp_path / "nothing") is None
 
 
