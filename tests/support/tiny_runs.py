@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import yaml
 from click.testing import CliRunner, Result
 
 from varkit.cli import main
@@ -125,6 +126,11 @@ def make_data(
     return recipe
 
 
+def recipe_of(**sections: object) -> str:
+    """Return the text of the recipe with these sections in place of its own."""
+    return yaml.safe_dump(yaml.safe_load(RECIPE.format(root=".")) | {"plugins": []} | sections)
+
+
 def call(*arguments: object) -> Result:
     result = CliRunner().invoke(main, [str(a) for a in arguments])
     assert result.exception is None or isinstance(result.exception, SystemExit), result.exception
@@ -168,6 +174,17 @@ def hint(result: Result) -> str:
     return line.removeprefix("hint: ")
 
 
+def run_in(out: Path) -> Path:
+    """Return the only run below a folder."""
+    (file,) = out.glob("*/*/run.json")
+    return file.parent
+
+
 def only_run(recipe: Path) -> Path:
-    (found,) = (recipe.parent.parent / "runs").glob("*/*/run.json")
-    return found.parent
+    return run_in(recipe.parent.parent / "runs")
+
+
+def log_of(run: Path, seed: int = 0) -> list[dict[str, Any]]:
+    """Return the records of a training's log."""
+    lines = (run / f"seed-{seed}" / "metrics.jsonl").read_text().splitlines()
+    return [json.loads(line) for line in lines]
