@@ -9,8 +9,9 @@ import shlex
 import numpy as np
 import pytest
 
+from tests.support.calls import call, failed, hint, passed, printed
 from tests.support.faulty_data import change, make, spoil, write
-from tests.support.tiny_runs import call, failed, hint, make_data, passed, printed, read, run_in
+from tests.support.tiny_runs import make_data, read, run_in
 from varkit.cli.data_display import print_guide
 from varkit.recipe.target import Target
 

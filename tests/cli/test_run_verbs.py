@@ -15,7 +15,8 @@ from pathlib import Path
 import pytest
 import torch
 
-from tests.support.tiny_runs import call, failed, log_of, passed, printed, read, recipe_of, run_in
+from tests.support.calls import call, failed, passed, printed
+from tests.support.tiny_runs import log_of, read, recipe_of, run_in
 from varkit.training import checkpoint
 
 

@@ -8,9 +8,10 @@ import numpy as np
 import pytest
 import torch
 
+from tests.support.calls import call, passed
 from tests.support.pages import Page
 from tests.support.ranked_runs import rank_rows
-from tests.support.tiny_runs import call, passed, read
+from tests.support.tiny_runs import read
 from varkit.data.positives import Positives
 from varkit.errors import RunError, VarkitError
 from varkit.evaluation import figures as metrics

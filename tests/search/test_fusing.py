@@ -12,7 +12,8 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tests.support.tiny_runs import call, failed, hint, passed, printed, read, run, run_in
+from tests.support.calls import call, failed, hint, passed, printed
+from tests.support.tiny_runs import read, run, run_in
 from varkit.errors import DataError
 from varkit.evaluation.rank_files import read_ranks
 from varkit.search.scores import Scores, fuse, rerank

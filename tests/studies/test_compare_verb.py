@@ -7,19 +7,10 @@ import re
 import numpy as np
 import pytest
 
+from tests.support.calls import call, failed, hint, passed, printed
 from tests.support.pages import Page
 from tests.support.ranked_runs import random_ranks, write_run, write_runs
-from tests.support.tiny_runs import (
-    call,
-    failed,
-    hint,
-    make_data,
-    passed,
-    printed,
-    read,
-    run,
-    run_in,
-)
+from tests.support.tiny_runs import make_data, read, run, run_in
 
 HOSTILE = (
     "=cmd|'/c calc'!A0 <script>alert(1)</script> \\input{x} 100% a_b $x$ [red]#~^&{} \x1b]0;x\x07"

@@ -10,8 +10,9 @@ import pytest
 import torch
 from varkit_studies.exhibits.matching import Mean, precision
 
+from tests.support.calls import call, passed
 from tests.support.studies import plan, study
-from tests.support.tiny_runs import call, log_of, passed, read, recipe_of
+from tests.support.tiny_runs import log_of, read, recipe_of
 from varkit.data.batches import video_batches
 from varkit.runs.trained import open_model
 

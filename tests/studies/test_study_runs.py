@@ -22,8 +22,9 @@ from varkit_studies.rows import resolve_rows
 from varkit_studies.study import load_study
 from varkit_studies.writers import write_study
 
+from tests.support.calls import call, passed, printed
 from tests.support.studies import make_study, plan, study
-from tests.support.tiny_runs import call, log_of, passed, printed, read
+from tests.support.tiny_runs import log_of, read
 from varkit.data.batches import query_batches, video_batches
 from varkit.evaluation.figures import DIRECTIONS, RECALLS
 from varkit.runs.folder import open_run

@@ -8,9 +8,9 @@ from typing import Any
 
 import numpy as np
 import yaml
-from click.testing import CliRunner, Result
+from click.testing import Result
 
-from varkit.cli import main
+from tests.support.calls import call
 
 RECIPE = """\
 # ALAN in a few numbers, on a folder of one's own.
@@ -131,47 +131,14 @@ def recipe_of(**sections: object) -> str:
     return yaml.safe_dump(yaml.safe_load(RECIPE.format(root=".")) | {"plugins": []} | sections)
 
 
-def call(*arguments: object) -> Result:
-    result = CliRunner().invoke(main, [str(a) for a in arguments])
-    assert result.exception is None or isinstance(result.exception, SystemExit), result.exception
-    assert "Traceback" not in result.output
-    return result
-
-
 def run(recipe: Path, *arguments: object, out: Path | None = None) -> Result:
     out = recipe.parent.parent / "runs" if out is None else out
     return call("run", recipe, *arguments, "--out", out, "--threads", 1)
 
 
-def failed(result: Result, code: int = 1) -> str:
-    """Return the one line that says what failed, after a look at the exit code."""
-    assert result.exit_code == code, result.output
-    assert result.stdout == ""
-    lines = [line for line in result.stderr.splitlines() if line.startswith("error: ")]
-    assert len(lines) == 1, result.stderr
-    assert "  cause: " not in result.stderr
-    return lines[0]
-
-
-def passed(result: Result) -> Result:
-    """Return the result, after a look at the exit code."""
-    assert result.exit_code == 0, result.output
-    return result
-
-
-def printed(result: Result) -> Any:
-    """Return what ``--json`` printed."""
-    return json.loads(passed(result).stdout)
-
-
 def read(file: Path) -> Any:
     """Return what a JSON file holds."""
     return json.loads(file.read_text())
-
-
-def hint(result: Result) -> str:
-    (line,) = (line for line in result.stderr.splitlines() if line.startswith("hint: "))
-    return line.removeprefix("hint: ")
 
 
 def run_in(out: Path) -> Path:
