@@ -2,6 +2,7 @@
 
 import json
 import re
+import shutil
 
 import pytest
 import results
@@ -11,6 +12,7 @@ from varkit.system.files import read_json
 
 PUBLISHED, RESULTS = results.read()
 ROWS = [row for name in results.BENCHMARKS for row in PUBLISHED[name]]
+VALUE = {"value": 50.0, "sd_trainings": 2.0, "interval": [40, 60], "interval_trainings": None}
 KEYS = {"system", "source", "backbone", "protocol", "T2V", "V2T", "A2V", "V2A", "SumR", "added"}
 
 
@@ -36,9 +38,9 @@ def test_a_published_sum_is_that_of_its_recalls(row):
     ("with_trainings", "shown"), [(None, "[40.0, 60.0]"), ([30, 70], "[30.0, 70.0]")]
 )
 def test_the_interval_is_the_one_that_the_caption_names(with_trainings, shown):
-    given = study({})
-    for value in given["rows"]["row0"]["values"].values():
-        value["interval_trainings"] = with_trainings
+    given = study(
+        {"values": dict.fromkeys(FIGURES, VALUE | {"interval_trainings": with_trainings})}
+    )
     page = results.page(PUBLISHED, [results.reduced(given)])
     assert shown in page.replace("\\", "")
     assert "with one training, for other videos alone" in page
@@ -46,7 +48,6 @@ def test_the_interval_is_the_one_that_the_caption_names(with_trainings, shown):
 
 def study(*changes):
     """Return a ``study.json`` with a row for each change."""
-    value = {"value": 50.0, "sd_trainings": 2.0, "interval": [40, 60], "interval_trainings": None}
     row = {
         "label": "<b>|ours",
         "dataset": "UCFCrime-AR",
@@ -56,7 +57,7 @@ def study(*changes):
         "questions": "asked",
         "weights_of": None,
         "seeds": [0, 1],
-        "values": dict.fromkeys(FIGURES, value),
+        "values": dict.fromkeys(FIGURES, VALUE),
     }
     rows = {f"row{number}": {**row, **change} for number, change in enumerate(changes)}
     return {
@@ -72,10 +73,6 @@ def study(*changes):
     }
 
 
-def sections(page):
-    return dict(part.split("\n", 1) for part in page.split("\n## ")[1:])
-
-
 @pytest.mark.parametrize(
     ("changes", "kind"),
     [
@@ -87,7 +84,8 @@ def sections(page):
 )
 def test_each_kind_of_figures_has_a_section_of_its_own(changes, kind):
     found = json.loads(json.dumps(results.reduced(study(changes))))
-    parts = sections(results.page(PUBLISHED, [found]))
+    page = results.page(PUBLISHED, [found])
+    parts = dict(part.split("\n", 1) for part in page.split("\n## ")[1:])
     assert list(parts) == ["Published", *results.KINDS.values()]
     holds = [title for title, text in parts.items() if "50.0 ±2.0" in text]
     assert holds == [results.KINDS[kind]]
@@ -99,35 +97,27 @@ def test_each_kind_of_figures_has_a_section_of_its_own(changes, kind):
     assert sum(text.count("No result file yet") for text in parts.values()) == 2
 
 
-@pytest.mark.parametrize("change", [{"simulated": True}, {"questions": "others"}])
-def test_rows_of_different_data_are_never_in_one_file(change):
-    with pytest.raises(ValueError, match="different data"):
-        results.reduced(study({}, change))
-
-
-def test_a_study_without_measured_rows_is_refused():
-    with pytest.raises(ValueError, match="no row was measured"):
-        results.reduced(study())
-
-
-def test_some_rows_of_a_study_are_no_table():
-    with pytest.raises(ValueError, match=r"left out by --rows: \['words'\]"):
-        results.reduced(study({}) | {"left_out": ["words"]})
-
-
-def test_a_study_with_unfinished_rows_is_no_table():
-    with pytest.raises(ValueError, match=r"not finished: \{'b': 'stopped'\}"):
-        results.reduced(study({}) | {"unfinished": {"b": "stopped"}})
+@pytest.mark.parametrize(
+    ("changes", "lacks", "said"),
+    [
+        ([{}, {"simulated": True}], {}, "different data"),
+        ([{}, {"questions": "others"}], {}, "different data"),
+        ([], {}, "no row was measured"),
+        ([{}], {"left_out": ["words"]}, r"left out by --rows: \['words'\]"),
+        ([{}], {"unfinished": {"b": "stopped"}}, r"not finished: \{'b': 'stopped'\}"),
+    ],
+)
+def test_different_data_and_rows_that_lack_are_no_table(changes, lacks, said):
+    with pytest.raises(ValueError, match=said):
+        results.reduced(study(*changes) | lacks)
 
 
 def test_adding_a_study_writes_its_file_and_the_page(tmp_path, monkeypatch):
     (tmp_path / "results").mkdir()
-    published = results.HERE / "results/published.yaml"
-    (tmp_path / "results/published.yaml").write_bytes(published.read_bytes())
-    (tmp_path / "run").mkdir()
-    (tmp_path / "run/study.json").write_text(json.dumps(study({})))
+    shutil.copy(results.HERE / "results/published.yaml", tmp_path / "results")
+    (tmp_path / "study.json").write_text(json.dumps(study({})))
     monkeypatch.setattr(results, "HERE", tmp_path)
-    results.main(["add", str(tmp_path / "run")])
+    results.main(["add", str(tmp_path)])
     assert read_json(tmp_path / "results/s.json")["kind"] == "real"
     assert "50.0 ±2.0" in (tmp_path / "results.md").read_text("utf-8")
 

@@ -19,18 +19,22 @@ BUILT_ON = {"varkit_simulator": {"varkit_benchmarks"}}
 HEAVY = ("torch", "transformers", "pydantic", "rich", "matplotlib", "spacy")
 
 
+def modules(file: Path) -> set[str]:
+    """Return the modules that a file imports, wherever in the file, as dotted names."""
+    names = set()
+    for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import):
+            names |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom) and node.level == 0:
+            names |= {f"{node.module}.{alias.name}" for alias in node.names}
+    return names
+
+
 def imports(package: Path) -> dict[Path, set[str]]:
-    """Return the top-level names that each file of a package imports, wherever in the file."""
-    found = {}
-    for file in package.rglob("*.py"):
-        names = set()
-        for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
-            if isinstance(node, ast.Import):
-                names |= {alias.name.partition(".")[0] for alias in node.names}
-            elif isinstance(node, ast.ImportFrom) and node.level == 0:
-                names.add((node.module or "").partition(".")[0])
-        found[file] = names
-    return found
+    """Return the top-level names that each file of a package imports."""
+    return {
+        file: {name.partition(".")[0] for name in modules(file)} for file in package.rglob("*.py")
+    }
 
 
 def trespassers(package: Path, forbidden: set[str]) -> dict[str, set[str]]:
@@ -41,12 +45,9 @@ def trespassers(package: Path, forbidden: set[str]) -> dict[str, set[str]]:
     }
 
 
-def test_the_walls_are_looked_at():
+def test_the_core_imports_no_plugin_and_no_kernel():
     assert len(imports(ROOT / "varkit")) > 20
     assert {"varkit_alan", "varkit_baselines", "varkit_benchmarks"} <= set(PLUGINS)
-
-
-def test_the_core_imports_no_plugin_and_no_kernel():
     assert trespassers(ROOT / "varkit", {*PLUGINS, "varkit_kernels"}) == {}
 
 
@@ -55,34 +56,23 @@ def test_each_room_imports_only_rooms_before_it():
     entries = {p.stem for p in core.iterdir() if not p.name.startswith(("_", "py.typed"))}
     assert entries == set(ROOMS)
     arrows = {
-        (file.relative_to(core).parts[0].removesuffix(".py"), name)
+        (file.relative_to(core).parts[0].removesuffix(".py"), name.split(".")[1])
         for file in core.rglob("*.py")
-        if file.parent != core or file.name in ("errors.py",)
-        for name in imported_rooms(file)
+        if file.parent != core or file.name == "errors.py"
+        for name in modules(file)
+        if name.startswith("varkit.") and name.split(".")[1] in ROOMS
     }
     assert len(arrows) > 40
     upward = {(room, name) for room, name in arrows if ROOMS.index(name) > ROOMS.index(room)}
     assert upward == set()
 
 
-def imported_rooms(file: Path) -> set[str]:
-    """Return the rooms of the core that a file imports from, wherever in the file."""
-    names = set()
-    for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
-        if isinstance(node, ast.ImportFrom) and (node.module or "").split(".")[0] == "varkit":
-            rest = (node.module or "").split(".")[1:]
-            names |= {rest[0]} if rest else {alias.name for alias in node.names}
-        elif isinstance(node, ast.Import):
-            names |= {a.name.split(".")[1] for a in node.names if a.name.startswith("varkit.")}
-    return names & set(ROOMS)
-
-
 def test_no_test_module_imports_a_test_module():
     imported = {
-        (str(file.relative_to(ROOT)), node.module)
+        (str(file.relative_to(ROOT)), name)
         for file in (ROOT / "tests").rglob("*.py")
-        for node in ast.walk(ast.parse(file.read_text(encoding="utf-8")))
-        if isinstance(node, ast.ImportFrom) and (node.module or "").startswith("tests.")
+        for name in modules(file)
+        if name.startswith("tests.")
     }
     assert len(imported) > 20
     assert {(file, name) for file, name in imported if ".test_" in name} == set()

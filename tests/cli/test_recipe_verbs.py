@@ -9,6 +9,7 @@ import jsonschema
 import pytest
 from click.testing import CliRunner, Result
 
+from tests.support.calls import passed, printed
 from tests.support.recipe_toys import EMBEDDED, RECIPE, write
 from varkit import __version__, cli
 from varkit.errors import PluginError, RecipeError, StoppedError
@@ -66,17 +67,13 @@ def test_every_verb_has_help_with_an_example(verb: str):
     command = cli.main.get_command(click.Context(cli.main), verb)
     parts = command.commands if isinstance(command, click.Group) else [""]
     for part in parts:
-        result = varkit(*f"{verb} {part}".split(), "--help")
-        assert result.exit_code == 0
-        lines = result.output.partition("Example")[2]
+        shown = passed(varkit(*f"{verb} {part}".split(), "--help")).output
+        lines = shown.partition("Example")[2]
         assert f"varkit {verb} {part}".rstrip() in lines
 
 
-def test_version():
-    assert varkit("--version").output == f"varkit, version {__version__}\n"
-
-
 def test_an_unknown_verb_is_a_usage_error_with_the_nearest():
+    assert varkit("--version").output == f"varkit, version {__version__}\n"
     result = varkit("validte", "x")
     assert result.exit_code == 2
     assert "no verb 'validte'. Did you mean 'validate'? Verbs: run, resume," in result.stderr
@@ -119,12 +116,9 @@ def test_exit_codes(failing, error: BaseException, code: int):
     assert "Traceback" not in result.output
 
 
-def test_a_fault_of_varkit_itself_is_named_without_a_traceback(failing):
+def test_many_problems_are_counted_and_a_fault_of_varkit_itself_has_no_traceback(failing):
     failing(KeyError("x"))
     assert varkit("doctor").stderr == "error: KeyError: 'x'\nhint: varkit --debug ... shows where\n"
-
-
-def test_many_problems_are_counted(failing):
     failing(RecipeError([f"problem {n}" for n in range(40)]))
     lines = varkit("doctor").stderr.splitlines()
     assert lines[0] == "error: 40 problems"
@@ -132,18 +126,18 @@ def test_many_problems_are_counted(failing):
 
 
 def test_validate(recipe):
-    result = varkit("validate", recipe, "train.epochs=3")
-    assert result.exit_code == 0
-    assert result.stdout == (
-        "toy.yaml: valid\n"
-        "takes its embedded block, since this is missing here:\n"
-        "  data (a_folder): no folder nowhere: make it\n"
+    lacks = "data (a_folder): no folder nowhere: make it"
+    assert passed(varkit("validate", recipe, "train.epochs=3")).stdout == (
+        f"toy.yaml: valid\ntakes its embedded block, since this is missing here:\n  {lacks}\n"
     )
-    assert json.loads(varkit("validate", recipe, "--json").stdout) == {
-        "valid": True,
-        "embedded": True,
-        "missing": ["data (a_folder): no folder nowhere: make it"],
-    }
+    told = printed(varkit("validate", recipe, "--json"))
+    assert told == {"valid": True, "embedded": True, "missing": [lacks]}
+    strict = varkit("validate", recipe, "--strict")
+    assert strict.exit_code == 2
+    assert strict.stderr == (
+        f"error: toy.yaml: missing here: {lacks}\n"
+        "hint: leave out --strict to take its embedded block\n"
+    )
 
 
 def test_validate_builds_the_model_when_asked(tmp_path):
@@ -153,7 +147,7 @@ def test_validate_builds_the_model_when_asked(tmp_path):
     assert (result.exit_code, result.stderr) == (0, "")
     assert ": valid, and its model can be built\n" in result.stdout
     wrong = "model.experts=[objekt]"
-    assert varkit("validate", recipe, *small, wrong).exit_code == 0
+    passed(varkit("validate", recipe, *small, wrong))
     assert "objekt" in varkit("validate", recipe, *small, wrong, "--build").stderr
 
 
@@ -167,30 +161,15 @@ def test_validate_reports_all_problems(recipe):
     assert len(outcome["problems"]) == 1
 
 
-def test_validate_strict(recipe):
-    result = varkit("validate", recipe, "--strict")
-    assert result.exit_code == 2
-    assert result.stderr == (
-        "error: toy.yaml: missing here: data (a_folder): no folder nowhere: make it\n"
-        "hint: leave out --strict to take its embedded block\n"
-    )
-
-
 def test_show_prints_a_recipe_with_origins(recipe, tmp_path):
-    result = varkit("show", recipe, "train.epochs=3")
-    assert result.exit_code == 0
-    lines = {
-        line.split("#")[0].strip(): line.partition("# ")[2] for line in result.output.split("\n")
-    }
+    text = passed(varkit("show", recipe, "train.epochs=3")).output
+    lines = {line.split("#")[0].strip(): line.partition("# ")[2] for line in text.split("\n")}
     assert lines["epochs: 3"] == "command line"
     assert lines["videos: 4"] == "embedded, toy.yaml:20"
     assert lines["keep: 2"] == "default"
-    (tmp_path / "shown.yaml").write_text(result.stdout)
+    (tmp_path / "shown.yaml").write_text(text)
     assert load_recipe("shown.yaml")[0] == load_recipe(recipe, ["train.epochs=3"])[0]
-
-
-def test_show_json(recipe):
-    shown = json.loads(varkit("show", recipe, "--json").stdout)
+    shown = printed(varkit("show", recipe, "--json"))
     assert shown["name"] == "toy"
     assert shown["embedded"] is True
     assert shown["recipe"]["data"] == {"use": "made", "videos": 4, "gone": False}
@@ -199,7 +178,7 @@ def test_show_json(recipe):
 
 
 def test_ls_lists_every_shipped_recipe():
-    listed = json.loads(varkit("ls", "--json").stdout)
+    listed = printed(varkit("ls", "--json"))
     assert [item["name"] for item in listed] == list(shipped_recipes())
     assert all(item["summary"].endswith(".") for item in listed)
     assert not any("varkit run" in item["summary"] for item in listed)
@@ -212,25 +191,26 @@ def test_ls_lists_every_shipped_recipe():
 def test_cp_copies_and_overwrites_only_by_force(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     source = shipped_recipes()["alan_ucf"].read_bytes()
-    assert varkit("cp", "alan_ucf", "mine.yaml").exit_code == 0
-    assert Path("mine.yaml").read_bytes() == source
     Path("mine.yaml").write_text("changed")
     result = varkit("cp", "alan_ucf", "mine.yaml")
     assert result.exit_code == 1
     assert "--force" in result.stderr
     assert Path("mine.yaml").read_text() == "changed"
-    assert varkit("cp", "alan_ucf", "mine.yaml", "--force").exit_code == 0
-    assert Path("mine.yaml").read_bytes() == source
-    assert varkit("cp", "alan_ucf", ".").exit_code == 0
-    assert Path("alan_ucf.yaml").read_bytes() == source
+    for made, *target in (
+        ["new.yaml", "new.yaml"],
+        ["mine.yaml", "mine.yaml", "--force"],
+        ["alan_ucf.yaml", "."],
+    ):
+        passed(varkit("cp", "alan_ucf", *target))
+        assert Path(made).read_bytes() == source
     assert "Did you mean 'alan_ucf'?" in varkit("cp", "alan_ufc", "x.yaml").stderr
 
 
 def test_schema_knows_the_installed_plugins_and_accepts_shipped_recipes(tmp_path):
-    printed = varkit("schema").stdout
-    assert varkit("schema", "--out", str(tmp_path / "s.json")).exit_code == 0
-    assert (tmp_path / "s.json").read_text() == printed
-    validator = jsonschema.Draft202012Validator(json.loads(printed))
+    text = varkit("schema").stdout
+    passed(varkit("schema", "--out", str(tmp_path / "s.json")))
+    assert (tmp_path / "s.json").read_text() == text
+    validator = jsonschema.Draft202012Validator(json.loads(text))
     assert "anomaly_led" in validator.schema["$defs"]["sampler"]["properties"]["use"]["enum"]
     for path in shipped_recipes().values():
         validator.validate(yaml.load(path).value)
@@ -238,15 +218,9 @@ def test_schema_knows_the_installed_plugins_and_accepts_shipped_recipes(tmp_path
 
 def test_a_closed_pipe_ends_quietly():
     code = "from varkit.cli import main; main()"
-    process = subprocess.Popen(
-        [sys.executable, "-c", code, "schema"],
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        env=os.environ | {"PYTHONUNBUFFERED": "1"},
-    )
-    assert process.stdout is not None
-    assert process.stderr is not None
-    process.stdout.close()
-    assert process.stderr.read() == b""
-    process.stderr.close()
-    assert process.wait() == 1
+    pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
+    command = [sys.executable, "-c", code, "schema"]
+    with subprocess.Popen(command, env=os.environ | {"PYTHONUNBUFFERED": "1"}, **pipes) as process:
+        process.stdout.close()
+        assert process.stderr.read() == b""
+    assert process.returncode == 1

@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from varkit_benchmarks.ucfcrime_ar import UCFCrimeAR
 
-from tests.support.tiny_runs import call, failed
+from tests.support.calls import call, failed
 from tests.support.ucfcrime_ar import make_real
 from varkit.data.inspect.leak import caption_leak, nearest_captions
 from varkit.interfaces import Item

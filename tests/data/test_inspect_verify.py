@@ -10,8 +10,9 @@ import numpy as np
 import pytest
 from varkit_benchmarks.folder import Folder
 
+from tests.support.calls import call, failed
 from tests.support.faulty_data import change, make, spoil, write
-from tests.support.tiny_runs import call, failed, make_data, run
+from tests.support.tiny_runs import make_data, run
 from tests.support.toys import clips_of
 from varkit.data.inspect.verify import verify
 from varkit.data.plain import InMemory

@@ -8,7 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.tiny_runs import PARTS, call, failed, hint, make_data, only_run, run
+from tests.support.calls import call, failed, hint, passed
+from tests.support.tiny_runs import PARTS, make_data, only_run, read, run
 from varkit.plugins.source import source_hashes
 from varkit.recipe.load import load_recipe
 from varkit.runs.code import NOT_RECORDED, ROOTS, both, code_of, differing, named
@@ -38,15 +39,14 @@ class Last: ...
 @pytest.fixture(scope="module")
 def finished(tmp_path_factory) -> Path:
     recipe = make_data(tmp_path_factory.mktemp("finished") / "data")
-    assert run(recipe, "train.epochs=1").exit_code == 0
+    passed(run(recipe, "train.epochs=1"))
     return only_run(recipe)
 
 
 @pytest.fixture
 def cut(finished, tmp_path) -> tuple[Path, Path]:
     """Return a run that was killed before it was measured, and a plugin file that it names."""
-    copy, parts = tmp_path / "cut", tmp_path / "parts.py"
-    shutil.copytree(finished, copy)
+    copy, parts = shutil.copytree(finished, tmp_path / "cut"), tmp_path / "parts.py"
     for name in ("results.json", "seed-0/results.json"):
         (copy / name).unlink()
     parts.write_text(PARTS)
@@ -58,7 +58,7 @@ def cut(finished, tmp_path) -> tuple[Path, Path]:
 
 
 def facts(run: Path) -> dict:
-    return json.loads((run / "run.json").read_text())
+    return read(run / "run.json")
 
 
 def test_the_code_of_a_run_is_where_its_components_come_from_and_what_they_import(finished):
@@ -67,13 +67,8 @@ def test_the_code_of_a_run_is_where_its_components_come_from_and_what_they_impor
     assert {"varkit_alan.two_stream", "varkit.blocks.transformer", "varkit_kernels"} <= modules
     assert {"varkit_benchmarks.folder", "varkit.training.loop", "parts.py"} <= modules
     assert code["sampler anomaly_led"] == "varkit_alan.anomaly_led:AnomalyLed"
-    for absent in (
-        "varkit_alan.vpmpm",
-        "varkit_alan",
-        "varkit_baselines.ce",
-        "varkit_kernels.bench",
-    ):
-        assert absent not in modules
+    packages = {"varkit_alan.vpmpm", "varkit_alan", "varkit_baselines.ce", "varkit_kernels.bench"}
+    assert not packages & modules
     for room in ("errors", "recipe", "evaluate", "runs", "data.inspect"):
         assert not any(name.startswith(f"varkit.{room}") for name in modules)
     assert all(len(code[name]) == 16 for name in modules)
@@ -85,8 +80,7 @@ def test_a_package_of_ones_own_counts_with_the_class_that_a_name_means(tmp_path,
     monkeypatch.syspath_prepend(tmp_path)
     pack = tmp_path / "own_pack"
     pack.mkdir()
-    texts = {"__init__": "", "ends": ENDS, "widths": "W = 1"}
-    for name, text in texts.items():
+    for name, text in {"__init__": "", "ends": ENDS, "widths": "W = 1"}.items():
         (pack / f"{name}.py").write_text(text)
     (tmp_path / "own_helper.py").write_text("nothing = None")
     recipe = make_data(tmp_path / "data")
@@ -135,7 +129,7 @@ def test_differences_and_mixtures_of_code():
 def test_words_in_a_plugin_file_change_nothing_and_code_is_refused(cut, finished, tmp_path):
     run, parts = cut
     parts.write_text(f"# A comment.\n{PARTS}")
-    assert call("eval", run).exit_code == 0
+    passed(call("eval", run))
     parts.write_text(PARTS.replace("+ 1000", "+ 999"))
     for command in (
         ("resume", run),
@@ -154,20 +148,20 @@ def test_a_run_of_other_code_goes_on_where_that_is_accepted_and_says_so(cut, fin
     run, parts = cut
     parts.write_text(PARTS.replace("+ 1000", "+ 999"))
     old = facts(run)["code"]
-    assert call("eval", run, "--accept-code").exit_code == 0
-    again = ("eval", run, "eval.seed=1", "--out", tmp_path / "m", "--accept-code")
-    assert call(*again).exit_code == 0
-    export = ("embeddings", "export", run, tmp_path / "e.npz", "--accept-code")
-    assert call(*export).exit_code == 0
+    for command in (
+        ("eval", run),
+        ("eval", run, "eval.seed=1", "--out", tmp_path / "m"),
+        ("embeddings", "export", run, tmp_path / "e.npz"),
+    ):
+        passed(call(*command, "--accept-code"))
     assert facts(run)["code"] == old
     for _ in range(2):
-        assert call("resume", run, "--accept-code").exit_code == 0
+        passed(call("resume", run, "--accept-code"))
         for made in (run, tmp_path / "m"):
             code = facts(made)["code"]
             assert differing(old, code) == ("parts.py",)
             assert code["parts.py"].startswith(f"{old['parts.py']}, then ")
-    results = (run / "results.json").read_text()
-    assert results == (finished / "results.json").read_text()
+    assert read(run / "results.json") == read(finished / "results.json")
     assert "was made by other code: parts.py" in failed(call("eval", run))
 
 
@@ -176,6 +170,6 @@ def test_a_run_that_did_not_record_its_code_is_one_of_other_code(cut):
     known = facts(run)
     (run / "run.json").write_text(json.dumps({k: v for k, v in known.items() if k != "code"}))
     assert failed(call("resume", run)).endswith(f"was made by other code: {NOT_RECORDED}")
-    assert call("resume", run, "--accept-code").exit_code == 0
+    passed(call("resume", run, "--accept-code"))
     now = facts(run)["code"]
     assert now == {name: f"{NOT_RECORDED}, then {code}" for name, code in known["code"].items()}

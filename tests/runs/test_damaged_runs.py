@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import errno
-import json
 import os
 import shutil
 import signal
@@ -11,7 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.tiny_runs import call, failed, hint, make_data, only_run, run
+from tests.support.calls import call, failed, hint, passed
+from tests.support.tiny_runs import log_of, make_data, only_run, read, run
 from varkit.system.tensors import load
 from varkit.training import checkpoint
 from varkit.training.log import MetricsLog
@@ -25,15 +25,14 @@ def recipe(tmp_path) -> Path:
 @pytest.fixture(scope="module")
 def finished(tmp_path_factory) -> Path:
     recipe = make_data(tmp_path_factory.mktemp("finished") / "data")
-    assert run(recipe).exit_code == 0
+    passed(run(recipe))
     return only_run(recipe)
 
 
 @pytest.fixture
 def cut(finished, tmp_path) -> Path:
     """A run that was killed before it was measured."""
-    copy = tmp_path / "cut"
-    shutil.copytree(finished, copy)
+    copy = shutil.copytree(finished, tmp_path / "cut")
     for name in ("results.json", "seed-0/results.json"):
         (copy / name).unlink()
     return copy
@@ -65,11 +64,8 @@ def test_a_full_disk_at_any_write_ends_with_one_line_and_resumes(
         assert not list((recipe.parent.parent / "runs").glob("*/*/run.json"))
         return
     _, _, command = hint(result).partition("varkit ")
-    assert call(*command.split()).exit_code == 0
-    ours, theirs = (
-        json.loads((folder / "results.json").read_text())["seeds"]
-        for folder in (only_run(recipe), finished)
-    )
+    passed(call(*command.split()))
+    ours, theirs = (read(run / "results.json")["seeds"] for run in (only_run(recipe), finished))
     assert ours == theirs
     assert not list(only_run(recipe).rglob(".*.part"))
 
@@ -93,9 +89,9 @@ def test_a_signal_ends_with_a_command_that_goes_on(
     monkeypatch.undo()
     assert "saved" in failed(result, code)
     assert hint(result) == f"varkit resume {only_run(recipe)}"
-    assert call("resume", only_run(recipe)).exit_code == 0
-    results = json.loads((only_run(recipe) / "results.json").read_text())
-    assert results["seeds"] == json.loads((finished / "results.json").read_text())["seeds"]
+    passed(call("resume", only_run(recipe)))
+    ours, theirs = (read(run / "results.json")["seeds"] for run in (only_run(recipe), finished))
+    assert ours == theirs
 
 
 @pytest.mark.parametrize("damage", ["flip", "truncate"])
@@ -108,7 +104,7 @@ def test_a_damaged_checkpoint_is_refused_and_the_one_before_serves(cut, finished
     assert str(file) in failed(result)
     assert hint(result).startswith(f"rm {file}")
     file.unlink()
-    assert call("resume", cut).exit_code == 0
+    passed(call("resume", cut))
     ours, theirs = (
         load(folder / "seed-0" / "models" / "last.safetensors")[0] for folder in (cut, finished)
     )
@@ -116,7 +112,7 @@ def test_a_damaged_checkpoint_is_refused_and_the_one_before_serves(cut, finished
 
 
 def test_a_checkpoint_of_another_recipe_is_refused(recipe, cut):
-    assert run(recipe, "train.lr=0.5").exit_code == 0
+    passed(run(recipe, "train.lr=0.5"))
     shutil.rmtree(cut / "seed-0" / "checkpoints")
     shutil.copytree(newest(only_run(recipe)).parent, cut / "seed-0" / "checkpoints")
     assert "belongs to another recipe" in failed(call("resume", cut))
@@ -137,7 +133,7 @@ def test_results_that_are_damaged_can_be_made_again(cut, finished):
     assert f"{done} is damaged" in failed(result)
     assert hint(result).startswith(f"rm {done}")
     done.unlink()
-    assert call("resume", cut).exit_code == 0
+    passed(call("resume", cut))
     assert (cut / "results.json").read_text() == (finished / "results.json").read_text()
 
 
@@ -150,32 +146,27 @@ def test_a_run_without_one_of_its_files(cut, name):
 
 
 def test_a_selected_model_that_is_gone_is_not_replaced_by_the_last(finished, tmp_path):
-    run = tmp_path / "run"
-    shutil.copytree(finished, run)
+    run = shutil.copytree(finished, tmp_path / "run")
     selected = run / "seed-0" / "models" / "best.safetensors"
-    assert call("eval", run).exit_code == 0
+    passed(call("eval", run))
     selected.unlink()
     for command in (("eval", run), ("embeddings", "export", run, tmp_path / "a.npz")):
         assert str(selected) in failed(call(*command))
-    assert call("eval", run, "--checkpoint", "last").exit_code == 0
+    passed(call("eval", run, "--checkpoint", "last"))
 
 
-@pytest.mark.parametrize("content", ["{", "[]", '{"schema": 2}'])
-def test_a_run_whose_provenance_is_damaged(cut, content):
-    (cut / "run.json").write_text(content)
-    assert "run.json is damaged" in failed(call("resume", cut))
+def test_a_run_whose_provenance_is_damaged(cut):
+    for content in ("{", "[]", '{"schema": 2}'):
+        (cut / "run.json").write_text(content)
+        assert "run.json is damaged" in failed(call("resume", cut))
 
 
-def test_a_log_that_lost_its_end_is_shown_and_goes_on_with_whole_lines(cut):
+def test_a_log_goes_on_with_whole_lines_after_a_lost_end_and_a_damaged_line_is_named(cut):
     log = cut / "seed-0" / "metrics.jsonl"
     log.write_bytes(log.read_bytes()[:-20])
-    assert call("report", cut).exit_code == 0  # as while the last line is being written
-    assert call("resume", cut).exit_code == 0
-    assert all(json.loads(line) for line in log.read_text().splitlines())
-
-
-def test_a_log_that_is_damaged_names_the_line(cut):
-    log = cut / "seed-0" / "metrics.jsonl"
+    passed(call("report", cut))  # as while the last line is being written
+    passed(call("resume", cut))
+    assert all(log_of(cut))
     first, *rest = log.read_text().splitlines(keepends=True)
     log.write_text("".join([first[:20] + "\n", *rest]))
     assert "metrics.jsonl is damaged in line 1" in failed(call("report", cut))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import shutil
 from pathlib import Path
 
@@ -10,7 +9,8 @@ import numpy as np
 import pytest
 import torch
 
-from tests.support.tiny_runs import call, failed, hint, make_data, only_run, run
+from tests.support.calls import call, failed, hint, passed, printed
+from tests.support.tiny_runs import make_data, only_run, read, run
 from varkit.evaluation.rank_files import read_ranks
 from varkit.runs.folder import open_run
 from varkit.runs.measuring import MEASURABLE
@@ -26,8 +26,7 @@ def recipe(tmp_path_factory) -> Path:
 
 @pytest.fixture(scope="module")
 def finished(recipe) -> Path:
-    result = run(recipe, "train.seeds=[0, 1]", "eval.repeats=2", "eval.positives=duplicates")
-    assert result.exit_code == 0, result.output
+    passed(run(recipe, "train.seeds=[0, 1]", "eval.repeats=2", "eval.positives=duplicates"))
     return only_run(recipe)
 
 
@@ -36,14 +35,8 @@ def copy(finished, tmp_path) -> Path:
     return Path(shutil.copytree(finished, tmp_path / "copy"))
 
 
-def read(file: Path):
-    return json.loads(file.read_text())
-
-
 def evaluated(folder: Path, *arguments: object):
-    result = call("eval", folder, *arguments, "--json", "--threads", 1)
-    assert result.exit_code == 0, result.output
-    return json.loads(result.stdout)
+    return printed(call("eval", folder, *arguments, "--json", "--threads", 1))
 
 
 def contents(folder: Path) -> dict[Path, bytes]:
@@ -63,14 +56,10 @@ def test_a_run_saves_its_ranks_and_the_figures_of_groups(finished):
 def test_one_model_is_printed_and_nothing_is_written(finished):
     before = contents(finished)
     results = read(finished / "results.json")
-    for options, seed, which in (
-        ((), "0", "best"),
-        (("--seed", 1, "--checkpoint", "last"), "1", "last"),
-    ):
+    last = ("--seed", 1, "--checkpoint", "last")
+    for options, seed, other in (((), "0", "last"), (last, "1", "best")):
         again = evaluated(finished, *options)
-        assert list(again["seeds"]) == [seed]
-        other = "last" if which == "best" else "best"
-        assert again["seeds"][seed] == {**results["seeds"][seed], other: None}
+        assert again["seeds"] == {seed: {**results["seeds"][seed], other: None}}
         assert again["chance"] == results["chance"]
     assert contents(finished) == before
 
@@ -88,17 +77,14 @@ def test_a_measurement_is_a_run_with_every_training_and_checkpoint(finished, tmp
     source = facts.pop("measured_from")
     assert source["run"] == str(finished)
     assert source["weights"] == open_run(finished).weights()
-    assert (source["changes"], source["recipe_differs"], source["data_differs"]) == (
-        [],
-        False,
-        False,
-    )
+    assert source["changes"] == []
+    assert (source["recipe_differs"], source["data_differs"]) == (False, False)
     for key in facts.keys() - {"command", "started"}:
         assert facts[key] == trained[key]
     assert open_run(out).recipe == open_run(finished).recipe
     assert contents(finished) == before
-    compared = call("compare", finished, out, "--json", "--resamples", 1000)
-    assert {row["value"] for row in json.loads(compared.stdout)["differences"]} == {0.0}
+    compared = printed(call("compare", finished, out, "--json", "--resamples", 1000))
+    assert {row["value"] for row in compared["differences"]} == {0.0}
 
 
 def test_a_measurement_may_be_of_one_training_one_checkpoint_and_another_split(finished, tmp_path):
@@ -110,7 +96,7 @@ def test_a_measurement_may_be_of_one_training_one_checkpoint_and_another_split(f
     assert results["seeds"]["1"]["best"] is None
     assert read(tmp_path / "run.json")["seeds"] == [1]
     assert not (tmp_path / "seed-0").exists()
-    assert call("compare", tmp_path, "--resamples", 1000).exit_code == 0
+    passed(call("compare", tmp_path, "--resamples", 1000))
 
 
 def test_changes_that_need_no_training_are_measured(finished, tmp_path):
@@ -176,9 +162,9 @@ def test_ranks_that_are_lost_come_back_by_the_command_that_compare_names(copy):
     remove, then = hint(call("compare", copy)).split(" && ")
     assert remove == f"rm -f {copy / 'seed-1/results.json'}"
     (copy / "seed-1/results.json").unlink()
-    assert call(*then.split()[1:]).exit_code == 0
+    passed(call(*then.split()[1:]))
     assert contents(copy / "seed-1/ranks") == before
-    assert call("compare", copy, "--resamples", 1000).exit_code == 0
+    passed(call("compare", copy, "--resamples", 1000))
 
 
 def test_an_opened_model_knows_what_it_is(finished):

@@ -2,22 +2,24 @@
 
 import json
 import re
-from html.parser import HTMLParser
+from dataclasses import replace
 
 import numpy as np
 import pytest
 import torch
-from click.testing import CliRunner
 
-from varkit.cli.report import report as report_command
+from tests.support.calls import call, passed
+from tests.support.pages import Page
+from tests.support.ranked_runs import rank_rows
+from tests.support.tiny_runs import read
 from varkit.data.positives import Positives
 from varkit.errors import RunError, VarkitError
 from varkit.evaluation import figures as metrics
 from varkit.evaluation.groups import group_figures
 from varkit.evaluation.rank import ranks_from_similarity
-from varkit.evaluation.rank_files import RankRow
 from varkit.evaluation.results import summarize_seeds, training_results
 from varkit.runs.report import write_report
+from varkit.runs.report.charts import sampling_picture
 from varkit.runs.report.tables import groups_table, results_table
 
 HOSTILE = "<script>alert('\"$x_1$')</script> & </svg>"
@@ -28,50 +30,36 @@ def measured(seed, *, extras=True):
     generator = torch.Generator().manual_seed(seed)
     similarity = 0.5 * torch.eye(20) + torch.rand(20, 20, generator=generator)
     ranks = ranks_from_similarity(similarity, Positives.own(torch.arange(20)))
-    report = metrics.summarize(ranks)
-    if extras:
-        report["sampling"] = {"fixed": 0.21, "anomaly": 0.64}
-        report["sampling_uniform"] = 0.173
-        report["sampling_oracle"] = {"fixed": 0.91, "anomaly": 0.92}
-        inside = {"auc": 0.765, "ap": 0.432, "clips": 450, "anomalous": 0.3}
-        detector = {"auc": 0.873, "ap": 0.501, "clips": 900, "anomalous": 0.15}
-        report["detector"] = {**detector, "abnormal": inside}
-        report["groups"] = group_figures(list(rows_of(ranks)))
-    return report
+    inside = {"auc": 0.765, "ap": 0.432, "clips": 450, "anomalous": 0.3}
+    detector = {"auc": 0.873, "ap": 0.501, "clips": 900, "anomalous": 0.15}
+    more = {
+        "sampling": {"fixed": 0.21, "anomaly": 0.64},
+        "sampling_uniform": 0.173,
+        "sampling_oracle": {"fixed": 0.91, "anomaly": 0.92},
+        "detector": {**detector, "abnormal": inside},
+        "groups": group_figures(rows_of(ranks)),
+    }
+    return metrics.summarize(ranks) | (more if extras else {})
 
 
 def rows_of(ranks):
     """Half of the videos are abnormal and have a class; of the others nothing is known."""
-    for way in metrics.DIRECTIONS:
-        answers = getattr(ranks, way)
-        for i in range(20):
-            yield RankRow(
-                direction=way,
-                repeat=0,
-                id=f"{way}{i}",
-                answer=f"a{i}",
-                rank=float(answers.rank[i]),
-                ties=int(answers.ties[i]),
-                video=f"v{i}",
-                label=1 if i < 10 else None,
-                classes=(HOSTILE,) if i < 10 else (),
-                clips=None,
-                anomaly=None,
-                text=None,
-            )
+    rows = []
+    for row in rank_rows(*(getattr(ranks, way).rank[None] for way in metrics.DIRECTIONS)):
+        known = int(row.video[1:]) < 10
+        own = {"label": 1 if known else None, "classes": (HOSTILE,) if known else ()}
+        rows.append(replace(row, **own, clips=None))
+    return rows
 
 
 def results_of(seeds, *, simulated=True, selection="val", **more):
     trainings = {}
+    chance = metrics.chance(Positives.own(torch.arange(20)))
+    facts = {"dataset": "Tiny", "simulated": simulated, "selection": selection, "chance": chance}
     for seed in seeds:
         best = {} if selection == "last" else {"best": {"epoch": 3, **measured(seed)}}
-        trainings[seed] = training_results(
-            {**best, "last": {"epoch": 4, **measured(seed + 100)}},
-            dataset="Tiny",
-            simulated=simulated,
-            selection=selection,
-            chance=metrics.chance(Positives.own(torch.arange(20))),
-        )
+        last = {"epoch": 4, **measured(seed + 100)}
+        trainings[seed] = training_results({**best, "last": last}, **facts)
     return summarize_seeds(trainings, **more)
 
 
@@ -107,8 +95,7 @@ def write_run(folder, *, simulated=True, seeds=(0, 1), name="v_abnormal", query=
     }
     (folder / "run.json").write_text(json.dumps(facts))
     (folder / "recipe.yaml").write_text(f"version: 1  # {query}\n")
-    results = results_of(seeds, simulated=simulated)
-    (folder / "results.json").write_text(json.dumps(results))
+    (folder / "results.json").write_text(json.dumps(results_of(seeds, simulated=simulated)))
     hits = [
         {"video": name, "score": 0.9, "correct": True},
         {"video": "v_other", "score": -0.1, "correct": False},
@@ -121,46 +108,26 @@ def write_run(folder, *, simulated=True, seeds=(0, 1), name="v_abnormal", query=
         own = folder / f"seed-{seed}"
         own.mkdir()
         (own / "examples.json").write_text(json.dumps(shown))
-        with (own / "metrics.jsonl").open("w") as log:
-            for step in range(1, 31):
-                align = 3 / (step + seed)
-                losses = {"align": align, "detector": 0.7, "total": align + 0.07}
-                record = {"kind": "step", "epoch": step // 10, "step": step, "losses": losses}
-                log.write(json.dumps(record) + "\n")
-                if step % 10 == 0:
-                    at = {"kind": "validation", "epoch": step // 10, "part": "val"}
-                    log.write(json.dumps({**at, **measured(step + seed, extras=False)}) + "\n")
+        log = []
+        for step in range(1, 31):
+            align, at = 3 / (step + seed), {"epoch": step // 10}
+            losses = {"align": align, "detector": 0.7, "total": align + 0.07}
+            log.append({"kind": "step", **at, "step": step, "losses": losses})
+            if step % 10 == 0:
+                figures = measured(step + seed, extras=False)
+                log.append({"kind": "validation", **at, "part": "val", **figures})
+        (own / "metrics.jsonl").write_text("".join(json.dumps(line) + "\n" for line in log))
     return folder
 
 
-class Page(HTMLParser):
-    """Collects tags, attributes and the text of what interests."""
-
-    def __init__(self, text):
-        super().__init__()
-        self.tags, self.attributes, self.texts, self.open = [], [], [], []
-        self.feed(text)
-
-    def handle_starttag(self, tag, attrs):
-        self.tags.append(tag)
-        self.attributes += attrs
-        if tag not in {"meta", "br"}:
-            self.open.append(tag)
-
-    def handle_endtag(self, tag):
-        while self.open and self.open.pop() != tag:
-            pass
-
-    def handle_data(self, data):
-        self.texts.append((tuple(self.open), data))
-
-    def inside(self, tag):
-        return [text for where, text in self.texts if tag in where and text.strip()]
+@pytest.fixture
+def run(tmp_path):
+    return write_run(tmp_path / "run")
 
 
 @pytest.fixture
-def page(tmp_path):
-    return write_report(write_run(tmp_path / "run")).read_text()
+def page(run):
+    return write_report(run).read_text()
 
 
 def test_the_page_is_alone_and_runs_nothing(page):
@@ -181,8 +148,8 @@ def test_simulated_is_said_in_the_title_and_with_every_table_and_figure(page):
     parsed = Page(page)
     assert "SIMULATED DATA" in page
     assert "simulated" in "".join(parsed.inside("title"))
-    titles = [text for where, text in parsed.texts if where[-2:] in {("caption", "b")}]
-    titles += [text for where, text in parsed.texts if where[-2:] in {("figcaption", "b")}]
+    heads = {("caption", "b"), ("figcaption", "b")}
+    titles = [text for where, text in parsed.texts if where[-2:] in heads]
     assert len(titles) == 7  # results, detection, groups, retrieval; curves and two videos
     assert all("simulated" in title for title in titles)
     pictures = re.findall(r"<svg.*?</svg>", page, re.DOTALL)
@@ -196,14 +163,11 @@ def test_a_page_of_real_data_does_not_say_simulated(tmp_path):
 
 
 def test_the_page_shows_everything_that_the_run_knows(page):
-    for text in ("a man falls", "v_abnormal", "v_normal", "✓ v_abnormal", "varkit 0.1.0"):
+    texts = ["a man falls", "v_abnormal", "v_normal", "✓ v_abnormal", "varkit 0.1.0"]
+    texts += ["abc123", "chance", "best, mean", "last, seed 1", "detector AUC", "64.0 %"]
+    texts += ["0.501", "0.432", "17.3 %", "92.0 %", "label: abnormal *", "own video alone"]
+    for text in (*texts, "no features in data/tiny: see the guide", "version: 1"):
         assert text in page
-    for text in ("abc123", "chance", "best, mean", "last, seed 1", "detector AUC", "64.0 %"):
-        assert text in page
-    for text in ("0.501", "0.432", "17.3 %", "92.0 %", "label: abnormal *", "own video alone"):
-        assert text in page
-    assert "no features in data/tiny: see the guide" in page
-    assert "version: 1" in page
     assert page.count("✓ ") == 1  # of the two hits, the right one
 
 
@@ -212,16 +176,15 @@ def test_names_and_captions_of_others_are_escaped(tmp_path):
     parsed = Page(write_report(run).read_text())
     assert "script" not in parsed.tags
     assert parsed.tags.count("svg") == 3
-    assert HOSTILE in parsed.inside("td")
-    assert f"class: {HOSTILE} *" in parsed.inside("td")
-    assert any(HOSTILE in text for text in parsed.inside("figcaption"))
-    assert any(HOSTILE in text for text in parsed.inside("pre"))
+    assert {HOSTILE, f"class: {HOSTILE} *"} <= set(parsed.inside("td"))
+    for tag in ("figcaption", "pre"):
+        assert any(HOSTILE in text for text in parsed.inside(tag))
     assert "a$n^o$" in "".join(parsed.inside("svg"))  # no formula
 
 
-def test_the_same_run_gives_the_same_bytes_and_no_id_twice(tmp_path):
-    run = write_run(tmp_path / "run")
-    first = write_report(run).read_bytes()
+def test_the_same_run_gives_the_same_bytes_and_no_id_twice(run):
+    assert passed(call("report", run)).output.strip() == str(run / "report.html")
+    first = (run / "report.html").read_bytes()
     assert write_report(run).read_bytes() == first
     ids = [value for name, value in Page(first.decode()).attributes if name == "id"]
     assert len(ids) == len(set(ids))
@@ -230,8 +193,7 @@ def test_the_same_run_gives_the_same_bytes_and_no_id_twice(tmp_path):
     assert set(used) <= set(ids)
 
 
-def test_a_run_that_has_only_begun_has_a_page(tmp_path):
-    run = write_run(tmp_path / "run")
+def test_a_run_that_has_only_begun_has_a_page(run):
     (run / "results.json").unlink()
     for seed in (0, 1):
         (run / f"seed-{seed}" / "examples.json").unlink()
@@ -242,37 +204,26 @@ def test_a_run_that_has_only_begun_has_a_page(tmp_path):
     assert "<svg" in page
 
 
-def test_a_folder_that_is_no_run_is_an_error(tmp_path):
+def test_no_run_and_damaged_files_are_errors(run, tmp_path):
+    for name in ("results.json", "seed-0/metrics.jsonl", "run.json"):
+        before = (run / name).read_text()
+        (run / name).write_text("{]\n")
+        with pytest.raises(RunError, match=f"{name} is damaged"):
+            write_report(run)
+        (run / name).write_text(before)
     with pytest.raises(RunError, match=r"no run\.json"):
         write_report(tmp_path)
     assert not (tmp_path / "report.html").exists()
 
 
-@pytest.mark.parametrize("name", ["run.json", "results.json", "seed-0/metrics.jsonl"])
-def test_a_damaged_file_is_named(tmp_path, name):
-    run = write_run(tmp_path / "run")
-    (run / name).write_text("{]\n")
-    with pytest.raises(RunError, match=f"{name} is damaged"):
-        write_report(run)
-
-
-def test_without_the_extra_a_hint_says_what_to_install(tmp_path, monkeypatch):
+def test_without_the_extra_a_hint_says_what_to_install(run, monkeypatch):
     monkeypatch.setattr("varkit.runs.report.find_spec", lambda name: None)
     with pytest.raises(VarkitError, match="jinja2 and matplotlib") as caught:
-        write_report(write_run(tmp_path / "run"))
+        write_report(run)
     assert "pip install 'varkit[report]'" in caught.value.hint
 
 
-def test_the_command_writes_the_page(tmp_path):
-    run = write_run(tmp_path / "run")
-    result = CliRunner().invoke(report_command, [str(run)])
-    assert result.exit_code == 0, result.output
-    assert result.output.strip() == str(run / "report.html")
-
-
 def test_a_video_of_61_000_clips_stays_small_and_keeps_its_peak():
-    from varkit.runs.report.charts import sampling_picture
-
     example = sampling("long", clips=61_000)
     flat = sampling_picture(example, "v", "")
     example["scores"][12_345] = 1.0
@@ -283,15 +234,9 @@ def test_a_video_of_61_000_clips_stays_small_and_keeps_its_peak():
 
 def test_the_table_counts_seeds_ties_and_says_how_it_was_selected():
     table = results_table(results_of([0, 1, 2], selection="test", simulated=False))
-    assert [row[0] for row in table.rows if row[0]] == [
-        *(f"best, seed {s}" for s in range(3)),
-        "best, mean",
-        "best, sd",
-        *(f"last, seed {s}" for s in range(3)),
-        "last, mean",
-        "last, sd",
-        "chance",
-    ]
+    rows = ("seed 0", "seed 1", "seed 2", "mean", "sd")
+    both = [f"{which}, {row}" for which in ("best", "last") for row in rows]
+    assert [row[0] for row in table.rows if row[0]] == [*both, "chance"]
     assert all(len(row) == len(table.columns) for row in table.rows)
     assert len(table.rows) == len(table.kinds)
     for text in ("n = 20 queries (Q), 20 videos (V)", "average rank", "ON THE TEST SET", "3 train"):
@@ -337,22 +282,22 @@ def test_a_paper_s_row_is_called_published_and_says_from_where():
         (None, "Right is a query's own video alone"),  # results of an older version
     ],
 )
-def test_the_table_says_what_is_right(rule, text):
+def test_the_table_says_what_is_right_and_warns_of_collapsed_embeddings(rule, text):
     results = results_of([0])
     results["chance"]["positives"] = rule
     if rule is None:
         del results["chance"]["positives"]
-    assert text in results_table(results).caption
+    results["seeds"]["0"]["best"]["collapsed"] = True
+    caption = results_table(results).caption
+    assert text in caption
+    assert "WARNING: embeddings have collapsed" in caption
 
 
 def test_groups_are_averaged_over_trainings_and_held_against_chance():
     results = results_of([0, 1])
     table = groups_table(results)
-    assert [row[0] for row in table.rows] == [
-        "label: abnormal *",
-        f"class: {HOSTILE} *",
-        "chance, all videos",
-    ]
+    groups = ["label: abnormal *", f"class: {HOSTILE} *"]
+    assert [row[0] for row in table.rows] == [*groups, "chance, all videos"]
     sums = [results["seeds"][str(seed)]["best"]["groups"][0]["SumR"] for seed in (0, 1)]
     assert table.rows[0][-1] == f"{np.mean(sums):.1f}"
     assert table.rows[0][1] == "10"
@@ -361,9 +306,8 @@ def test_groups_are_averaged_over_trainings_and_held_against_chance():
     assert "means over 2 trainings" in table.caption
 
 
-def test_results_of_an_older_version_still_have_a_page(tmp_path):
-    run = write_run(tmp_path / "run")
-    old = json.loads((run / "results.json").read_text())
+def test_results_of_an_older_version_still_have_a_page(run):
+    old = read(run / "results.json")
     for result in old["seeds"].values():
         for which in ("best", "last"):
             for key in ("groups", "sampling_uniform", "sampling_oracle", "positives"):
@@ -375,9 +319,3 @@ def test_results_of_an_older_version_still_have_a_page(tmp_path):
     assert "0.873" in page
     assert "knows nothing" not in page
     assert "Groups of videos" not in page
-
-
-def test_collapsed_embeddings_are_warned_of():
-    results = results_of([0])
-    results["seeds"]["0"]["best"]["collapsed"] = True
-    assert "WARNING: embeddings have collapsed" in results_table(results).caption

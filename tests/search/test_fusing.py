@@ -12,7 +12,8 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tests.support.tiny_runs import call, failed, hint, passed, printed, read, run
+from tests.support.calls import call, failed, hint, passed, printed
+from tests.support.tiny_runs import read, run, run_in
 from varkit.errors import DataError
 from varkit.evaluation.rank_files import read_ranks
 from varkit.search.scores import Scores, fuse, rerank
@@ -92,8 +93,7 @@ def world(tmp_path_factory):
 
 def trained(recipe, *overrides, out):
     passed(run(recipe, *overrides, out=out))
-    (path,) = out.glob("*/*/run.json")
-    return path.parent
+    return run_in(out)
 
 
 def saved_ranks(folder, which="last"):

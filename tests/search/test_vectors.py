@@ -34,8 +34,7 @@ def saved(folder, **changes):
 @pytest.mark.parametrize("dtype", ["<f2", "<f4", ">f8"])
 def test_what_is_written_is_read(tmp_path, dtype):
     given = arrays()
-    path = saved(tmp_path, videos=given["videos"].astype(dtype))
-    found = read_embeddings(path)
+    found = read_embeddings(saved(tmp_path, videos=given["videos"].astype(dtype)))
     assert found.video_ids == ("a", "b é", "c#0")
     np.testing.assert_array_equal(found.videos, given["videos"].astype(dtype).astype("f4"))
     assert not found.simulated
@@ -47,15 +46,16 @@ def test_what_is_written_is_read(tmp_path, dtype):
 
 
 @pytest.mark.parametrize(
-    "marks", [{}, {"simulated": True}, {"embedded": True}, {"selection": "test"}]
+    "mark", [{}, {"simulated": True}, {"embedded": True}, {"selection": "test"}]
 )
-def test_marks_stay(tmp_path, marks):
-    wanted = {"simulated": False, "embedded": False, "selection": "unknown"} | marks
-    found = read_embeddings(saved(tmp_path, **{k: np.array(mark) for k, mark in marks.items()}))
-    assert {name: getattr(found, name) for name in wanted} == wanted
+def test_marks_stay(tmp_path, mark):
+    wanted = {"simulated": False, "embedded": False, "selection": "unknown"} | mark
+    found = read_embeddings(
+        saved(tmp_path, **{name: np.array(value) for name, value in mark.items()})
+    )
     write_embeddings(tmp_path / "again.npz", found)
-    again = read_embeddings(tmp_path / "again.npz")
-    assert {name: getattr(again, name) for name in wanted} == wanted
+    for each in (found, read_embeddings(tmp_path / "again.npz")):
+        assert {name: getattr(each, name) for name in wanted} == wanted
 
 
 def test_normalize_makes_the_inner_product_a_cosine(tmp_path):
@@ -80,11 +80,8 @@ def test_vectors_come_in_the_order_of_the_split(tmp_path):
     [
         (["a", "b é"], ["x", "y"], "1 video identifiers are not of the split: 'c#0'"),
         (["a", "b é", "c#0"], ["x", "y", "z", "q"], "2 of 4 query .* are missing: 'z', 'q'"),
-        (
-            ["a", "b é", "c#1"],
-            ["x", "y"],
-            "1 of 3 video .* missing: 'c#1'. Did you mean 'c#0'. 1 video .* not of .*: 'c#0'$",
-        ),
+        (["a", "b é", "c#1"], ["x", "y"], "1 of 3 video .* missing: 'c#1'. Did you mean 'c#0'"),
+        (["a", "b é", "c#1"], ["x", "y"], "1 video .* not of .*: 'c#0'$"),
         (["a", "b é", "c#0"], ["x", "q9"], "missing: 'q9'. 1 query .* not of the split: 'y'$"),
         ([*"defghi"], ["x", "y"], "6 of 6 video .*: 'd', 'e', 'f', 'g', 'h', \\.\\.\\."),
     ],
@@ -162,25 +159,18 @@ def test_objects_are_never_unpickled(tmp_path, name):
 
 
 def test_what_is_no_archive_is_refused(tmp_path):
-    mark = tmp_path / "mark"
-    texts = {
-        "pickle.npz": pickle.dumps(Trap(mark)),
-        "empty.npz": b"",
-        "text.npz": b"video_ids,videos\n",
-        "zip.npz": b"PK\x03\x04 nothing",
-    }
-    for name, content in texts.items():
-        (tmp_path / name).write_bytes(content)
-        with pytest.raises(DataError, match=f"{name} is no .npz file"):
-            read_embeddings(tmp_path / name)
+    mark, file = tmp_path / "mark", tmp_path / "file.npz"
+    for content in (pickle.dumps(Trap(mark)), b"", b"video_ids,videos\n", b"PK\x03\x04 nothing"):
+        file.write_bytes(content)
+        with pytest.raises(DataError, match=r"file.npz is no .npz file"):
+            read_embeddings(file)
     assert not mark.exists()
     np.save(tmp_path / "one.npy", np.ones(3))
     with pytest.raises(DataError, match=r"one.npy is no .npz file"):
         read_embeddings(tmp_path / "one.npy")
-    with pytest.raises(DataError, match="cannot be read"):
-        read_embeddings(tmp_path / "absent.npz")
-    with pytest.raises(DataError, match="cannot be read"):
-        read_embeddings(tmp_path)
+    for absent in (tmp_path / "absent.npz", tmp_path):
+        with pytest.raises(DataError, match="cannot be read"):
+            read_embeddings(absent)
 
 
 def test_a_header_that_claims_too_much_is_refused(tmp_path):
@@ -197,7 +187,7 @@ def test_a_header_that_claims_too_much_is_refused(tmp_path):
             read_embeddings(tmp_path / "new.npz")
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(st.integers(0, 10_000), st.integers(1, 255), st.booleans())
 def test_a_damaged_file_is_refused_or_read_whole(tmp_path_factory, place, flip, cut):
     """Whatever byte is changed, or wherever it is cut, nothing but a VarkitError comes out."""

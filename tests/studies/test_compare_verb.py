@@ -3,13 +3,14 @@
 import csv
 import json
 import re
-from html.parser import HTMLParser
 
 import numpy as np
 import pytest
 
-from tests.support.ranked_runs import random_ranks, write_run
-from tests.support.tiny_runs import call, failed, hint
+from tests.support.calls import call, failed, hint, passed, printed
+from tests.support.pages import Page
+from tests.support.ranked_runs import random_ranks, write_run, write_runs
+from tests.support.tiny_runs import make_data, read, run, run_in
 
 HOSTILE = (
     "=cmd|'/c calc'!A0 <script>alert(1)</script> \\input{x} 100% a_b $x$ [red]#~^&{} \x1b]0;x\x07"
@@ -20,11 +21,12 @@ FEW = ("--resamples", 1000)
 
 @pytest.fixture
 def runs(tmp_path):
-    folder = tmp_path / "runs"
+    runs = (("one", 2, "mean_pool"), ("two", 2, "alan_ucf"), ("three", 1, "alan_ucf"))
     return [
-        write_run(folder / "one", random_ranks(0, seeds=2), simulated=True, recipe="mean_pool"),
-        write_run(folder / "two", random_ranks(1, seeds=2), simulated=True, recipe="alan_ucf"),
-        write_run(folder / "three", random_ranks(2), simulated=True, recipe="alan_ucf"),
+        write_run(
+            tmp_path / "runs" / name, random_ranks(i, seeds=seeds), simulated=True, recipe=recipe
+        )
+        for i, (name, seeds, recipe) in enumerate(runs)
     ]
 
 
@@ -35,77 +37,51 @@ def hostile(tmp_path):
         "text": HOSTILE.replace("{}", "{{}}").replace("{x}", "{{x}}"),
         "classes": lambda v: (HOSTILE,),
     }
-    return [
-        write_run(tmp_path / "=1+1" / str(i), random_ranks(i), rows=rows, recipe=HOSTILE)
-        for i in range(2)
-    ]
+    return write_runs(tmp_path / "=1+1", *[{"rows": rows, "recipe": HOSTILE}] * 2)
 
 
 def write_all(runs, out, *arguments):
-    result = call("compare", *runs, "--out", out, *FEW, *arguments)
-    assert result.exit_code == 0, result.output
+    passed(call("compare", *runs, "--out", out, *FEW, *arguments))
     assert sorted(path.name for path in out.iterdir()) == [f"comparison.{e}" for e in ENDINGS]
     return {ending: (out / f"comparison.{ending}").read_text() for ending in ENDINGS}
 
 
-class Page(HTMLParser):
-    def __init__(self, text):
-        super().__init__()
-        self.tags, self.attributes, self.texts = [], [], []
-        self.feed(text)
-
-    def handle_starttag(self, tag, attrs):
-        self.tags.append(tag)
-        self.attributes += attrs
-
-    def handle_data(self, data):
-        self.texts.append(data)
-
-
 def test_the_terminal_shows_the_protocol_the_figures_and_what_moved(runs):
-    result = call("compare", *runs, *FEW, "--queries", 3)
-    assert result.exit_code == 0, result.output
-    text = " ".join(result.stdout.split())
-    for said in ("n = 30 queries (Q), 30 videos (V)", "f00d", "average rank", "2 trainings"):
-        assert said in text
-    for said in ("B − A", "C − A", "SumR", "Holm", "with trainings", "corrected for all 14"):
-        assert said in text
+    text = " ".join(passed(call("compare", *runs, *FEW, "--queries", 3)).stdout.split())
+    said = ["n = 30 queries (Q), 30 videos (V)", "f00d", "average rank", "2 trainings", "B − A"]
+    said += ["C − A", "SumR", "Holm", "with trainings", "corrected for all 14"]
+    assert [words for words in said if words not in text] == []
     assert "C − B" not in text
     assert text.count("a man falls") <= 6
 
 
 def test_json_holds_everything(runs):
     result = call("compare", *runs, "--json", "--all-pairs", *FEW)
-    found = json.loads(result.stdout)
+    found = printed(result)
     assert result.stderr == ""
     assert found["schema"] == 1
     assert found["simulated"] is True
     assert len(found["values"]) == len(found["differences"]) == 21
-    assert {"run", "against", "figure", "value", "interval", "p", "p_holm"} <= set(
-        found["differences"][0]
-    )
-    assert [run["recipe"] for run in found["runs"].values()] == [
-        "mean_pool",
-        "alan_ucf",
-        "alan_ucf",
-    ]
+    keys = {"run", "against", "figure", "value", "interval", "p", "p_holm"}
+    assert keys <= set(found["differences"][0])
+    recipes = [run["recipe"] for run in found["runs"].values()]
+    assert recipes == ["mean_pool", "alan_ucf", "alan_ucf"]
     assert len(found["moves"]) > 60
     assert any(move["text"] for move in found["moves"])
 
 
 def test_one_run_and_the_seed_of_the_draws(runs):
-    one = call("compare", runs[0], "--json", *FEW)
-    again = call("compare", runs[0], "--json", *FEW)
-    other = call("compare", runs[0], "--json", *FEW, "--seed", 5)
-    assert one.stdout == again.stdout
-    assert one.stdout != other.stdout
-    assert json.loads(one.stdout)["differences"] == []
-    assert call("compare", runs[0], *FEW).exit_code == 0
+    one, again, other = (
+        printed(call("compare", runs[0], "--json", *FEW, *seed)) for seed in ((), (), ("--seed", 5))
+    )
+    assert one == again != other
+    assert one["differences"] == []
+    passed(call("compare", runs[0], *FEW))
 
 
 @pytest.mark.parametrize("simulated", [True, False])
 def test_every_output_says_simulated_where_it_is(tmp_path, simulated):
-    pair = [write_run(tmp_path / str(i), random_ranks(i), simulated=simulated) for i in range(2)]
+    pair = write_runs(tmp_path, *[{"simulated": simulated}] * 2)
     files = write_all(pair, tmp_path / "out")
     shown = call("compare", *pair, *FEW).stdout
     for text in (files["md"], files["tex"], files["html"], shown):
@@ -117,19 +93,16 @@ def test_every_output_says_simulated_where_it_is(tmp_path, simulated):
 
 
 def test_every_output_says_that_runs_were_not_measured_alike(tmp_path):
-    pair = [
-        write_run(tmp_path / q, random_ranks(0), fingerprint=q, questions=q)
-        for q in ("f00d", "beef")
-    ]
+    said = "questions: A f00d, B beef"
+    pair = write_runs(tmp_path, *({"fingerprint": q, "questions": q} for q in ("f00d", "beef")))
     refused = call("compare", *pair)
-    assert "questions: A f00d, B beef" in failed(refused)
+    assert said in failed(refused)
     assert "--allow-mismatch" in hint(refused)
     files = write_all(pair, tmp_path / "out", "--allow-mismatch")
     shown = call("compare", *pair, *FEW, "--allow-mismatch").stdout
     for text in (files["md"], files["tex"], files["html"], shown):
         assert "not measured alike" in text
-        assert "questions: A f00d, B beef" in " ".join(text.split())
-    said = "questions: A f00d, B beef"
+        assert said in " ".join(text.split())
     assert json.loads(files["json"])["mismatches"] == [said]
     assert {row["mismatches"] for row in csv.DictReader(files["csv"].splitlines())} == {said}
 
@@ -141,7 +114,7 @@ def test_the_page_is_alone_runs_nothing_and_escapes(hostile, tmp_path):
     assert "default-src 'none'; style-src 'unsafe-inline'; base-uri 'none'" in page
     assert not [name for name, _ in parsed.attributes if name.startswith("on") or "src" in name]
     assert not re.search(r"https?://|@import|url\(", page)
-    assert any("<script>alert(1)</script> \\input{x}" in text for text in parsed.texts)
+    assert any("<script>alert(1)</script> \\input{x}" in text for _, text in parsed.texts)
     assert "\x1b" not in page
 
 
@@ -157,7 +130,7 @@ def test_no_cell_of_the_csv_file_is_a_formula(hostile, tmp_path, monkeypatch):
         for name, cell in row.items():
             if cell.startswith(("=", "+", "-", "@", "\t", "\r")):
                 assert np.isfinite(float(cell)), name
-    found = json.loads((tmp_path / "out" / "comparison.json").read_text())
+    found = read(tmp_path / "out" / "comparison.json")
     values = [float(row["value"]) for row in rows if row["kind"] == "difference"]
     assert values == [one["value"] for one in found["differences"]]
 
@@ -172,26 +145,21 @@ def test_latex_prints_what_names_say_and_obeys_none(hostile, tmp_path):
     bare = re.sub(r"\\[&%$#_{}]|\\\\$", "", body, flags=re.MULTILINE)
     assert not re.search(r"[%#_~^<>|]", bare)
     assert bare.count("{") == bare.count("}")
-    rows = [line for line in body.splitlines() if line.endswith(r"\\")]
-    assert rows
     for table in body.split(r"\begin{tabular}")[1:]:
         columns = len(re.match(r"\{([lr]+)\}", table)[1])
-        for line in table.splitlines():
-            if line.endswith(r"\\"):
-                assert len(re.findall(r"(?<!\\)&", line)) == columns - 1
+        rows = [line for line in table.splitlines() if line.endswith(r"\\")]
+        assert {len(re.findall(r"(?<!\\)&", row)) for row in rows} == {columns - 1}
+    assert rows
 
 
 def test_markdown_shows_names_as_they_are(hostile, tmp_path):
     text = write_all(hostile, tmp_path / "out")["md"]
     assert "<script>" not in text.replace(r"\<", "")
-    for line in text.splitlines():
-        if line.startswith("|"):
-            columns = len(re.findall(r"(?<!\\)\|", line)) - 1
-            assert columns in range(4, 10)
     tables = re.findall(r"(?:^\|.*\n)+", text, re.MULTILINE)
     assert len(tables) == 6
     for table in tables:
-        assert len({len(re.findall(r"(?<!\\)\|", line)) for line in table.splitlines()}) == 1
+        (bars,) = {len(re.findall(r"(?<!\\)\|", line)) for line in table.splitlines()}
+        assert bars - 1 in range(4, 10)
 
 
 def test_the_terminal_obeys_no_caption(hostile):
@@ -217,40 +185,25 @@ def test_without_the_extra_nothing_is_written(runs, tmp_path, monkeypatch):
     assert "jinja2" in failed(result)
     assert hint(result) == "pip install 'varkit[report]'"
     assert not (tmp_path / "out").exists()
-    assert call("compare", *runs, *FEW).exit_code == 0, "the tables need none of it"
+    passed(call("compare", *runs, *FEW))  # the tables need none of it
 
 
-def test_a_folder_that_is_no_run_is_one_line_with_the_nearest(runs):
-    result = call("compare", runs[0], runs[0].parent / "tow")
-    assert f"Did you mean '{runs[1]}'" in failed(result)
-
-
-def test_wrong_usage_exits_with_2(runs):
-    assert call("compare").exit_code == 2
-    assert call("compare", *runs, "--resamples", 3).exit_code == 2
-    assert call("compare", *runs, "--checkpoint", "first").exit_code == 2
-
-
-def test_help_has_an_example():
-    shown = call("compare", "--help").stdout
-    assert "varkit compare runs/" in shown
+def test_wrong_usage_exits_with_2_and_help_has_an_example(runs):
+    for wrong in ((), (*runs, "--resamples", 3), (*runs, "--checkpoint", "first")):
+        assert call("compare", *wrong).exit_code == 2
+    assert f"Did you mean '{runs[1]}'" in failed(call("compare", runs[0].parent / "tow"))
+    assert "varkit compare runs/" in call("compare", "--help").stdout
     assert "compare" in call("--help").stdout
 
 
-def test_a_real_run_is_compared_with_itself_measured_again(tmp_path):
-    """End to end: train twice, compare; figures are those of results.json."""
-    from tests.support.tiny_runs import make_data, run
-
+def test_a_real_run_is_compared_with_another_by_the_figures_of_its_results(tmp_path):
     recipe = make_data(tmp_path / "data", test=(5, 9, 12))
+    folders = []
     for seed in (0, 1):
-        result = run(recipe, f"train.seeds=[{seed}]", out=tmp_path / "runs")
-        assert result.exit_code == 0, result.output
-    folders = sorted(p.parent for p in (tmp_path / "runs").glob("*/*/run.json"))
-    found = json.loads(call("compare", *folders, "--json", *FEW).stdout)
+        passed(run(recipe, f"train.seeds=[{seed}]", out=tmp_path / str(seed)))
+        folders.append(run_in(tmp_path / str(seed)))
+    found = printed(call("compare", *folders, "--json", *FEW))
     for value in found["values"]:
-        folder = folders[ord(value["run"]) - ord("A")]
-        report = json.loads((folder / "results.json").read_text())
-        which = found["runs"][value["run"]]["checkpoint"]
-        way, _, key = value["figure"].rpartition(".")
-        figures = report["summary"][which][value["figure"]]
-        assert value["value"] == pytest.approx(figures["mean"]), (way, key)
+        report = read(folders[ord(value["run"]) - ord("A")] / "results.json")
+        figures = report["summary"][found["runs"][value["run"]]["checkpoint"]]
+        assert value["value"] == pytest.approx(figures[value["figure"]]["mean"]), value

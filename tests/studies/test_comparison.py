@@ -26,14 +26,7 @@ from varkit_studies.comparison.statistics import (
 from varkit_studies.comparison.tables import notes
 from varkit_studies.comparison.videos import figures_of_seeds
 
-from tests.support.ranked_runs import (
-    RECALLS,
-    WAYS,
-    random_ranks,
-    rank_rows,
-    write_run,
-    write_runs,
-)
+from tests.support.ranked_runs import RECALLS, WAYS, random_ranks, rank_rows, write_run, write_runs
 from varkit.errors import RunError
 from varkit.evaluation.rank_files import read_ranks, write_ranks
 

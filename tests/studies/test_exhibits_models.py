@@ -1,6 +1,6 @@
 """Exhibits that load trained models, against slow references, in one small study run for real."""
 
-import json
+import itertools
 import re
 import shutil
 
@@ -10,11 +10,13 @@ import pytest
 import torch
 from varkit_studies.exhibits.matching import Mean, precision
 
-from tests.support.studies import study
-from tests.support.tiny_runs import call
+from tests.support.calls import call, passed
+from tests.support.studies import plan, study
+from tests.support.tiny_runs import log_of, read, recipe_of
 from varkit.data.batches import video_batches
 from varkit.runs.trained import open_model
 
+CLIPS = {"max_clips": 9999, "clips_per_batch": 1}
 PARTS = """\
 from varkit import hookimpl
 from varkit.testing.stand_ins import Words
@@ -23,21 +25,6 @@ from varkit.testing.stand_ins import Words
 @hookimpl
 def register_encoders(register):
     register("hashed", Words, summary="the mean of hashed words")
-"""
-RECIPE = """\
-version: 1
-plugins: [parts.py]
-data: {{use: simulated, task: {task}, size: small, videos: 60, test: 0.5, root: {root}}}
-model: {{dim: 8, experts: [object, motion]}}
-samplers:
-  fixed: {{use: fixed_frame, count: 4}}
-  anomaly: {{use: anomaly_led, count: 4}}
-detector: {{use: temporal_convolution, hidden: [6, 4]}}
-video: {{use: two_stream, heads: 2}}
-query: {query}
-alignments: {{cls: {{use: cls, weight: 1}}}}
-objective: {{use: margin_ranking}}
-train: {{epochs: 1, batch_size: 16, lr: 1.0e-2, seeds: [0, 1]}}
 """
 STUDY = """\
 version: 1
@@ -77,11 +64,18 @@ EXHIBITS = (
 def place(tmp_path_factory):
     folder = tmp_path_factory.mktemp("exhibits")
     (folder / "parts.py").write_text(PARTS)
-    for task, query in (("text", "{use: hashed}"), ("audio", "{use: audio, heads: 2}")):
-        text = RECIPE.format(task=task, root=folder / "world", query=query)
+    data = {"use": "simulated", "size": "small", "videos": 60, "test": 0.5}
+    for task, query in (("text", {"use": "hashed"}), ("audio", {"use": "audio", "heads": 2})):
+        text = recipe_of(
+            plugins=["parts.py"],
+            data=data | {"task": task, "root": str(folder / "world")},
+            model={"dim": 8, "experts": ["object", "motion"]},
+            query=query,
+            alignments={"cls": {"use": "cls", "weight": 1}},
+            train={"epochs": 1, "batch_size": 16, "lr": 0.01, "seeds": [0, 1]},
+        )
         (folder / f"{task}.yaml").write_text(text)
-        result = call("run", folder / f"{task}.yaml", "--out", folder / "runs", "--threads", 1)
-        assert result.exit_code == 0, result.output
+        passed(call("run", folder / f"{task}.yaml", "--out", folder / "runs", "--threads", 1))
     (world,) = (folder / "world").glob("text-*")
     shutil.copytree(world, folder / "chinese")
     for file in (folder / "chinese").glob("*.xlsx"):
@@ -93,14 +87,13 @@ def place(tmp_path_factory):
         book.save(file)
     text = STUDY.replace("WORLD", str(world)).replace("CHINESE", str(folder / "chinese"))
     (folder / "mini.yaml").write_text(text)
-    result = study(folder / "mini.yaml")
-    assert result.exit_code == 0, result.output
+    passed(study(folder / "mini.yaml"))
     return folder
 
 
 @pytest.fixture(scope="module")
 def done(place):
-    return json.loads((place / "runs/studies/mini/study.json").read_text())
+    return read(place / "runs/studies/mini/study.json")
 
 
 def run_of(place, recipe):
@@ -119,12 +112,9 @@ def slow_scores(model, dataset, videos, texts):
     with torch.no_grad():
         queries = [model.query(model.query.tokenize([text])) for text in texts]
         for v, video in enumerate(videos):
-            ((_, clips),) = video_batches(
-                dataset, [video], seed=0, max_clips=9999, clips_per_batch=1
-            )
+            ((_, clips),) = video_batches(dataset, [video], seed=0, **CLIPS)
             seen = model.video(clips)
-            for q, query in enumerate(queries):
-                scores[v, q] = float(model.similarity(seen, query))
+            scores[v] = [float(model.similarity(seen, query)) for query in queries]
     return scores
 
 
@@ -142,9 +132,7 @@ def test_a_row_that_runs_nothing_has_data_alone(place, done):
     assert done["unfinished"] == {}
     assert not (place / "runs/studies/mini/logs/films.log").exists()
     assert any(line.startswith("Row films runs nothing") for line in done["protocol"])
-    rows = study(place / "mini.yaml", "--plan", "--json")
-    states = {row["row"]: row["state"] for row in json.loads(rows.stdout)["rows"]}
-    assert set(states.values()) == {"cached"}
+    assert {row["state"] for row in plan(place / "mini.yaml").values()} == {"cached"}
 
 
 def test_every_exhibit_is_made_and_says_that_data_are_simulated(place, done):
@@ -160,50 +148,46 @@ def test_every_exhibit_is_made_and_says_that_data_are_simulated(place, done):
     assert "<script" not in page
     assert "<i>" not in page
     pictures = sorted(folder.glob("exhibits/**/*.png"))
-    assert {file.parent.relative_to(folder / "exhibits").parts[0] for file in pictures} == {
-        "statistics", "examples", "sampling",
-    }  # fmt: skip
+    owners = {file.relative_to(folder / "exhibits").parts[0] for file in pictures}
+    assert owners == {"statistics", "examples", "sampling"}
     assert all(file.read_bytes().startswith(b"\x89PNG") for file in pictures)
     assert len(re.findall("data:image/png", page)) == len(pictures)
 
 
-def test_statistics_count_each_data_set_once(place, done):
-    _, text = trained(place, "text")
-    found = [o for o in done["exhibits"]["statistics"]["figures"] if o["kind"] == "counted"]
+def test_statistics_count_each_data_set_once_beside_published_figures(place, done):
+    _, data = trained(place, "text")
+    figures = done["exhibits"]["statistics"]["figures"]
+    found = [one for one in figures if one["kind"] == "counted"]
     counted = {(one["dataset"], one["figure"]): one["value"] for one in found}
     assert {name for name, _ in counted} == {"simulated-ucf", "simulated-xd", "UCFCrime-AR", "Both"}
     assert counted["simulated-ucf", "videos"] == 60
     words = [
-        len(text.query(query).split())
-        for split in ("train", "test")
-        for item in text.split(split)
+        len(data.query(query).split())
+        for item in (*data.split("train"), *data.split("test"))
         for query in item.queries
     ]
-    assert counted["simulated-ucf", "words.mean"] == pytest.approx(sum(words) / len(words))
+    assert counted["simulated-ucf", "words.mean"] == pytest.approx(np.mean(words))
     assert len(counted) == len(found)
     for name in ("UCFCrime-AR", "Both"):
         assert counted[name, "words.mean"] == counted["simulated-ucf", "words.mean"]
     assert counted["Both", "characters.mean"] == 4  # the final stop does not count
     assert ("UCFCrime-AR", "characters.mean") not in counted
-    text = (place / "runs/studies/mini/statistics.md").read_text()
-    assert len(re.findall("Captions in 'zh' are not counted", text)) == 1
 
-
-def test_published_figures_stand_beside_ours(place, done):
-    found = [o for o in done["exhibits"]["statistics"]["figures"] if o["kind"] == "published"]
+    found = [one for one in figures if one["kind"] == "published"]
     assert {one["dataset"] for one in found} == {"UCFCrime-AR", "Both"}
     told = {one["figure"]: one for one in found}
     assert told["videos"]["value"] == 1900
     assert not any(one["equal"] for one in found)
     text = (place / "runs/studies/mini/statistics.md").read_text()
+    assert len(re.findall("Captions in 'zh' are not counted", text)) == 1
     table, _ = (part for part in text.split("\n## ") if ", published, and " in part)
     assert table.startswith("UCFCrime-AR, published, and UCFCrime-AR (simulated data)")
     assert "| videos | 1,900 | 60 | DIFFERS by -1,840 |" in table
 
 
 def test_examples_are_those_of_the_training(place, done):
-    seed = run_of(place, "text") / "seed-0/examples.json"
-    assert done["exhibits"]["examples"]["retrieval"] == json.loads(seed.read_text())["retrieval"]
+    examples = read(run_of(place, "text") / "seed-0/examples.json")
+    assert done["exhibits"]["examples"]["retrieval"] == examples["retrieval"]
 
 
 def test_coarse_queries_count_the_first_videos_of_the_category(place, done):
@@ -238,9 +222,7 @@ def test_the_share_of_picks_inside_is_counted_clip_by_clip(place, done):
             truth = dataset.truth(item.video)
             if not truth.any():
                 continue
-            ((_, clips),) = video_batches(
-                dataset, [item.video], seed=0, max_clips=9999, clips_per_batch=1
-            )
+            ((_, clips),) = video_batches(dataset, [item.video], seed=0, **CLIPS)
             with torch.no_grad():
                 picks = model.video(clips).picks
             for name, inside in values.items():
@@ -290,12 +272,8 @@ def test_times_are_those_of_every_row_and_step(place, done):
     found = {(o["row"], o["step"]): o for o in done["exhibits"]["running_time"]["seconds"]}
     assert ("oracle", "epoch") not in found
     assert len(found) == 3 * 5 - 1
-    steps = [
-        json.loads(line)["seconds"]
-        for file in run_of(place, "text").glob("seed-*/metrics.jsonl")
-        for line in file.read_text().splitlines()
-        if json.loads(line)["kind"] == "step"
-    ]
+    log = [record for seed in (0, 1) for record in log_of(run_of(place, "text"), seed)]
+    steps = [record["seconds"] for record in log if record["kind"] == "step"]
     assert found["text", "epoch"]["n"] == 2  # an epoch of each training
     assert found["text", "epoch"]["seconds"] == pytest.approx(sum(steps) / 2)
     for one in found.values():
@@ -313,9 +291,6 @@ def test_precision_takes_ties_in_the_gallerys_order():
 def test_an_interval_is_that_of_means_of_resamples():
     values = np.array([0.0, 1.0, 1.0, 1.0])
     found = Mean.of(values, resamples=4000, seed=0)
-    means = sorted(
-        sum(values[i] for i in (a, b, c, d)) / 4
-        for a in range(4) for b in range(4) for c in range(4) for d in range(4)
-    )  # fmt: skip
+    means = sorted(sum(drawn) / 4 for drawn in itertools.product(values, repeat=4))
     assert found.value == 0.75
     assert (found.low, found.high) == (means[6], means[-7])

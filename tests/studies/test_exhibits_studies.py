@@ -5,20 +5,17 @@ from varkit_studies.study import load_study, shipped_studies
 
 from varkit.errors import RecipeError
 
+MEASURES = "b: {label: b, of: a, measure: {eval.seed: 1}"
 SHOWING = ("examples", "coarse", "sampling_pictures", "zero_shot", "running_time")
 
 
 def trainings(study):
     """Return what each training of a study is made of."""
     top = study.options
+    rows = [row.options for row in study.rows.values() if row.trains]
     return {
-        (
-            row.options.recipe or top.recipe,
-            *(str(part) for part in (top.overrides, row.options.overrides)),
-            *(str(part) for part in (top.embedded, row.options.embedded)),
-        )
-        for row in study.rows.values()
-        if row.trains
+        str((own.recipe or top.recipe, top.overrides, own.overrides, top.embedded, own.embedded))
+        for own in rows
     }
 
 
@@ -40,14 +37,8 @@ def test_what_is_shown_was_trained_for_another_study():
     ("rows", "said"),
     [
         ("a: {label: a, runs: false, x: 1}", "rows.a.runs: a row that runs nothing has no 'of'"),
-        (
-            "a: {label: a}\n  b: {label: b, runs: false, of: a, measure: {eval.seed: 1}}",
-            "rows.b.runs: a row that runs nothing has no 'of'",
-        ),
-        (
-            "a: {label: a, runs: false}\n  b: {label: b, of: a, measure: {eval.seed: 1}}",
-            "rows.b.of: row 'a' runs nothing",
-        ),
+        (f"a: {{label: a}}\n  {MEASURES}, runs: false}}", "rows.b.runs: a row that runs nothing"),
+        (f"a: {{label: a, runs: false}}\n  {MEASURES}}}", "rows.b.of: row 'a' runs nothing"),
         ("a: {label: a, runs: 'no'}", "rows.a.runs"),
         ("a: {label: a}\nshow: [{use: coarse_queries, k: []}]", "show.0.k"),
         ("a: {label: a}\nshow: [{use: running_time, repeats: 0}]", "show.0.repeats"),

@@ -8,9 +8,10 @@ import pytest
 from varkit_studies.comparison import compare
 from varkit_studies.comparison.tables import notes
 
-from tests.support.ranked_runs import random_ranks, write_run
+from tests.support.calls import call, passed, printed
+from tests.support.ranked_runs import random_ranks, write_run, write_runs
 from tests.support.studies import make_study, plan, study
-from tests.support.tiny_runs import PARTS, call, make_data, run
+from tests.support.tiny_runs import PARTS, make_data, read, run
 
 TWO = """\
 version: 1
@@ -36,10 +37,9 @@ def old(done, tmp_path):
 
 
 def rewrite(run, change):
-    file = run / "run.json"
-    facts = json.loads(file.read_text())
-    facts["code"] = change(facts["code"])
-    file.write_text(json.dumps(facts))
+    facts = read(run / "run.json")
+    code = change(facts.pop("code"))
+    (run / "run.json").write_text(json.dumps(facts | ({"code": code} if code else {})))
 
 
 def test_a_plugin_corrected_between_two_studies_is_trained_again_and_nothing_else(tmp_path):
@@ -49,7 +49,7 @@ def test_a_plugin_corrected_between_two_studies_is_trained_again_and_nothing_els
     other.write_text(recipe.read_text().replace("[parts.py]", "[other.py]"))
     file = make_study(tmp_path, TWO)
     for one in (recipe, other):
-        assert run(one).exit_code == 0
+        passed(run(one))
     before = {name: row["run"] for name, row in plan(file).items()}
     assert [row["state"] for row in plan(file).values()] == ["cached", "cached"]
 
@@ -59,10 +59,9 @@ def test_a_plugin_corrected_between_two_studies_is_trained_again_and_nothing_els
     assert [row["state"] for row in rows.values()] == ["cached", "missing"]
     assert rows["mended"]["other_code"] == ["other.py"]
     result = study(file, "--json")
-    assert result.exit_code == 0, result.output
+    told = printed(result)["rows"]
     started = [line for line in result.stderr.splitlines() if ": varkit " in line]
     assert [line.partition(":")[0] for line in started] == ["mended"]
-    told = json.loads(result.stdout)["rows"]
     assert told["kept"]["run"] == before["kept"]
     assert told["mended"]["run"] != before["mended"]
     assert not any(row["other_code"] for row in told.values())
@@ -92,14 +91,11 @@ def test_a_stopped_run_of_other_code_is_not_resumed(old):
 
 def test_old_runs_are_used_knowingly_and_every_table_says_so(old):
     file, out, both = old
-    shown = study(file, "--plan", "--accept-code", out=out).stdout
-    assert f"Made by other code ({CHANGED}), and used all the same: both, cls, same." in joined(
-        shown
-    )
+    shown = joined(study(file, "--plan", "--accept-code", out=out).stdout)
+    assert f"Made by other code ({CHANGED}), and used all the same: both, cls, same." in shown
     result = study(file, "--accept-code", "--json", out=out)
-    assert result.exit_code == 0, result.output
     assert ": varkit " not in result.stderr
-    told = json.loads(result.stdout)
+    told = printed(result)
     assert told["rows"]["both"]["run"] == str(both)
     assert told["rows"]["both"]["other_code"] == told["rows"]["cls"]["other_code"] == [CHANGED]
     said = f"OTHER CODE made both, cls, same ({CHANGED}), used all the same."
@@ -113,10 +109,9 @@ def test_old_runs_are_used_knowingly_and_every_table_says_so(old):
 def test_what_measures_an_old_run_again_has_both_codes_and_is_used_only_when_accepted(old):
     file, out, _ = old
     shutil.rmtree(out / "studies/mini/measured/cls")
-    result = study(file, "--accept-code", "--json", out=out)
-    assert result.exit_code == 0, result.output
+    result = passed(study(file, "--accept-code", "--json", out=out))
     assert "cls: varkit eval " in result.stderr
-    facts = json.loads((out / "studies/mini/measured/cls/run.json").read_text())
+    facts = read(out / "studies/mini/measured/cls/run.json")
     assert facts["code"][CHANGED].startswith(f"{'0' * 16}, then ")
     assert plan(file, "--accept-code", out=out)["cls"]["state"] == "cached"
     assert plan(file, out=out)["cls"]["state"] == "missing"
@@ -127,7 +122,7 @@ def test_a_run_of_the_code_of_now_goes_before_an_accepted_one(done, old):
     newest = both.with_name(f"9{both.name}")
     shutil.copytree(both, newest)
     assert plan(file, "--accept-code", out=out)["both"]["run"] == str(newest)
-    now = json.loads((Path(done[1]["rows"]["both"]["run"]) / "run.json").read_text())["code"]
+    now = read(Path(done[1]["rows"]["both"]["run"]) / "run.json")["code"]
     rewrite(both, lambda code: now)
     row = plan(file, "--accept-code", out=out)["both"]
     assert (row["run"], row["other_code"]) == (str(both), [])
@@ -135,18 +130,14 @@ def test_a_run_of_the_code_of_now_goes_before_an_accepted_one(done, old):
 
 def test_runs_without_their_code_are_of_other_code(old):
     file, out, both = old
-    facts = json.loads((both / "run.json").read_text())
-    del facts["code"]
-    (both / "run.json").write_text(json.dumps(facts))
+    rewrite(both, lambda code: None)
     assert plan(file, out=out)["both"]["other_code"] == ["not recorded"]
     assert plan(file, "--accept-code", out=out)["both"]["state"] == "cached"
 
 
 def test_a_comparison_says_which_shared_modules_differ_and_whose_is_which(tmp_path):
     codes = [{"m": "1", "n": "1"}, {"m": "2"}, {"m": "1", "p": "1"}]
-    folders = [
-        write_run(tmp_path / str(i), random_ranks(i), code=code) for i, code in enumerate(codes)
-    ]
+    folders = write_runs(tmp_path, *({"code": code} for code in codes))
     found = compare(folders, resamples=1000)
     assert found.different_code == ("m (A, C against B)",)
     assert found.mismatches == ()

@@ -1,6 +1,5 @@
 """Study files: what is wrong with them is said at once, with the place and the nearest match."""
 
-import json
 from pathlib import Path
 
 import pytest
@@ -8,8 +7,8 @@ from varkit_studies.exhibits import EXHIBITS, check_shown
 from varkit_studies.rows import resolve_rows
 from varkit_studies.study import find_study, load_study, shipped_studies
 
+from tests.support.calls import call, passed, printed
 from tests.support.studies import STUDY, make_study
-from tests.support.tiny_runs import call
 from varkit.errors import RecipeError
 from varkit.recipe.load import load_recipe, shipped_recipes
 
@@ -21,10 +20,10 @@ def place(tmp_path_factory):
     return folder
 
 
-def problems(folder, text, *overrides):
+def problems(folder, text):
     file = make_study(folder, text)
     with pytest.raises(RecipeError) as caught:
-        resolve_rows(load_study(file), overrides)
+        resolve_rows(load_study(file))
     assert all(line.startswith(f"{file}:") for line in caught.value.problems)
     return [line.removeprefix(f"{file}:") for line in caught.value.problems]
 
@@ -43,17 +42,14 @@ def changed(*changes):
         (("version: 1", "version: 2"), "1:1: version: must be 1; not 2"),
         (("title:", "titel:"), "2:1: titel: no such option. Did you mean 'title'?"),
         (("reference: both", "reference: bth"), "reference: no row 'bth'. Did you mean 'both'?"),
-        (("- table", "- tabel"), "show.0: no exhibit 'tabel'. Did you mean 'table'?"),
+        (("[table,", "[tabel,"), "show.0: no exhibit 'tabel'. Did you mean 'table'?"),
         (("[table, {use: sweep, axis: alpha}]", "[{axis: 1}]"), "must be an exhibit's name"),
         (("axis: alpha", "axes: alpha"), "show.1.axes: no such option. Did you mean 'axis'?"),
         (("axis: alpha", "axis: a, figure: Sum"), "show.1.figure: must be one of"),
         (("of: both\n    m", "of: bot\n    m"), "rows.cls.of: no row 'bot'. Did you mean 'both'?"),
         (("of: both\n    m", "m"), "rows.cls.measure: needs 'of'"),
         ((", measure: {alignments.cls.weight: 0.5}", ""), "rows.same.of: needs 'measure'"),
-        (
-            ("{label: same,", "{label: same, recipe: x,"),
-            "rows.same: trains ('recipe', 'overrides')",
-        ),
+        (("same, of", "same, recipe: x, of"), "rows.same: trains ('recipe', 'overrides')"),
         (("{label: FS,", "{lable: FS,"), "rows.fixed.lable: no such option. Did you mean 'label'?"),
         (("  fixed: {", "  fi xed: {"), "rows.fi xed: a row's name is made of letters"),
         (("x: 0.5", "x: many"), 'rows.both.x: must be a number, or null; not "many"'),
@@ -63,17 +59,6 @@ def changed(*changes):
         (("82.3]}", "82.3], SumR: 364.9}"), "SumR: is 364.9, but the six recalls add up to 364.4"),
         (("recipe: data/tiny.yaml\n", ""), "rows.both: has no recipe, and neither has the study"),
         (("{samplers: {anomaly: null}}", "7"), "rows.fixed.overrides: must be"),
-    ],
-)
-def test_what_is_wrong_with_the_file_is_named(place, change, said):
-    if change[0] == "- table":
-        change = ("show: [table,", "show: [tabel,")
-    assert any(said in line for line in problems(place, changed(change)))
-
-
-@pytest.mark.parametrize(
-    ("change", "said"),
-    [
         (("samplers: {anomaly: null}", "samplrs: {}"), "no such section. Did you mean 'samplers'?"),
         (("{samplers: {anomaly: null}}", "{train.lr: fast}"), "7:34: train.lr: must be"),
         (("{samplers: {anomaly: null}}", "{train: {lr: 0}}"), "7:42: train.lr: must be"),
@@ -88,22 +73,17 @@ def test_what_is_wrong_with_the_file_is_named(place, change, said):
         (("{alignments.cls.weight: 0.5}", "{alignments.clss.weight: 1}"), "alignments.clss.use"),
     ],
 )
-def test_what_is_wrong_with_a_row_is_named(place, change, said):
+def test_what_is_wrong_with_the_file_or_a_row_is_named(place, change, said):
     found = problems(place, changed(change))
     assert any(said in line for line in found), found
 
 
 def test_everything_wrong_comes_at_once(place):
-    text = changed(("reference: both", "reference: b"), ("x: 1\n", "x: one\n"))
-    assert len(problems(place, text)) == 2
-    text = changed(
-        ("samplers: {anomaly: null}", "train.lr: 0"),
-        ("{alignments.cls.weight: 0.5}", "{model.dim: 4}"),
-    )
-    found = problems(place, text)
+    for change in (("reference: both", "reference: b"), ("version: 1", "version: one")):
+        assert len(problems(place, changed(change, ("x: 1\n", "x: one\n")))) == 2
+    first = ("samplers: {anomaly: null}", "train.lr: 0")
+    found = problems(place, changed(first, ("{alignments.cls.weight: 0.5}", "{model.dim: 4}")))
     assert [line.split(": ")[1] for line in found] == ["train.lr", "model.dim"]
-    text = changed(("version: 1", "version: one"), ("x: 1\n", "x: one\n"))
-    assert len(problems(place, text)) == 2
 
 
 def test_rows_that_measure_one_another_in_a_circle_are_refused(place):
@@ -117,10 +97,8 @@ def test_rows_that_measure_one_another_in_a_circle_are_refused(place):
 
 
 def test_changes_of_a_chain_of_measurings_add_up(place):
-    text = changed(
-        ("{label: same, of: both, measure: {alignments.cls.weight: 0.5}}",
-         "{label: same, of: cls, measure: {eval.ties: optimistic, alignments.avg.weight: 0.25}}")
-    )  # fmt: skip
+    further = "same, of: cls, measure: {eval.ties: optimistic, alignments.avg.weight: 0.25}"
+    text = changed(("same, of: both, measure: {alignments.cls.weight: 0.5}", further))
     rows = resolve_rows(load_study(make_study(place, text)))
     recipe = rows["same"].recipe
     assert (recipe.eval.ties, rows["same"].row.base) == ("optimistic", "both")
@@ -130,10 +108,8 @@ def test_changes_of_a_chain_of_measurings_add_up(place):
 
 def test_rows_are_resolved_as_the_command_line_resolves_them(place):
     rows = resolve_rows(load_study(make_study(place)), ["train.lr=1e-4"])
-    recipe, _ = load_recipe(
-        place / "data/tiny.yaml",
-        ["train.seeds=[0,1]", "train.epochs=1", "samplers.anomaly=null", "train.lr=1e-4"],
-    )
+    overrides = ["train.seeds=[0,1]", "train.epochs=1", "samplers.anomaly=null", "train.lr=1e-4"]
+    recipe, _ = load_recipe(place / "data/tiny.yaml", overrides)
     assert list(rows) == ["fixed", "both", "cls", "same"]
     assert rows["fixed"].recipe.digest() == recipe.digest()
     assert list(rows["fixed"].recipe.samplers) == ["fixed"]
@@ -148,19 +124,22 @@ def test_rows_are_resolved_as_the_command_line_resolves_them(place):
 
 
 def test_what_is_wrong_with_the_command_line_or_the_recipe_is_said_once(place):
-    file = make_study(place)
-    with pytest.raises(RecipeError) as caught:
-        resolve_rows(load_study(file), ["train.lrr=1"])
-    (problem,) = caught.value.problems
-    assert problem.startswith("command line: train.lrr: no such option. Did you mean 'lr'?")
     recipe = place / "data/wrong.yaml"
     recipe.write_text((place / "data/tiny.yaml").read_text() + "evl: {}\n")
-    file = make_study(place, changed(("data/tiny.yaml", "data/wrong.yaml")))
-    with pytest.raises(RecipeError) as caught:
-        resolve_rows(load_study(file))
-    (problem,) = caught.value.problems
-    assert problem.startswith(f"{recipe}:")
-    assert ": evl: no such section. Did you mean 'eval'?" in problem
+    for text, overrides, where, said in (
+        (STUDY, ["train.lrr=1"], "command line", "train.lrr: no such option. Did you mean 'lr'?"),
+        (
+            changed(("data/tiny.yaml", "data/wrong.yaml")),
+            [],
+            f"{recipe}:",
+            ": evl: no such section. Did you mean 'eval'?",
+        ),
+    ):
+        with pytest.raises(RecipeError) as caught:
+            resolve_rows(load_study(make_study(place, text)), overrides)
+        (problem,) = caught.value.problems
+        assert problem.startswith(where)
+        assert said in problem
 
 
 EMBEDDED = """\
@@ -209,24 +188,26 @@ def test_what_is_no_study_is_refused(place, text):
     assert problems(place, text)
 
 
-def test_a_study_is_found_by_name_or_file():
+def test_a_study_is_found_by_a_name_that_no_recipe_has_and_every_exhibit_can_be_loaded():
     for name, path in shipped_studies().items():
         assert find_study(name) == path
+    assert not set(shipped_studies()) & set(shipped_recipes())
+    for name in EXHIBITS:
+        check_shown(name, {})
     with pytest.raises(RecipeError, match="Did you mean 'methods_ucf'"):
         find_study("method_ucf")
 
 
 def test_a_study_without_a_name_lists_those_that_ship_with_varkit():
-    listed = json.loads(call("study", "--json").stdout)
+    listed = printed(call("study", "--json"))
     assert {item["name"]: Path(item["path"]) for item in listed} == shipped_studies()
-    shown = call("study")
-    assert shown.exit_code == 0
+    shown = passed(call("study")).stdout
     for item in listed:
         options = load_study(item["path"]).options
         assert (item["title"], item["table"]) == (options.title, options.table)
-        assert f"{item['name']}  {item['title']}\n" in shown.stdout
-        assert item["table"] in shown.stdout
-    assert max(map(len, shown.stdout.splitlines())) <= 80
+        assert f"{item['name']}  {item['title']}\n" in shown
+        assert item["table"] in shown
+    assert max(map(len, shown.splitlines())) <= 80
     refused = call("study", "--plan")
     assert refused.exit_code == 2
     assert "name a STUDY" in refused.stderr
@@ -244,9 +225,3 @@ def test_shipped_studies_resolve(tmp_path):
         assert set(study.rows) == set(rows)
         for row in study.rows.values():
             assert row.published is None or row.published.SumR is not None
-
-
-def test_no_study_shadows_a_recipe_and_every_exhibit_can_be_loaded():
-    assert not set(shipped_studies()) & set(shipped_recipes())
-    for name in EXHIBITS:
-        check_shown(name, {})

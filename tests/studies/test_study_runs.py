@@ -1,6 +1,7 @@
 """Studies trained for real, in processes of their own."""
 
 import csv
+import itertools
 import json
 import os
 import re
@@ -21,8 +22,9 @@ from varkit_studies.rows import resolve_rows
 from varkit_studies.study import load_study
 from varkit_studies.writers import write_study
 
+from tests.support.calls import call, passed, printed
 from tests.support.studies import make_study, plan, study
-from tests.support.tiny_runs import call
+from tests.support.tiny_runs import log_of, read
 from varkit.data.batches import query_batches, video_batches
 from varkit.evaluation.figures import DIRECTIONS, RECALLS
 from varkit.runs.folder import open_run
@@ -51,24 +53,23 @@ def test_rows_are_ordinary_runs_and_twins_share_one(done):
         assert open_run(runs[name]).recipe.train.seeds == (0, 1)
         assert (runs[name] / "report.html").is_file()
     assert list(open_run(runs["fixed"]).recipe.samplers) == ["fixed"]
-    assert call("compare", runs["both"], runs["cls"], "--resamples", 1000).exit_code == 0
+    passed(call("compare", runs["both"], runs["cls"], "--resamples", 1000))
 
 
 def test_figures_are_the_runs_own(done):
     _, told, _ = done
-    for row in told["rows"].values():
-        results = json.loads((Path(row["run"]) / "results.json").read_text())
-        for way in DIRECTIONS:
-            for k in RECALLS:
-                own = [results["seeds"][s]["best"][way][f"R@{k}"] for s in ("0", "1")]
-                value = row["values"][f"{way}.R@{k}"]
-                assert value["value"] == pytest.approx(np.mean(own))
-                assert value["sd_trainings"] == pytest.approx(np.std(own, ddof=1))
-    six = [value for figure, value in told["rows"]["fixed"]["values"].items() if figure != "SumR"]
-    total = told["rows"]["fixed"]["values"]["SumR"]["value"]
-    assert total == pytest.approx(sum(value["value"] for value in six))
+    sums = {}
+    for name, row in told["rows"].items():
+        results = read(Path(row["run"]) / "results.json")
+        for way, k in itertools.product(DIRECTIONS, RECALLS):
+            own = [results["seeds"][s]["best"][way][f"R@{k}"] for s in ("0", "1")]
+            value = row["values"][f"{way}.R@{k}"]
+            assert value["value"] == pytest.approx(np.mean(own))
+            assert value["sd_trainings"] == pytest.approx(np.std(own, ddof=1))
+        sums[name] = sum(row["values"][f"{w}.R@{k}"]["value"] for w in DIRECTIONS for k in RECALLS)
+        assert row["values"]["SumR"]["value"] == pytest.approx(sums[name])
     difference = told["rows"]["fixed"]["differences"]["SumR"]["value"]
-    assert difference == pytest.approx(total - told["rows"]["both"]["values"]["SumR"]["value"])
+    assert difference == pytest.approx(sums["fixed"] - sums["both"])
     for name in ("both", "same"):
         assert told["rows"][name]["differences"] == {}
 
@@ -77,8 +78,7 @@ def test_measuring_again_uses_the_trained_weights_under_the_changed_recipe(done)
     """Against cosines of the CLS vectors alone, by hand, with ranks counted one by one."""
     _, told, _ = done
     row = told["rows"]["cls"]
-    facts = json.loads((Path(row["run"]) / "run.json").read_text())
-    source = facts["measured_from"]
+    source = read(Path(row["run"]) / "run.json")["measured_from"]
     assert source["run"] == told["rows"]["both"]["run"]
     assert (source["recipe_differs"], source["data_differs"]) == (True, False)
     for seed in (0, 1):
@@ -93,20 +93,18 @@ def ranks_by_cls(model, dataset, recipe):
     names = [item.video for item in dataset.split("test")]
     sounds = [item.queries[0] for item in dataset.split("test")]
     room = {"max_clips": 8192, "clips_per_batch": 16384}
-    vectors = {"video": {}, "query": {}}
+    seen = video_batches(dataset, names, seed=recipe.eval.seed, crop=0, **room)
+    heard = query_batches(dataset, sounds, tokenize=None, seed=recipe.eval.seed, **room)
+    vectors = {}
     with torch.no_grad():
-        for positions, clips in video_batches(
-            dataset, names, seed=recipe.eval.seed, crop=0, **room
-        ):
-            found = model.video(clips).vectors["cls"][:, 0].double()
-            vectors["video"] |= dict(zip(positions, found, strict=True))
-        batches = query_batches(dataset, sounds, tokenize=None, seed=recipe.eval.seed, **room)
-        for positions, clips in batches:
-            found = model.query(clips).vectors["cls"][:, 0].double()
-            vectors["query"] |= dict(zip(positions, found, strict=True))
+        for encoder, batches in ((model.video, seen), (model.query, heard)):
+            vectors[encoder] = {}
+            for positions, clips in batches:
+                found = encoder(clips).vectors["cls"][:, 0].double()
+                vectors[encoder] |= dict(zip(positions, found, strict=True))
     score = np.zeros((len(names), len(sounds)))
-    for v, video in vectors["video"].items():
-        for q, query in vectors["query"].items():
+    for v, video in vectors[model.video].items():
+        for q, query in vectors[model.query].items():
             score[v, q] = video @ query / (video.norm() * query.norm())
     ranks = {}
     for i in range(len(names)):
@@ -119,8 +117,7 @@ def test_a_finished_study_trains_nothing_again(done):
     file, told, _ = done
     before = snapshot(file.parent / "runs")
     result = study(file, "--json")
-    assert result.exit_code == 0
-    assert json.loads(result.stdout) == told
+    assert printed(result) == told
     assert "varkit run" not in result.stderr
     assert "varkit eval" not in result.stderr
     assert snapshot(file.parent / "runs") == before
@@ -138,13 +135,10 @@ def test_the_plan_says_what_is_there_and_what_the_rest_costs(done, tmp_path):
 
     longer = plan(file, "train.epochs=3", "train.seeds=[0]")
     assert [longer[name]["state"] for name in ROWS] == ["missing"] * 4
-    newest = max((file.parent / "runs/tiny").glob("*/run.json"), key=started)
-    seconds = sum(
-        record["seconds"]
-        for log in newest.parent.glob("seed-*/metrics.jsonl")
-        for record in map(json.loads, log.read_text().splitlines())
-        if record["kind"] == "step"
-    )
+    runs = (file.parent / "runs/tiny").glob("*/run.json")
+    newest = max(runs, key=lambda run: (read(run)["started"], run.parent.name))
+    logs = (*log_of(newest.parent, 0), *log_of(newest.parent, 1))
+    seconds = sum(record["seconds"] for record in logs if record["kind"] == "step")
     for name in ("fixed", "both"):  # three epochs of one seed, for one epoch of two
         assert longer[name]["seconds"] == pytest.approx(seconds * 3 / 2)
         assert longer[name]["estimated_from"] == str(newest.parent)
@@ -163,10 +157,6 @@ def test_the_plan_says_what_is_there_and_what_the_rest_costs(done, tmp_path):
     assert "Simulated" not in study(file, "--plan").stdout
 
 
-def started(file):
-    return json.loads(file.read_text())["started"], file.parent.name
-
-
 def test_other_weights_data_or_plugin_files_are_not_taken_for_the_same(done, tmp_path):
     file, told, _ = done
     fact = Path(told["rows"]["cls"]["run"]) / "run.json"
@@ -177,17 +167,23 @@ def test_other_weights_data_or_plugin_files_are_not_taken_for_the_same(done, tmp
     assert plan(file)["cls"]["state"] == "missing"
     fact.write_text(kept)
 
-    parts = file.parent / "data/parts.py"
-    source = parts.read_text()
-    parts.write_text(source + "CHANGED = True\n")
-    assert {row["state"] for row in plan(file).values()} == {"missing"}
-    parts.write_text(source)
-    clip = next((file.parent / "data").glob("train0.npy"))
-    features = np.load(clip)
-    np.save(clip, features + 1)
-    assert {row["state"] for row in plan(file).values()} == {"missing"}
-    np.save(clip, features)
+    for name, change in (
+        ("parts.py", lambda source: source + b"CHANGED = True\n"),
+        ("train0.npy", lambda features: features[:-4] + bytes(4)),
+    ):
+        changed = file.parent / "data" / name
+        before = changed.read_bytes()
+        changed.write_bytes(change(before))
+        assert {row["state"] for row in plan(file).values()} == {"missing"}
+        changed.write_bytes(before)
     assert {row["state"] for row in plan(file).values()} == {"cached"}
+
+
+def opened(file, **options):
+    """Return a study of which nothing is missing: its file's content, and the finished one."""
+    loaded = load_study(file)
+    planner = Planner(loaded, resolve_rows(loaded), file.parent / "runs")
+    return loaded, open_study(loaded, planner.plan(), {}, **options)
 
 
 @pytest.mark.parametrize("damage", [lambda text: text[: len(text) // 2], lambda text: "[]"])
@@ -201,30 +197,22 @@ def test_a_run_with_damaged_results_is_measured_again(done, damage):
 
     kept = fixed.read_text()
     fixed.write_text(damage(kept))
-    states = {name: row["state"] for name, row in plan(file).items()}
-    assert states == {"fixed": "partial", "both": "cached", "cls": "cached", "same": "cached"}
+    states = [row["state"] for row in plan(file).values()]
+    assert states == ["partial", "cached", "cached", "cached"]
     result = study(file, "--json")
-    assert result.exit_code == 0, result.output
-    assert json.loads(result.stdout) == told
+    assert printed(result) == told
     assert f"fixed: varkit resume {fixed.parent}" in result.stderr
     assert "varkit run" not in result.stderr
     assert fixed.read_text() == kept
 
 
 def test_writing_again_removes_what_is_no_longer_in_the_study(done, tmp_path):
-    file, _, _ = done
-    loaded = load_study(file)
-    planner = Planner(loaded, resolve_rows(loaded), file.parent / "runs")
-    finished = open_study(loaded, planner.plan(), {}, resamples=1000)
+    loaded, finished = opened(done[0], resamples=1000)
     folder = tmp_path / "mini"
     twice = replace(loaded, show=(*loaded.show, *loaded.show))
     write_study(replace(finished, study=twice), folder)
-    for name in (
-        "table-2.md",
-        "sweep.csv",
-        "exhibits/sweep-2/sweep.png",
-        "comparison/comparison.md",
-    ):
+    exhibits = ("table-2.md", "sweep.csv", "exhibits/sweep-2/sweep.png")
+    for name in (*exhibits, "comparison/comparison.md"):
         assert (folder / name).is_file(), name
 
     own = ["notes.md", "logs/both.log", "measured/table.md", "comparison/mine.md", "table-a.md"]
@@ -259,8 +247,7 @@ def test_what_is_written_says_everything_and_escapes_names(done):
     markdown = (folder / "table.md").read_text()
     assert r"=\<script\>alert(1)\</script\>\|" in markdown
     fingerprint = told["rows"]["both"]["fingerprint"]
-    results = Path(told["rows"]["both"]["run"]) / "results.json"
-    chance = json.loads(results.read_text())["chance"]
+    chance = read(Path(told["rows"]["both"]["run"]) / "results.json")["chance"]
     for text in (page, markdown, (folder / "table.tex").read_text()):
         for said in (fingerprint, "published", "held out of training", "average rank", "torch"):
             assert said in text
@@ -268,7 +255,7 @@ def test_what_is_written_says_everything_and_escapes_names(done):
         assert f"Chance: SumR {chance['SumR']:.1f}." in text
         assert "SIMULATED" not in text
     assert (folder / "comparison/comparison.html").is_file()
-    assert json.loads((folder / "study.json").read_text()) == told
+    assert read(folder / "study.json") == told
 
 
 def test_the_spreadsheet_has_every_figure_in_full_and_no_formula(done):
@@ -280,9 +267,8 @@ def test_the_spreadsheet_has_every_figure_in_full_and_no_formula(done):
     for line in measured:
         value = told["rows"][line["row"]]["values"][line["figure"]]["value"]
         assert float(line["value"]) == value
-    assert {line["label"] for line in measured if line["row"] == "cls"} == {
-        "'=<script>alert(1)</script>|"
-    }
+    labels = {line["label"] for line in measured if line["row"] == "cls"}
+    assert labels == {"'=<script>alert(1)</script>|"}
     published = {x["figure"]: float(x["value"]) for x in lines if x["kind"] == "published"}
     assert len(published) == 7
     assert published["SumR"] == pytest.approx(364.4)
@@ -291,10 +277,8 @@ def test_the_spreadsheet_has_every_figure_in_full_and_no_formula(done):
 def test_the_page_has_its_tables_first_and_each_rows_differences_folded(done):
     file, told, _ = done
     page = (folder_of(file) / "study.html").read_text()
-    places = [
-        page.index(f"<h2>{title}")
-        for title in ("A &lt;b&gt;tiny&lt;/b&gt; study", "SumR against", "How it", "Where", "Runs")
-    ]
+    titles = ("A &lt;b&gt;tiny&lt;/b&gt; study", "SumR against", "How it", "Where", "Runs")
+    places = [page.index(f"<h2>{title}") for title in titles]
     assert places == sorted(places)
     assert page.index("<table>") < page.index("fingerprint") < page.index("<details>")
     pairs = re.findall(r"<details>\n<summary>(.*?)</summary>(.*?)</details>", page, re.DOTALL)
@@ -312,13 +296,11 @@ def test_a_line_is_printed_whenever_a_row_starts_or_ends(done):
     file, _, said = done
     lines = said.splitlines()
     for row, verb in (("fixed", "run"), ("both", "run"), ("cls", "eval")):
-        started = [i for i, line in enumerate(lines) if line.startswith(f"{row}: varkit {verb} ")]
-        ended = [
-            i
-            for i, line in enumerate(lines)
-            if re.fullmatch(rf"{row}: finished in \d+\.\d min; [1-4] of 4 rows are done", line)
-        ]
-        assert len(started) == len(ended) == 1
+        finished = rf"{row}: finished in \d+\.\d min; [1-4] of 4 rows are done"
+        (started,) = (
+            n for n, line in enumerate(lines) if line.startswith(f"{row}: varkit {verb} ")
+        )
+        (ended,) = (n for n, line in enumerate(lines) if re.fullmatch(finished, line))
         assert started < ended
     assert lines[-1].startswith(f"wrote {folder_of(file) / 'study.html'}; beside it table.md")
     assert len(lines) == 7
@@ -337,20 +319,15 @@ def test_a_sweep_draws_the_rows_that_have_a_number(done):
 
 
 def test_a_measured_run_can_be_loaded_by_an_exhibit(done):
-    file, _, _ = done
-    loaded = load_study(file)
-    planner = Planner(loaded, resolve_rows(loaded), file.parent / "runs")
-    finished = open_study(loaded, planner.plan(), {})
-    weights = {name: row.model(1).state_dict() for name, row in finished.rows.items()}
-    for key, tensor in weights["both"].items():
-        assert torch.equal(tensor, weights["cls"][key])
-    assert not all(
-        torch.equal(t, weights["both"][k])
-        for k, t in finished.rows["both"].model(0).state_dict().items()
+    _, finished = opened(done[0])
+    both, cls = finished.rows["both"], finished.rows["cls"]
+    first, second, measured = (
+        row.model(n).state_dict() for row, n in ((both, 0), (both, 1), (cls, 1))
     )
-    alone = finished.rows["cls"].model()
-    assert {name for name, _ in alone._counting_alignments()} == {"cls"}
-    assert finished.rows["cls"].dataset is finished.rows["both"].dataset
+    assert all(torch.equal(second[key], measured[key]) for key in second)
+    assert not all(torch.equal(first[key], second[key]) for key in second)
+    assert {name for name, _ in cls.model()._counting_alignments()} == {"cls"}
+    assert cls.dataset is both.dataset
 
 
 SLOW = """\
@@ -393,18 +370,17 @@ def test_killed_and_interrupted_studies_go_on_where_they_were(tmp_path):
     make_study(tmp_path, SLOW + BAD)
     result = study(file, "--jobs", 2)
     assert result.exit_code == 1, result.output
-    assert f"varkit resume {run}" in result.stderr, result.stderr
-    assert "row bad: exit code 1: " in result.stderr, result.stderr
-    assert "row after: bad, which it measures, is not finished" in result.stderr, result.stderr
+    bad = ("row bad: exit code 1: ", "row after: bad, which it measures, is not finished")
+    for said in (f"varkit resume {run}", *bad):
+        assert said in result.stderr, result.stderr
     assert (run / "results.json").is_file()
-    told = json.loads((out / "studies/mini/study.json").read_text())
+    told = read(out / "studies/mini/study.json")
     assert list(told["rows"]) == ["slow"]
     assert set(told["unfinished"]) == {"bad", "after"}
     assert "bad: not finished" in (out / "studies/mini/table.md").read_text()
-    log = (run / "seed-0/metrics.jsonl").read_text().splitlines()
-    steps = [r["step"] for r in map(json.loads, log) if r["kind"] == "step"]
+    steps = [record["step"] for record in log_of(run) if record["kind"] == "step"]
     assert steps == list(range(1, len(steps) + 1))
-    digests = [json.loads(f.read_text())["digest"] for f in out.glob("tiny/*/run.json")]
+    digests = [read(file)["digest"] for file in out.glob("tiny/*/run.json")]
     assert digests.count(told["rows"]["slow"]["digest"]) == 1
 
 

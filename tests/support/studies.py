@@ -3,7 +3,8 @@
 import json
 from pathlib import Path
 
-from tests.support.tiny_runs import call, make_data
+from tests.support.calls import call
+from tests.support.tiny_runs import make_data
 
 STUDY = """\
 version: 1

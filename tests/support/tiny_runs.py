@@ -7,9 +7,10 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from click.testing import CliRunner, Result
+import yaml
+from click.testing import Result
 
-from varkit.cli import main
+from tests.support.calls import call
 
 RECIPE = """\
 # ALAN in a few numbers, on a folder of one's own.
@@ -125,11 +126,9 @@ def make_data(
     return recipe
 
 
-def call(*arguments: object) -> Result:
-    result = CliRunner().invoke(main, [str(a) for a in arguments])
-    assert result.exception is None or isinstance(result.exception, SystemExit), result.exception
-    assert "Traceback" not in result.output
-    return result
+def recipe_of(**sections: object) -> str:
+    """Return the text of the recipe with these sections in place of its own."""
+    return yaml.safe_dump(yaml.safe_load(RECIPE.format(root=".")) | {"plugins": []} | sections)
 
 
 def run(recipe: Path, *arguments: object, out: Path | None = None) -> Result:
@@ -137,37 +136,22 @@ def run(recipe: Path, *arguments: object, out: Path | None = None) -> Result:
     return call("run", recipe, *arguments, "--out", out, "--threads", 1)
 
 
-def failed(result: Result, code: int = 1) -> str:
-    """Return the one line that says what failed, after a look at the exit code."""
-    assert result.exit_code == code, result.output
-    assert result.stdout == ""
-    lines = [line for line in result.stderr.splitlines() if line.startswith("error: ")]
-    assert len(lines) == 1, result.stderr
-    assert "  cause: " not in result.stderr
-    return lines[0]
-
-
-def passed(result: Result) -> Result:
-    """Return the result, after a look at the exit code."""
-    assert result.exit_code == 0, result.output
-    return result
-
-
-def printed(result: Result) -> Any:
-    """Return what ``--json`` printed."""
-    return json.loads(passed(result).stdout)
-
-
 def read(file: Path) -> Any:
     """Return what a JSON file holds."""
     return json.loads(file.read_text())
 
 
-def hint(result: Result) -> str:
-    (line,) = (line for line in result.stderr.splitlines() if line.startswith("hint: "))
-    return line.removeprefix("hint: ")
+def run_in(out: Path) -> Path:
+    """Return the only run below a folder."""
+    (file,) = out.glob("*/*/run.json")
+    return file.parent
 
 
 def only_run(recipe: Path) -> Path:
-    (found,) = (recipe.parent.parent / "runs").glob("*/*/run.json")
-    return found.parent
+    return run_in(recipe.parent.parent / "runs")
+
+
+def log_of(run: Path, seed: int = 0) -> list[dict[str, Any]]:
+    """Return the records of a training's log."""
+    lines = (run / f"seed-{seed}" / "metrics.jsonl").read_text().splitlines()
+    return [json.loads(line) for line in lines]
