@@ -22,6 +22,7 @@ from tests.support.ucfcrime_ar import (
     TRAIN_NORMAL,
     faults,
     make,
+    make_real,
     row,
     write_book,
     write_features,
@@ -55,14 +56,11 @@ def lengths(frames):
 def real(real_data, frames, tmp_path_factory):
     """The real captions and annotations, with features of the real lengths."""
     root = tmp_path_factory.mktemp("ucf")
-    for split in ("train", "test"):
-        shutil.copy(real_data / "ucfcrime_ar" / f"ucf_crime_{split}.xlsx", root)
-    shutil.copy(real_data / "ucf_crime" / "Temporal_Anomaly_Annotation.txt", root)
-    for stream, shorter in (("rgb", 0), ("flow", 1)):
-        for name, count in frames.items():
-            file = root / stream / f"{name}__0.npy"
-            file.parent.mkdir(parents=True, exist_ok=True)
-            np.save(file, np.zeros(((count - shorter) // 16, 1), np.uint8))
+    make_real(root, real_data)
+    for name, count in frames.items():
+        file = root / "flow" / f"{name}__0.npy"
+        file.parent.mkdir(parents=True, exist_ok=True)
+        np.save(file, np.zeros(((count - 1) // 16, 1), np.uint8))
     return root
 
 
