@@ -40,5 +40,5 @@ def different_code(runs: Mapping[str, Mapping[str, str] | None]) -> tuple[str, .
             names = " against ".join(", ".join(some) for some in versions.values())
             groups.setdefault(names, []).append(module)
     unknown = ", ".join(name for name, code in runs.items() if code is None)
-    said = [f"{named(modules)} ({names})" for names, modules in groups.items()]
-    return (*said, *([f"{NOT_RECORDED} ({unknown})"] if unknown else []))
+    differing = [f"{named(modules)} ({names})" for names, modules in groups.items()]
+    return (*differing, *([f"{NOT_RECORDED} ({unknown})"] if unknown else []))

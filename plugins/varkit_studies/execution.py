@@ -184,8 +184,8 @@ def _ended(
         return
     how = f"signal {-code}" if code < 0 else f"exit code {code}"
     errors = [line for line in _lines(child.log) if line.startswith("error: ")]
-    said = errors[-1].removeprefix("error: ") if errors else _last_line(child.log)
-    failed[child.row] = f"{how}: {said} (log: {child.log})"
+    reason = errors[-1].removeprefix("error: ") if errors else _last_line(child.log)
+    failed[child.row] = f"{how}: {reason} (log: {child.log})"
     tell(f"{child.row}: failed with {failed[child.row]}")
 
 

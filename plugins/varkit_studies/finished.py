@@ -155,8 +155,8 @@ class FinishedStudy:
     @property
     def datasets(self) -> dict[str, tuple[Recipe, Dataset]]:
         """The data of every row, also of those that run nothing, and the recipe that names them."""
-        found = {name: (row.recipe, row.dataset) for name, row in self.rows.items()}
-        return found | {name: (row.recipe, row.dataset) for name, row in self.data.items()}
+        datasets = {name: (row.recipe, row.dataset) for name, row in self.rows.items()}
+        return datasets | {name: (row.recipe, row.dataset) for name, row in self.data.items()}
 
     @cached_property
     def comparisons(self) -> tuple[Comparison, ...]:
@@ -178,12 +178,12 @@ class FinishedStudy:
         )
 
     def values(self, name: str) -> dict[str, Value]:
-        """Return every figure of a finished row, by :data:`comparison.statistics.FIGURES`."""
+        """Return every figure of a finished row, by :data:`comparison.resampling.FIGURES`."""
         twin = self._twin(name)
         return {
             value.figure: value
-            for found in self.comparisons
-            for value in found.values
+            for comparison in self.comparisons
+            for value in comparison.values
             if value.run == twin
         }
 
@@ -197,8 +197,13 @@ class FinishedStudy:
         if reference not in self.rows:
             return {}
         twin = self._twin(name)
-        pairs = ((one, (one.run, one.against)) for one in self.comparisons[0].differences)
-        return {one.figure: one for one, pair in pairs if pair == (twin, reference)}
+        pairs = (
+            (difference, (difference.run, difference.against))
+            for difference in self.comparisons[0].differences
+        )
+        return {
+            difference.figure: difference for difference, pair in pairs if pair == (twin, reference)
+        }
 
     def unlike(self, name: str) -> str:
         """Return in what a row was not measured as the reference was; empty = alike."""
@@ -259,14 +264,14 @@ def open_study(
         except VarkitError as error:
             missing[name] = error.what if error.hint is None else f"{error.what} ({error.hint})"
             continue
-        asked = {**ranked.protocol, "questions": planned.dataset.questions()}
+        protocol = {**ranked.protocol, "questions": planned.dataset.questions()}
         rows[name] = FinishedRow(
             row=row,
             folder=planned.folder,
             trained=trained,
             recipe=planned.resolved.recipe,
             dataset=planned.dataset,
-            ranked=replace(ranked, protocol=asked),  # older runs did not record it
+            ranked=replace(ranked, protocol=protocol),  # older runs did not record questions
             results=results,
             other_code=planned.other_code,
         )
@@ -276,9 +281,9 @@ def open_study(
     return FinishedStudy(study, tuple(overrides), rows, missing, resamples, seed, data)
 
 
-def _by_name(found: Comparison, group: Mapping[Path, str]) -> Comparison:
+def _by_name(comparison: Comparison, group: Mapping[Path, str]) -> Comparison:
     """Give the runs of a comparison the names of their rows."""
-    names = dict(zip(found.runs, group.values(), strict=True))
+    names = dict(zip(comparison.runs, group.values(), strict=True))
 
     def named(lines: Sequence[Any]) -> tuple[Any, ...]:
         return tuple(
@@ -286,11 +291,11 @@ def _by_name(found: Comparison, group: Mapping[Path, str]) -> Comparison:
         )
 
     return replace(
-        found,
-        runs={names[letter]: run for letter, run in found.runs.items()},
-        values=tuple(replace(value, run=names[value.run]) for value in found.values),
-        differences=named(found.differences),
-        groups=named(found.groups),
-        flips=named(found.flips),
-        moves=named(found.moves),
+        comparison,
+        runs={names[letter]: run for letter, run in comparison.runs.items()},
+        values=tuple(replace(value, run=names[value.run]) for value in comparison.values),
+        differences=named(comparison.differences),
+        groups=named(comparison.groups),
+        flips=named(comparison.flips),
+        moves=named(comparison.moves),
     )

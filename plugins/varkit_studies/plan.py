@@ -180,26 +180,26 @@ class Planner:
     def plan(self) -> dict[str, Planned]:
         """Look at what is there now."""
         runs = list(_runs(self.out))
-        found: dict[str, Planned] = {}
+        plan: dict[str, Planned] = {}
         first: dict[tuple[Identity, Identity], str] = {}
         for name in sorted(self.rows, key=lambda name: not self.rows[name].row.trains):
             if not self.rows[name].row.options.runs:
-                found[name] = self._planned(name, "cached", None, 0.0)
+                plan[name] = self._planned(name, "cached", None, 0.0)
                 continue
             # The same recipe trained, and measured with the weights of another, are two things.
             what = self.identities[name], self.identities[self.rows[name].row.base]
             if what in first:
-                twin = found[first[what]]
-                found[name] = replace(twin, resolved=self.rows[name], same_as=twin.name)
+                twin = plan[first[what]]
+                plan[name] = replace(twin, resolved=self.rows[name], same_as=twin.name)
                 continue
             row = self.rows[name].row
-            found[name] = (
+            plan[name] = (
                 self._trained(name, runs)
                 if row.trains
-                else self._measured(name, found[row.base].folder)
+                else self._measured(name, plan[row.base].folder)
             )
             first[what] = name
-        return {name: found[name] for name in self.rows}
+        return {name: plan[name] for name in self.rows}
 
     def _trained(self, name: str, runs: Sequence[FoundRun]) -> Planned:
         identity = self.identities[name]
@@ -294,8 +294,8 @@ class Planner:
 
 def _runs(out: Path) -> Iterable[FoundRun]:
     """Yield the runs below a folder that can be read, the oldest first."""
-    found = [run for file in out.glob("*/*/run.json") if (run := _run(file)) is not None]
-    return sorted(found, key=lambda run: (run.facts["started"], run.folder.name))
+    runs = [run for file in out.glob("*/*/run.json") if (run := _run(file)) is not None]
+    return sorted(runs, key=lambda run: (run.facts["started"], run.folder.name))
 
 
 def _run(file: Path) -> FoundRun | None:

@@ -49,9 +49,9 @@ def protocol(study: FinishedStudy) -> Iterator[str]:
         )
     if not rows:
         return
-    for found in study.comparisons:
-        chance = study.rows[next(iter(found.runs))].results["chance"]
-        yield f"{_measured(found)} Chance: SumR {chance['SumR']:.1f}."
+    for comparison in study.comparisons:
+        chance = study.rows[next(iter(comparison.runs))].results["chance"]
+        yield f"{_measured(comparison)} Chance: SumR {chance['SumR']:.1f}."
     for rule in dict.fromkeys(row.ranked.selection for row in rows):
         yield f"Selection: {SELECTION.get(rule, rule)}."
     seeds = dict.fromkeys(", ".join(map(str, row.seeds)) for row in rows)
@@ -66,16 +66,16 @@ def protocol(study: FinishedStudy) -> Iterator[str]:
     yield f"Versions: {'; '.join(dict.fromkeys(_versions(row) for row in rows))}."
 
 
-def _measured(found: Comparison) -> str:
-    some = next(iter(found.runs.values()))
-    kind = "simulated" if found.simulated else "real"
+def _measured(comparison: Comparison) -> str:
+    some = next(iter(comparison.runs.values()))
+    kind = "simulated" if comparison.simulated else "real"
     rule = some["positives_rule"]
     return (
-        f"{', '.join(found.runs)}: n = {found.queries} queries, {found.videos} videos, "
-        f"{some['split']} split of {some['dataset']}, {kind} data, "
-        f"{fingerprints(found)}. {POSITIVES.get(rule, rule)}. "
+        f"{', '.join(comparison.runs)}: n = {comparison.queries} queries, "
+        f"{comparison.videos} videos, {some['split']} split of {some['dataset']}, {kind} data, "
+        f"{fingerprints(comparison)}. {POSITIVES.get(rule, rule)}. "
         f"Ties count by {some['tie_rule']} rank. "
-        f"Intervals and tests: {found.resamples} resamples, seed {found.seed}."
+        f"Intervals and tests: {comparison.resamples} resamples, seed {comparison.seed}."
     )
 
 

@@ -21,7 +21,7 @@ from varkit.recipe.load import shipped_recipes
 from varkit.recipe.problems import Checker, refuse
 from varkit.recipe.yaml import Document, KeyPath, Layer
 from varkit_studies.exhibits import EXHIBITS, Shown, check_shown
-from varkit_studies.options import Published, RowOptions, StudyOptions
+from varkit_studies.schema import Published, RowOptions, StudyOptions
 
 VERSION = 1
 """The version of the format that studies state."""
@@ -209,12 +209,12 @@ class _StudyChecker(Checker):
         if row.published is None:
             return None
         path = ("rows", name, "published")
-        found = self.block(path, Published, row.published)
-        if found is None:
+        published = self.block(path, Published, row.published)
+        if published is None:
             return None
-        if (found.T2V or found.V2T) and (found.A2V or found.V2A):
+        if (published.T2V or published.V2T) and (published.A2V or published.V2A):
             self.problem(path, "mixes text (T2V, V2T) and sound (A2V, V2A)")
-        recalls, total = found.cells()[:-1], found.SumR
+        recalls, total = published.cells()[:-1], published.SumR
         if None not in recalls:
             added = sum(value for value in recalls if value is not None)
             if total is not None and abs(added - total) > 0.05:
@@ -222,14 +222,14 @@ class _StudyChecker(Checker):
                     (*path, "SumR"), f"is {total:g}, but the six recalls add up to {added:.1f}"
                 )
             total = added
-        cells = {key: getattr(found, key) for key in ("T2V", "V2T", "A2V", "V2A")}
-        source = found.source or table
+        cells = {key: getattr(published, key) for key in ("T2V", "V2T", "A2V", "V2A")}
+        source = published.source or table
         if not source:
             self.problem(path, "needs 'source', or the study needs 'table'")
         return Published(**cells, SumR=total, source=source)
 
     def show(self, entries: Sequence[Any]) -> tuple[Shown, ...]:
-        found = []
+        exhibits = []
         for index, entry in enumerate(entries):
             block = {"use": entry} if isinstance(entry, str) else entry
             use = block.get("use") if isinstance(block, dict) else None
@@ -245,8 +245,8 @@ class _StudyChecker(Checker):
                 shown, problems = check_shown(use, {k: v for k, v in block.items() if k != "use"})
                 for below, message in problems:
                     self.problem(("show", index, *below), message)
-                found.append(shown)
-        return tuple(found)
+                exhibits.append(shown)
+        return tuple(exhibits)
 
     def unknown(self, path: KeyPath, what: str, name: str, known: Mapping[str, Any]) -> None:
         close = did_you_mean(name, known)

@@ -13,10 +13,10 @@ from pathlib import Path
 from typing import Any
 
 from varkit.errors import VarkitError
-from varkit.runs.report.tables import plain
+from varkit.runs.report.tables import Table, plain
 from varkit.system.files import write_json, write_text
 from varkit_studies.comparison.compare import Comparison
-from varkit_studies.comparison.tables import Table, group_tables, query_tables, signed
+from varkit_studies.comparison.tables import group_tables, query_tables, signed
 from varkit_studies.comparison.writers import (
     check_extra,
     latex_table,
@@ -197,24 +197,26 @@ def _page(
 def _pairs(study: FinishedStudy) -> Iterator[tuple[str, list[Table]]]:
     """Yield for each row and what it is held against a heading, and in what they differ."""
     rows = study.study.rows
-    for found in study.comparisons:
-        for total in (one for one in found.differences if one.figure == "SumR"):
-            of_pair = _of_pair(found, total.run, total.against)
+    for comparison in study.comparisons:
+        for total in (
+            difference for difference in comparison.differences if difference.figure == "SumR"
+        ):
+            of_pair = _of_pair(comparison, total.run, total.against)
             against = rows[total.against].label
             heading = f"{rows[total.run].label} against {against}: SumR {signed(total.value)}"
             yield heading, [*query_tables(of_pair, QUERIES), *group_tables(of_pair)]
 
 
-def _of_pair(found: Comparison, run: str, against: str) -> Comparison:
+def _of_pair(comparison: Comparison, run: str, against: str) -> Comparison:
     """Return what a comparison says of one pair."""
 
     def own(lines: Sequence[Any]) -> tuple[Any, ...]:
         return tuple(line for line in lines if (line.run, line.against) == (run, against))
 
     return replace(
-        found,
-        differences=own(found.differences),
-        groups=own(found.groups),
-        flips=own(found.flips),
-        moves=own(found.moves),
+        comparison,
+        differences=own(comparison.differences),
+        groups=own(comparison.groups),
+        flips=own(comparison.flips),
+        moves=own(comparison.moves),
     )

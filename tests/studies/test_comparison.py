@@ -14,7 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from varkit_studies.comparison import compare
 from varkit_studies.comparison.ranked_run import load_ranked_run
-from varkit_studies.comparison.statistics import (
+from varkit_studies.comparison.resampling import (
     FIGURES,
     bootstrap,
     figures,

@@ -136,8 +136,8 @@ def _added(ctx: click.Context) -> dict[str, str]:
         commands = installed_plugins(ctx).commands
     except PluginError:
         return {}
-    found = {command.name: command.summary for command in commands if command.name not in VERBS}
-    return dict(sorted(found.items()))
+    summaries = {command.name: command.summary for command in commands if command.name not in VERBS}
+    return dict(sorted(summaries.items()))
 
 
 def print_warning(message: Warning | str, *_: object, **__: object) -> None:
@@ -169,13 +169,13 @@ def _causes(error: BaseException) -> list[BaseException]:
     chain = [error]
     while (cause := chain[-1].__cause__) is not None and cause not in chain:
         chain.append(cause)  # "raise error from error" would make it endless
-    told = _reason(error)
+    known = _reason(error)
     causes = []
     for cause in chain[1:]:
         reason = _reason(cause)
-        if not reason or reason not in told:
+        if not reason or reason not in known:
             causes.append(cause)
-        told += f"\n{reason}"
+        known += f"\n{reason}"
     return causes
 
 

@@ -54,12 +54,12 @@ def verify(
     from varkit.data.inspect.verify import verify
     from varkit.recipe.target import find_target
 
-    found = find_target(target, changes, strict=strict)
-    announce(found)
+    source = find_target(target, changes, strict=strict)
+    announce(source)
     with progress("reading") as tell:
-        result = verify(found.cls, found.options, quick=quick, workers=workers, progress=tell)
+        result = verify(source.cls, source.options, quick=quick, workers=workers, progress=tell)
     if as_json:
-        click.echo(json.dumps(result.to_dict() | {"data": found.to_dict()}, indent=2))
+        click.echo(json.dumps(result.to_dict() | {"data": source.to_dict()}, indent=2))
     else:
         print_verification(result)
     if result.faults:
@@ -80,8 +80,8 @@ def stats(
 ) -> None:
     """Count and measure a data set.
 
-    Videos, hours, captions, classes and anomalies, by split. Figures that were published of the
-    data set stand beside those that were found.
+    Videos, hours, captions, classes and anomalies, by split. Published figures of the
+    data set stand beside them.
     """
     import json
 
@@ -95,13 +95,13 @@ def stats(
     from varkit.data.inspect.stats import statistics
     from varkit.recipe.target import find_target
 
-    found = find_target(target, changes, strict=strict)
-    announce(found)
+    source = find_target(target, changes, strict=strict)
+    announce(source)
     with pointing_to_verify(target, *changes, *["--strict"] * strict), progress("counting") as tell:
-        result = statistics(found.build(), tell)
-    published = getattr(found.cls, "published", {})
+        result = statistics(source.build(), tell)
+    published = getattr(source.cls, "published", {})
     if as_json:
-        click.echo(json.dumps(result.to_dict(published) | {"data": found.to_dict()}, indent=2))
+        click.echo(json.dumps(result.to_dict(published) | {"data": source.to_dict()}, indent=2))
     else:
         print_statistics(result, published)
     if out is not None:
@@ -125,13 +125,13 @@ def leak(target: str, changes: tuple[str, ...], strict: bool, as_json: bool) -> 
     from varkit.data.inspect.leak import caption_leak
     from varkit.recipe.target import find_target
 
-    found = find_target(target, changes, strict=strict)
-    announce(found)
+    source = find_target(target, changes, strict=strict)
+    announce(source)
     with pointing_to_verify(target, *changes, *["--strict"] * strict):
-        dataset = found.build()
+        dataset = source.build()
     result = caption_leak(dataset)
     if as_json:
-        click.echo(json.dumps(result.to_dict() | {"data": found.to_dict()}, indent=2))
+        click.echo(json.dumps(result.to_dict() | {"data": source.to_dict()}, indent=2))
     else:
         print_leak(result)
 
@@ -162,13 +162,13 @@ def show(
     from varkit.data.inspect.show import video_details
     from varkit.recipe.target import find_target
 
-    found = find_target(target, changes, strict=strict)
-    announce(found)
+    source = find_target(target, changes, strict=strict)
+    announce(source)
     with pointing_to_verify(target, *changes, *["--strict"] * strict):
-        dataset = found.build()
+        dataset = source.build()
     details = video_details(dataset, video)
     if as_json:
-        click.echo(json.dumps(details.to_dict() | {"data": found.to_dict()}, indent=2))
+        click.echo(json.dumps(details.to_dict() | {"data": source.to_dict()}, indent=2))
     else:
         print_video(details)
     if out is not None:

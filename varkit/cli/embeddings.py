@@ -23,7 +23,7 @@ from varkit.cli.options import (
 
 if TYPE_CHECKING:
     from varkit.search.scores import Scores
-    from varkit.search.sources import Ground, Source
+    from varkit.search.sources import Ground, ScoreSource
 
 PLACE = click.Path(path_type=Path)
 
@@ -103,10 +103,12 @@ def export(run: Path, out: Path, split: str, force: bool, **rest: Any) -> None:
     if out.exists() and not force:  # before the work, not after it
         raise VarkitError(f"{out} exists", hint="choose another name, or give --force")
     source, ground = encode_run(run, split, **_chosen(rest))
-    found = embeddings_of(source, ground)
-    write_embeddings(out, found)
-    shape = f"{len(found.videos)} videos, {len(found.queries)} queries, {found.videos.shape[1]}"
-    click.echo(f"wrote {out}: {shape} wide{' (simulated data)' if found.simulated else ''}")
+    encoded = embeddings_of(source, ground)
+    write_embeddings(out, encoded)
+    shape = (
+        f"{len(encoded.videos)} videos, {len(encoded.queries)} queries, {encoded.videos.shape[1]}"
+    )
+    click.echo(f"wrote {out}: {shape} wide{' (simulated data)' if encoded.simulated else ''}")
 
 
 @embeddings.command(epilog="Example: varkit embeddings fuse runs/a/1 b.npz --weights 0.7,0.3")
@@ -135,10 +137,10 @@ def fuse(
     if len(sources) < 2:
         raise click.UsageError("name at least two runs or files to fuse")
     shares = _weights(weights, len(sources))
-    found, ground = _load(sources, on, rest)
-    total = scores.fuse([source.scores.dense() for source in found], shares, scaling)
+    loaded, ground = _load(sources, on, rest)
+    total = scores.fuse([source.scores.dense() for source in loaded], shares, scaling)
     how = {"verb": "fuse", "weights": list(shares), "scaling": scaling}
-    _finish(scores.Scores(total), ground, found, how, rest, default="fuse")
+    _finish(scores.Scores(total), ground, loaded, how, rest, default="fuse")
 
 
 @embeddings.command(epilog="Example: varkit embeddings rerank runs/fast/1 runs/slow/2 --depth 50")
@@ -156,24 +158,24 @@ def rerank(first: Path, second: Path, depth: int, on: str | None, **rest: Any) -
     """
     from varkit.search import scores
 
-    found, ground = _load((first, second), on, rest)
-    one, other = (source.scores.dense() for source in found)
+    loaded, ground = _load((first, second), on, rest)
+    one, other = (source.scores.dense() for source in loaded)
     forth = scores.Scores(scores.rerank(one, other, depth))
     back = scores.Scores(scores.rerank(one.T, other.T, depth).T)
     how = {"verb": "rerank", "depth": depth}
-    _finish(forth, ground, found, how, rest, default="rerank", backward=back)
+    _finish(forth, ground, loaded, how, rest, default="rerank", backward=back)
 
 
 def _weights(text: str | None, count: int) -> tuple[float, ...]:
     if text is None:
         return (1 / count,) * count
     try:
-        found = tuple(float(part) for part in text.split(","))
+        weights = tuple(float(part) for part in text.split(","))
     except ValueError:
         raise click.UsageError(f"--weights {text}: give numbers parted by commas") from None
-    if len(found) != count or not all(0 < weight < float("inf") for weight in found):
+    if len(weights) != count or not all(0 < weight < float("inf") for weight in weights):
         raise click.UsageError(f"--weights {text}: give {count} numbers above 0, one a source")
-    return found
+    return weights
 
 
 def _ground(words: Sequence[str], split: str) -> Ground:
@@ -192,19 +194,19 @@ def _ground(words: Sequence[str], split: str) -> Ground:
 
 def _load(
     places: Sequence[Path], on: str | None, rest: Mapping[str, Any]
-) -> tuple[list[Source], Ground]:
+) -> tuple[list[ScoreSource], Ground]:
     from varkit.search.sources import load_sources
 
     words = shlex.split(on or "")
     ground = _ground(words, rest["split"]) if words else None
-    found, ground = load_sources(places, rest["split"], ground=ground, **_chosen(rest))
-    return found, _ruled(ground, rest)
+    loaded, ground = load_sources(places, rest["split"], ground=ground, **_chosen(rest))
+    return loaded, _ruled(ground, rest)
 
 
 def _ruled(ground: Ground, rest: Mapping[str, Any]) -> Ground:
     """Return the ground with the rules of ranking that were asked for."""
-    asked = {key: rest[key] for key in ("positives", "ties") if rest[key] is not None}
-    return replace(ground, options=replace(ground.options, **asked))
+    rules = {key: rest[key] for key in ("positives", "ties") if rest[key] is not None}
+    return replace(ground, options=replace(ground.options, **rules))
 
 
 def _chosen(rest: Mapping[str, Any]) -> dict[str, Any]:
@@ -219,7 +221,7 @@ def _chosen(rest: Mapping[str, Any]) -> dict[str, Any]:
 def _finish(
     scores: Scores,
     ground: Ground,
-    sources: Sequence[Source],
+    sources: Sequence[ScoreSource],
     how: Mapping[str, Any],
     rest: Mapping[str, Any],
     *,

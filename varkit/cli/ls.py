@@ -25,11 +25,11 @@ def ls(as_json: bool) -> None:
     """List the shipped recipes: what each is, and what this machine lacks to run it."""
     from varkit.recipe.load import shipped_recipes
 
-    found = [_describe(name, path) for name, path in shipped_recipes().items()]
+    recipes = [_describe(name, path) for name, path in shipped_recipes().items()]
     if as_json:
-        click.echo(json.dumps(found, indent=2))
+        click.echo(json.dumps(recipes, indent=2))
         return
-    for recipe in found:
+    for recipe in recipes:
         click.secho(recipe["name"], bold=True, nl=False)
         click.echo(f"  {recipe['summary']}")
         state = "with its embedded block, since missing here:" if recipe["embedded"] else "ready"

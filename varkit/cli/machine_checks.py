@@ -67,9 +67,11 @@ def examine(folder: Path) -> list[Check]:
 
 
 def _python() -> Iterator[Check]:
-    found = ".".join(map(str, sys.version_info[:3]))
+    running = ".".join(map(str, sys.version_info[:3]))
     fine = sys.version_info >= (3, 11)
-    yield Check("python", "ok" if fine else "fail", found, None if fine else "install Python 3.11")
+    yield Check(
+        "python", "ok" if fine else "fail", running, None if fine else "install Python 3.11"
+    )
 
 
 def _torch() -> Iterator[Check]:
@@ -105,13 +107,13 @@ def _torchvision() -> Iterator[Check]:
 
 def _extras() -> Iterator[Check]:
     for extra, packages in EXTRAS.items():
-        found = {package: _version(package) for package in packages}
-        lacking = [package for package, number in found.items() if number is None]
+        versions = {package: _version(package) for package in packages}
+        lacking = [package for package, number in versions.items() if number is None]
         if lacking:
             fix = f"pip install 'varkit[{extra}]'"
             yield Check(f"extra {extra}", "warn", f"no {', '.join(lacking)}", fix)
         else:
-            seen = ", ".join(f"{package} {number}" for package, number in found.items())
+            seen = ", ".join(f"{package} {number}" for package, number in versions.items())
             yield Check(f"extra {extra}", "ok", seen)
 
 

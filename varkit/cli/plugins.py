@@ -56,12 +56,12 @@ def _conflicts(loaded: Plugins) -> Iterator[str]:
 
     for name in sorted({command.name for command in loaded.commands}):
         try:
-            found = loaded.command(name)
+            command = loaded.command(name)
         except PluginError as error:
             yield error.what
         else:
-            if found is not None and name in VERBS:
-                yield f"{found.origin}: verb {name!r} is varkit's own, and cannot be replaced"
+            if command is not None and name in VERBS:
+                yield f"{command.origin}: verb {name!r} is varkit's own, and cannot be replaced"
 
 
 def _show(loaded: Plugins) -> None:

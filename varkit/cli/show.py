@@ -27,16 +27,16 @@ def show(recipe: str, overrides: tuple[str, ...], strict: bool, as_json: bool) -
     """
     from varkit.recipe.load import load_recipe
 
-    found, _ = load_recipe(recipe, overrides, strict=strict)
+    resolved, _ = load_recipe(recipe, overrides, strict=strict)
     if not as_json:
-        click.echo(found.to_yaml(origins=True), nl=False)
+        click.echo(resolved.to_yaml(origins=True), nl=False)
         return
     shown = {
-        "name": found.name,
-        "digest": found.digest(),
-        "embedded": found.embedded,
-        "missing": found.missing,
-        "recipe": found.to_dict(),
-        "origins": found.origins,
+        "name": resolved.name,
+        "digest": resolved.digest(),
+        "embedded": resolved.embedded,
+        "missing": resolved.missing,
+        "recipe": resolved.to_dict(),
+        "origins": resolved.origins,
     }
     click.echo(json.dumps(shown, indent=2))

@@ -38,21 +38,21 @@ def validate(
     from varkit.recipe.load import load_recipe
 
     try:
-        found, plugins = load_recipe(recipe, overrides, strict=strict)
+        resolved, plugins = load_recipe(recipe, overrides, strict=strict)
         if build:
-            _build(found, plugins)
+            _build(resolved, plugins)
     except RecipeError as error:
         if as_json:
             click.echo(json.dumps({"valid": False, "problems": error.problems}, indent=2))
         raise
     if as_json:
-        outcome = {"valid": True, "embedded": found.embedded, "missing": found.missing}
+        outcome = {"valid": True, "embedded": resolved.embedded, "missing": resolved.missing}
         click.echo(json.dumps(outcome, indent=2))
         return
-    click.echo(f"{found.path}: valid" + ", and its model can be built" * build)
-    if found.embedded:
+    click.echo(f"{resolved.path}: valid" + ", and its model can be built" * build)
+    if resolved.embedded:
         click.echo("takes its embedded block, since this is missing here:")
-        for line in found.missing:
+        for line in resolved.missing:
             click.echo(f"  {line}")
 
 

@@ -99,8 +99,8 @@ class Layers:
 
     def last_change(self, path: KeyPath) -> Place | None:
         """Return the last change of the value at a path, or of anything in it."""
-        said = (at for p, at in reversed(self.places.items()) if p[: len(path)] == path)
-        return next((at for at in said if at.layer == "change"), None)
+        places = (at for p, at in reversed(self.places.items()) if p[: len(path)] == path)
+        return next((at for at in places if at.layer == "change"), None)
 
     def _merge(self, change: Change, path: KeyPath, value: Any) -> None:
         """Merge a change, or a value in it, at a path."""

@@ -241,9 +241,9 @@ def find_recipe(path: str | Path) -> Path:
             ],
             hint="varkit ls shows the shipped recipes; anything else is a file's path",
         )
-    found = shipped[str(path)]
+    file = shipped[str(path)]
     here = Path.cwd()
-    return found.relative_to(here) if found.is_relative_to(here) else found
+    return file.relative_to(here) if file.is_relative_to(here) else file
 
 
 def _open(path: str | Path) -> tuple[Path, yaml.Document, tuple[Path, ...]]:
@@ -343,8 +343,8 @@ def origins_of(
 
 def _leaves(value: Mapping[str, Any], path: KeyPath = ()) -> list[KeyPath]:
     """Return where the values of nested mappings stand; an empty mapping is a value."""
-    found: list[KeyPath] = []
+    paths: list[KeyPath] = []
     for key, item in value.items():
         here = (*path, key)
-        found += _leaves(item, here) if isinstance(item, Mapping) and item else [here]
-    return found
+        paths += _leaves(item, here) if isinstance(item, Mapping) and item else [here]
+    return paths

@@ -204,17 +204,17 @@ def _wrong(option: Option, value: Any, error: ValidationError) -> list[tuple[Key
     allowed = describe(option.annotation)
     for fault in error.errors(include_url=False):
         path: KeyPath = (option.name,)
-        found = value
+        inner = value
         for key in fault["loc"]:  # also names branches of unions, which are no keys
-            if not _holds(found, key):
+            if not _holds(inner, key):
                 break
-            found, path = found[key], (*path, key)
+            inner, path = inner[key], (*path, key)
         if fault["type"] in ("value_error", "assertion_error"):
             problems.setdefault(path, fault["msg"])
             continue
         texts = [text for text in _literals(option.annotation) if isinstance(text, str)]
-        close = did_you_mean(found, texts) if isinstance(found, str) else ""
-        problems.setdefault(path, f"must be {allowed}; not {_show(found)}.{close}")
+        close = did_you_mean(inner, texts) if isinstance(inner, str) else ""
+        problems.setdefault(path, f"must be {allowed}; not {_show(inner)}.{close}")
     return list(problems.items())
 
 

@@ -23,8 +23,8 @@ def describe(annotation: Any) -> str:
     origin, arguments = typing.get_origin(annotation), typing.get_args(annotation)
     if origin is typing.Annotated:
         limits = [text for limit in arguments[1:] for text in _limits(limit)]
-        said = f"{describe(arguments[0])} {' and '.join(limits)}".rstrip()
-        return f"{said} {_length(arguments[1:])}".rstrip()
+        text = f"{describe(arguments[0])} {' and '.join(limits)}".rstrip()
+        return f"{text} {_length(arguments[1:])}".rstrip()
     if origin is Literal:
         allowed = [json.dumps(value) for value in arguments]
         return allowed[0] if len(allowed) == 1 else f"one of {', '.join(allowed)}"
@@ -77,7 +77,7 @@ def documented(cls: type[Any]) -> dict[str, str]:
 
     The class's docstring counts before its constructor's.
     """
-    found: dict[str, str] = {}
+    texts: dict[str, str] = {}
     for text in (inspect.getdoc(cls.__init__), inspect.getdoc(cls)):
         name, inside = "", False
         for line in (text or "").splitlines():
@@ -85,10 +85,10 @@ def documented(cls: type[Any]) -> dict[str, str]:
             if not line.startswith(" ") and line:
                 inside = line in ("Args:", "Attributes:")
             elif inside and entry:
-                name, found[entry[1]] = entry[1], entry[2].strip()
+                name, texts[entry[1]] = entry[1], entry[2].strip()
             elif inside and name and line:
-                found[name] = f"{found[name]} {line.strip()}".strip()
-    return found
+                texts[name] = f"{texts[name]} {line.strip()}".strip()
+    return texts
 
 
 def summary(cls: type[Any]) -> str:

@@ -291,20 +291,20 @@ class _Reader:
         return self._scalar(node)
 
     def _mapping(self, node: MappingNode, path: KeyPath) -> dict[str, Any]:
-        found: dict[str, Any] = {}
+        mapping: dict[str, Any] = {}
         for key_node, value_node in node.value:
             key = self._scalar(key_node) if isinstance(key_node, ScalarNode) else None
             if not isinstance(key, str):
                 self._problem(key_node, "a key must be text; put it in quotes")
                 continue
             here = (*path, key)
-            if key in found:
+            if key in mapping:
                 line, _ = self.places[here]
                 self._problem(key_node, f"{key!r} is given twice, first on line {line}")
                 continue
             self.places[here] = _place(key_node)
-            found[key] = self.value(value_node, here)
-        return found
+            mapping[key] = self.value(value_node, here)
+        return mapping
 
     def _scalar(self, node: Node) -> Any:
         text = str(node.value)

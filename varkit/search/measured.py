@@ -18,7 +18,7 @@ from varkit.evaluation.results import RunResults, summarize_seeds, training_resu
 from varkit.interfaces.settings import Which
 from varkit.runs.folder import new_folder, provenance
 from varkit.search.scores import Scores
-from varkit.search.sources import Ground, Source
+from varkit.search.sources import Ground, ScoreSource
 from varkit.system.files import write_json
 
 WHICH: Which = "last"
@@ -66,7 +66,7 @@ def evaluate_scores(scores: Scores, ground: Ground, backward: Scores | None = No
 def write_measured(
     scores: Scores,
     ground: Ground,
-    sources: Sequence[Source],
+    sources: Sequence[ScoreSource],
     how: Mapping[str, Any],
     *,
     backward: Scores | None = None,
@@ -129,7 +129,7 @@ def write_measured(
     return folder, results
 
 
-def _selection(sources: Sequence[Source]) -> str:
+def _selection(sources: Sequence[ScoreSource]) -> str:
     """Return how the models were chosen; one chosen on the test set flatters all."""
     rules = {source.selection for source in sources}
     if "test" in rules:

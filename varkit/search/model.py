@@ -217,12 +217,12 @@ def load(
 
 
 def _chosen(
-    what: str, asked: Sequence[str] | None, known: Sequence[str], split: str
+    what: str, names: Sequence[str] | None, known: Sequence[str], split: str
 ) -> tuple[str, ...]:
-    if asked is None:
+    if names is None:
         return tuple(known)
-    unknown = [name for name in asked if name not in set(known)]
+    unknown = [name for name in names if name not in set(known)]
     if unknown:
         near = did_you_mean(unknown[0], known)
         raise DataError(f"no {what} of the {split} split is named {unknown[0]!r}.{near}")
-    return tuple(asked)
+    return tuple(names)

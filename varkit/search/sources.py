@@ -21,7 +21,7 @@ from varkit.system.files import sha256
 
 
 @dataclass(frozen=True)
-class Source:
+class ScoreSource:
     """What one model says of a split.
 
     Attributes:
@@ -69,7 +69,7 @@ def load_sources(
     seed: int | None = None,
     device: torch.device | str = "cpu",
     accept_code: bool = False,
-) -> tuple[list[Source], Ground]:
+) -> tuple[list[ScoreSource], Ground]:
     """Load runs and files of embeddings, all of the same split of the same data.
 
     Args:
@@ -127,24 +127,24 @@ def _in_order(scores: Scores, own: Ground, ground: Ground) -> Scores:
     return scores.of(queries).of_videos(videos)
 
 
-def read_source(path: Path, ground: Ground) -> Source:
+def read_source(path: Path, ground: Ground) -> ScoreSource:
     """Read a file of embeddings of a split.
 
     Raises:
         DataError: it cannot be read, is faulty, or does not hold just the split's identifiers.
     """
-    found = read_embeddings(path)
+    embeddings = read_embeddings(path)
     try:
-        video, query = found.of(*ground.names())
+        video, query = embeddings.of(*ground.names())
     except DataError as error:
         where = f"the {ground.split} split of {ground.dataset.name}"
         raise DataError(f"{path} does not fit {where}: {error.what}") from None
-    return Source(
+    return ScoreSource(
         Scores(video=video, query=query),
         {"file": str(path), "sha256": sha256(path)},
-        simulated=found.simulated or ground.dataset.simulated,
-        embedded=found.embedded,
-        selection=found.selection,
+        simulated=embeddings.simulated or ground.dataset.simulated,
+        embedded=embeddings.embedded,
+        selection=embeddings.selection,
     )
 
 
@@ -156,7 +156,7 @@ def encode_run(
     seed: int | None = None,
     device: torch.device | str = "cpu",
     accept_code: bool = False,
-) -> tuple[Source, Ground]:
+) -> tuple[ScoreSource, Ground]:
     """Encode a split with a trained model of a run, by its recipe's first sampler seed.
 
     Raises:
@@ -168,7 +168,7 @@ def encode_run(
     recipe, dataset = trained.recipe, trained.dataset
     # Every query by itself, and one seed: fusing and ranking come later.
     options = replace(recipe.eval, repeats=1, positives="own")
-    found = evaluate(
+    measured = evaluate(
         trained.model.to(device), dataset, dataset.split(split), options=options, device=device
     )
     origin = {
@@ -180,11 +180,13 @@ def encode_run(
         "sha256": sha256(trained.run.model_file(trained.seed, trained.which)),
         "other_code": list(trained.run.other_code),
     }
-    source = Source(_scores(found), origin, dataset.simulated, recipe.embedded, recipe.train.select)
+    source = ScoreSource(
+        _scores(measured), origin, dataset.simulated, recipe.embedded, recipe.train.select
+    )
     return source, Ground(dataset, split, recipe.eval)
 
 
-def embeddings_of(source: Source, ground: Ground) -> Embeddings:
+def embeddings_of(source: ScoreSource, ground: Ground) -> Embeddings:
     """Return a source's factors as a file holds them.
 
     Raises:
@@ -209,11 +211,11 @@ def embeddings_of(source: Source, ground: Ground) -> Embeddings:
     )
 
 
-def _scores(found: Evaluation) -> Scores:
-    if found.video_factors is not None and found.query_factors is not None:
-        return Scores(video=found.video_factors, query=found.query_factors)
-    matrix = torch.empty(len(found.videos), len(found.queries))
-    for rows, columns, tile in found.tiles():
+def _scores(measured: Evaluation) -> Scores:
+    if measured.video_factors is not None and measured.query_factors is not None:
+        return Scores(video=measured.video_factors, query=measured.query_factors)
+    matrix = torch.empty(len(measured.videos), len(measured.queries))
+    for rows, columns, tile in measured.tiles():
         matrix[rows[:, None], columns] = tile.float().cpu()
     return Scores(matrix=matrix)
 

@@ -109,7 +109,7 @@ def read_embeddings(path: Path) -> Embeddings:
         )
     try:
         flags = {name: _flag(name, arrays[name]) for name in FLAGS if name in arrays}
-        found = Embeddings(
+        embeddings = Embeddings(
             _identifiers("video_ids", arrays["video_ids"]),
             _vectors("videos", arrays["videos"]),
             _identifiers("query_ids", arrays["query_ids"]),
@@ -121,8 +121,12 @@ def read_embeddings(path: Path) -> Embeddings:
     except DataError as error:
         raise DataError(f"{path}: {error.what}") from None
     if flags.get("normalize", False):
-        return replace(found, videos=_normalized(found.videos), queries=_normalized(found.queries))
-    return found
+        return replace(
+            embeddings,
+            videos=_normalized(embeddings.videos),
+            queries=_normalized(embeddings.queries),
+        )
+    return embeddings
 
 
 def write_embeddings(path: Path, embeddings: Embeddings) -> None:
@@ -175,8 +179,8 @@ def _flag(name: str, array: Any) -> bool:
 def _word(name: str, array: Any) -> str:
     if array.shape != () or array.dtype.kind != "U":
         raise DataError(f"{name} must be one text; not {array.dtype} of shape {array.shape}")
-    found: str = array.item()
-    return found
+    word: str = array.item()
+    return word
 
 
 def _identifiers(name: str, array: Any) -> tuple[str, ...]:
@@ -193,14 +197,14 @@ def _vectors(name: str, array: Any) -> Array:
             f"{name} must be floats of shape (n, K); not {array.dtype} of shape {array.shape}"
         )
     with np.errstate(over="ignore"):  # what overflows is not finite, and named as such
-        found: Array = array.astype(np.float32)
-    return found
+        vectors: Array = array.astype(np.float32)
+    return vectors
 
 
 def _normalized(vectors: Array) -> Array:
     wide = vectors.astype(np.float64)
-    found: Array = (wide / np.linalg.norm(wide, axis=1, keepdims=True)).astype(np.float32)
-    return found
+    unit: Array = (wide / np.linalg.norm(wide, axis=1, keepdims=True)).astype(np.float32)
+    return unit
 
 
 def _check(side: str, names: Sequence[str], vectors: Array) -> None:

@@ -97,16 +97,16 @@ def study(
     from varkit_studies.writers import write_study
 
     check_extra()
-    found = load_study(study)
+    loaded = load_study(study)
     if rows is not None:
-        found = _chosen(found, rows.split(","))
-    resolved = resolve_rows(found, overrides, strict=strict)
-    planner = Planner(found, resolved, out, accept_code=accept_code)
+        loaded = _chosen(loaded, rows.split(","))
+    resolved = resolve_rows(loaded, overrides, strict=strict)
+    planner = Planner(loaded, resolved, out, accept_code=accept_code)
     if plan_only:
         if as_json:
-            told = {"schema": 1, "study": found.name, "left_out": list(found.left_out)}
+            head = {"schema": 1, "study": loaded.name, "left_out": list(loaded.left_out)}
             planned = [planned.as_json() for planned in planner.plan().values()]
-            click.echo(json.dumps({**told, "rows": planned}, indent=2))
+            click.echo(json.dumps({**head, "rows": planned}, indent=2))
         else:
             show_plan(planner)
         return
@@ -128,8 +128,8 @@ def _list(as_json: bool) -> None:
 
     listed = []
     for name, path in shipped_studies().items():
-        said = yaml.load(path).value
-        about = {"title": said["title"], "table": said.get("table", "")}
+        content = yaml.load(path).value
+        about = {"title": content["title"], "table": content.get("table", "")}
         listed.append({"name": name, **about, "path": str(path)})
     if as_json:
         click.echo(json.dumps(listed, indent=2))
@@ -146,11 +146,11 @@ def _chosen(study: Study, names: list[str]) -> Study:
     from varkit_studies.partial import choose_rows
 
     names = [name.strip() for name in names]
-    found = choose_rows(study, names)
-    added = ", ".join(name for name in found.rows if name not in names)
+    chosen = choose_rows(study, names)
+    added = ", ".join(name for name in chosen.rows if name not in names)
     if added:
         click.echo(f"also: {added}, which the rows are measured from or held against", err=True)
-    return found
+    return chosen
 
 
 def _jobs(device: str, threads: int) -> int:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from varkit_studies.comparison.ranked_run import RankedRun
-from varkit_studies.comparison.statistics import (
+from varkit_studies.comparison.resampling import (
     FIGURES,
     LIMITS,
     Floats,
@@ -30,7 +30,7 @@ class Value:
 
     Attributes:
         run: its name.
-        figure: one of :data:`varkit_studies.comparison.statistics.FIGURES`.
+        figure: one of :data:`varkit_studies.comparison.resampling.FIGURES`.
         value: mean over trainings and sampler seeds.
         interval: 95 %, over test videos, for these trainings.
         interval_trainings: 95 %, over test videos and trainings; None of one training.
@@ -52,7 +52,7 @@ class Difference:
     Attributes:
         run: the one.
         against: the other.
-        figure: one of :data:`varkit_studies.comparison.statistics.FIGURES`.
+        figure: one of :data:`varkit_studies.comparison.resampling.FIGURES`.
         value: ``run`` minus ``against``.
         interval: 95 %, over test videos, for these trainings, paired.
         interval_trainings: the same over trainings too; None where a run has only one.

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from varkit.evaluation.rank_files import RankRow
 from varkit_studies.comparison.ranked_run import RankedRun
-from varkit_studies.comparison.statistics import FIGURES, bootstrap, figures, interval
+from varkit_studies.comparison.resampling import FIGURES, bootstrap, figures, interval
 from varkit_studies.comparison.videos import by_video, video_rows
 
 FEW = 10
@@ -28,7 +28,7 @@ class GroupDifference:
         videos: how many it has.
         run: the one run.
         against: the other.
-        figure: one of :data:`varkit_studies.comparison.statistics.FIGURES`.
+        figure: one of :data:`varkit_studies.comparison.resampling.FIGURES`.
         value: of ``run``.
         value_against: of ``against``.
         difference: the first minus the second.

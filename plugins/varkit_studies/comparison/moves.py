@@ -84,14 +84,14 @@ def moves(against: RankedRun, run: RankedRun, names: tuple[str, str]) -> list[Mo
     before, after = (np.median(each.ranks, axis=(0, 1)) for each in (against, run))
     size = np.abs(np.log(after / before))
     change = _changes(against, run)
-    found = []
+    moved = []
     for i in np.argsort(-size, kind="stable").tolist():
         gains = tuple(k for k, own in change.items() if own[i] >= 0.5)
         loses = tuple(k for k, own in change.items() if own[i] <= -0.5)
         if not (size[i] or gains or loses):
             continue
         row = run.rows[i]
-        found.append(
+        moved.append(
             Move(
                 direction=row.direction,
                 id=row.id,
@@ -107,7 +107,7 @@ def moves(against: RankedRun, run: RankedRun, names: tuple[str, str]) -> list[Mo
                 loses=loses,
             )
         )
-    return found
+    return moved
 
 
 def flips(against: RankedRun, run: RankedRun, names: tuple[str, str]) -> Iterator[Flips]:

@@ -97,10 +97,10 @@ def load_ranked_run(folder: Path, checkpoint: Which | None = None) -> RankedRun:
     for file, (rows, ranks), total, hint in zip(files, read, sums, again, strict=True):
         if ranks.shape != read[0][1].shape or _keys(rows) != _keys(read[0][0]):
             raise RunError(f"{file} holds other queries or sampler seeds than {files[0]}")
-        found = _sum_of_recalls(rows, ranks)
-        if abs(found - total) > 1e-6:
+        summed = _sum_of_recalls(rows, ranks)
+        if abs(summed - total) > 1e-6:
             raise RunError(
-                f"{file} is of another measurement than {path}: SumR {found:.4f} and {total:.4f}",
+                f"{file} is of another measurement than {path}: SumR {summed:.4f} and {total:.4f}",
                 hint=hint,
             )
     return RankedRun(
@@ -131,15 +131,15 @@ def mismatches(runs: Sequence[RankedRun], names: Sequence[str]) -> tuple[str, ..
                 f"{way} {some!r}",
                 hint="compare runs on the same split of the same data",
             )
-    found = []
+    differing = []
     for key in runs[0].protocol:
         values = [run.protocol[key] for run in runs]
         if key == "questions" and len({run.facts["fingerprint"] for run in runs}) == 1:
             continue  # a run of before they were recorded has the fingerprint in their place
         if len(set(values)) > 1:
             each = ", ".join(f"{name} {value}" for name, value in zip(names, values, strict=True))
-            found.append(f"{key}: {each}")
-    return tuple(found)
+            differing.append(f"{key}: {each}")
+    return tuple(differing)
 
 
 def _facts(folder: Path) -> Mapping[str, Any]:
@@ -165,10 +165,10 @@ def _read(file: Path, hint: str | None) -> tuple[tuple[RankRow, ...], NDArray[np
     if not file.exists():
         raise RunError(f"there are no ranks of a training: {file} is missing", hint=hint)
     try:
-        found = read_ranks(file)
+        unsorted = read_ranks(file)
     except RunError as error:
         raise RunError(error.what, hint=hint) from error
-    rows = sorted(found, key=lambda row: (row.repeat, row.direction, row.id))
+    rows = sorted(unsorted, key=lambda row: (row.repeat, row.direction, row.id))
     repeats = rows[-1].repeat + 1
     ranks = np.array([row.rank for row in rows], dtype=np.float64).reshape(repeats, -1)
     return tuple(rows[: ranks.shape[1]]), ranks

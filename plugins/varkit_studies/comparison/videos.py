@@ -9,7 +9,7 @@ import numpy as np
 from varkit.evaluation.figures import DIRECTIONS, RECALLS
 from varkit.evaluation.rank_files import RankRow
 from varkit_studies.comparison.ranked_run import RankedRun
-from varkit_studies.comparison.statistics import Floats, figures
+from varkit_studies.comparison.resampling import Floats, figures
 
 
 def video_rows(rows: Sequence[RankRow]) -> dict[str, RankRow]:
@@ -34,9 +34,9 @@ def by_video(runs: Sequence[RankedRun]) -> tuple[Floats, Floats]:
     counts = np.zeros((len(place), len(DIRECTIONS)))
     np.add.at(counts, at, 1)
     hits = np.zeros((len(runs), len(place), len(DIRECTIONS), len(RECALLS)))
-    for run, found in zip(runs, hits, strict=True):
+    for run, counted in zip(runs, hits, strict=True):
         for k, recall in enumerate(RECALLS):
-            np.add.at(found[..., k], at, (run.ranks <= recall).mean(axis=(0, 1)))
+            np.add.at(counted[..., k], at, (run.ranks <= recall).mean(axis=(0, 1)))
     return counts, hits.reshape(len(runs), len(place), -1)
 
 

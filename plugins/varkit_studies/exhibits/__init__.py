@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 from varkit.plugins.registry import import_target
 from varkit.recipe.options import check_options
 from varkit.recipe.yaml import KeyPath
-from varkit_studies.comparison.tables import Table
+from varkit.runs.report.tables import Table
 
 if TYPE_CHECKING:
     from varkit_studies.finished import FinishedStudy
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 EXHIBITS: Mapping[str, str] = {
     "table": "varkit_studies.exhibits.table:ResultsTable",
     "sweep": "varkit_studies.exhibits.sweep:Sweep",
-    "statistics": "varkit_studies.exhibits.statistics:DataStatistics",
+    "statistics": "varkit_studies.exhibits.data_statistics:DataStatistics",
     "examples": "varkit_studies.exhibits.examples:Examples",
     "coarse_queries": "varkit_studies.exhibits.coarse_queries:CoarseQueries",
     "sampling": "varkit_studies.exhibits.sampling:Sampling",

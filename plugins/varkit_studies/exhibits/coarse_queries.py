@@ -11,7 +11,7 @@ from annotated_types import MinLen
 
 from varkit.errors import DataError
 from varkit.interfaces import Count
-from varkit_studies.comparison.tables import Table
+from varkit.runs.report.tables import Table
 from varkit_studies.exhibits import Exhibit
 from varkit_studies.exhibits.matching import Texts, match, of_classes, precision
 from varkit_studies.finished import FinishedRow, FinishedStudy
@@ -62,8 +62,8 @@ class CoarseQueries:
             if row.dataset.query_kind != "captions":
                 notes.append(f"Row {row.name} is left out: its queries are sounds.")
                 continue
-            found, table, left_out = self._measure(row, title)
-            records += found
+            measured, table, left_out = self._measure(row, title)
+            records += measured
             tables.append(table)
             if left_out:
                 notes.append(f"No test video of row {row.name} is of the category of: {left_out}.")
@@ -82,9 +82,9 @@ class CoarseQueries:
         right = np.array(
             [of_classes((item.classes for item in items), own) for own in self.queries.values()]
         ).T
-        asked = [q for q in range(len(self.queries)) if right[:, q].any()]
-        names = [list(self.queries)[q] for q in asked]
-        right = right[:, asked]
+        kept = [q for q in range(len(self.queries)) if right[:, q].any()]
+        names = [list(self.queries)[q] for q in kept]
+        right = right[:, kept]
         if not names:
             raise DataError(f"{row.dataset.name}: no test video is of a queried category")
         scores = [

@@ -75,10 +75,10 @@ def matrix(encoder: SplitEncoder, videos: Side, queries: Side) -> Floats:
         len(side.factors) if side.factors is not None else sum(len(p) for p, _ in side.parts)
         for side in (videos, queries)
     ]
-    found = np.empty(counts)
+    similarity = np.empty(counts)
     for rows, columns, block in encoder.tiles(videos, queries):
-        found[np.ix_(rows.tolist(), columns.tolist())] = block.float().cpu()
-    return found
+        similarity[np.ix_(rows.tolist(), columns.tolist())] = block.float().cpu()
+    return similarity
 
 
 def match(
@@ -100,9 +100,11 @@ def match(
         options: how videos are read.
     """
     videos = [item.video for item in gallery.split("test")]
-    found = encoder(model, gallery, videos, queries, names, options)
+    encoding = encoder(model, gallery, videos, queries, names, options)
     with evaluating(model):
-        return matrix(found, found.encode_videos(options.seed), found.encode_queries(options.seed))
+        return matrix(
+            encoding, encoding.encode_videos(options.seed), encoding.encode_queries(options.seed)
+        )
 
 
 def precision(similarity: Floats, right: NDArray[np.bool_], k: int) -> Floats:

@@ -14,7 +14,7 @@ import torch
 
 from varkit.evaluation.evaluate import evaluating
 from varkit.interfaces import Count
-from varkit_studies.comparison.tables import Table
+from varkit.runs.report.tables import Table
 from varkit_studies.exhibits import Exhibit
 from varkit_studies.exhibits.matching import encoder, matrix
 from varkit_studies.finished import FinishedRow, FinishedStudy
@@ -78,14 +78,14 @@ class RunningTime:
         )
 
     def _time(self, row: FinishedRow) -> dict[str, list[float]]:
-        found: dict[str, list[float]] = {step: [] for step in STEPS if step != "epoch"}
+        seconds: dict[str, list[float]] = {step: [] for step in STEPS if step != "epoch"}
         for repeat in range(-1, self.repeats):  # the first, which reads files, does not count
             taken = _search(row, repeat)
             if repeat >= 0:
-                for step, seconds in taken.items():
-                    found[step].append(seconds)
+                for step, value in taken.items():
+                    seconds[step].append(value)
         epochs = _epochs(row)
-        return {**found, "epoch": epochs} if epochs else found
+        return {**seconds, "epoch": epochs} if epochs else seconds
 
 
 def _search(row: FinishedRow, repeat: int) -> dict[str, float]:
@@ -127,13 +127,13 @@ def _epochs(row: FinishedRow) -> list[float]:
     """Return the seconds of the training steps of each epoch of each training of a row."""
     if not row.row.trains:
         return []
-    found: dict[tuple[Path, int], float] = {}
+    seconds: dict[tuple[Path, int], float] = {}
     for file in sorted(row.folder.glob("seed-*/metrics.jsonl")):
         for record in map(json.loads, file.read_text("utf-8").splitlines()):
             if record["kind"] == "step":
                 key = file, record["epoch"]
-                found[key] = found.get(key, 0.0) + record["seconds"]
-    return list(found.values())
+                seconds[key] = seconds.get(key, 0.0) + record["seconds"]
+    return list(seconds.values())
 
 
 def _record(
@@ -152,11 +152,11 @@ def _record(
 
 
 def _cell(records: Sequence[Mapping[str, Any]], row: str, step: str) -> str:
-    for one in records:
-        if (one["row"], one["step"]) == (row, step):
-            times = one["times_reference"]
+    for record in records:
+        if (record["row"], record["step"]) == (row, step):
+            times = record["times_reference"]
             ratio = "" if times is None else f" ×{times:.2f}"
-            return f"{one['seconds']:.3g} [{one['p20']:.3g}, {one['p80']:.3g}]{ratio}"
+            return f"{record['seconds']:.3g} [{record['p20']:.3g}, {record['p80']:.3g}]{ratio}"
     return ""
 
 

@@ -17,7 +17,7 @@ from varkit.evaluation.examples import spread
 from varkit.interfaces import Count, Dataset
 from varkit.runs.report.charts import COLOURS
 from varkit.runs.report.data_figures import BLUE, RED, panels, save, style
-from varkit_studies.comparison.tables import Table
+from varkit.runs.report.tables import Table
 from varkit_studies.exhibits import Exhibit, Picture
 from varkit_studies.exhibits.matching import Mean, encoder, reference
 from varkit_studies.finished import FinishedRow, FinishedStudy
@@ -98,10 +98,10 @@ def _truths(dataset: Dataset) -> Truths:
         DataError: it is known of none.
     """
     known = {item.video: dataset.truth(item.video) for item in dataset.split("test")}
-    found = {video: truth for video, truth in known.items() if truth is not None and truth.any()}
-    if not found:
+    truths = {video: truth for video, truth in known.items() if truth is not None and truth.any()}
+    if not truths:
         raise DataError(f"{dataset.name}: of no test video is it known where the anomaly is")
-    return found
+    return truths
 
 
 def _curves(row: FinishedRow, videos: Sequence[str], seed: int) -> list[Mapping[str, Curve]]:

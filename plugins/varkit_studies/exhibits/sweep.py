@@ -5,7 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any, Literal
 
-from varkit_studies.comparison.tables import Table, between
+from varkit.runs.report.tables import Table
+from varkit_studies.comparison.tables import between
 from varkit_studies.exhibits import Exhibit, Picture
 from varkit_studies.finished import FinishedStudy
 

@@ -8,8 +8,9 @@ from typing import Any
 
 import numpy as np
 
-from varkit_studies.comparison.statistics import FIGURES, holm
-from varkit_studies.comparison.tables import Table, between, chance, signed
+from varkit.runs.report.tables import Table
+from varkit_studies.comparison.resampling import FIGURES, holm
+from varkit_studies.comparison.tables import between, chance, signed
 from varkit_studies.exhibits import Exhibit
 from varkit_studies.finished import FinishedRow, FinishedStudy
 
@@ -61,15 +62,15 @@ def _row(study: FinishedStudy, row: FinishedRow, p_holm: float | None) -> tuple[
         sd = "" if value.sd_trainings is None else f" ±{value.sd_trainings:.1f}"
         figures.append(f"{value.value:.1f}{sd}")
     total = values["SumR"]
-    found = study.differences(row.name).get("SumR")
+    difference = study.differences(row.name).get("SumR")
     apart: tuple[str, ...] = ("", "", "", "")
     if row.name == study.study.reference:
         apart = ("reference", "", "", "")
-    elif found is not None:
+    elif difference is not None:
         apart = (
-            signed(found.value),
-            between(found.interval_trainings or found.interval),
-            chance(found.p),
+            signed(difference.value),
+            between(difference.interval_trainings or difference.interval),
+            chance(difference.p),
             "" if p_holm is None else chance(p_holm),
         )
     elif study.unlike(row.name):
@@ -88,8 +89,8 @@ def _label(study: FinishedStudy, row: FinishedRow) -> str:
 
 def _corrected(study: FinishedStudy) -> dict[str, float]:
     """Correct the p of SumR for the rows of this table."""
-    found = {name: study.differences(name).get("SumR") for name in study.rows}
-    p = {name: one.p for name, one in found.items() if one is not None}
+    totals = {name: study.differences(name).get("SumR") for name in study.rows}
+    p = {name: total.p for name, total in totals.items() if total is not None}
     return dict(zip(p, holm(np.array(list(p.values()))).tolist(), strict=True)) if p else {}
 
 
@@ -116,7 +117,9 @@ def _records(
 ) -> Iterator[dict[str, Any]]:
     differences = study.differences(row.name)
     for figure, value in study.values(row.name).items():
-        one = differences.get(figure)
+        difference = differences.get(figure)
+        interval = None if difference is None else difference.interval
+        wide = None if difference is None else difference.interval_trainings
         yield {
             "kind": "measured",
             "row": row.name,
@@ -126,10 +129,13 @@ def _records(
             "sd_trainings": value.sd_trainings,
             **_limits("", value.interval),
             **_limits("_trainings", value.interval_trainings),
-            "difference": None if one is None else one.value,
-            **_limits("_difference", None if one is None else one.interval),
-            **_limits("_difference_trainings", None if one is None else one.interval_trainings),
-            "p": None if one is None else one.p,
+            "difference": None if difference is None else difference.value,
+            **_limits("_difference", None if difference is None else difference.interval),
+            **_limits(
+                "_difference_trainings",
+                None if difference is None else difference.interval_trainings,
+            ),
+            "p": None if difference is None else difference.p,
             "p_holm": p_holm if figure == "SumR" else None,
             "seeds": " ".join(map(str, row.seeds)),
             "embedded": bool(row.facts["embedded"]),

@@ -1,4 +1,4 @@
-"""The tables of a run, as plain text cells: the terminal and the page show the same."""
+"""Tables of plain text cells, and those of a run: the terminal and the page show the same."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ SPREAD: Mapping[Kind, str] = {"mean": "{:.1f}", "sd": "±{:.1f}"}
 
 
 def plain(text: str) -> str:
-    """Return text of other people on one line, with nothing that a terminal would obey."""
+    """Return text on one line, with spaces for line breaks and control characters."""
     return "".join(letter if letter.isprintable() else " " for letter in text)
 
 
@@ -39,18 +39,20 @@ class Table:
     """A table.
 
     Attributes:
+        columns: headings.
+        rows: cells, as many as columns.
         title: one line.
         caption: how to read it.
-        columns: headings; the first column is text, all others are figures.
-        rows: cells, as many as columns.
-        kinds: what each row is.
+        words: how many of the first columns hold text, aligned to the left.
+        kinds: what each row is, for the page of a run; may be empty.
     """
 
-    title: str
-    caption: str
     columns: tuple[str, ...]
     rows: tuple[tuple[str, ...], ...]
-    kinds: tuple[Kind, ...]
+    title: str = ""
+    caption: str = ""
+    words: int = 1
+    kinds: tuple[Kind, ...] = ()
 
 
 def results_table(results: Mapping[str, Any]) -> Table:
