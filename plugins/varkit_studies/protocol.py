@@ -1,4 +1,4 @@
-"""What must be known to read the figures of a study, a sentence each."""
+"""What a reader of a study's figures must know, a sentence each."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ from varkit_studies.finished import FinishedRow, FinishedStudy
 
 
 def warnings(study: FinishedStudy) -> Iterator[str]:
-    """Yield what must be known before a figure is looked at."""
+    """Yield what a reader must know before looking at a figure."""
     rows = list(study.rows.values())
     if study.simulated:
         yield "SIMULATED data: not comparable with figures of any benchmark."
     if study.embedded:
         lacking = [line for row in rows for line in row.facts["missing"]]
-        lacking += [line for one in study.data.values() for line in one.recipe.missing]
+        lacking += [line for data in study.data.values() for line in data.recipe.missing]
         missing = dict.fromkeys(lacking)
         yield f"EMBEDDED variant of the recipes, since missing here: {'; '.join(missing)}."
     chosen, left_out = study.study.rows, study.study.left_out
@@ -29,23 +29,23 @@ def warnings(study: FinishedStudy) -> Iterator[str]:
             f"left out: {', '.join(left_out)}."
         )
     for names, differing in by_code((row.name, row.other_code) for row in rows):
-        yield f"OTHER CODE made {names} ({differing}), used all the same."
+        yield f"OTHER CODE made {names} ({differing}), used anyway."
     for name, why in study.unfinished.items():
         yield f"Row {name} is missing: {why}."
 
 
 def protocol(study: FinishedStudy) -> Iterator[str]:
-    """Yield how it was measured, and of what."""
+    """Yield how the study was measured, and on which data."""
     rows = list(study.rows.values())
     if study.study.options.table:
         yield f"Redoes {study.study.options.table}."
     if study.overrides:
         yield f"All rows trained with: {' '.join(study.overrides)}."
-    for name, one in study.data.items():
-        kind = "simulated" if one.dataset.simulated else "real"
+    for name, row in study.data.items():
+        kind = "simulated" if row.dataset.simulated else "real"
         yield (
-            f"Row {name} runs nothing: it is the data of {one.recipe.name}, {one.dataset.name}, "
-            f"{kind}, fingerprint {one.dataset.fingerprint()}."
+            f"Row {name} runs nothing: it is the data of {row.recipe.name}, {row.dataset.name}, "
+            f"{kind}, fingerprint {row.dataset.fingerprint()}."
         )
     if not rows:
         return
@@ -62,7 +62,7 @@ def protocol(study: FinishedStudy) -> Iterator[str]:
             yield _again(row)
         unlike = study.unlike(row.name)
         if unlike:
-            yield f"Row {row.name} is not held against the reference: it differs in {unlike}."
+            yield f"Row {row.name} is not compared with the reference: it differs in {unlike}."
     yield f"Versions: {'; '.join(dict.fromkeys(_versions(row) for row in rows))}."
 
 

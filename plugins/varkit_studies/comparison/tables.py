@@ -1,4 +1,4 @@
-"""A comparison as tables of plain text cells: every output shows the same."""
+"""The tables of a comparison, the same for every output format."""
 
 from __future__ import annotations
 
@@ -59,9 +59,8 @@ def notes(comparison: Comparison) -> list[str]:
     if comparison.simulated:
         lines.append("SIMULATED data: not comparable with figures of any benchmark.")
     if comparison.mismatches:
-        lines.append(
-            f"NOT MEASURED ALIKE, compared all the same: {'; '.join(comparison.mismatches)}."
-        )
+        mismatches = "; ".join(comparison.mismatches)
+        lines.append(f"NOT MEASURED ALIKE, but compared anyway: {mismatches}.")
     if comparison.different_code:
         lines.append(f"MADE BY DIFFERENT CODE: {'; '.join(comparison.different_code)}.")
     some = next(iter(comparison.runs.values()))
@@ -218,9 +217,7 @@ def _flips(comparison: Comparison) -> Table:
 
 def _moves(comparison: Comparison, most: int) -> Table:
     rows: list[tuple[str, ...]] = []
-    for pair in dict.fromkeys(
-        (difference.run, difference.against) for difference in comparison.differences
-    ):
+    for pair in dict.fromkeys((each.run, each.against) for each in comparison.differences):
         own = [move for move in comparison.moves if (move.run, move.against) == pair]
         rows += (
             (

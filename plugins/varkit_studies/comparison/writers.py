@@ -73,11 +73,8 @@ def write_comparison(comparison: Comparison, folder: Path, *, queries: int = 10)
         WriteError: the disk is full or not writable.
     """
     check_extra()
-    tables = [
-        *figure_tables(comparison),
-        *query_tables(comparison, queries),
-        *group_tables(comparison),
-    ]
+    figures, groups = figure_tables(comparison), group_tables(comparison)
+    tables = [*figures, *query_tables(comparison, queries), *groups]
     texts = {
         "md": markdown(comparison, tables),
         "csv": comma_separated(comparison),
@@ -161,9 +158,7 @@ def comma_separated(comparison: Comparison) -> str:
         run, against = comparison.runs[line["run"]], line.get("against")
         line |= limits | {
             "folder": run["folder"],
-            "folder_against": comparison.runs[line["against"]]["folder"]
-            if "against" in line
-            else "",
+            "folder_against": comparison.runs[against]["folder"] if against else "",
             "fingerprint": run["fingerprint"],
             "simulated": "yes" if comparison.simulated else "no",
             "mismatches": "; ".join(comparison.mismatches),

@@ -1,4 +1,4 @@
-"""A word or two instead of a sentence: ALAN's Fig. 7, with a number."""
+"""Queries of one or two words instead of a sentence: ALAN's Fig. 7, measured."""
 
 from __future__ import annotations
 
@@ -33,9 +33,9 @@ QUERIES: Mapping[str, tuple[str, ...]] = {
 
 
 class CoarseQueries:
-    """How many of the first k videos are of the category that a query of 1 to 4 words names.
+    """Of the first k videos, the share in the category named by a query of 1 to 4 words.
 
-    A query of whose category the test split has no video is left out.
+    A query is left out if the test split has no video of its category.
 
     Args:
         queries: text -> the classes that it names.
@@ -55,7 +55,7 @@ class CoarseQueries:
         self.show = show
 
     def __call__(self, study: FinishedStudy, folder: Path) -> Exhibit:
-        """Look for every query with every model; it writes no file of its own."""
+        """Search with every query and every model; no file is written."""
         title = f"Coarse queries{study.mark()}"
         tables, records, notes = [], [], []
         for row in study.rows.values():
@@ -66,7 +66,7 @@ class CoarseQueries:
             records += measured
             tables.append(table)
             if left_out:
-                notes.append(f"No test video of row {row.name} is of the category of: {left_out}.")
+                notes.append(f"Row {row.name} has no test video for these queries: {left_out}.")
         if not tables:
             raise DataError("coarse queries need models of captions")
         return Exhibit(
@@ -118,9 +118,9 @@ class CoarseQueries:
         rows.append(("mean", "", "", *mean, f"{100 * float(right.mean()):.1f}"))
         table = Table(
             title=f"{row.label}: {title}",
-            caption=f"P@k: of the first k of {len(items)} test videos, the % that are of the "
-            "category; mean over trainings. Prior: the % of all videos that are, which a ranking "
-            f"at random would reach. First videos: of training {row.seeds[0]}.",
+            caption=f"P@k: of the first k of {len(items)} test videos, the % in the category; "
+            "mean over trainings. Prior: the % of all videos in the category, which a random "
+            f"ranking would reach. First videos: of training {row.seeds[0]}.",
             columns=(
                 "query",
                 "category",

@@ -1,4 +1,4 @@
-"""A few queries and the videos that were found for them: ALAN's retrieval examples."""
+"""Some queries and the videos that a search returns: ALAN's retrieval examples."""
 
 from __future__ import annotations
 
@@ -22,11 +22,11 @@ GREEN = "#2a9d6f"
 class Examples:
     """Queries from the best ranked to the worst, and the first videos of each, right or wrong.
 
-    They are those that the training chose, and wrote to ``examples.json``.
+    They come from the run's ``examples.json``.
 
     Args:
-        videos: how many of a query's first videos are shown, of 5 at most.
-        row: whose examples; by default the study's reference.
+        videos: how many of a query's first videos are shown, at most 5.
+        row: the row; default: the study's reference.
     """
 
     def __init__(self, *, videos: Count = 3, row: str | None = None) -> None:
@@ -37,7 +37,7 @@ class Examples:
         """Read them, and draw the grid.
 
         Raises:
-            RunError: the row trained nothing.
+            RunError: the row has no ``examples.json``, or is not finished.
         """
         row = reference(study, self.row)
         examples = _read(row)

@@ -1,4 +1,4 @@
-"""How long searching and training take, row by row."""
+"""Times search and training, row by row."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ T = TypeVar("T")
 
 STEPS = {
     "gallery": "all test videos read and encoded",
-    "queries": "all test queries but one read and encoded",
+    "queries": "all test queries except one read and encoded",
     "query": "that one query read and encoded",
     "search": "its scores with all videos, ranked",
     "epoch": "the training steps of an epoch",
@@ -32,18 +32,17 @@ STEPS = {
 
 
 class RunningTime:
-    """Seconds to encode the gallery and a query and to rank, and for an epoch of training.
+    """Seconds to encode the gallery, to encode a query, to rank, and to train an epoch.
 
     Args:
-        repeats: of each; every one loads the model anew, since an encoder may keep what it has
-            seen.
+        repeats: of each; the model is loaded anew each time, since an encoder may cache its inputs.
     """
 
     def __init__(self, *, repeats: Count = 5) -> None:
         self.repeats = repeats
 
     def __call__(self, study: FinishedStudy, folder: Path) -> Exhibit:
-        """Time every row, one after another; it writes no file of its own."""
+        """Time every row, one after another; no file is written."""
         seconds = {name: self._time(row) for name, row in study.rows.items()}
         records = []
         for name, row in study.rows.items():
@@ -89,7 +88,7 @@ class RunningTime:
 
 
 def _search(row: FinishedRow, repeat: int) -> dict[str, float]:
-    """Return the seconds of each step of a search, by a model that has seen nothing."""
+    """Return the seconds of each step of a search by a freshly loaded model."""
     model, options = row.model(), row.recipe.eval
     place = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     model.to(place)

@@ -1,4 +1,4 @@
-"""The table in the paper's shape, with the paper's own row beside ours."""
+"""The table of results in the paper's layout, with the published rows beside the measured ones."""
 
 from __future__ import annotations
 
@@ -18,10 +18,10 @@ RECALLS = ("R@1", "R@5", "R@10")
 
 
 class ResultsTable:
-    """R@1, R@5 and R@10 both ways and SumR, with what separates each row from the reference."""
+    """R@1, R@5 and R@10 both ways and SumR, with each row's difference from the reference."""
 
     def __call__(self, study: FinishedStudy, folder: Path) -> Exhibit:
-        """Make the table; it writes no file of its own."""
+        """Make the table; no file is written."""
         letter = "T" if study.text else "A"
         columns = (
             "",
@@ -74,21 +74,21 @@ def _row(study: FinishedStudy, row: FinishedRow, p_holm: float | None) -> tuple[
             "" if p_holm is None else chance(p_holm),
         )
     elif study.unlike(row.name):
-        apart = ("measured otherwise", "", "", "")
+        apart = ("measured differently", "", "", "")
     interval = between(total.interval_trainings or total.interval)
     return (_label(study, row), *figures, interval, *apart)
 
 
 def _label(study: FinishedStudy, row: FinishedRow) -> str:
-    every = all(other.facts["embedded"] for other in study.rows.values())  # then the title says it
-    marks = ["embedded"] * (bool(row.facts["embedded"]) and not every)
+    in_title = all(each.facts["embedded"] for each in study.rows.values())
+    marks = ["embedded"] * (bool(row.facts["embedded"]) and not in_title)
     marks += ["other code"] * bool(row.other_code)
     marks += ["measured again"] * ("measured_from" in row.facts)
     return f"{row.row.label} ({', '.join(marks)})" if marks else row.row.label
 
 
 def _corrected(study: FinishedStudy) -> dict[str, float]:
-    """Correct the p of SumR for the rows of this table."""
+    """Return row -> p of SumR, corrected for the rows of this table."""
     totals = {name: study.differences(name).get("SumR") for name in study.rows}
     p = {name: total.p for name, total in totals.items() if total is not None}
     return dict(zip(p, holm(np.array(list(p.values()))).tolist(), strict=True)) if p else {}
@@ -101,9 +101,9 @@ def _caption(study: FinishedStudy) -> str:
     if several:
         lines.append("± the standard deviation over trainings")
     lines += [
-        f"difference: SumR less that of {reference}, paired by video",
+        f"difference: SumR minus that of {reference}, paired by video",
         "95 %: over test videos"
-        + (" and trainings, where a row has several; of a difference, where both have" * several),
+        + (" and trainings, if a row has several; for a difference, if both rows do" * several),
         "p: randomisation test on SumR for these trainings; Holm: corrected for the rows shown",
     ]
     sources = dict.fromkeys(r.published.source for r in study.study.rows.values() if r.published)
@@ -130,11 +130,8 @@ def _records(
             **_limits("", value.interval),
             **_limits("_trainings", value.interval_trainings),
             "difference": None if difference is None else difference.value,
-            **_limits("_difference", None if difference is None else difference.interval),
-            **_limits(
-                "_difference_trainings",
-                None if difference is None else difference.interval_trainings,
-            ),
+            **_limits("_difference", interval),
+            **_limits("_difference_trainings", wide),
             "p": None if difference is None else difference.p,
             "p_holm": p_holm if figure == "SumR" else None,
             "seeds": " ".join(map(str, row.seeds)),

@@ -1,4 +1,4 @@
-"""A model of one benchmark on the videos of another: ALAN's Fig. 9, with a number."""
+"""A model of one benchmark on the videos of another: ALAN's Fig. 9, measured."""
 
 from __future__ import annotations
 
@@ -23,19 +23,19 @@ CATEGORIES: Mapping[str, tuple[str, ...]] = {
     "Abuse": ("Abuse",),
     "Riot": ("Riot",),
 }
-"""What the classes of UCF-Crime and XD-Violence have in common, and Riot, which XD alone has."""
+"""The classes that UCF-Crime and XD-Violence share, and Riot, which only XD-Violence has."""
 
 
 class ZeroShot:
-    """Of the first k videos of another data set, how many are of the query's category.
+    """Of the first k videos of another data set, the share in the query's category.
 
-    The queries are those of the test split that the models were measured on; the videos are the
-    test split of another data set. Nothing is trained for it.
+    The queries are the test split that the models were measured on; the videos are the test split
+    of another data set. Nothing is trained.
 
     Args:
-        gallery: the row whose data give the videos.
-        row: whose models; by default the study's reference.
-        categories: name -> the classes, in either data set, that belong to it.
+        gallery: the row whose data contain the videos.
+        row: the row with the models; default: the study's reference.
+        categories: name -> its classes in either data set.
         k: how many of the first videos count.
     """
 
@@ -53,7 +53,7 @@ class ZeroShot:
         self.k = k
 
     def __call__(self, study: FinishedStudy, folder: Path) -> Exhibit:
-        """Measure it; it writes no file of its own."""
+        """Measure it; no file is written."""
         row = reference(study, self.row)
         gallery = self._gallery(study)
         _check_streams(row.dataset, gallery)
@@ -62,7 +62,7 @@ class ZeroShot:
         used = {name: queries for name, queries in wanted.items() if queries}
         names = list(dict.fromkeys(query for queries in used.values() for query in queries))
         if not names:
-            raise DataError(f"{row.dataset.name}: no test query is of a shared category")
+            raise DataError(f"{row.dataset.name}: no test query is in a shared category")
         scores = [
             match(row.model(seed), gallery, row.dataset, names, row.recipe.eval)
             for seed in row.seeds
@@ -70,12 +70,12 @@ class ZeroShot:
         title = f"{row.dataset.name} to {gallery.name}, zero-shot{study.mark()}"
         records = self._records(study, used, names, scores, gallery)
         notes = [
-            f"No test query of {row.dataset.name} is of category {name}."
+            f"No test query of {row.dataset.name} is in category {name}."
             for name in self.categories
             if name not in used
         ]
         notes += [
-            f"No test video of {gallery.name} is of category {r['category']}; it does not count."
+            f"No test video of {gallery.name} is in category {r['category']}; it does not count."
             for r in records
             if r["prior"] == 0
         ]
@@ -83,9 +83,9 @@ class ZeroShot:
             title=title,
             caption=f"Models of {row.label}; queries: test split of {row.dataset.name}; videos: "
             f"{len(gallery.split('test'))} of the test split of {gallery.name}. P@{self.k}: of the "
-            f"first {self.k} videos, the % that are of the query's category, means over "
-            f"trainings; 95 %: over queries. Prior: the % of all videos that are. All of these: "
-            "every query once, the mean of its categories.",
+            f"first {self.k} videos, the % in the query's category, mean over trainings; 95 %: "
+            "over queries. Prior: the % of all videos in the category. All of these: every query "
+            "once, with the mean of its categories.",
             columns=("category", "queries", f"P@{self.k} [95 %]", "prior"),
             rows=tuple(
                 (
@@ -140,7 +140,7 @@ class ZeroShot:
                 every.setdefault(query, []).append(float(share))
                 priors.setdefault(query, []).append(float(own.mean()))
         if every:
-            # A query of several categories is drawn once, or the interval would be too short.
+            # A query of several categories counts once, or the interval would be too narrow.
             shares = np.array([np.mean(own) for own in every.values()])
             prior = float(np.mean([np.mean(own) for own in priors.values()]))
             records.append(self._record(study, "all of these", shares, prior))
