@@ -1,4 +1,4 @@
-"""``varkit data``: look at a data set before anything is trained on it."""
+"""``varkit data``: inspect a data set before training on it."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ import click
 from varkit.cli.options import json_option, options, strict_option
 
 TARGET = """\b
-TARGET is a recipe (a file, or a name that varkit ls shows), of which the data section counts, or
-the name of a data set that varkit plugins shows. KEY=VALUE changes the recipe, or is an option of
-the data set.
+TARGET is a recipe (a file, or a name listed by varkit ls), whose data section is used, or the name
+of a data set listed by varkit plugins. KEY=VALUE changes the recipe, or sets an option of the data
+set.
 """
 FAULTY = 3
-"""The exit code where something is wrong with the data."""
+"""The exit code if something is wrong with the data."""
 
 
 @click.group()
@@ -25,7 +25,7 @@ def data() -> None:
 
 
 def _target(command: Callable[..., None]) -> Callable[..., None]:
-    """Add what the sub-verbs have in common."""
+    """Add the common options and the common help text to a sub-verb."""
     command.__doc__ = f"{inspect.cleandoc(command.__doc__ or '')}\n\n{TARGET}"
     decorated: Callable[..., None] = options(strict_option, json_option)(command)
     return decorated
@@ -45,8 +45,8 @@ def verify(
 ) -> None:
     """List everything that is wrong with a data set.
 
-    Every video and every query is read. What a training would refuse is said in the same words.
-    The exit code is 0 where all is in order and 3 where it is not.
+    Every video and every query is read. Faults are reported in the words of a training that meets
+    them. The exit code is 0 without faults and 3 otherwise.
     """
     import json
 
@@ -114,10 +114,10 @@ def stats(
 @changes
 @_target
 def leak(target: str, changes: tuple[str, ...], strict: bool, as_json: bool) -> None:
-    """Say how much captions give away without any video.
+    """Print how much captions reveal without any video.
 
-    The nearest training caption of every test caption by TF-IDF: how often is its video of the same
-    class, and how often normal or anomalous like the other?
+    Each test caption is paired with its nearest training caption by TF-IDF. How often do their
+    videos agree in class, and in being normal or anomalous?
     """
     import json
 
@@ -182,9 +182,9 @@ def show(
 @click.argument("target")
 @changes
 def get(target: str, changes: tuple[str, ...]) -> None:
-    """Say how to get a data set.
+    """Print how to get a data set, and what is missing here.
 
-    And what is still missing here; nothing is fetched.
+    Nothing is downloaded.
     """
     from varkit.cli.data_display import print_guide
     from varkit.recipe.target import named_target

@@ -21,9 +21,9 @@ Examples:
 @strict_option
 @json_option
 def show(recipe: str, overrides: tuple[str, ...], strict: bool, as_json: bool) -> None:
-    """Print a recipe resolved and complete, with where each value came from.
+    """Print a recipe resolved and complete, with the origin of each value.
 
-    What is printed is a recipe itself.
+    The output is itself a recipe.
     """
     from varkit.recipe.load import load_recipe
 

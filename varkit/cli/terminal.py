@@ -20,10 +20,10 @@ SHORT = 24
 
 
 def print_table(table: Table) -> None:
-    """Print a table on stdout, with its title and caption.
+    """Print a table on stdout, with its title and caption, as wide as the terminal or 80 columns.
 
-    Columns that do not fit follow below, after the first column again. A word is never broken:
-    one longer than the terminal, such as a path, makes the table wider.
+    Columns that do not fit follow in a second block, which repeats the first column. Words are
+    never broken: one longer than the terminal, such as a path, makes the table wider.
     """
     if table.title:
         print_text(table.title, bold=True)
@@ -31,7 +31,9 @@ def print_table(table: Table) -> None:
     columns = [tuple(map(plain, column)) for column in zip(table.columns, *table.rows, strict=True)]
     least = [_least(*column) for column in columns]
     most = [max(map(cell_len, column)) for column in columns]
-    for block in _blocks(least, console.width):
+    for number, block in enumerate(_blocks(least, console.width)):
+        if number:
+            click.echo()
         widths = _widths([least[i] for i in block], [most[i] for i in block], console.width)
         drawn = RichTable(box=None, header_style="bold", padding=(0, GAP, 0, 0), pad_edge=False)
         for i, width in zip(block, widths, strict=True):

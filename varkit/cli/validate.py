@@ -30,9 +30,9 @@ Examples:
 def validate(
     recipe: str, overrides: tuple[str, ...], strict: bool, build: bool, as_json: bool
 ) -> None:
-    """Check a recipe: every name, key and value, and what this machine lacks to run it.
+    """Check a recipe: every name, key and value, and what is missing here to run it.
 
-    What only shows when its parts meet, such as heads that do not divide a width, --build finds.
+    --build also finds parts that do not fit together, such as heads that do not divide a width.
     """
     from varkit.errors import RecipeError
     from varkit.recipe.load import load_recipe
@@ -51,7 +51,7 @@ def validate(
         return
     click.echo(f"{resolved.path}: valid" + ", and its model can be built" * build)
     if resolved.embedded:
-        click.echo("takes its embedded block, since this is missing here:")
+        click.echo("uses its embedded block, since this is missing here:")
         for line in resolved.missing:
             click.echo(f"  {line}")
 
