@@ -27,9 +27,9 @@ class Section:
     Attributes:
         summary: what it is, for editors.
         options: its own, or those beside a component's ``use``.
-        kind: of the component or components in it; None = plain options.
+        kind: of its component or components; None = plain options.
         named: whether it holds several components by name.
-        required: whether a recipe must have it; where it is named, at least one entry.
+        required: whether a recipe must have it; if ``named``, with at least one entry.
     """
 
     summary: str
@@ -53,8 +53,8 @@ SECTIONS: Mapping[str, Section] = {
     "train": Section("How the model is trained.", TrainOptions),
     "eval": Section("How the model is measured.", EvalOptions),
 }
-"""A recipe's sections in the order in which they are written; beside them stand ``version``,
-``plugins`` and ``embedded``."""
+"""A recipe's sections in the order in which they are written; ``version``, ``plugins`` and
+``embedded`` are not sections."""
 
 
 @dataclass(frozen=True)
@@ -65,7 +65,7 @@ class Component:
         kind: what it is.
         use: its name in the registry.
         options: all options of its constructor.
-        settings: what stands beside ``use`` and is not the constructor's, e.g. a
+        settings: the options beside ``use`` that are not the constructor's, such as
             ``DetectorSettings``.
     """
 
@@ -77,12 +77,12 @@ class Component:
 
 @dataclass(frozen=True)
 class Checked:
-    """What a check found.
+    """The result of a check.
 
     Attributes:
         layers: what was checked.
-        parts: section -> its Component, Components by name, or options; None where a recipe has
-            none, or one that is not complete.
+        parts: section -> its Component, Components by name, or options; None if the recipe does
+            not have the section, or it is faulty.
         problems: everything that is wrong.
     """
 
@@ -91,7 +91,7 @@ class Checked:
     problems: list[Problem]
 
     def components(self) -> dict[KeyPath, Component]:
-        """Return all components, by where they stand."""
+        """Return all components, by their path in the recipe."""
         components: dict[KeyPath, Component] = {}
         for name, part in self.parts.items():
             if isinstance(part, Component):
@@ -206,7 +206,7 @@ class _RecipeChecker(Checker):
         message += f" Known: {', '.join(known)}."
         at, named = self.layers.place(path), self.layers.place((*path[:-1], "use"))
         if named.layer != "file" and at.layer not in (named.layer, "change"):
-            at = named  # the option is older than the component's name, so the name is at fault
+            at = named  # a later layer changed the component but kept its options
             message += f" To replace all of it, write '{dotted(path[:-1])}={{use: {use}, ...}}'."
         self.problems.append(Problem(at, path, message))
 
