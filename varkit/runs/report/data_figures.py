@@ -33,7 +33,7 @@ def write_histograms(statistics: Statistics, folder: Path) -> list[Path]:
 
     Args:
         statistics: of a data set.
-        folder: gets a PNG for each of these that the data set has.
+        folder: gets a PNG for each that the data set has.
 
     Raises:
         VarkitError: the extra ``report`` is not installed.
@@ -69,9 +69,9 @@ def write_histograms(statistics: Statistics, folder: Path) -> list[Path]:
 
 
 def write_video(details: VideoDetails, path: Path) -> None:
-    """Draw, for each stream, the clips' norm and their distance from the mean of all.
+    """Draw, for each stream, the clips' norm and their distance from the mean of all clips.
 
-    Where the video is anomalous is shaded.
+    Anomalous parts of the video are shaded.
 
     Raises:
         VarkitError: the extra ``report`` is not installed.
@@ -104,7 +104,7 @@ def _histogram(figure: Figure, values: Sequence[float], bins: Sequence[float]) -
 
 
 def _thinned(values: NDArray[np.float64]) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
-    """Return positions and the highest value of each stretch, so that no peak is lost."""
+    """Return positions and the maximum of each stretch, so that no peak is lost."""
     count = min(POINTS, len(values))
     edges = np.arange(count) * len(values) // count
     return edges, np.maximum.reduceat(values, edges)
@@ -116,7 +116,7 @@ def _where(name: str, *, simulated: bool) -> str:
 
 @contextmanager
 def style() -> Iterator[None]:
-    """Draw as below; a name with dollar signs is no formula.
+    """Set the style of pictures; a name with dollar signs is not read as a formula.
 
     Raises:
         VarkitError: the extra ``report`` is not installed.
@@ -139,7 +139,7 @@ def style() -> Iterator[None]:
 
 
 def panels(title: str, *, rows: int = 1, height: float = 3.2) -> Figure:
-    """Return a figure with panels one above the other."""
+    """Return a figure with panels stacked vertically."""
     from matplotlib.figure import Figure
 
     figure = Figure(figsize=(7.2, height), layout="constrained")
@@ -151,7 +151,7 @@ def save(figure: Figure, path: Path) -> Path:
     """Write a figure as PNG, and return its path."""
     buffer = io.BytesIO()
     with warnings.catch_warnings():
-        warnings.filterwarnings("ignore", message="Glyph")  # a name in signs that no font here has
+        warnings.filterwarnings("ignore", message="Glyph")  # a character that no font here has
         figure.savefig(buffer, format="png", dpi=150)
     write_bytes(path, buffer.getvalue())
     return path
