@@ -98,7 +98,7 @@ def execute(
         raise StoppedError(
             "stopped; what was trained so far is saved",
             signal_number=stop.signal_number or signal.SIGTERM,
-            hint="give the same command again to go on",
+            hint="run the same command again to continue",
         )
     return {
         name: failed.get(planned.same_as or name) or _waiting(planned, started)

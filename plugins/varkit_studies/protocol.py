@@ -41,11 +41,11 @@ def protocol(study: FinishedStudy) -> Iterator[str]:
         yield f"Redoes {study.study.options.table}."
     if study.overrides:
         yield f"All rows trained with: {' '.join(study.overrides)}."
-    for name, row in study.data.items():
-        kind = "simulated" if row.dataset.simulated else "real"
+    for name, data in study.data.items():
+        kind = "simulated" if data.dataset.simulated else "real"
         yield (
-            f"Row {name} runs nothing: it is the data of {row.recipe.name}, {row.dataset.name}, "
-            f"{kind}, fingerprint {row.dataset.fingerprint()}."
+            f"Row {name} runs nothing: it is the data of {data.recipe.name}, {data.dataset.name}, "
+            f"{kind}, fingerprint {data.dataset.fingerprint()}."
         )
     if not rows:
         return
