@@ -15,11 +15,12 @@ from pathlib import Path
 from string import ascii_lowercase
 from typing import Any
 
-from varkit_studies.comparison.statistics import FIGURES
-from varkit_studies.comparison.tables import Table, between
+from varkit_studies.comparison.resampling import FIGURES
+from varkit_studies.comparison.tables import between
 from varkit_studies.comparison.writers import markdown_table, markdown_text
 
 from varkit.recipe import yaml
+from varkit.runs.report.tables import Table
 
 HERE = Path(__file__).parent
 BENCHMARKS = {"ucfcrime_ar": ("UCFCrime-AR", "T"), "xdviolence_ar": ("XDViolence-AR", "A")}

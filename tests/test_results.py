@@ -6,7 +6,7 @@ import shutil
 
 import pytest
 import results
-from varkit_studies.comparison.statistics import FIGURES
+from varkit_studies.comparison.resampling import FIGURES
 
 from varkit.system.files import read_json
 

@@ -110,7 +110,7 @@ def test_it_trains_resumes_is_measured_loads_and_exports(recipe, tmp_path, home,
     result = call("embeddings", "export", stopped.folder, file, "--checkpoint", "last", *threads)
     if recipe.stem in DENSE:
         assert "is no inner product" in failed(result)
-        assert "take the run itself" in hint(result)
+        assert "accept the run itself" in hint(result)
         assert not file.exists()
         return
     assert "(simulated data)" in result.stdout

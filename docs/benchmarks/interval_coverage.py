@@ -11,7 +11,7 @@ import argparse
 from dataclasses import dataclass
 
 import numpy as np
-from varkit_studies.comparison.statistics import (
+from varkit_studies.comparison.resampling import (
     FIGURES,
     bootstrap,
     figures,

@@ -16,7 +16,7 @@ from pathlib import Path
 
 import numpy as np
 from interval_coverage import SHOWN, count_hits, coverage
-from varkit_studies.comparison.statistics import bootstrap, figures, interval
+from varkit_studies.comparison.resampling import bootstrap, figures, interval
 
 TRAIN, VIDEOS, TESTS, RIDGE = 400, 100, 1000, 300.0
 

@@ -1,4 +1,4 @@
-"""What is said of rows and runs that different code made."""
+"""Describes how the code of rows and runs differs."""
 
 from __future__ import annotations
 
@@ -8,10 +8,14 @@ from varkit.runs.code import NOT_RECORDED, named
 
 
 def by_code(rows: Iterable[tuple[str, tuple[str, ...]]]) -> Iterator[tuple[str, str]]:
-    """Yield rows of the same other code together: their names, and in what it differs.
+    """Group rows by how their code differs from the present code.
 
     Args:
-        rows: name of each row, and in what its code is not that of now.
+        rows: name of each row, and the modules in which its code differs.
+
+    Yields:
+        The names of a group, and the modules, each joined by commas; rows without a difference
+        are left out.
     """
     groups: dict[str, list[str]] = {}
     for name, other_code in rows:
@@ -22,10 +26,10 @@ def by_code(rows: Iterable[tuple[str, tuple[str, ...]]]) -> Iterator[tuple[str, 
 
 
 def different_code(runs: Mapping[str, Mapping[str, str] | None]) -> tuple[str, ...]:
-    """Return in which modules that they share the code of runs differs, and whose is which.
+    """Return the shared modules in which the code of runs differs, and which runs agree.
 
     Args:
-        runs: name -> its code; None = it was not recorded.
+        runs: name -> its code; None = not recorded.
 
     >>> different_code({"A": {"m": "1"}, "B": {"m": "2", "n": "3"}, "C": {"m": "1"}, "D": None})
     ('m (A, C against B)', 'not recorded (D)')
@@ -37,8 +41,8 @@ def different_code(runs: Mapping[str, Mapping[str, str] | None]) -> tuple[str, .
             if code is not None and module in code:
                 versions.setdefault(code[module], []).append(name)
         if len(versions) > 1:
-            names = " against ".join(", ".join(some) for some in versions.values())
+            names = " against ".join(map(", ".join, versions.values()))
             groups.setdefault(names, []).append(module)
     unknown = ", ".join(name for name, code in runs.items() if code is None)
-    said = [f"{named(modules)} ({names})" for names, modules in groups.items()]
-    return (*said, *([f"{NOT_RECORDED} ({unknown})"] if unknown else []))
+    differing = [f"{named(modules)} ({names})" for names, modules in groups.items()]
+    return (*differing, *([f"{NOT_RECORDED} ({unknown})"] if unknown else []))

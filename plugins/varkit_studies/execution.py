@@ -1,4 +1,4 @@
-"""Runs what a study lacks, in processes of its own: one failure does not stop the others."""
+"""Runs the rows that a study lacks, each in its own process: one failure does not stop the rest."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ from varkit.system.signals import StopRequest
 from varkit_studies.plan import Planned, Planner
 
 PAUSE = 0.1
-"""Seconds between two looks at the children."""
-GLANCE = 1.0
-"""Seconds between two looks at how far they are."""
+"""Seconds between checks for processes that ended."""
+REFRESH = 1.0
+"""Seconds between updates of the progress line."""
 
 
 @dataclass(frozen=True)
@@ -29,8 +29,8 @@ class Settings:
         jobs: how many at once.
         device: of each.
         threads: of each.
-        strict: refuse to take an embedded block.
-        accept_code: go on with runs that other code made, and measure them.
+        strict: refuse to use an embedded block.
+        accept_code: resume and measure runs that other code made.
     """
 
     jobs: int
@@ -56,20 +56,20 @@ def execute(
     tell: Callable[[str], None],
     watch: Callable[[str], None],
 ) -> dict[str, str]:
-    """Run every row that is not finished; those that measure wait for what they measure.
+    """Run every unfinished row; a row that measures another waits until that is finished.
 
     Args:
         planner: of the study.
         settings: how children run.
-        stop: when asked, children are asked to stop, and save what they have.
-        tell: is handed a line when a row starts, and when it ends.
-        watch: is handed every second how far the rows are that run.
+        stop: when set, children are told to save what they have and stop.
+        tell: called with a line when a row starts and when it ends.
+        watch: called every second with the progress of the running rows.
 
     Returns:
-        Row -> why it is not finished, for every row that is not.
+        Row -> why it is not finished, for every unfinished row.
 
     Raises:
-        StoppedError: a stop was asked for; what was done is saved.
+        StoppedError: ``stop`` was set; what was done is saved.
     """
     children: list[_Child] = []
     failed: dict[str, str] = {}
@@ -89,7 +89,7 @@ def execute(
             for child in ended:
                 children.remove(child)
                 _ended(child, plan, failed, tell)
-            if time.monotonic() - looked >= GLANCE:
+            if time.monotonic() - looked >= REFRESH:
                 looked = time.monotonic()
                 watch("; ".join(f"{child.row}: {_progress(child.log)}" for child in children))
     finally:
@@ -98,7 +98,7 @@ def execute(
         raise StoppedError(
             "stopped; what was trained so far is saved",
             signal_number=stop.signal_number or signal.SIGTERM,
-            hint="give the same command again to go on",
+            hint="run the same command again to continue",
         )
     return {
         name: failed.get(planned.same_as or name) or _waiting(planned, started)
@@ -109,13 +109,13 @@ def execute(
 
 def _waiting(planned: Planned, started: set[str]) -> str:
     if planned.name in started:
-        return "its process ended well, but made another run than was planned"
+        return "its process succeeded, but its run is not the planned one"
     row = planned.resolved.row
     return "not finished" if row.trains else f"{row.base}, which it measures, is not finished"
 
 
 def _ready(plan: dict[str, Planned], started: set[str]) -> list[Planned]:
-    """Return what can be started: trainings, and rows whose base is finished."""
+    """Return the rows that can start: trainings, and rows whose base is finished."""
     return [
         planned
         for name, planned in plan.items()
@@ -127,11 +127,11 @@ def _ready(plan: dict[str, Planned], started: set[str]) -> list[Planned]:
 
 
 def command(planned: Planned, base: Path | None, out: Path, settings: Settings) -> list[str]:
-    """Return what is given to ``varkit`` for a row.
+    """Return the arguments of ``varkit`` for a row.
 
     Args:
         planned: the row.
-        base: the run that it measures, where it does.
+        base: the run that it measures, if it does.
         out: the folder of runs.
         settings: how children run.
     """
@@ -159,7 +159,7 @@ def _start(
     log.parent.mkdir(parents=True, exist_ok=True)
     tell(f"{planned.name}: varkit {shlex.join(arguments)}")
     with log.open("wb") as file:
-        # In a session of its own, Ctrl-C on the terminal reaches it once, through us.
+        # In its own session it gets Ctrl-C only once, from this process.
         process = subprocess.Popen(
             [sys.executable, "-m", "varkit", *arguments],
             stdin=subprocess.DEVNULL,
@@ -184,13 +184,13 @@ def _ended(
         return
     how = f"signal {-code}" if code < 0 else f"exit code {code}"
     errors = [line for line in _lines(child.log) if line.startswith("error: ")]
-    said = errors[-1].removeprefix("error: ") if errors else _last_line(child.log)
-    failed[child.row] = f"{how}: {said} (log: {child.log})"
+    reason = errors[-1].removeprefix("error: ") if errors else _last_line(child.log)
+    failed[child.row] = f"{how}: {reason} (log: {child.log})"
     tell(f"{child.row}: failed with {failed[child.row]}")
 
 
 def _end(children: Sequence[_Child]) -> None:
-    """Ask children to save and stop, and wait for them; a second signal to us ends them."""
+    """Ask children to save and stop, and wait; a second signal to this process kills them."""
     for child in children:
         child.process.terminate()
     try:
@@ -203,7 +203,7 @@ def _end(children: Sequence[_Child]) -> None:
 
 
 def _progress(log: Path) -> str:
-    """Return the last line of a log that says how far a training is."""
+    """Return the last line of progress in the log of a training."""
     return next((line for line in reversed(_lines(log)) if line.startswith("seed ")), "started")
 
 

@@ -1,4 +1,4 @@
-"""A study whose rows are trained and measured: what exhibits read."""
+"""A study with trained and measured rows: what exhibits read."""
 
 from __future__ import annotations
 
@@ -29,13 +29,13 @@ class FinishedRow:
 
     Attributes:
         row: of the study.
-        folder: its run; rows that come to the same recipe share one.
-        trained: the run whose weights were measured; ``folder`` where the row trains.
-        recipe: under which it was measured.
+        folder: its run; rows with the same recipe share one.
+        trained: the run whose weights were measured; ``folder`` if the row trains.
+        recipe: the recipe that it was measured under.
         dataset: what it was measured on.
         ranked: the rank of every query, training and sampler seed.
         results: its ``results.json``.
-        other_code: in what its code is not that of now, which was accepted; empty = it is.
+        other_code: modules in which its code differs from the present code; empty = none.
     """
 
     row: Row
@@ -49,12 +49,12 @@ class FinishedRow:
 
     @property
     def name(self) -> str:
-        """In the study."""
+        """Its name in the study."""
         return self.row.name
 
     @property
     def label(self) -> str:
-        """How tables name it."""
+        """Its name in tables."""
         return self.row.label
 
     @property
@@ -64,16 +64,16 @@ class FinishedRow:
 
     @property
     def seeds(self) -> tuple[int, ...]:
-        """Of its trainings."""
+        """The seeds of its trainings."""
         return self.ranked.seeds
 
     @property
     def which(self) -> Which:
-        """The model of each training that is reported."""
+        """Which model of each training is reported."""
         return self.ranked.checkpoint
 
     def model(self, seed: int | None = None) -> RetrievalModel:
-        """Load a trained model, the reported one, on the CPU and without pretext tasks.
+        """Load the reported model of a training, on the CPU and without pretext tasks.
 
         Args:
             seed: of the training; None = the first.
@@ -89,7 +89,7 @@ class FinishedRow:
 
 @dataclass(frozen=True)
 class DataRow:
-    """A row of which the data alone are looked at.
+    """A row of which only the data are used.
 
     Attributes:
         row: of the study.
@@ -104,16 +104,16 @@ class DataRow:
 
 @dataclass(frozen=True)
 class FinishedStudy:
-    """A study, as far as it is finished.
+    """A study, with the rows that are finished.
 
     Attributes:
         study: the checked file.
-        overrides: what the command line changed in all rows.
+        overrides: the command line's changes to all rows.
         rows: the finished rows, by name, in the file's order.
         unfinished: row -> why it is missing.
-        resamples: draws of every interval and test.
-        seed: of those draws.
-        data: the rows for which nothing is run, by name.
+        resamples: for each interval and test.
+        seed: of the resampling.
+        data: the rows that run nothing, by name.
     """
 
     study: Study
@@ -139,7 +139,7 @@ class FinishedStudy:
         )
 
     def mark(self) -> str:
-        """Return what every title ends with: simulated data, embedded recipes, rows left out."""
+        """Return the end of every title: simulated data, embedded recipes, rows left out."""
         marks = ["simulated data"] * self.simulated + ["embedded variant"] * self.embedded
         rows, left_out = len(self.study.rows), len(self.study.left_out)
         marks += [f"partial: {rows} of {rows + left_out} rows"] if left_out else []
@@ -147,29 +147,30 @@ class FinishedStudy:
 
     @property
     def text(self) -> bool:
-        """Whether queries are captions; else they are sounds."""
+        """Whether queries are captions; otherwise they are sounds."""
         if self.study.options.queries is not None:
             return self.study.options.queries == "text"
-        return any(row.text is not None for one in self.rows.values() for row in one.ranked.rows)
+        ranked = (query for row in self.rows.values() for query in row.ranked.rows)
+        return any(query.text is not None for query in ranked)
 
     @property
     def datasets(self) -> dict[str, tuple[Recipe, Dataset]]:
-        """The data of every row, also of those that run nothing, and the recipe that names them."""
-        found = {name: (row.recipe, row.dataset) for name, row in self.rows.items()}
-        return found | {name: (row.recipe, row.dataset) for name, row in self.data.items()}
+        """The recipe and the data of every row, also of rows that run nothing."""
+        datasets = {name: (row.recipe, row.dataset) for name, row in self.rows.items()}
+        return datasets | {name: (row.recipe, row.dataset) for name, row in self.data.items()}
 
     @cached_property
     def comparisons(self) -> tuple[Comparison, ...]:
-        """Rows held against one another by name; the first holds the reference, if finished.
+        """Comparisons of rows, by name; the first contains the reference, if that is finished.
 
-        Rows that ranked other queries, or by other rules, cannot be compared: each such group is
-        a comparison of its own.
+        Only rows that ranked the same queries by the same rules can be compared: each such group
+        has a comparison of its own.
         """
         groups: dict[Any, dict[Path, str]] = {}
         first = self.study.reference
         for name in sorted(self.rows, key=lambda name: name != first):
             row = self.rows[name]
-            queries = tuple((one.direction, one.id) for one in row.ranked.rows)
+            queries = tuple((query.direction, query.id) for query in row.ranked.rows)
             alike = groups.setdefault((tuple(row.ranked.protocol.items()), queries), {})
             alike.setdefault(row.folder, name)
         return tuple(
@@ -178,30 +179,33 @@ class FinishedStudy:
         )
 
     def values(self, name: str) -> dict[str, Value]:
-        """Return every figure of a finished row, by :data:`comparison.statistics.FIGURES`."""
+        """Return every figure of a finished row, by :data:`comparison.resampling.FIGURES`."""
         twin = self._twin(name)
         return {
             value.figure: value
-            for found in self.comparisons
-            for value in found.values
+            for comparison in self.comparisons
+            for value in comparison.values
             if value.run == twin
         }
 
     def differences(self, name: str) -> dict[str, Difference]:
-        """Return every figure's difference to the reference; none where there is nothing to say.
+        """Return every figure's difference to the reference.
 
-        That is so of the reference, of a row that shares its run, and of rows that were not
-        measured alike.
+        Empty for the reference itself, a row that shares its run, and rows that were not measured
+        like it.
         """
         reference = self.study.reference
         if reference not in self.rows:
             return {}
         twin = self._twin(name)
-        pairs = ((one, (one.run, one.against)) for one in self.comparisons[0].differences)
-        return {one.figure: one for one, pair in pairs if pair == (twin, reference)}
+        return {
+            difference.figure: difference
+            for difference in self.comparisons[0].differences
+            if (difference.run, difference.against) == (twin, reference)
+        }
 
     def unlike(self, name: str) -> str:
-        """Return in what a row was not measured as the reference was; empty = alike."""
+        """Return how a row was measured differently from the reference; empty = alike."""
         reference = self.rows.get(self.study.reference)
         if reference is None:
             return ""
@@ -212,10 +216,10 @@ class FinishedStudy:
         return ", ".join(differ)
 
     def _twin(self, name: str) -> str:
-        """Return the row under whose name a comparison has this one's run."""
+        """Return the row whose name a comparison uses for this row's run."""
         folder = self.rows[name].folder
         order = sorted(self.rows, key=lambda name: name != self.study.reference)
-        return next(other for other in order if self.rows[other].folder == folder)
+        return next(row for row in order if self.rows[row].folder == folder)
 
 
 def open_study(
@@ -231,11 +235,11 @@ def open_study(
 
     Args:
         study: the study.
-        plan: where its rows stand.
-        unfinished: why rows are missing, where that is known.
-        overrides: what the command line changed in all rows.
-        resamples: draws of every interval and test.
-        seed: of those draws.
+        plan: the state of its rows.
+        unfinished: row -> why it is missing, if known.
+        overrides: the command line's changes to all rows.
+        resamples: for each interval and test.
+        seed: of the resampling.
 
     Raises:
         RunError: no row is finished.
@@ -252,21 +256,21 @@ def open_study(
             missing[name] = unfinished.get(name, "not finished")
             continue
         trained = plan[row.base].folder
-        assert trained is not None  # what was measured was trained
+        assert trained is not None  # a measured row has a trained base
         try:
             ranked = load_ranked_run(planned.folder)
             results = read_json(planned.folder / "results.json")
         except VarkitError as error:
             missing[name] = error.what if error.hint is None else f"{error.what} ({error.hint})"
             continue
-        asked = {**ranked.protocol, "questions": planned.dataset.questions()}
+        protocol = {**ranked.protocol, "questions": planned.dataset.questions()}
         rows[name] = FinishedRow(
             row=row,
             folder=planned.folder,
             trained=trained,
             recipe=planned.resolved.recipe,
             dataset=planned.dataset,
-            ranked=replace(ranked, protocol=asked),  # older runs did not record it
+            ranked=replace(ranked, protocol=protocol),  # older runs did not record questions
             results=results,
             other_code=planned.other_code,
         )
@@ -276,9 +280,9 @@ def open_study(
     return FinishedStudy(study, tuple(overrides), rows, missing, resamples, seed, data)
 
 
-def _by_name(found: Comparison, group: Mapping[Path, str]) -> Comparison:
-    """Give the runs of a comparison the names of their rows."""
-    names = dict(zip(found.runs, group.values(), strict=True))
+def _by_name(comparison: Comparison, group: Mapping[Path, str]) -> Comparison:
+    """Name the runs of a comparison after their rows."""
+    names = dict(zip(comparison.runs, group.values(), strict=True))
 
     def named(lines: Sequence[Any]) -> tuple[Any, ...]:
         return tuple(
@@ -286,11 +290,11 @@ def _by_name(found: Comparison, group: Mapping[Path, str]) -> Comparison:
         )
 
     return replace(
-        found,
-        runs={names[letter]: run for letter, run in found.runs.items()},
-        values=tuple(replace(value, run=names[value.run]) for value in found.values),
-        differences=named(found.differences),
-        groups=named(found.groups),
-        flips=named(found.flips),
-        moves=named(found.moves),
+        comparison,
+        runs={names[letter]: run for letter, run in comparison.runs.items()},
+        values=tuple(replace(value, run=names[value.run]) for value in comparison.values),
+        differences=named(comparison.differences),
+        groups=named(comparison.groups),
+        flips=named(comparison.flips),
+        moves=named(comparison.moves),
     )

@@ -1,4 +1,4 @@
-"""Some rows of a study alone, with what they rest on."""
+"""Selects some rows of a study, with the rows that they need."""
 
 from __future__ import annotations
 
@@ -10,18 +10,20 @@ from varkit_studies.study import Study
 
 
 def choose_rows(study: Study, names: Sequence[str]) -> Study:
-    """Return a study of some of its rows, in the file's order.
+    """Return a study with some of its rows, in the file's order.
 
-    The rows whose models they measure come along, and so does the reference: without it nothing
-    could be said of the others but their figures. So do rows that run nothing, where an exhibit
-    names them: they cost nothing.
+    These rows are added:
+
+    - the rows whose models the chosen rows measure;
+    - the reference, which differences are computed from;
+    - rows that run nothing and that an exhibit names, since they cost nothing.
 
     Args:
-        study: the whole.
-        names: the rows.
+        study: the whole study.
+        names: the chosen rows.
 
     Raises:
-        RecipeError: none is named; there is no such row, with all that there are not.
+        RecipeError: ``names`` is empty, or names rows that do not exist; all of these are listed.
     """
     known = study.rows
     if not any(names):
@@ -37,25 +39,25 @@ def choose_rows(study: Study, names: Sequence[str]) -> Study:
                 for name in unknown
             ]
         )
-    taken = (*names, study.reference, *_shown_data(study))
-    wanted = {one for name in taken for one in _with_bases(study, name)}
+    needed = (*names, study.reference, *_shown_data(study))
+    chosen = {row for name in needed for row in _with_bases(study, name)}
     return replace(
         study,
-        rows={name: row for name, row in known.items() if name in wanted},
-        left_out=tuple(name for name in known if name not in wanted),
+        rows={name: row for name, row in known.items() if name in chosen},
+        left_out=tuple(name for name in known if name not in chosen),
     )
 
 
 def _with_bases(study: Study, name: str) -> Iterator[str]:
-    """Yield a row, the row that it measures, and so on to the one that trains."""
+    """Yield a row, the row that it measures, and so on up to the row that trains."""
     yield name
-    above = study.rows[name].options.of
-    if above is not None:
-        yield from _with_bases(study, above)
+    base = study.rows[name].options.of
+    if base is not None:
+        yield from _with_bases(study, base)
 
 
 def _shown_data(study: Study) -> Iterator[str]:
-    """Yield the rows that run nothing and that an exhibit's options name."""
+    """Yield the rows that run nothing and are named in an exhibit's options."""
     for shown in study.show:
         for value in shown.options.values():
             row = study.rows.get(value) if isinstance(value, str) else None

@@ -1,4 +1,4 @@
-"""What of a study is done already, and what the rest is likely to cost. Nothing is trained here."""
+"""Which rows of a study are done, and how long the rest may take. Nothing is trained here."""
 
 from __future__ import annotations
 
@@ -25,14 +25,14 @@ State = Literal["cached", "partial", "missing"]
 
 @dataclass(frozen=True)
 class Identity:
-    """What makes two runs the same: recipe, data, and the code behind them."""
+    """What two equal runs have in common: recipe, data and code."""
 
     recipe: str
     data: str
     code: frozenset[tuple[str, str]]
 
     def but_for_code(self) -> tuple[str, str]:
-        """Return what is the same of a run that other code made."""
+        """Return the parts that do not depend on the code."""
         return self.recipe, self.data
 
 
@@ -50,7 +50,7 @@ class FoundRun:
 
     @property
     def finished(self) -> bool:
-        """Whether it was trained and measured to its end, and its results can be read."""
+        """Whether training and measuring are complete and the results can be read."""
         try:
             results = json.loads((self.folder / "results.json").read_text("utf-8"))
         except (OSError, ValueError):
@@ -64,12 +64,12 @@ class FoundRun:
         return Identity(self.facts["digest"], self.facts["fingerprint"], code)
 
     def other_code(self, identity: Identity) -> tuple[str, ...]:
-        """Return in what the run's code differs from what it must be made of."""
+        """Return the modules in which the run's code differs from that of ``identity``."""
         return differing(self.facts.get("code"), dict(identity.code))
 
     @cached_property
     def seconds(self) -> float | None:
-        """How long its training steps took so far; None where its logs are not to be read."""
+        """How long its training steps took so far; None = its logs cannot be read."""
         try:
             return math.fsum(
                 record["seconds"]
@@ -89,14 +89,14 @@ class Planned:
         resolved: the row.
         dataset: what it is measured on.
         identity: what its run must be made of.
-        state: cached = finished; partial = can be resumed, also where only its results are
-            damaged; missing = nothing there.
-        folder: the run; of a missing measuring row where it will be; else None.
+        state: cached = finished; partial = can be resumed, also if only its results are damaged;
+            missing = there is no run.
+        folder: the run; for a missing measuring row, where it will be; otherwise None.
         same_as: the earlier row whose run this one shares; None = it has its own.
-        seconds: of training steps that are left, by an earlier run; None = unknown.
-        estimated_from: that run.
-        other_code: in what the code of now is not that of ``folder``, where that was accepted; of
-            a missing row, not that of an earlier run which is the same but for this.
+        seconds: estimated time of the remaining training steps; None = unknown.
+        estimated_from: the earlier run that the estimate is based on.
+        other_code: modules in which the present code differs from that of ``folder``, if that was
+            accepted; for a missing row, from that of an earlier run that is otherwise equal.
     """
 
     resolved: ResolvedRow
@@ -111,7 +111,7 @@ class Planned:
 
     @property
     def name(self) -> str:
-        """The row's."""
+        """The row's name."""
         return self.resolved.row.name
 
     def as_json(self) -> dict[str, Any]:
@@ -145,10 +145,10 @@ class Planner:
         study: the study.
         rows: resolved.
         out: the folder of runs.
-        accept_code: take runs that other code made, where the code of now made none.
+        accept_code: use a run that other code made if the present code made none.
 
     Raises:
-        RecipeError: a row's data cannot be opened; with all that cannot.
+        RecipeError: rows' data cannot be opened; all of them are listed.
     """
 
     def __init__(
@@ -164,7 +164,7 @@ class Planner:
         self.rows = rows
         self.out = out
         self.folder = out / "studies" / study.name
-        # The tables of some rows must not replace those of all.
+        # The tables of a partial study must not replace those of the whole.
         self.results = self.folder / "partial" if study.left_out else self.folder
         self.datasets: dict[str, Dataset] = {}
         self.identities: dict[str, Identity] = {}
@@ -178,28 +178,28 @@ class Planner:
             raise RecipeError(list(dict.fromkeys(problems)))
 
     def plan(self) -> dict[str, Planned]:
-        """Look at what is there now."""
+        """Return the present state of every row."""
         runs = list(_runs(self.out))
-        found: dict[str, Planned] = {}
+        plan: dict[str, Planned] = {}
         first: dict[tuple[Identity, Identity], str] = {}
         for name in sorted(self.rows, key=lambda name: not self.rows[name].row.trains):
             if not self.rows[name].row.options.runs:
-                found[name] = self._planned(name, "cached", None, 0.0)
+                plan[name] = self._planned(name, "cached", None, 0.0)
                 continue
-            # The same recipe trained, and measured with the weights of another, are two things.
+            # A recipe that trains differs from the same recipe measuring another row's weights.
             what = self.identities[name], self.identities[self.rows[name].row.base]
             if what in first:
-                twin = found[first[what]]
-                found[name] = replace(twin, resolved=self.rows[name], same_as=twin.name)
+                twin = plan[first[what]]
+                plan[name] = replace(twin, resolved=self.rows[name], same_as=twin.name)
                 continue
             row = self.rows[name].row
-            found[name] = (
+            plan[name] = (
                 self._trained(name, runs)
                 if row.trains
-                else self._measured(name, found[row.base].folder)
+                else self._measured(name, plan[row.base].folder)
             )
             first[what] = name
-        return {name: found[name] for name in self.rows}
+        return {name: plan[name] for name in self.rows}
 
     def _trained(self, name: str, runs: Sequence[FoundRun]) -> Planned:
         identity = self.identities[name]
@@ -208,7 +208,7 @@ class Planner:
             run
             for run in runs
             if run.identity.but_for_code() == identity.but_for_code()
-            and run.identity not in self.identities.values()  # another row's plugin file, say
+            and run.identity not in self.identities.values()  # not another row's own run
         ]
         taken = own or (alike if self.accept_code else [])
         finished = [run for run in taken if run.finished]
@@ -231,7 +231,7 @@ class Planner:
         if run is not None and base is not None and "measured_from" in run.facts:
             source = run.facts["measured_from"]
             try:
-                # Its row says what is wrong with it, and whether its code is accepted.
+                # Faults of the base, and its code, are reported by the base's own row.
                 trained = open_run(base, accept_code=True)
                 weights = trained.weights() if (base / "results.json").is_file() else None
             except VarkitError:
@@ -246,7 +246,7 @@ class Planner:
         return self._planned(name, "missing", folder, seconds, estimated, other_code)
 
     def _estimate(self, name: str, runs: Sequence[FoundRun]) -> tuple[float | None, Path | None]:
-        """Scale the newest finished run of the same recipe and data to this one's epochs."""
+        """Scale the time of the newest finished run of the same recipe and data by epochs."""
         recipe = self.rows[name].recipe
         for run in reversed(runs):
             known = run.facts["recipe"], run.facts["fingerprint"]
@@ -285,7 +285,7 @@ class Planner:
         if key not in self.datasets:
             self.datasets[key] = build_dataset(recipe, resolved.plugins)
         code = code_of(recipe, resolved.plugins)
-        if resolved.row.base != resolved.row.name:  # measured again: also that of its training
+        if resolved.row.base != resolved.row.name:  # the code that trained counts too
             base = self.rows[resolved.row.base]
             code |= code_of(base.recipe, base.plugins)
         fingerprint = self.datasets[key].fingerprint()
@@ -293,20 +293,20 @@ class Planner:
 
 
 def _runs(out: Path) -> Iterable[FoundRun]:
-    """Yield the runs below a folder that can be read, the oldest first."""
-    found = [run for file in out.glob("*/*/run.json") if (run := _run(file)) is not None]
-    return sorted(found, key=lambda run: (run.facts["started"], run.folder.name))
+    """Return the readable runs below a folder, oldest first."""
+    runs = [run for file in out.glob("*/*/run.json") if (run := _run(file)) is not None]
+    return sorted(runs, key=lambda run: (run.facts["started"], run.folder.name))
 
 
 def _run(file: Path) -> FoundRun | None:
-    """Return a run; None where it is none, or damaged: a study then makes its own."""
+    """Return a run; None if it is not a run or is damaged, so that the study makes its own."""
     needed = ("digest", "fingerprint", "started", "recipe", "seeds")
     try:
         facts = json.loads(file.read_text("utf-8"))
     except (OSError, ValueError):
         return None
-    whole = isinstance(facts, dict) and facts.get("schema") == 1 and all(k in facts for k in needed)
-    return FoundRun(file.parent, facts) if whole else None
+    valid = isinstance(facts, dict) and facts.get("schema") == 1 and all(k in facts for k in needed)
+    return FoundRun(file.parent, facts) if valid else None
 
 
 def _epochs(file: Path) -> int | None:

@@ -1,4 +1,4 @@
-"""What must be known to read the figures of a study, a sentence each."""
+"""What a reader of a study's figures must know, a sentence each."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ from varkit_studies.finished import FinishedRow, FinishedStudy
 
 
 def warnings(study: FinishedStudy) -> Iterator[str]:
-    """Yield what must be known before a figure is looked at."""
+    """Yield what a reader must know before looking at a figure."""
     rows = list(study.rows.values())
     if study.simulated:
         yield "SIMULATED data: not comparable with figures of any benchmark."
     if study.embedded:
         lacking = [line for row in rows for line in row.facts["missing"]]
-        lacking += [line for one in study.data.values() for line in one.recipe.missing]
+        lacking += [line for data in study.data.values() for line in data.recipe.missing]
         missing = dict.fromkeys(lacking)
         yield f"EMBEDDED variant of the recipes, since missing here: {'; '.join(missing)}."
     chosen, left_out = study.study.rows, study.study.left_out
@@ -29,29 +29,29 @@ def warnings(study: FinishedStudy) -> Iterator[str]:
             f"left out: {', '.join(left_out)}."
         )
     for names, differing in by_code((row.name, row.other_code) for row in rows):
-        yield f"OTHER CODE made {names} ({differing}), used all the same."
+        yield f"OTHER CODE made {names} ({differing}), used anyway."
     for name, why in study.unfinished.items():
         yield f"Row {name} is missing: {why}."
 
 
 def protocol(study: FinishedStudy) -> Iterator[str]:
-    """Yield how it was measured, and of what."""
+    """Yield how the study was measured, and on which data."""
     rows = list(study.rows.values())
     if study.study.options.table:
         yield f"Redoes {study.study.options.table}."
     if study.overrides:
         yield f"All rows trained with: {' '.join(study.overrides)}."
-    for name, one in study.data.items():
-        kind = "simulated" if one.dataset.simulated else "real"
+    for name, data in study.data.items():
+        kind = "simulated" if data.dataset.simulated else "real"
         yield (
-            f"Row {name} runs nothing: it is the data of {one.recipe.name}, {one.dataset.name}, "
-            f"{kind}, fingerprint {one.dataset.fingerprint()}."
+            f"Row {name} runs nothing: it is the data of {data.recipe.name}, {data.dataset.name}, "
+            f"{kind}, fingerprint {data.dataset.fingerprint()}."
         )
     if not rows:
         return
-    for found in study.comparisons:
-        chance = study.rows[next(iter(found.runs))].results["chance"]
-        yield f"{_measured(found)} Chance: SumR {chance['SumR']:.1f}."
+    for comparison in study.comparisons:
+        chance = study.rows[next(iter(comparison.runs))].results["chance"]
+        yield f"{_measured(comparison)} Chance: SumR {chance['SumR']:.1f}."
     for rule in dict.fromkeys(row.ranked.selection for row in rows):
         yield f"Selection: {SELECTION.get(rule, rule)}."
     seeds = dict.fromkeys(", ".join(map(str, row.seeds)) for row in rows)
@@ -62,20 +62,20 @@ def protocol(study: FinishedStudy) -> Iterator[str]:
             yield _again(row)
         unlike = study.unlike(row.name)
         if unlike:
-            yield f"Row {row.name} is not held against the reference: it differs in {unlike}."
+            yield f"Row {row.name} is not compared with the reference: it differs in {unlike}."
     yield f"Versions: {'; '.join(dict.fromkeys(_versions(row) for row in rows))}."
 
 
-def _measured(found: Comparison) -> str:
-    some = next(iter(found.runs.values()))
-    kind = "simulated" if found.simulated else "real"
+def _measured(comparison: Comparison) -> str:
+    some = next(iter(comparison.runs.values()))
+    kind = "simulated" if comparison.simulated else "real"
     rule = some["positives_rule"]
     return (
-        f"{', '.join(found.runs)}: n = {found.queries} queries, {found.videos} videos, "
-        f"{some['split']} split of {some['dataset']}, {kind} data, "
-        f"{fingerprints(found)}. {POSITIVES.get(rule, rule)}. "
+        f"{', '.join(comparison.runs)}: n = {comparison.queries} queries, "
+        f"{comparison.videos} videos, {some['split']} split of {some['dataset']}, {kind} data, "
+        f"{fingerprints(comparison)}. {POSITIVES.get(rule, rule)}. "
         f"Ties count by {some['tie_rule']} rank. "
-        f"Intervals and tests: {found.resamples} resamples, seed {found.seed}."
+        f"Intervals and tests: {comparison.resamples} resamples, seed {comparison.seed}."
     )
 
 

@@ -1,4 +1,4 @@
-"""The rows of a study, resolved: what each trains, or under what it measures."""
+"""Resolves the rows of a study: the recipe that each trains, or measures under."""
 
 from __future__ import annotations
 
@@ -20,10 +20,10 @@ class ResolvedRow:
 
     Attributes:
         row: of the study.
-        recipe: what it trains, or under what it measures.
+        recipe: the recipe that it trains, or measures under.
         plugins: of the recipe.
-        file: the recipe that ``varkit run`` is given; of a measuring row, its base's.
-        changes: what is laid over that recipe, or over the base's.
+        file: the recipe file for ``varkit run``; for a measuring row, the file of its base.
+        changes: applied to that recipe, or to the base's.
     """
 
     row: Row
@@ -34,7 +34,7 @@ class ResolvedRow:
 
     @property
     def overrides(self) -> tuple[str, ...]:
-        """What ``varkit run``, or ``varkit eval``, is given to come to the same recipe."""
+        """The overrides with which ``varkit run`` or ``varkit eval`` gives the same recipe."""
         return tuple(
             change.text
             for change in self.changes
@@ -49,11 +49,11 @@ def resolve_rows(
 
     Args:
         study: checked.
-        overrides: of all training rows, ``dotted.key=value``; they win over the file's.
-        strict: refuse to take an embedded block.
+        overrides: for all training rows, ``dotted.key=value``; they win over those of the file.
+        strict: refuse to use an embedded block.
 
     Raises:
-        RecipeError: all that is wrong in any row.
+        RecipeError: everything that is wrong in any row.
     """
     last = read_changes(overrides)
     resolved: dict[str, ResolvedRow] = {}
@@ -82,10 +82,10 @@ def _training(study: Study, row: Row, last: Sequence[Change], *, strict: bool) -
 
 
 def _measuring(study: Study, row: Row, base: ResolvedRow) -> ResolvedRow:
-    """Lay what is measured otherwise over the base's resolved recipe."""
+    """Apply a row's measuring changes, and those of rows that it measures, to the base's recipe."""
     chain = [row.name]
-    while (above := study.rows[chain[0]].options.of) is not None and not study.rows[above].trains:
-        chain.insert(0, above)
+    while (parent := study.rows[chain[0]].options.of) is not None and not study.rows[parent].trains:
+        chain.insert(0, parent)
     changes = study.changes("measure", *(("rows", name) for name in chain))
     recipe = measured_recipe(base.recipe, base.plugins, changes)
     return ResolvedRow(row, recipe, base.plugins, base.file, changes)
@@ -93,7 +93,7 @@ def _measuring(study: Study, row: Row, base: ResolvedRow) -> ResolvedRow:
 
 def _recipe_file(study: Study, row: Row) -> Path:
     name = row.options.recipe or study.options.recipe
-    assert name is not None  # the study's check saw to it
+    assert name is not None  # load_study has checked it
     beside = study.folder / name
     if beside.is_file():
         return beside

@@ -1,4 +1,4 @@
-"""Files of an earlier write of a study that the present one did not write again."""
+"""Removes files of a study that an earlier write made and the present one did not."""
 
 from __future__ import annotations
 
@@ -21,19 +21,19 @@ WRITTEN = re.compile(
 
 
 def remove_stale(folder: Path, written: Collection[Path]) -> None:
-    """Remove what an earlier write left: a table of an exhibit that is shown no more, say.
+    """Remove what an earlier write left, such as the table of an exhibit no longer shown.
 
-    Links, and whatever has a name that no study writes, stay.
+    Links stay, and so do files with names that no study writes.
 
     Args:
         folder: of the study.
-        written: what belongs to it now.
+        written: the files that belong to it now.
     """
     for file in list(_files(folder)):
         if file not in written and WRITTEN.fullmatch(file.relative_to(folder).as_posix()):
             file.unlink(missing_ok=True)
             for parent in file.relative_to(folder).parents[:-1]:
-                with suppress(OSError):  # something else lies in it
+                with suppress(OSError):  # the folder is not empty
                     (folder / parent).rmdir()
 
 

@@ -1,8 +1,8 @@
-"""Study files: a base recipe and named rows of changes, checked as recipes are.
+"""Study files: a base recipe and named rows of changes, checked like recipes.
 
 A row trains its recipe with its overrides (``overrides``), or measures the model of another row
-again under changed options (``of`` and ``measure``). What a row means is decided by the ordinary
-recipe code, so a study can do nothing that ``varkit run`` could not do by hand.
+again under changed options (``of`` and ``measure``). Rows go through the ordinary recipe code, so
+everything a study does can also be done by hand with ``varkit run`` and ``varkit eval``.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from varkit.recipe.load import shipped_recipes
 from varkit.recipe.problems import Checker, refuse
 from varkit.recipe.yaml import Document, KeyPath, Layer
 from varkit_studies.exhibits import EXHIBITS, Shown, check_shown
-from varkit_studies.options import Published, RowOptions, StudyOptions
+from varkit_studies.schema import Published, RowOptions, StudyOptions
 
 VERSION = 1
 """The version of the format that studies state."""
@@ -33,9 +33,9 @@ class Row:
 
     Attributes:
         name: in the study.
-        options: as the file has it.
-        published: what the paper printed.
-        base: the row whose training it measures; its own name where it trains.
+        options: as written in the file.
+        published: the figures that the paper printed.
+        base: the row whose training it measures; its own name if it trains.
     """
 
     name: str
@@ -45,12 +45,12 @@ class Row:
 
     @property
     def label(self) -> str:
-        """How tables name it."""
+        """Its name in tables."""
         return self.options.label
 
     @property
     def trains(self) -> bool:
-        """Whether it trains, and does not measure another row's model."""
+        """Whether it trains, instead of measuring another row's model or running nothing."""
         return self.options.runs and self.options.of is None
 
 
@@ -63,9 +63,9 @@ class Study:
         document: the file, for messages.
         options: its top level.
         rows: by name, in the file's order.
-        reference: the row that the others are held against.
+        reference: the row that the other rows are compared with.
         show: the exhibits and their options.
-        left_out: rows of the file that were not asked for; a study with any is partial.
+        left_out: rows of the file that were not chosen; a study with any is partial.
     """
 
     name: str
@@ -78,19 +78,19 @@ class Study:
 
     @property
     def folder(self) -> Path:
-        """Where the file lies; recipes are looked for there."""
+        """The folder of the file; recipes are looked for there."""
         return Path(self.document.file).parent
 
     def at(self, *path: str | int) -> str:
-        """Return ``file:line:column: path`` of a value, or of the nearest block around it."""
+        """Return ``file:line:column: path`` of a value, or of the nearest enclosing block."""
         return f"{self.document.place(path)}: {dotted(path)}"
 
     def changes(self, key: str, *blocks: KeyPath) -> tuple[Change, ...]:
-        """Return what blocks of the file change in a recipe.
+        """Return the changes that blocks of the file make to a recipe.
 
         Args:
-            key: what holds the changes, ``overrides`` or ``measure``; those of ``embedded`` follow.
-            blocks: where the blocks stand: a row, or the top level.
+            key: the key of the changes, ``overrides`` or ``measure``; those of ``embedded`` follow.
+            blocks: paths of the blocks: a row, or the top level.
         """
         layers: dict[str, Layer] = {key: "change", "embedded": "embedded"}
         return tuple(
@@ -108,10 +108,10 @@ def shipped_studies() -> dict[str, Path]:
 
 
 def find_study(path: str | Path) -> Path:
-    """Return a study's file, given the file or the name of a shipped study.
+    """Return the path of a study, given a file or the name of a shipped study.
 
     Raises:
-        RecipeError: there is neither.
+        RecipeError: neither exists.
     """
     shipped = shipped_studies()
     if Path(path).is_file():
@@ -123,15 +123,15 @@ def find_study(path: str | Path) -> Path:
             f"no study {str(path)!r}.{did_you_mean(Path(path).stem, shipped)} "
             f"Shipped: {', '.join(shipped) or 'none'}."
         ],
-        hint="varkit study lists the shipped studies; anything else is a file's path",
+        hint="varkit study lists the shipped studies; for your own, give the path of a file",
     )
 
 
 def load_study(path: str | Path) -> Study:
-    """Load and check a study file, without its recipes.
+    """Load and check a study file, but not its recipes.
 
     Raises:
-        RecipeError: all that is wrong with it.
+        RecipeError: everything that is wrong with it.
     """
     path = find_study(path)
     return _StudyChecker(Layers(yaml.load(path))).study(path.stem)
@@ -141,7 +141,7 @@ class _StudyChecker(Checker):
     def study(self, name: str) -> Study:
         document = self.layers.document
         options = self.block((), StudyOptions, document.value)
-        if options is None:  # rows are looked at all the same: every fault is told at once
+        if options is None:  # check the rows anyway, to report every fault at once
             given = document.value.get("rows")
             for key, value in given.items() if isinstance(given, dict) else ():
                 self.row(key, value)
@@ -200,7 +200,7 @@ class _StudyChecker(Checker):
         return seen[-1]
 
     def recipes(self, options: StudyOptions, rows: Mapping[str, RowOptions]) -> None:
-        """Look that every training row has a recipe; what is in it is checked later."""
+        """Check that every training row has a recipe; its content is checked later."""
         for name, row in rows.items():
             if options.recipe is None and row.recipe is None and row.of is None:
                 self.problem(("rows", name), "has no recipe, and neither has the study")
@@ -209,12 +209,12 @@ class _StudyChecker(Checker):
         if row.published is None:
             return None
         path = ("rows", name, "published")
-        found = self.block(path, Published, row.published)
-        if found is None:
+        published = self.block(path, Published, row.published)
+        if published is None:
             return None
-        if (found.T2V or found.V2T) and (found.A2V or found.V2A):
+        if (published.T2V or published.V2T) and (published.A2V or published.V2A):
             self.problem(path, "mixes text (T2V, V2T) and sound (A2V, V2A)")
-        recalls, total = found.cells()[:-1], found.SumR
+        recalls, total = published.cells()[:-1], published.SumR
         if None not in recalls:
             added = sum(value for value in recalls if value is not None)
             if total is not None and abs(added - total) > 0.05:
@@ -222,14 +222,14 @@ class _StudyChecker(Checker):
                     (*path, "SumR"), f"is {total:g}, but the six recalls add up to {added:.1f}"
                 )
             total = added
-        cells = {key: getattr(found, key) for key in ("T2V", "V2T", "A2V", "V2A")}
-        source = found.source or table
+        cells = {key: getattr(published, key) for key in ("T2V", "V2T", "A2V", "V2A")}
+        source = published.source or table
         if not source:
             self.problem(path, "needs 'source', or the study needs 'table'")
         return Published(**cells, SumR=total, source=source)
 
     def show(self, entries: Sequence[Any]) -> tuple[Shown, ...]:
-        found = []
+        exhibits: list[Shown] = []
         for index, entry in enumerate(entries):
             block = {"use": entry} if isinstance(entry, str) else entry
             use = block.get("use") if isinstance(block, dict) else None
@@ -245,8 +245,8 @@ class _StudyChecker(Checker):
                 shown, problems = check_shown(use, {k: v for k, v in block.items() if k != "use"})
                 for below, message in problems:
                     self.problem(("show", index, *below), message)
-                found.append(shown)
-        return tuple(found)
+                exhibits.append(shown)
+        return tuple(exhibits)
 
     def unknown(self, path: KeyPath, what: str, name: str, known: Mapping[str, Any]) -> None:
         close = did_you_mean(name, known)

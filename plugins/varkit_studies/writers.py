@@ -1,6 +1,6 @@
-"""A finished study as files: ``study.json``, a page, and each exhibit's Markdown, LaTeX and CSV.
+"""Writes a finished study: ``study.json``, a page, and each exhibit's Markdown, LaTeX and CSV.
 
-Labels, captions and names are other people's: each format escapes them.
+Labels, captions and names are untrusted: each format escapes them.
 """
 
 from __future__ import annotations
@@ -13,10 +13,10 @@ from pathlib import Path
 from typing import Any
 
 from varkit.errors import VarkitError
-from varkit.runs.report.tables import plain
+from varkit.runs.report.tables import Table, plain
 from varkit.system.files import write_json, write_text
 from varkit_studies.comparison.compare import Comparison
-from varkit_studies.comparison.tables import Table, group_tables, query_tables, signed
+from varkit_studies.comparison.tables import group_tables, query_tables, signed
 from varkit_studies.comparison.writers import (
     check_extra,
     latex_table,
@@ -31,18 +31,18 @@ from varkit_studies.protocol import protocol, warnings
 from varkit_studies.stale import remove_stale
 
 QUERIES = 10
-"""Of each pair of rows, so many queries are shown that moved most."""
+"""How many of the queries that moved most are shown for each pair of rows."""
 
 
 def write_study(study: FinishedStudy, folder: Path) -> tuple[list[Path], dict[str, str]]:
-    """Write everything about a study, and remove what an earlier write left beside it.
+    """Write everything about a study, and remove files that only an earlier write made.
 
     Args:
         study: finished, at least in part.
-        folder: ``runs/studies/<name>``, or of a partial study ``partial`` in it.
+        folder: ``runs/studies/<name>``; for a partial study, ``partial`` in it.
 
     Returns:
-        The files for people, and exhibit -> why it could not be made.
+        The page and the exhibits' files, and exhibit -> why it could not be made.
 
     Raises:
         VarkitError: the extra ``report`` is not installed.
@@ -52,8 +52,8 @@ def write_study(study: FinishedStudy, folder: Path) -> tuple[list[Path], dict[st
     made: dict[str, Exhibit] = {}
     failed: dict[str, str] = {}
     for number, shown in enumerate(study.study.show):
-        taken = sum(one.name == shown.name for one in study.study.show[:number])
-        name = f"{shown.name}-{taken + 1}" if taken else shown.name
+        earlier = sum(each.name == shown.name for each in study.study.show[:number])
+        name = f"{shown.name}-{earlier + 1}" if earlier else shown.name
         place = folder / "exhibits" / name
         place.mkdir(parents=True, exist_ok=True)
         try:
@@ -195,26 +195,28 @@ def _page(
 
 
 def _pairs(study: FinishedStudy) -> Iterator[tuple[str, list[Table]]]:
-    """Yield for each row and what it is held against a heading, and in what they differ."""
+    """Yield a heading and the tables of differences for each pair of compared rows."""
     rows = study.study.rows
-    for found in study.comparisons:
-        for total in (one for one in found.differences if one.figure == "SumR"):
-            of_pair = _of_pair(found, total.run, total.against)
+    for comparison in study.comparisons:
+        for total in comparison.differences:
+            if total.figure != "SumR":
+                continue
+            pair = _pair(comparison, total.run, total.against)
             against = rows[total.against].label
             heading = f"{rows[total.run].label} against {against}: SumR {signed(total.value)}"
-            yield heading, [*query_tables(of_pair, QUERIES), *group_tables(of_pair)]
+            yield heading, [*query_tables(pair, QUERIES), *group_tables(pair)]
 
 
-def _of_pair(found: Comparison, run: str, against: str) -> Comparison:
-    """Return what a comparison says of one pair."""
+def _pair(comparison: Comparison, run: str, against: str) -> Comparison:
+    """Return the part of a comparison that concerns one pair."""
 
     def own(lines: Sequence[Any]) -> tuple[Any, ...]:
         return tuple(line for line in lines if (line.run, line.against) == (run, against))
 
     return replace(
-        found,
-        differences=own(found.differences),
-        groups=own(found.groups),
-        flips=own(found.flips),
-        moves=own(found.moves),
+        comparison,
+        differences=own(comparison.differences),
+        groups=own(comparison.groups),
+        flips=own(comparison.flips),
+        moves=own(comparison.moves),
     )

@@ -143,7 +143,7 @@ def test_strict_looks_at_the_data_whatever_else_the_machine_lacks(tmp_path):
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
-        (("fodler",), "'fodler' is no recipe and no data set. Did you mean 'folder'?"),
+        (("fodler",), "'fodler' is neither a recipe nor a data set. Did you mean 'folder'?"),
         (("alan_ufc",), "Did you mean 'alan_ucf'?"),
         (("folder", "rooot=x"), "command line: rooot: no such option. Did you mean 'root'?"),
         (("folder", "streams=3"), "command line: streams: must be a block of keys"),

@@ -128,7 +128,7 @@ def test_many_problems_are_counted_and_a_fault_of_varkit_itself_has_no_traceback
 def test_validate(recipe):
     lacks = "data (a_folder): no folder nowhere: make it"
     assert passed(varkit("validate", recipe, "train.epochs=3")).stdout == (
-        f"toy.yaml: valid\ntakes its embedded block, since this is missing here:\n  {lacks}\n"
+        f"toy.yaml: valid\nuses its embedded block, since this is missing here:\n  {lacks}\n"
     )
     told = printed(varkit("validate", recipe, "--json"))
     assert told == {"valid": True, "embedded": True, "missing": [lacks]}

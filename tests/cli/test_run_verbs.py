@@ -83,7 +83,7 @@ def test_another_version_of_the_recipe_is_not_resumed(finished, tmp_path):
 
 
 def test_no_run_and_no_device_are_one_line(recipe, tmp_path):
-    assert "is no run" in failed(call("resume", tmp_path))
+    assert "is not a run" in failed(call("resume", tmp_path))
     assert "--device warp" in failed(call("run", recipe, "--device", "warp", "--out", tmp_path))
 
 

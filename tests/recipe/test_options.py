@@ -239,7 +239,7 @@ def test_faulty_constructors_are_named():
         options_of(Unresolved)
     with pytest.raises(PluginError, match=r"Unknown.*'expert'.*Did you mean 'experts'\?") as caught:
         supplied_to(Unknown)
-    assert "put it behind a *" in str(caught.value.hint)
+    assert "put it after a *" in str(caught.value.hint)
     with pytest.raises(PluginError, match=r"Odd.*'module'.*cannot be checked"):
         check_options(Odd, {})
 

@@ -416,8 +416,8 @@ def test_the_digest_is_of_the_content_alone(folder):
         ("plugins: [1]", "3:1: plugins: must be a list of files"),
         ("plugins: [toy_plugin.py, ../no.py]", "3:26: plugins.1: no plugin file '../no.py'"),
         ("embedded: 3", "19:1: embedded: must be a block"),
-        ("embedded: {version: 1}", "19:1: embedded.version: stands only at the top"),
-        ("embedded: {plugins: []}", "19:1: embedded.plugins: stands only at the top"),
+        ("embedded: {version: 1}", "19:1: embedded.version: is allowed only at the top"),
+        ("embedded: {plugins: []}", "19:1: embedded.plugins: is allowed only at the top"),
         ("embedded: {trian: {}}", "19:12: trian: no such section"),
     ],
 )

@@ -141,7 +141,7 @@ def test_results_that_are_damaged_can_be_made_again(cut, finished):
 def test_a_run_without_one_of_its_files(cut, name):
     (cut / name).unlink()
     said = failed(call("resume", cut))
-    assert f"is no run: it has no {name}" in said
+    assert f"is not a run: it has no {name}" in said
     assert f"mean '{cut}'" not in said
 
 

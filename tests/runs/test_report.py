@@ -165,7 +165,7 @@ def test_a_page_of_real_data_does_not_say_simulated(tmp_path):
 def test_the_page_shows_everything_that_the_run_knows(page):
     texts = ["a man falls", "v_abnormal", "v_normal", "✓ v_abnormal", "varkit 0.1.0"]
     texts += ["abc123", "chance", "best, mean", "last, seed 1", "detector AUC", "64.0 %"]
-    texts += ["0.501", "0.432", "17.3 %", "92.0 %", "label: abnormal *", "own video alone"]
+    texts += ["0.501", "0.432", "17.3 %", "92.0 %", "label: abnormal *", "Only a query"]
     for text in (*texts, "no features in data/tiny: see the guide", "version: 1"):
         assert text in page
     assert page.count("✓ ") == 1  # of the two hits, the right one
@@ -276,10 +276,10 @@ def test_a_paper_s_row_is_called_published_and_says_from_where():
 @pytest.mark.parametrize(
     ("rule", "text"),
     [
-        ("own", "Right is a query's own video alone"),
-        ("duplicates", "Right is every video with literally the same caption."),
+        ("own", "Only a query's own video is right"),
+        ("duplicates", "Every video with literally the same caption is right."),
         ("unique", "equal captions are one query"),
-        (None, "Right is a query's own video alone"),  # results of an older version
+        (None, "Only a query's own video is right"),  # results of an older version
     ],
 )
 def test_the_table_says_what_is_right_and_warns_of_collapsed_embeddings(rule, text):

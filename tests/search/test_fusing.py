@@ -239,13 +239,13 @@ def test_export_overwrites_nothing_unless_asked(world, tmp_path):
     file.write_bytes(b"precious")
     result = call("embeddings", "export", world["plain"], file)
     assert failed(result) == f"error: {file} exists"
-    assert hint(result) == "choose another name, or give --force"
+    assert hint(result) == "choose another name, or add --force"
     assert file.read_bytes() == b"precious"
     assert exported(world["plain"], file, "--force")["video_ids"].tolist() == list(VIDEOS)
     # A refused model leaves the older file as it was, asked or not.
     kept = file.read_bytes()
     result = call("embeddings", "export", world["blunt"], file, "--force")
-    assert "no inner product" in failed(result)
+    assert "not an inner product" in failed(result)
     assert file.read_bytes() == kept
     assert list(tmp_path.iterdir()) == [file]
 
@@ -326,7 +326,7 @@ def test_a_fusion_is_the_sum_of_z_scores_which_need_scores_that_differ():
     total = fuse([torch.from_numpy(matrix) for matrix in matrices], (2, 0.5))
     expected = 2 * z_scored(matrices[0]) + 0.5 * z_scored(matrices[1])
     np.testing.assert_allclose(total, expected, rtol=1e-10)
-    with pytest.raises(DataError, match="number 2 scores all pairs alike"):
+    with pytest.raises(DataError, match="all scores of number 2 are equal"):
         fuse([torch.rand(3, 3), torch.ones(3, 3)], (1, 1))
     assert torch.equal(fuse([torch.ones(2, 2)], (3,), "raw"), 3 * torch.ones(2, 2).double())
 
@@ -433,9 +433,9 @@ def test_what_cannot_be_combined_is_said(world, tmp_path):
     file = write(tmp_path / "one.npz", *random_vectors(8))
     out = ("--out", tmp_path / "runs")
     result = call("embeddings", "fuse", file, file, *out)
-    assert "no run among them" in failed(result)
+    assert "no run among the sources" in failed(result)
     assert "--on" in hint(result)
-    assert "there is no such run" in failed(call("embeddings", "fuse", file, tmp_path / "x", *out))
+    assert "no such run or file" in failed(call("embeddings", "fuse", file, tmp_path / "x", *out))
     for weights in ("1", "1,2,3", "1,x", "1,0", "1,-1", "1,inf", "nan,1"):
         result = call("embeddings", "fuse", file, world["plain"], "--weights", weights, *out)
         assert result.exit_code == 2
@@ -446,7 +446,7 @@ def test_what_cannot_be_combined_is_said(world, tmp_path):
         assert call("embeddings", "fuse", file, world["plain"], *named).exit_code == 2
     folder, _ = measured("fuse", file, world["plain"], out=tmp_path / "made")
     result = call("embeddings", "fuse", file, folder, *out)
-    assert "holds ranks but no scores" in failed(result)
+    assert "holds ranks, but no scores" in failed(result)
     assert not (tmp_path / "runs").exists()
 
 
@@ -457,4 +457,4 @@ def test_runs_on_other_data_are_refused(world, tmp_path):
     (other / "plain.yaml").write_text(RECIPE.format(root=other, use="avg"))
     second = trained(other / "plain.yaml", out=tmp_path / "runs")
     result = call("embeddings", "fuse", world["plain"], second)
-    assert "asks other questions than the data of the others" in failed(result)
+    assert "asks other questions than data, which is measured" in failed(result)

@@ -65,7 +65,7 @@ def test_what_is_asked_in_words_is_what_the_data_set_asks(model):
             model.encode_captions(["a door"])
         return
     for captions in ([], [" "], ["a man", ""]):
-        with pytest.raises(DataError, match="a caption needs a word"):
+        with pytest.raises(DataError, match="give captions of at least one word"):
             model.encode_captions(captions)
     queries = model.encode_queries()
     captions = model.encode_captions(model.dataset.query(query) for query in queries.ids)
@@ -107,7 +107,7 @@ def test_mistakes_are_told(model, tmp_path):
         model.encode_videos(split="tset")
     with pytest.raises(VarkitError, match="takes videos, then queries; not query, then video"):
         model.similarity(queries, videos)
-    with pytest.raises(VarkitError, match="one query or one video asks at a time; not 10"):
+    with pytest.raises(VarkitError, match="rank takes one query or one video at a time; not 10"):
         model.rank(videos, queries)
     with pytest.raises(RecipeError, match=r"varkit.evaluate: train: cannot change without"):
         varkit.evaluate(model.run, train={"epochs": 3})

@@ -78,11 +78,11 @@ def test_vectors_come_in_the_order_of_the_split(tmp_path):
 @pytest.mark.parametrize(
     ("videos", "queries", "message"),
     [
-        (["a", "b é"], ["x", "y"], "1 video identifiers are not of the split: 'c#0'"),
+        (["a", "b é"], ["x", "y"], "1 video identifiers are not in the split: 'c#0'"),
         (["a", "b é", "c#0"], ["x", "y", "z", "q"], "2 of 4 query .* are missing: 'z', 'q'"),
         (["a", "b é", "c#1"], ["x", "y"], "1 of 3 video .* missing: 'c#1'. Did you mean 'c#0'"),
-        (["a", "b é", "c#1"], ["x", "y"], "1 video .* not of .*: 'c#0'$"),
-        (["a", "b é", "c#0"], ["x", "q9"], "missing: 'q9'. 1 query .* not of the split: 'y'$"),
+        (["a", "b é", "c#1"], ["x", "y"], "1 video .* not in .*: 'c#0'$"),
+        (["a", "b é", "c#0"], ["x", "q9"], "missing: 'q9'. 1 query .* not in the split: 'y'$"),
         ([*"defghi"], ["x", "y"], "6 of 6 video .*: 'd', 'e', 'f', 'g', 'h', \\.\\.\\."),
     ],
 )
@@ -162,11 +162,11 @@ def test_what_is_no_archive_is_refused(tmp_path):
     mark, file = tmp_path / "mark", tmp_path / "file.npz"
     for content in (pickle.dumps(Trap(mark)), b"", b"video_ids,videos\n", b"PK\x03\x04 nothing"):
         file.write_bytes(content)
-        with pytest.raises(DataError, match=r"file.npz is no .npz file"):
+        with pytest.raises(DataError, match=r"file.npz is not an .npz file"):
             read_embeddings(file)
     assert not mark.exists()
     np.save(tmp_path / "one.npy", np.ones(3))
-    with pytest.raises(DataError, match=r"one.npy is no .npz file"):
+    with pytest.raises(DataError, match=r"one.npy is not an .npz file"):
         read_embeddings(tmp_path / "one.npy")
     for absent in (tmp_path / "absent.npz", tmp_path):
         with pytest.raises(DataError, match="cannot be read"):

@@ -14,7 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from varkit_studies.comparison import compare
 from varkit_studies.comparison.ranked_run import load_ranked_run
-from varkit_studies.comparison.statistics import (
+from varkit_studies.comparison.resampling import (
     FIGURES,
     bootstrap,
     figures,
@@ -402,7 +402,7 @@ def test_runs_on_other_features_answer_the_same_questions(tmp_path):
     )
     found = compare(folders, resamples=100)
     assert found.mismatches == ()
-    said = "other features, or other videos to train on: fingerprints f00d (A), beef (B)."
+    said = "different features or training videos: fingerprints f00d (A), beef (B)."
     assert any(line.endswith(said) for line in notes(found))
     assert any(line.endswith("fingerprint f00d.") for line in notes(compare(folders[:1])))
     # A run that does not say what it asks is told by its fingerprint.
@@ -451,7 +451,7 @@ def test_what_a_run_lacks_is_said_with_the_command_that_makes_it(pair, tmp_path)
     measured = write_run(tmp_path / "measured", random_ranks(0), **source)
     results = pair[0] / "seed-1/results.json"
     again = f"rm -f {results} && varkit resume {pair[0]}"
-    lost = r"no ranks of a training: .*best\.jsonl is missing"
+    lost = r"the ranks of a training are missing: .*best\.jsonl"
     for run, file, said, hint in (
         (pair[0], f"seed-1/{RANKS}", lost, again),
         (measured, f"seed-0/{RANKS}", lost, command),
@@ -486,11 +486,11 @@ def test_ranks_of_another_measurement_or_other_queries_are_refused(pair):
     write_ranks(
         pair[1] / "seed-0" / RANKS, [replace(row, rank=1.0) for row in ranks_of(pair[1], 0)]
     )
-    with pytest.raises(RunError, match=r"another measurement .* SumR 600\.0000"):
+    with pytest.raises(RunError, match=r"of different measurements: SumR 600\.0000"):
         compare(pair)
     queries, videos = random_ranks(0, 30, repeats=2)
     write_ranks(pair[0] / "seed-1" / RANKS, rank_rows(queries[0], videos[0]))
-    with pytest.raises(RunError, match="other queries or sampler seeds"):
+    with pytest.raises(RunError, match="different queries or sampler seeds"):
         compare(pair)
 
 

@@ -92,7 +92,7 @@ def test_figures_and_corrected_tests_are_those_of_the_comparison(tmp_path):
 def test_rows_measured_otherwise_are_shown_and_held_against_nothing(tmp_path, change, said):
     study = finished(tmp_path, "a", "b", "d", d=change)
     _, rows = cells(study, tmp_path)
-    assert rows["four"][9] == "measured otherwise"
+    assert rows["four"][9] == "measured differently"
     assert rows["four"][7] != ""
     assert study.unlike("d") == said
     assert study.differences("d") == {}

@@ -92,13 +92,13 @@ def test_a_stopped_run_of_other_code_is_not_resumed(old):
 def test_old_runs_are_used_knowingly_and_every_table_says_so(old):
     file, out, both = old
     shown = joined(study(file, "--plan", "--accept-code", out=out).stdout)
-    assert f"Made by other code ({CHANGED}), and used all the same: both, cls, same." in shown
+    assert f"Made by other code ({CHANGED}), and used anyway: both, cls, same." in shown
     result = study(file, "--accept-code", "--json", out=out)
     assert ": varkit " not in result.stderr
     told = printed(result)
     assert told["rows"]["both"]["run"] == str(both)
     assert told["rows"]["both"]["other_code"] == told["rows"]["cls"]["other_code"] == [CHANGED]
-    said = f"OTHER CODE made both, cls, same ({CHANGED}), used all the same."
+    said = f"OTHER CODE made both, cls, same ({CHANGED}), used anyway."
     assert said in told["protocol"]
     folder = out / "studies/mini"
     assert said in (folder / "study.html").read_text()

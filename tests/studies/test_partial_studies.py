@@ -70,7 +70,7 @@ def test_a_partial_study_says_so_and_leaves_the_whole_ones_tables(done):
     kept = {path: path.read_bytes() for path in folder.glob("*.*")}
     result = passed(study(file, "--rows", "cls", "--json"))
     assert result.stderr.splitlines()[0] == (
-        "also: both, which the rows are measured from or held against"
+        "also: both, which these rows need"
     )
     assert "varkit run" not in result.stderr
     assert {path: path.read_bytes() for path in folder.glob("*.*")} == kept

@@ -363,7 +363,7 @@ def test_killed_and_interrupted_studies_go_on_where_they_were(tmp_path):
     process.send_signal(signal.SIGINT)
     code, said = ended(process)
     assert code == 130, said
-    assert "give the same command again" in said
+    assert "run the same command again" in said
     slow = plan(file)["slow"]
     assert (slow["state"], slow["run"]) == ("partial", str(run))
 

@@ -1,10 +1,10 @@
-"""The command line: one short module a verb, imported only when that verb is called.
+"""The command line: one short module per verb, imported only when that verb is called.
 
-Plugins may add verbs. They are asked for when somebody wants the list, or a verb that is not in
-varkit's own table, which nobody can replace; so no plugin can break ``varkit run``.
+Plugins may add verbs, but cannot replace those of varkit. They are loaded only to list all verbs,
+or for a verb that is not in varkit's own table, so a plugin cannot break ``varkit run``.
 
-Anything heavy is imported inside the functions of those modules, so that ``varkit --help`` and
-shell completion stay fast. Library errors become messages here and nowhere else.
+The verbs' modules import heavy packages inside their functions, so ``varkit --help`` and shell
+completion stay fast. Library errors become messages here and nowhere else.
 """
 
 from __future__ import annotations
@@ -37,8 +37,11 @@ VERBS: dict[str, tuple[str, str]] = {
         "varkit.cli.embeddings:embeddings",
         "Measure embeddings of any model; export, fuse and re-rank runs.",
     ),
-    "validate": ("varkit.cli.validate:validate", "Check a recipe; every problem at once."),
-    "show": ("varkit.cli.show:show", "Print a recipe complete, and where each value came from."),
+    "validate": ("varkit.cli.validate:validate", "Check a recipe and list every problem."),
+    "show": (
+        "varkit.cli.show:show",
+        "Print a complete recipe, and where each value came from.",
+    ),
     "ls": ("varkit.cli.ls:ls", "List the recipes that ship with varkit."),
     "cp": ("varkit.cli.cp:cp", "Copy a shipped recipe, to change it."),
     "schema": ("varkit.cli.schema:schema", "Print the JSON Schema of recipes, for editors."),
@@ -47,20 +50,20 @@ VERBS: dict[str, tuple[str, str]] = {
         "varkit.cli.plugins:plugins",
         "List components and verbs, and plugins that failed to load.",
     ),
-    "plugin": ("varkit.cli.plugin:plugin", "Begin a plugin, or test one."),
+    "plugin": ("varkit.cli.plugin:plugin", "Start a plugin, or test one."),
     "doctor": ("varkit.cli.doctor:doctor", "Check this machine."),
 }
-"""Verb -> (module:command, summary); the summary stands here so that help imports no verb."""
+"""Verb -> (module:command, summary); with summaries here, help need not import the verbs."""
 
 MOST_PROBLEMS = 30
-"""So many problems are printed; the rest is counted."""
+"""How many problems are printed; the rest are counted."""
 
 
 class Verbs(click.Group):
-    """The table of verbs as a click group, and the one place where errors are printed."""
+    """The table of verbs as a click group, and the only place where errors are printed."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:
-        """Return the verbs in the order of the table, then those of plugins."""
+        """Return the verbs of varkit in the table's order, then those of plugins."""
         return [*VERBS, *_added(ctx)]
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
@@ -74,7 +77,7 @@ class Verbs(click.Group):
     def resolve_command(
         self, ctx: click.Context, args: list[str]
     ) -> tuple[str | None, click.Command | None, list[str]]:
-        """Find the verb; click's own hint knows only verbs that are already imported."""
+        """Find the verb; click's own hint knows only imported verbs."""
         if args[0] not in VERBS and installed_plugins(ctx).command(args[0]) is None:
             verbs = self.list_commands(ctx)
             ctx.fail(
@@ -92,7 +95,7 @@ class Verbs(click.Group):
                 formatter.write_dl(list(added.items()))
 
     def invoke(self, ctx: click.Context) -> Any:
-        """Run the verb; turn what goes wrong into a message and an exit code."""
+        """Run the verb; turn errors into a message and an exit code."""
         if os.environ.get("NO_COLOR"):
             ctx.color = False
         try:
@@ -100,7 +103,7 @@ class Verbs(click.Group):
                 warnings.showwarning = print_warning
                 return super().invoke(ctx)
         except (click.ClickException, click.exceptions.Exit, click.Abort, BrokenPipeError):
-            raise  # click's own, and a closed pipe, which it ends quietly
+            raise  # click handles its own errors, and a closed pipe
         except KeyboardInterrupt:
             click.echo("interrupted", err=True)
             ctx.exit(130)
@@ -112,7 +115,7 @@ class Verbs(click.Group):
 
 
 def installed_plugins(ctx: click.Context) -> Plugins:
-    """Load the installed plugins, once for each call of the program.
+    """Load the installed plugins, once per call of the program.
 
     Raises:
         PluginError: two components share a name.
@@ -121,23 +124,23 @@ def installed_plugins(ctx: click.Context) -> Plugins:
 
     key = f"{__name__}.plugins"
     if key not in ctx.meta:
-        with redirect_stdout(sys.stderr):  # a plugin that prints at import must not spoil JSON
+        with redirect_stdout(sys.stderr):  # a plugin that prints at import must not break JSON
             ctx.meta[key] = load_plugins()
     loaded: Plugins = ctx.meta[key]
     return loaded
 
 
 def _added(ctx: click.Context) -> dict[str, str]:
-    """Return the verbs of plugins and their summaries; none where plugins are in conflict.
+    """Return the verbs of plugins and their summaries; none if plugins are in conflict.
 
-    Help and completion must work then too; ``varkit plugins`` shows the conflict.
+    Help and completion must still work then; ``varkit plugins`` shows the conflict.
     """
     try:
         commands = installed_plugins(ctx).commands
     except PluginError:
         return {}
-    found = {command.name: command.summary for command in commands if command.name not in VERBS}
-    return dict(sorted(found.items()))
+    summaries = {command.name: command.summary for command in commands if command.name not in VERBS}
+    return dict(sorted(summaries.items()))
 
 
 def print_warning(message: Warning | str, *_: object, **__: object) -> None:
@@ -147,7 +150,7 @@ def print_warning(message: Warning | str, *_: object, **__: object) -> None:
 
 
 def print_error(error: Exception) -> None:
-    """Write an error to stderr: what failed, the causes, what to do."""
+    """Print an error on stderr: what failed, the causes, what to do."""
     problems = [error.what] if isinstance(error, VarkitError) else [_named(error)]
     if isinstance(error, RecipeError) and len(error.problems) > 1:
         shown = error.problems[:MOST_PROBLEMS]
@@ -165,17 +168,17 @@ def print_error(error: Exception) -> None:
 
 
 def _causes(error: BaseException) -> list[BaseException]:
-    """Return what an error was raised from, without what its message already says."""
+    """Return the causes of an error, except those that its message already states."""
     chain = [error]
     while (cause := chain[-1].__cause__) is not None and cause not in chain:
-        chain.append(cause)  # "raise error from error" would make it endless
-    told = _reason(error)
+        chain.append(cause)  # "not in" stops at a circle, as "raise error from error" makes
+    known = _reason(error)
     causes = []
     for cause in chain[1:]:
         reason = _reason(cause)
-        if not reason or reason not in told:
+        if not reason or reason not in known:
             causes.append(cause)
-        told += f"\n{reason}"
+        known += f"\n{reason}"
     return causes
 
 

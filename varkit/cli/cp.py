@@ -26,6 +26,6 @@ def cp(recipe: str, destination: Path, force: bool) -> None:
     source = find_recipe(recipe)
     target = destination / source.name if destination.is_dir() else destination
     if target.exists() and not force:
-        raise VarkitError(f"{target} exists", hint="choose another name, or give --force")
+        raise VarkitError(f"{target} exists", hint="choose another name, or add --force")
     write_bytes(target, source.read_bytes())
     click.echo(f"copied {source} to {target}; next: varkit run {target}")

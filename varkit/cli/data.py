@@ -1,4 +1,4 @@
-"""``varkit data``: look at a data set before anything is trained on it."""
+"""``varkit data``: inspect a data set before training on it."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ import click
 from varkit.cli.options import json_option, options, strict_option
 
 TARGET = """\b
-TARGET is a recipe (a file, or a name that varkit ls shows), of which the data section counts, or
-the name of a data set that varkit plugins shows. KEY=VALUE changes the recipe, or is an option of
-the data set.
+TARGET is a recipe (a file, or a name listed by varkit ls), whose data section is used, or the name
+of a data set listed by varkit plugins. KEY=VALUE changes the recipe, or sets an option of the data
+set.
 """
 FAULTY = 3
-"""The exit code where something is wrong with the data."""
+"""The exit code if something is wrong with the data."""
 
 
 @click.group()
@@ -25,7 +25,7 @@ def data() -> None:
 
 
 def _target(command: Callable[..., None]) -> Callable[..., None]:
-    """Add what the sub-verbs have in common."""
+    """Add the common options and the common help text to a sub-verb."""
     command.__doc__ = f"{inspect.cleandoc(command.__doc__ or '')}\n\n{TARGET}"
     decorated: Callable[..., None] = options(strict_option, json_option)(command)
     return decorated
@@ -45,8 +45,8 @@ def verify(
 ) -> None:
     """List everything that is wrong with a data set.
 
-    Every video and every query is read. What a training would refuse is said in the same words.
-    The exit code is 0 where all is in order and 3 where it is not.
+    Every video and every query is read. Faults are reported in the words of a training that meets
+    them. The exit code is 0 without faults and 3 otherwise.
     """
     import json
 
@@ -54,12 +54,12 @@ def verify(
     from varkit.data.inspect.verify import verify
     from varkit.recipe.target import find_target
 
-    found = find_target(target, changes, strict=strict)
-    announce(found)
+    source = find_target(target, changes, strict=strict)
+    announce(source)
     with progress("reading") as tell:
-        result = verify(found.cls, found.options, quick=quick, workers=workers, progress=tell)
+        result = verify(source.cls, source.options, quick=quick, workers=workers, progress=tell)
     if as_json:
-        click.echo(json.dumps(result.to_dict() | {"data": found.to_dict()}, indent=2))
+        click.echo(json.dumps(result.to_dict() | {"data": source.to_dict()}, indent=2))
     else:
         print_verification(result)
     if result.faults:
@@ -80,8 +80,8 @@ def stats(
 ) -> None:
     """Count and measure a data set.
 
-    Videos, hours, captions, classes and anomalies, by split. Figures that were published of the
-    data set stand beside those that were found.
+    Videos, hours, captions, classes and anomalies, by split. Published figures of the
+    data set stand beside them.
     """
     import json
 
@@ -95,13 +95,13 @@ def stats(
     from varkit.data.inspect.stats import statistics
     from varkit.recipe.target import find_target
 
-    found = find_target(target, changes, strict=strict)
-    announce(found)
+    source = find_target(target, changes, strict=strict)
+    announce(source)
     with pointing_to_verify(target, *changes, *["--strict"] * strict), progress("counting") as tell:
-        result = statistics(found.build(), tell)
-    published = getattr(found.cls, "published", {})
+        result = statistics(source.build(), tell)
+    published = getattr(source.cls, "published", {})
     if as_json:
-        click.echo(json.dumps(result.to_dict(published) | {"data": found.to_dict()}, indent=2))
+        click.echo(json.dumps(result.to_dict(published) | {"data": source.to_dict()}, indent=2))
     else:
         print_statistics(result, published)
     if out is not None:
@@ -114,10 +114,10 @@ def stats(
 @changes
 @_target
 def leak(target: str, changes: tuple[str, ...], strict: bool, as_json: bool) -> None:
-    """Say how much captions give away without any video.
+    """Print how much captions reveal without any video.
 
-    The nearest training caption of every test caption by TF-IDF: how often is its video of the same
-    class, and how often normal or anomalous like the other?
+    Each test caption is paired with its nearest training caption by TF-IDF. How often do their
+    videos agree in class, and in being normal or anomalous?
     """
     import json
 
@@ -125,13 +125,13 @@ def leak(target: str, changes: tuple[str, ...], strict: bool, as_json: bool) -> 
     from varkit.data.inspect.leak import caption_leak
     from varkit.recipe.target import find_target
 
-    found = find_target(target, changes, strict=strict)
-    announce(found)
+    source = find_target(target, changes, strict=strict)
+    announce(source)
     with pointing_to_verify(target, *changes, *["--strict"] * strict):
-        dataset = found.build()
+        dataset = source.build()
     result = caption_leak(dataset)
     if as_json:
-        click.echo(json.dumps(result.to_dict() | {"data": found.to_dict()}, indent=2))
+        click.echo(json.dumps(result.to_dict() | {"data": source.to_dict()}, indent=2))
     else:
         print_leak(result)
 
@@ -162,13 +162,13 @@ def show(
     from varkit.data.inspect.show import video_details
     from varkit.recipe.target import find_target
 
-    found = find_target(target, changes, strict=strict)
-    announce(found)
+    source = find_target(target, changes, strict=strict)
+    announce(source)
     with pointing_to_verify(target, *changes, *["--strict"] * strict):
-        dataset = found.build()
+        dataset = source.build()
     details = video_details(dataset, video)
     if as_json:
-        click.echo(json.dumps(details.to_dict() | {"data": found.to_dict()}, indent=2))
+        click.echo(json.dumps(details.to_dict() | {"data": source.to_dict()}, indent=2))
     else:
         print_video(details)
     if out is not None:
@@ -182,9 +182,9 @@ def show(
 @click.argument("target")
 @changes
 def get(target: str, changes: tuple[str, ...]) -> None:
-    """Say how to get a data set.
+    """Print how to get a data set, and what is missing here.
 
-    And what is still missing here; nothing is fetched.
+    Nothing is downloaded.
     """
     from varkit.cli.data_display import print_guide
     from varkit.recipe.target import named_target

@@ -1,4 +1,4 @@
-"""``varkit doctor``: what this machine has, lacks, and how to get it."""
+"""``varkit doctor``: check this machine."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ COLOURS = {"ok": "green", "warn": "yellow", "fail": "red"}
 @click.command(epilog="Example: varkit doctor --json")
 @json_option
 def doctor(as_json: bool) -> None:
-    """Look at this machine: what varkit finds, what it lacks, and how to get it.
+    """Check this machine: what varkit needs, what is missing, and how to get it.
 
-    Nothing is changed and nothing is fetched. The exit code is 1 where a check fails.
+    Nothing is changed or downloaded. The exit code is 1 if a check fails.
     """
     from varkit.cli.machine_checks import examine
 

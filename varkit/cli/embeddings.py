@@ -1,4 +1,4 @@
-"""``varkit embeddings``: embeddings of any model, measured, fused and re-ranked as runs are."""
+"""``varkit embeddings``: measure, fuse and re-rank embeddings of any model."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from varkit.cli.options import (
 
 if TYPE_CHECKING:
     from varkit.search.scores import Scores
-    from varkit.search.sources import Ground, Source
+    from varkit.search.sources import Ground, ScoreSource
 
 PLACE = click.Path(path_type=Path)
 
@@ -51,7 +51,7 @@ _measured = options(
         type=click.Choice(["average", "optimistic", "pessimistic"]),
         help="How equal scores count (eval.ties); default: the recipe's.",
     ),
-    click.option("--name", help="Of the result in tables."),
+    click.option("--name", help="Name of the result in tables."),
     click.option(
         "--out",
         type=click.Path(path_type=Path, file_okay=False),
@@ -64,7 +64,7 @@ _measured = options(
 _on = click.option(
     "--on",
     metavar="TARGET",
-    help="The data, where no run says which: a recipe or a data set, as in 'folder root=mine'.",
+    help="The data, needed if no run is given: a recipe or a data set, as in 'folder root=mine'.",
 )
 
 
@@ -76,8 +76,8 @@ _on = click.option(
 def measure(file: Path, target: str, changes: tuple[str, ...], **rest: Any) -> None:
     """Measure FILE, an .npz of embeddings, on the data of TARGET.
 
-    TARGET is a recipe or a data set, and KEY=VALUE changes it, as of varkit data. The result is a
-    run folder that varkit compare takes.
+    TARGET is a recipe or a data set, and KEY=VALUE changes it, as in varkit data. The result is a
+    run folder that varkit compare reads.
     """
     from varkit.search.sources import read_source
 
@@ -93,31 +93,32 @@ def measure(file: Path, target: str, changes: tuple[str, ...], **rest: Any) -> N
 @_model
 @click.option("--force", is_flag=True, help="Overwrite OUT.")
 def export(run: Path, out: Path, split: str, force: bool, **rest: Any) -> None:
-    """Write the embeddings of a split by a trained model of RUN to OUT, an .npz file."""
+    """Encode a split with a trained model of RUN, and write the embeddings to OUT, an .npz file."""
     from varkit.errors import VarkitError
     from varkit.search.sources import embeddings_of, encode_run
     from varkit.search.vectors import write_embeddings
 
     if out.suffix != ".npz":
         raise click.UsageError(f"{out}: name a file that ends in .npz")
-    if out.exists() and not force:  # before the work, not after it
-        raise VarkitError(f"{out} exists", hint="choose another name, or give --force")
+    if out.exists() and not force:  # checked before encoding
+        raise VarkitError(f"{out} exists", hint="choose another name, or add --force")
     source, ground = encode_run(run, split, **_chosen(rest))
-    found = embeddings_of(source, ground)
-    write_embeddings(out, found)
-    shape = f"{len(found.videos)} videos, {len(found.queries)} queries, {found.videos.shape[1]}"
-    click.echo(f"wrote {out}: {shape} wide{' (simulated data)' if found.simulated else ''}")
+    encoded = embeddings_of(source, ground)
+    write_embeddings(out, encoded)
+    (videos, width), queries = encoded.videos.shape, len(encoded.queries)
+    simulated = " (simulated data)" if encoded.simulated else ""
+    click.echo(f"wrote {out}: {videos} videos, {queries} queries, {width} wide{simulated}")
 
 
 @embeddings.command(epilog="Example: varkit embeddings fuse runs/a/1 b.npz --weights 0.7,0.3")
 @click.argument("sources", type=PLACE, nargs=-1, required=True, metavar="RUN|FILE...")
-@click.option("--weights", help="One a source, parted by commas; default: the same for all.")
+@click.option("--weights", help="One per source, separated by commas; default: equal weights.")
 @click.option(
     "--scaling",
     type=click.Choice(["z", "raw"]),
     default="z",
     show_default=True,
-    help="z: each similarity is first brought to mean 0 and deviation 1; raw: as it is.",
+    help="z: first scale each similarity to mean 0 and standard deviation 1; raw: do not scale.",
 )
 @_on
 @_measured
@@ -135,45 +136,47 @@ def fuse(
     if len(sources) < 2:
         raise click.UsageError("name at least two runs or files to fuse")
     shares = _weights(weights, len(sources))
-    found, ground = _load(sources, on, rest)
-    total = scores.fuse([source.scores.dense() for source in found], shares, scaling)
+    loaded, ground = _load(sources, on, rest)
+    total = scores.fuse([source.scores.dense() for source in loaded], shares, scaling)
     how = {"verb": "fuse", "weights": list(shares), "scaling": scaling}
-    _finish(scores.Scores(total), ground, found, how, rest, default="fuse")
+    _finish(scores.Scores(total), ground, loaded, how, rest, default="fuse")
 
 
 @embeddings.command(epilog="Example: varkit embeddings rerank runs/fast/1 runs/slow/2 --depth 50")
 @click.argument("first", type=PLACE)
 @click.argument("second", type=PLACE)
-@click.option("--depth", type=click.IntRange(1), required=True, help="Candidates of the first.")
+@click.option(
+    "--depth", type=click.IntRange(1), required=True, help="How many candidates to re-rank."
+)
 @_on
 @_measured
 @_model
 def rerank(first: Path, second: Path, depth: int, on: str | None, **rest: Any) -> None:
-    """Measure FIRST's order with its DEPTH best candidates in SECOND's order.
+    """Measure FIRST's ranking with its DEPTH best candidates re-ranked by SECOND.
 
-    FIRST and SECOND are trained runs or .npz files. Both directions: a query's best videos, and a
-    video's best queries. What ties with the last candidate is one too.
+    FIRST and SECOND are trained runs or .npz files. Both directions are re-ranked: a query's best
+    videos, and a video's best queries. Ties with the last candidate are candidates too.
     """
     from varkit.search import scores
 
-    found, ground = _load((first, second), on, rest)
-    one, other = (source.scores.dense() for source in found)
-    forth = scores.Scores(scores.rerank(one, other, depth))
-    back = scores.Scores(scores.rerank(one.T, other.T, depth).T)
+    loaded, ground = _load((first, second), on, rest)
+    fast, slow = (source.scores.dense() for source in loaded)
+    forth = scores.Scores(scores.rerank(fast, slow, depth))
+    back = scores.Scores(scores.rerank(fast.T, slow.T, depth).T)
     how = {"verb": "rerank", "depth": depth}
-    _finish(forth, ground, found, how, rest, default="rerank", backward=back)
+    _finish(forth, ground, loaded, how, rest, default="rerank", backward=back)
 
 
 def _weights(text: str | None, count: int) -> tuple[float, ...]:
     if text is None:
         return (1 / count,) * count
     try:
-        found = tuple(float(part) for part in text.split(","))
+        weights = tuple(float(part) for part in text.split(","))
     except ValueError:
-        raise click.UsageError(f"--weights {text}: give numbers parted by commas") from None
-    if len(found) != count or not all(0 < weight < float("inf") for weight in found):
-        raise click.UsageError(f"--weights {text}: give {count} numbers above 0, one a source")
-    return found
+        raise click.UsageError(f"--weights {text}: give numbers separated by commas") from None
+    if len(weights) != count or not all(0 < weight < float("inf") for weight in weights):
+        raise click.UsageError(f"--weights {text}: give {count} numbers above 0, one per source")
+    return weights
 
 
 def _ground(words: Sequence[str], split: str) -> Ground:
@@ -182,7 +185,8 @@ def _ground(words: Sequence[str], split: str) -> Ground:
     from varkit.search.sources import Ground
 
     target = find_target(words[0], words[1:])
-    # Only the data count here: what else a recipe lacks matters where it moved the data as well.
+    # Only the data matter here. Anything else that is missing counts only if the embedded block,
+    # which is used because of it, also changed the data.
     lacking = tuple(line for line in target.missing if line.startswith("data "))
     moved = any(origin.startswith("embedded") for origin in target.origins.values())
     missing = lacking or (target.missing if moved else ())
@@ -192,23 +196,23 @@ def _ground(words: Sequence[str], split: str) -> Ground:
 
 def _load(
     places: Sequence[Path], on: str | None, rest: Mapping[str, Any]
-) -> tuple[list[Source], Ground]:
+) -> tuple[list[ScoreSource], Ground]:
     from varkit.search.sources import load_sources
 
     words = shlex.split(on or "")
     ground = _ground(words, rest["split"]) if words else None
-    found, ground = load_sources(places, rest["split"], ground=ground, **_chosen(rest))
-    return found, _ruled(ground, rest)
+    loaded, ground = load_sources(places, rest["split"], ground=ground, **_chosen(rest))
+    return loaded, _ruled(ground, rest)
 
 
 def _ruled(ground: Ground, rest: Mapping[str, Any]) -> Ground:
-    """Return the ground with the rules of ranking that were asked for."""
-    asked = {key: rest[key] for key in ("positives", "ties") if rest[key] is not None}
-    return replace(ground, options=replace(ground.options, **asked))
+    """Return the ground with the ranking rules of the command line."""
+    rules = {key: rest[key] for key in ("positives", "ties") if rest[key] is not None}
+    return replace(ground, options=replace(ground.options, **rules))
 
 
 def _chosen(rest: Mapping[str, Any]) -> dict[str, Any]:
-    """Return which models are loaded, and onto which device."""
+    """Return the arguments that choose models and their device."""
     from varkit.system.machine import prepare
 
     device, _ = prepare(rest["device"], rest["threads"])
@@ -219,20 +223,20 @@ def _chosen(rest: Mapping[str, Any]) -> dict[str, Any]:
 def _finish(
     scores: Scores,
     ground: Ground,
-    sources: Sequence[Source],
+    sources: Sequence[ScoreSource],
     how: Mapping[str, Any],
     rest: Mapping[str, Any],
     *,
     default: str,
     backward: Scores | None = None,
 ) -> None:
-    """Measure, save and show."""
+    """Measure, save and print."""
     from varkit.cli.training_display import report, show_results
     from varkit.search.measured import write_measured
 
     name = rest["name"] or default
     if Path(name).name != name or name == "..":
-        raise click.UsageError(f"--name {name}: must be the name of a folder, not a path")
+        raise click.UsageError(f"--name {name}: must be a folder's name, not a path")
     folder, results = write_measured(
         scores,
         ground,

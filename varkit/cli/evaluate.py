@@ -1,4 +1,4 @@
-"""``varkit eval``: measure a trained run again, also under changed options."""
+"""``varkit eval``: measure a trained run again, with or without changed options."""
 
 from __future__ import annotations
 

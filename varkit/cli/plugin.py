@@ -1,4 +1,4 @@
-"""``varkit plugin new`` and ``varkit plugin test``: for those who write plugins."""
+"""``varkit plugin new`` and ``varkit plugin test``: start and test a plugin."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def plugin() -> None:
     help="Where the package's folder goes.  [default: here]",
 )
 def new(kind: str, name: str, folder: Path) -> None:
-    """Write a package varkit-NAME with a working component of a KIND, and its test."""
+    """Write a package varkit-NAME with a working component of the given KIND, and its test."""
     from varkit.errors import PluginError
     from varkit.plugins.loading import load_plugins
     from varkit.testing.scaffold import scaffold
@@ -51,11 +51,11 @@ def new(kind: str, name: str, folder: Path) -> None:
 
 @plugin.command(epilog="Example: varkit plugin test anomaly_led")
 @click.argument("target", metavar="NAME|FILE")
-@click.option("--kind", type=click.Choice(KINDS), help="Which of several of the same name.")
+@click.option("--kind", type=click.Choice(KINDS), help="The kind, if several share the name.")
 def test(target: str, kind: str | None) -> None:
     """Check the component NAME, or all components of a plugin FILE, with the conformance kit.
 
-    The exit code is 1 where a promise is broken or a component cannot be checked here.
+    The exit code is 1 if a promise is broken or a component cannot be checked here.
     """
     entries = _find(target, kind)
     passed = [_checked(entry) for entry in entries]
@@ -92,14 +92,14 @@ def _find(target: str, kind: str | None) -> list[Entry]:
     if len(entries) > 1:
         kinds = [entry.kind for entry in entries]
         raise PluginError(
-            f"{target!r} is the name of several: {', '.join(kinds)}",
+            f"several components are named {target!r}: {', '.join(kinds)}",
             hint=f"varkit plugin test {target} --kind {kinds[0]}",
         )
     return entries
 
 
 def _checked(entry: Entry) -> bool:
-    """Check one component, print what came of it, and return whether all was well."""
+    """Check one component, print the results, and return whether it passed."""
     from varkit.errors import PluginError
     from varkit.testing import ConformanceError, check
 

@@ -50,18 +50,18 @@ def _listing(loaded: Plugins) -> dict[str, object]:
 
 
 def _conflicts(loaded: Plugins) -> Iterator[str]:
-    """Yield what is wrong with verbs' names: one is varkit's own, or several plugins have it."""
+    """Yield the conflicts of verb names: with varkit's own, or between plugins."""
     from varkit.cli import VERBS
     from varkit.errors import PluginError
 
     for name in sorted({command.name for command in loaded.commands}):
         try:
-            found = loaded.command(name)
+            command = loaded.command(name)
         except PluginError as error:
             yield error.what
         else:
-            if found is not None and name in VERBS:
-                yield f"{found.origin}: verb {name!r} is varkit's own, and cannot be replaced"
+            if command is not None and name in VERBS:
+                yield f"{command.origin}: verb {name!r} is varkit's own, and cannot be replaced"
 
 
 def _show(loaded: Plugins) -> None:
@@ -74,7 +74,7 @@ def _show(loaded: Plugins) -> None:
         table.add_column(column, no_wrap=True)
     table.add_column("summary and class", overflow="fold")
     for entry in loaded.registry:
-        # Text, since a plugin's words are no markup.
+        # Text, so that rich does not read a plugin's words as markup.
         words = Text(f"{entry.summary}\n").append(_target(entry.target), style="dim")
         plugin = f"{entry.plugin} {entry.version}"
         table.add_row(*map(Text, (entry.kind, entry.name, plugin)), words)

@@ -12,9 +12,9 @@ from varkit.cli.options import run_argument
 @click.command()
 @run_argument
 def report(run: Path) -> None:
-    """Write report.html of RUN again, from the files of the run alone.
+    """Write report.html of RUN again, from the files of the run.
 
-    It works while the run is still training, too.
+    It also works while the run is still training.
 
     \b
     Example:

@@ -12,15 +12,15 @@ from varkit.cli.options import accept_code_option, json_option, machine_options,
 @click.command()
 @run_argument
 @accept_code_option
-@machine_options(device=None, otherwise="what the run began with")
+@machine_options(device=None, otherwise="as when the run began")
 @json_option
 def resume(
     run: Path, accept_code: bool, device: str | None, threads: int | None, as_json: bool
 ) -> None:
-    """Continue a run from its newest checkpoint, to the same numbers.
+    """Continue a run from its newest checkpoint.
 
-    On the same machine, with the same threads and processes, the result is the uninterrupted
-    run's to the last bit. A finished run is only measured and shown again.
+    On the same machine, with the same threads and processes, the result equals that of an
+    uninterrupted run to the last bit. A finished run is only measured and shown again.
 
     \b
     Example:

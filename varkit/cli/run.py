@@ -33,7 +33,7 @@ def run(
     threads: int | None,
     as_json: bool,
 ) -> None:
-    """Train a recipe, choose a checkpoint, measure it and write the page.
+    """Train a recipe, select a checkpoint, measure it and write the page.
 
     RECIPE is a file, or the name of a recipe that ships with varkit (see varkit ls). KEY=VALUE
     overrides any line of it. Start with torchrun for several processes.

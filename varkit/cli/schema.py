@@ -1,4 +1,4 @@
-"""``varkit schema``: what an editor needs to complete and check recipes."""
+"""``varkit schema``: the JSON Schema with which an editor completes and checks recipes."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ Examples:
 def schema(out: Path | None) -> None:
     """Print the JSON Schema of recipes, made from the installed plugins.
 
-    An editor with a YAML language server uses it where a recipe's first line says
+    An editor with a YAML language server uses it if a recipe's first line is
     "# yaml-language-server: $schema=recipe.schema.json".
     """
     from varkit.plugins.loading import load_plugins

@@ -21,22 +21,22 @@ Examples:
 @strict_option
 @json_option
 def show(recipe: str, overrides: tuple[str, ...], strict: bool, as_json: bool) -> None:
-    """Print a recipe resolved and complete, with where each value came from.
+    """Print a recipe resolved and complete, with the origin of each value.
 
-    What is printed is a recipe itself.
+    The output is itself a recipe.
     """
     from varkit.recipe.load import load_recipe
 
-    found, _ = load_recipe(recipe, overrides, strict=strict)
+    resolved, _ = load_recipe(recipe, overrides, strict=strict)
     if not as_json:
-        click.echo(found.to_yaml(origins=True), nl=False)
+        click.echo(resolved.to_yaml(origins=True), nl=False)
         return
     shown = {
-        "name": found.name,
-        "digest": found.digest(),
-        "embedded": found.embedded,
-        "missing": found.missing,
-        "recipe": found.to_dict(),
-        "origins": found.origins,
+        "name": resolved.name,
+        "digest": resolved.digest(),
+        "embedded": resolved.embedded,
+        "missing": resolved.missing,
+        "recipe": resolved.to_dict(),
+        "origins": resolved.origins,
     }
     click.echo(json.dumps(shown, indent=2))

@@ -1,4 +1,4 @@
-"""What a person sees of a training: what is about to run, how far it is, and the table."""
+"""Shows a training: what is about to run, its progress, and the table of results."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ import torch
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
 
+from varkit.cli.terminal import print_table
 from varkit.errors import VarkitError, WriteError
 from varkit.evaluation.results import RunResults
 from varkit.interfaces import Dataset
@@ -27,20 +28,20 @@ from varkit.system.signals import stop_request
 from varkit.training.log import Listener, Record
 
 HEARTBEAT = 30.0
-"""Seconds between lines of progress where there is no terminal to draw a bar on."""
+"""Seconds between lines of progress where the output is not a terminal."""
 LARGE_BATCH = 64 * 2**20
 """Bytes; the benchmarks' own features make larger ones."""
 
 
 def _make_room(recipe: Recipe, dataset: Dataset) -> None:
-    """Hold no more memory than is in use where batches are large; it costs time, so only there."""
+    """Return freed memory to the system if batches are large; for small ones the cost is larger."""
     numbers = recipe.train.batch_size * recipe.train.max_clips * sum(dataset.widths.values())
     if 4 * numbers > LARGE_BATCH:
         return_freed_memory()
 
 
 def announce(recipe: Recipe, device: torch.device, threads: int) -> None:
-    """Say what is about to run, and loudly if it is not the benchmark."""
+    """Print what is about to run, and a warning if it is not the benchmark."""
     if distributed.rank() != 0:
         return
     click.echo(f"varkit: {recipe.name} on {device}, {threads} threads", err=True)
@@ -51,15 +52,15 @@ def announce(recipe: Recipe, device: torch.device, threads: int) -> None:
         for line in recipe.missing:
             click.echo(f"  - {line}", err=True)
         click.secho(
-            "The recipe's embedded: block stands in; every result below says so. "
-            "--strict refuses instead.\n",
+            "The recipe's embedded: block is used instead; every result below says so. "
+            "--strict refuses to use it.\n",
             fg="yellow",
             err=True,
         )
 
 
 def finish(run: Run, dataset: Dataset, device: torch.device, *, as_json: bool) -> None:
-    """Train and measure what is left of a run, and show its results."""
+    """Train and measure what is left of a run, and print its results."""
     _make_room(run.recipe, dataset)
     first = distributed.rank() == 0
     train, select = training_parts(run, dataset)
@@ -67,7 +68,7 @@ def finish(run: Run, dataset: Dataset, device: torch.device, *, as_json: bool) -
     if first:
         click.echo(
             f"data: {dataset.name}{simulated}: {len(train)} videos to train on, {len(select)} to "
-            f"choose a checkpoint on, {len(dataset.split('test'))} to test on",
+            f"select a checkpoint on, {len(dataset.split('test'))} to test on",
             err=True,
         )
     try:
@@ -85,32 +86,22 @@ def finish(run: Run, dataset: Dataset, device: torch.device, *, as_json: bool) -
 
 def show_results(results: RunResults, *, as_json: bool) -> None:
     """Print results on stdout: as a table, or as JSON."""
-    from rich.table import Table
-
     if as_json:
         click.echo(json.dumps(results))
-        return
-    found = results_table(results)
-    table = Table(
-        title=found.title, caption=found.caption, title_justify="left", caption_justify="left"
-    )
-    for i, column in enumerate(found.columns):
-        table.add_column(column, justify="left" if i == 0 else "right")
-    for row in found.rows:
-        table.add_row(*row)
-    Console().print(table)
+    else:
+        print_table(results_table(results))
 
 
 def report(folder: Path) -> None:
-    """Write the page of a run and say where it lies, or why it is not there."""
+    """Write the page of a run and print its path, or why it could not be written."""
     try:
         click.echo(f"report: {write_report(folder)}", err=True)
-    except VarkitError as error:  # results are saved; the page can be written at any time
+    except VarkitError as error:  # the results are saved; the page can be written later
         click.echo(f"no report: {error}\n  then: varkit report {folder}", err=True)
 
 
 class Display:
-    """A progress bar on a terminal; elsewhere a line now and then.
+    """A progress bar on a terminal; elsewhere a line every :data:`HEARTBEAT` seconds.
 
     Args:
         enabled: False shows nothing.

@@ -30,29 +30,29 @@ Examples:
 def validate(
     recipe: str, overrides: tuple[str, ...], strict: bool, build: bool, as_json: bool
 ) -> None:
-    """Check a recipe: every name, key and value, and what this machine lacks to run it.
+    """Check a recipe: every name, key and value, and what is missing here to run it.
 
-    What only shows when its parts meet, such as heads that do not divide a width, --build finds.
+    --build also finds parts that do not fit together, such as heads that do not divide a width.
     """
     from varkit.errors import RecipeError
     from varkit.recipe.load import load_recipe
 
     try:
-        found, plugins = load_recipe(recipe, overrides, strict=strict)
+        resolved, plugins = load_recipe(recipe, overrides, strict=strict)
         if build:
-            _build(found, plugins)
+            _build(resolved, plugins)
     except RecipeError as error:
         if as_json:
             click.echo(json.dumps({"valid": False, "problems": error.problems}, indent=2))
         raise
     if as_json:
-        outcome = {"valid": True, "embedded": found.embedded, "missing": found.missing}
+        outcome = {"valid": True, "embedded": resolved.embedded, "missing": resolved.missing}
         click.echo(json.dumps(outcome, indent=2))
         return
-    click.echo(f"{found.path}: valid" + ", and its model can be built" * build)
-    if found.embedded:
-        click.echo("takes its embedded block, since this is missing here:")
-        for line in found.missing:
+    click.echo(f"{resolved.path}: valid" + ", and its model can be built" * build)
+    if resolved.embedded:
+        click.echo("uses its embedded block, since this is missing here:")
+        for line in resolved.missing:
             click.echo(f"  {line}")
 
 

@@ -27,9 +27,9 @@ class Section:
     Attributes:
         summary: what it is, for editors.
         options: its own, or those beside a component's ``use``.
-        kind: of the component or components in it; None = plain options.
+        kind: of its component or components; None = plain options.
         named: whether it holds several components by name.
-        required: whether a recipe must have it; where it is named, at least one entry.
+        required: whether a recipe must have it; if ``named``, with at least one entry.
     """
 
     summary: str
@@ -53,8 +53,8 @@ SECTIONS: Mapping[str, Section] = {
     "train": Section("How the model is trained.", TrainOptions),
     "eval": Section("How the model is measured.", EvalOptions),
 }
-"""A recipe's sections in the order in which they are written; beside them stand ``version``,
-``plugins`` and ``embedded``."""
+"""A recipe's sections in the order in which they are written; ``version``, ``plugins`` and
+``embedded`` are not sections."""
 
 
 @dataclass(frozen=True)
@@ -65,7 +65,7 @@ class Component:
         kind: what it is.
         use: its name in the registry.
         options: all options of its constructor.
-        settings: what stands beside ``use`` and is not the constructor's, e.g. a
+        settings: the options beside ``use`` that are not the constructor's, such as
             ``DetectorSettings``.
     """
 
@@ -77,12 +77,12 @@ class Component:
 
 @dataclass(frozen=True)
 class Checked:
-    """What a check found.
+    """The result of a check.
 
     Attributes:
         layers: what was checked.
-        parts: section -> its Component, Components by name, or options; None where a recipe has
-            none, or one that is not complete.
+        parts: section -> its Component, Components by name, or options; None if the recipe does
+            not have the section, or it is faulty.
         problems: everything that is wrong.
     """
 
@@ -91,14 +91,14 @@ class Checked:
     problems: list[Problem]
 
     def components(self) -> dict[KeyPath, Component]:
-        """Return all components, by where they stand."""
-        found: dict[KeyPath, Component] = {}
+        """Return all components, by their path in the recipe."""
+        components: dict[KeyPath, Component] = {}
         for name, part in self.parts.items():
             if isinstance(part, Component):
-                found[(name,)] = part
+                components[(name,)] = part
             elif isinstance(part, dict):
-                found |= {(name, key): component for key, component in part.items()}
-        return found
+                components |= {(name, key): component for key, component in part.items()}
+        return components
 
 
 def check(layers: Layers, plugins: Plugins) -> Checked:
@@ -147,7 +147,7 @@ class _RecipeChecker(Checker):
                 self.removed((name, key), f"{section.kind} of this name", entries)
         if section.required and not entries:
             self.problem((name,), f"needs at least one {section.kind}, under a name of your choice")
-        found = {}
+        components = {}
         for key, entry in entries.items():
             if not key.isidentifier():
                 self.problem((name, key), "a name is made of letters, digits and _")
@@ -155,8 +155,8 @@ class _RecipeChecker(Checker):
             others = [other for other in entries if other != key]
             component = self.component((name, key), section.kind, section.options, entry, others)
             if component is not None:
-                found[key] = component
-        return found
+                components[key] = component
+        return components
 
     def component(
         self,
@@ -172,10 +172,10 @@ class _RecipeChecker(Checker):
         use = value.get("use")
         if not isinstance(use, str):
             names = ", ".join(self.plugins.registry.names(kind)) or "none"
-            said = "is required" if use is None else f"must be text; not {use!r}"
+            fault = "is required" if use is None else f"must be text; not {use!r}"
             meant = did_you_mean(str(path[-1]), others) if use is None else ""
             listed = f"{KINDS[kind].plural}: {names}"
-            self.problem((*path, "use"), f"{said}; {listed}{meant and '.'}{meant}")
+            self.problem((*path, "use"), f"{fault}; {listed}{meant and '.'}{meant}")
             return None
         try:
             cls = self.plugins.get(kind, use).load()
@@ -202,13 +202,13 @@ class _RecipeChecker(Checker):
         return Component(kind, use, options, settings)
 
     def unknown(self, path: KeyPath, kind: str, use: str, known: list[str]) -> None:
-        said = f"{kind} {use!r} has no such option.{did_you_mean(str(path[-1]), known)}"
-        said += f" Known: {', '.join(known)}."
+        message = f"{kind} {use!r} has no such option.{did_you_mean(str(path[-1]), known)}"
+        message += f" Known: {', '.join(known)}."
         at, named = self.layers.place(path), self.layers.place((*path[:-1], "use"))
         if named.layer != "file" and at.layer not in (named.layer, "change"):
-            at = named  # the option is older than the component's name, so the name is at fault
-            said += f" To replace all of it, write '{dotted(path[:-1])}={{use: {use}, ...}}'."
-        self.problems.append(Problem(at, path, said))
+            at = named  # a later layer changed the component but kept its options
+            message += f" To replace all of it, write '{dotted(path[:-1])}={{use: {use}, ...}}'."
+        self.problems.append(Problem(at, path, message))
 
     def example(self, kind: str) -> str:
         names = self.plugins.registry.names(kind)

@@ -1,7 +1,7 @@
-"""The JSON Schema of recipes: what an editor needs to complete and check them.
+"""The JSON Schema of recipes, with which an editor completes and checks them.
 
-It is made from the components that are registered, so it knows the plugins that are installed.
-What only the program can tell, such as what this machine lacks, is not in it.
+It is made from the registered components, so it covers all installed plugins. It leaves out what
+only the program can check, such as what this machine lacks.
 """
 
 from __future__ import annotations
@@ -54,7 +54,7 @@ def json_schema(plugins: Plugins) -> Schema:
 
 
 def _section(section: Section, definitions: Schema, *, partial: bool = False) -> Schema:
-    """Return a section's schema; ``partial`` as in the embedded block, where ``use`` may lack."""
+    """Return a section's schema; in a ``partial`` one, the embedded block, ``use`` is optional."""
     described: Schema = {"description": section.summary}
     if section.kind is None:
         block = _block(options_of(section.options), definitions)
@@ -73,7 +73,7 @@ def _section(section: Section, definitions: Schema, *, partial: bool = False) ->
 
 
 def _choice(kind: str, plugins: Plugins) -> Schema:
-    """Return the schema of any component of a kind: ``use`` decides what else may be there."""
+    """Return the schema of any component of a kind: ``use`` decides which options it has."""
     entries = [entry for entry in plugins.registry if entry.kind == kind]
     return {
         "type": "object",
@@ -94,7 +94,7 @@ def _choice(kind: str, plugins: Plugins) -> Schema:
 
 
 def _component(entry: Entry, beside: type[Any], definitions: Schema) -> Schema:
-    """Return the schema of one component; of one that cannot be loaded here, anything goes."""
+    """Return the schema of one component; if it cannot be loaded here, anything is valid."""
     try:
         cls = entry.load()
         block = _block({**options_of(beside), **options_of(cls)}, definitions)
@@ -115,7 +115,7 @@ def _block(options: dict[str, Option], definitions: Schema) -> Schema:
 
 def _option(option: Option, definitions: Schema) -> Schema:
     schema: Schema = option.adapter().json_schema()
-    definitions |= schema.pop("$defs", {})  # of nested types; references look for them at the top
+    definitions |= schema.pop("$defs", {})  # references expect nested types at the top
     if option.doc:
         schema["description"] = option.doc
     if not option.required:

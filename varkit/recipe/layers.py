@@ -1,4 +1,4 @@
-"""A recipe's values in layers (file, embedded block, changes), and who said each."""
+"""A recipe's values in layers (file, embedded block, changes), and the source of each."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ COMMAND_LINE = Place("change")
 
 @dataclass(frozen=True)
 class Change:
-    """A value to lay over a recipe, and who says it.
+    """A change of a recipe's value, and its source.
 
     Attributes:
         path: of the value in the recipe.
         value: as read from YAML.
-        layer: ``embedded`` = it counts only where the recipe's embedded block is taken.
-        document: the file that says it; None = the command line.
+        layer: ``embedded`` = it applies only if the recipe's embedded block is used.
+        document: the source file; None = the command line.
         at: the path of the value in that file.
     """
 
@@ -32,7 +32,7 @@ class Change:
     at: KeyPath = ()
 
     def place(self, below: KeyPath = ()) -> Place:
-        """Return where the value, or a value in it, was said."""
+        """Return the source of the value, or of a value inside it."""
         if self.document is None:
             return COMMAND_LINE
         return self.document.place((*self.at, *below), self.layer)
@@ -43,35 +43,35 @@ class Change:
 
     @property
     def text(self) -> str:
-        """``dotted.key=value``, as a person would write it on the command line."""
+        """``dotted.key=value``, as written on the command line."""
         return f"{dotted(self.path)}={flow(self.value)}"
 
 
 class Layers:
-    """Nested values, each with the place that said it last.
+    """Nested values, each with its latest source.
 
-    One rule merges everything: a block merges into a block key by key, unless it names ``use``;
-    that, and any other value, replaces what was there whole.
+    One rule merges everything: a block merges into a block key by key, unless it has the key
+    ``use``. Such a block, and any other value, replaces the whole earlier value.
 
     Attributes:
         document: the file.
         value: the nested values.
-        places: who said each of them, the latest last.
-        given: where any layer said a value other than null, also if a later one took it out.
+        places: the source of each value, latest last.
+        given: paths that any layer set to a value other than null, even if a later one removed it.
     """
 
     def __init__(
         self, document: Document, changes: Sequence[Change] = (), *, embedded: bool = False
     ) -> None:
-        """Lay the layers over one another.
+        """Merge the layers.
 
         Args:
             document: the file.
-            changes: laid over it in this order.
-            embedded: whether to take the file's embedded block, and changes of that layer.
+            changes: applied to it in this order.
+            embedded: whether to use the file's embedded block, and changes of that layer.
 
         Raises:
-            RecipeError: a change's key leads through something that is not a block.
+            RecipeError: a change's key leads through a value that is not a block.
         """
         self.document = document
         self.value: dict[str, Any] = {}
@@ -87,9 +87,9 @@ class Layers:
                 self._merge(change, change.path, change.value)
 
     def place(self, path: KeyPath) -> Place:
-        """Return who said the value at a path, or the nearest block around it.
+        """Return the source of the value at a path, or of the nearest enclosing block.
 
-        Where a component lacks the value, return who named the component: its class needs it.
+        If a component lacks the value, return the source of its ``use``: its class needs the value.
         """
         if path in self.places:
             return self.places[path]
@@ -98,12 +98,12 @@ class Layers:
         return self.places.get((*path, "use"), self.places[path])
 
     def last_change(self, path: KeyPath) -> Place | None:
-        """Return the last change of the value at a path, or of anything in it."""
-        said = (at for p, at in reversed(self.places.items()) if p[: len(path)] == path)
-        return next((at for at in said if at.layer == "change"), None)
+        """Return the source of the last change of the value at a path, or of a value inside it."""
+        places = (at for p, at in reversed(self.places.items()) if p[: len(path)] == path)
+        return next((at for at in places if at.layer == "change"), None)
 
     def _merge(self, change: Change, path: KeyPath, value: Any) -> None:
-        """Merge a change, or a value in it, at a path."""
+        """Merge a change, or a value inside it, at a path."""
         block = self._block(change, path)
         old = block.get(path[-1])
         if isinstance(value, dict) and isinstance(old, dict) and "use" not in value:
@@ -141,21 +141,22 @@ class Layers:
 
 
 def changes_of(sections: Mapping[str, Any], call: str) -> list[Change]:
-    """Return what a call in Python lays over a recipe: sections, or keys with dots.
+    """Return the changes that a Python call makes to a recipe: sections, or keys with dots.
 
     Args:
         sections: such as ``{"train": {"epochs": 3}}`` or ``{"train.epochs": 3}``.
-        call: its name, for messages.
+        call: the function's name, for messages.
     """
     document = Document(call, sections, {(): (0, 0)})
     return [Change(tuple(key.split(".")), sections[key], document=document) for key in sections]
 
 
 def read_changes(overrides: Sequence[str | Change]) -> list[Change]:
-    """Read the overrides that are text: ``dotted.key=value``, the value in YAML.
+    """Parse the overrides that are text: ``dotted.key=value``, with the value in YAML.
 
     Raises:
-        RecipeError: all that are malformed, or change a key that only the file may have.
+        RecipeError: overrides are malformed, or change a key that only the file may set; all of
+            them are listed.
     """
     changes: list[Change] = []
     problems: list[str] = []
@@ -186,5 +187,5 @@ def _read(text: str) -> Change:
 
 
 def dotted(path: KeyPath) -> str:
-    """Write a path as in ``train.seeds.0``."""
+    """Return a path as text, as in ``train.seeds.0``."""
     return ".".join(str(key) for key in path)

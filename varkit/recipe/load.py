@@ -1,8 +1,8 @@
 """Recipes: one flat YAML file becomes a checked, complete description of a model and its training.
 
-A recipe names plugins' components and their options. Nothing is inherited; what a run used is
-the file, its ``embedded:`` block where something is missing on this machine, and what a study or
-the command line changes, in this order. :attr:`Recipe.origins` tells where every value came from.
+A recipe names plugins' components and their options. Recipes do not inherit. A run uses the file,
+then its ``embedded:`` block if something is missing on this machine, then the changes of a study or
+the command line. :attr:`Recipe.origins` holds the source of every value.
 """
 
 from __future__ import annotations
@@ -29,16 +29,16 @@ from varkit.recipe.yaml import KeyPath
 
 @dataclass(frozen=True)
 class Recipe:
-    """A checked recipe, with every default filled in. Two are equal if they say the same.
+    """A checked recipe with every default filled in. Recipes are equal if their content is.
 
     Attributes:
         name: the file's stem.
         path: the file.
-        plugin_files: the plugin files that it names, absolute.
+        plugin_files: its plugin files, absolute.
         data: the data set.
-        model: what all components agree on.
+        model: the options that all components share.
         samplers: by name; may be empty.
-        detector: None where the model has none.
+        detector: None if the model has none.
         video: the encoder of videos.
         query: the encoder of queries.
         alignments: by name, at least one.
@@ -46,8 +46,8 @@ class Recipe:
         objective: the ranking loss.
         train: how it is trained.
         eval: how it is measured.
-        embedded: whether the embedded block was taken.
-        missing: what this machine lacks, for which it was taken.
+        embedded: whether the embedded block was used.
+        missing: what this machine lacks, the reason for using it.
         origins: dotted key -> where the value came from: ``recipes/x.yaml:12``,
             ``embedded, recipes/x.yaml:40``, ``studies/y.yaml:9``, ``command line`` or ``default``.
     """
@@ -71,7 +71,7 @@ class Recipe:
     origins: dict[str, str] = field(compare=False)
 
     def to_dict(self) -> dict[str, Any]:
-        """Return the resolved recipe as plain values, complete; sections that are empty left out.
+        """Return the complete resolved recipe as plain values, without empty sections.
 
         Loading it again gives an equal recipe.
         """
@@ -85,13 +85,13 @@ class Recipe:
         return whole
 
     def to_yaml(self, *, origins: bool = False) -> str:
-        """Return the resolved recipe as YAML, on request with each value's origin behind it."""
+        """Return the resolved recipe as YAML, optionally with each value's origin as a comment."""
         whole = self.to_dict()
         comments = {path: self.origins[dotted(path)] for path in _leaves(whole)}
         return yaml.dump(whole, comments if origins else None)
 
     def digest(self) -> str:
-        """Return the SHA-256 of the resolved content; of plugin files only the names count."""
+        """Return the SHA-256 of the resolved content, with only the names of plugin files."""
         content = self.to_dict() | {"plugins": [file.name for file in self.plugin_files]}
         return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
 
@@ -107,16 +107,16 @@ def load_recipe(
 
     Args:
         path: a file, or the name of a recipe that ships with varkit.
-        overrides: laid over the file in this order: text of the command line,
-            ``dotted.key=value`` with a value in YAML, or changes that know their place. A block
-            merges unless it names ``use``; null removes a named component.
-        strict: refuse to take the embedded block.
-        plugins: what to look names up in, the recipe's plugin files included; by default the
-            installed plugins and those files.
+        overrides: applied to the file in this order: text, ``dotted.key=value`` with a value in
+            YAML, or changes with a source. A block merges unless it has the key ``use``; null
+            removes a named component.
+        strict: refuse to use the embedded block.
+        plugins: where to look up names, including the recipe's plugin files; default: the installed
+            plugins and those files.
 
     Raises:
-        RecipeError: all that is wrong with the recipe and the overrides, or all that this
-            machine lacks where the embedded block cannot stand in.
+        RecipeError: everything that is wrong with the recipe and the overrides, or everything that
+            this machine lacks if the embedded block does not help.
         PluginError: a plugin file cannot be loaded, or two components share a name.
     """
     path, document, files = _open(path)
@@ -137,15 +137,15 @@ def load_recipe(
 
 
 def changed_recipe(recipe: Recipe, plugins: Plugins, overrides: Sequence[str | Change]) -> Recipe:
-    """Return a resolved recipe with changes, itself complete.
+    """Return a complete recipe: a resolved one with changes.
 
     Args:
-        recipe: stays as it is.
+        recipe: is not modified.
         plugins: of the recipe.
         overrides: as in :func:`load_recipe`.
 
     Raises:
-        RecipeError: what is wrong with the changes, or what this machine lacks for them.
+        RecipeError: everything that is wrong with the changes, or missing here for them.
     """
     changes = read_changes(overrides)
     document = yaml.Document(str(recipe.path), recipe.to_dict(), {(): (1, 1)})
@@ -166,10 +166,10 @@ def own_data(
         overrides: as in :func:`load_recipe`.
 
     Returns:
-        The data set; dotted key -> where its value came from; the plugins.
+        The data set; dotted key -> source of its value; the plugins.
 
     Raises:
-        RecipeError: what is wrong with the section ``data`` and the overrides.
+        RecipeError: everything that is wrong with the section ``data`` and the overrides.
         PluginError: as in :func:`load_recipe`.
     """
     _, document, files = _open(path)
@@ -183,10 +183,10 @@ def own_data(
 def _resolve(
     document: yaml.Document, changes: Sequence[Change], plugins: Plugins, *, strict: bool
 ) -> tuple[Checked, dict[str, str]]:
-    """Check a recipe and decide on its embedded block.
+    """Check a recipe and decide whether to use its embedded block.
 
     Returns:
-        The recipe, and what is missing here where the embedded block was taken for it.
+        The recipe, and, if the embedded block is used, what is missing here.
     """
     plain = check(Layers(document, changes), plugins)
     missing = _missing(plain, plugins)
@@ -200,7 +200,7 @@ def _resolve(
         _refuse(plain.problems + block, missing, hint)
         return plain, {}
     taken = check(Layers(document, changes, embedded=True), plugins)
-    # An override may fit the embedded block alone; the file must be right in any case.
+    # An override may fit only with the embedded block; the file must be valid without it.
     in_file = [problem for problem in plain.problems if problem.place.layer == "file"]
     lacking = _missing(taken, plugins)
     _refuse(in_file + block + taken.problems, lacking, "its embedded block needs it")
@@ -208,7 +208,7 @@ def _resolve(
 
 
 def _refuse(problems: Sequence[Problem], missing: Mapping[str, str], hint_for_missing: str) -> None:
-    """Raise what is wrong; if nothing is, what is missing."""
+    """Raise an error with all problems; if there are none, with everything missing."""
     refuse(problems)
     if missing:
         lines = [f"{at}: missing here: {line}" for line, at in missing.items()]
@@ -224,10 +224,10 @@ def shipped_recipes() -> dict[str, Path]:
 
 
 def find_recipe(path: str | Path) -> Path:
-    """Return a recipe's file, given the file or the name of a shipped recipe.
+    """Return the path of a recipe, given a file or the name of a shipped recipe.
 
     Raises:
-        RecipeError: there is neither.
+        RecipeError: neither exists.
     """
     shipped = shipped_recipes()
     file = Path(path)
@@ -239,15 +239,15 @@ def find_recipe(path: str | Path) -> Path:
                 f"no recipe {str(path)!r}.{did_you_mean(file.stem, shipped)} "
                 f"Shipped: {', '.join(shipped) or 'none'}."
             ],
-            hint="varkit ls shows the shipped recipes; anything else is a file's path",
+            hint="varkit ls lists the shipped recipes; for your own, give the path of a file",
         )
-    found = shipped[str(path)]
+    file = shipped[str(path)]
     here = Path.cwd()
-    return found.relative_to(here) if found.is_relative_to(here) else found
+    return file.relative_to(here) if file.is_relative_to(here) else file
 
 
 def _open(path: str | Path) -> tuple[Path, yaml.Document, tuple[Path, ...]]:
-    """Find and read a recipe; return its file, what it holds, and the plugin files it names."""
+    """Find and read a recipe; return its path, its content, and its plugin files."""
     path = find_recipe(path)
     document = yaml.load(path)
     return path, document, _plugin_files(path, document)
@@ -280,7 +280,7 @@ def _has_embedded(document: yaml.Document) -> bool:
         raise RecipeError([f"{where}: must be a block of sections"])
     for key in ("version", "plugins", "embedded"):
         if key in block:
-            raise RecipeError([f"{where}.{key}: stands only at the top of a recipe"])
+            raise RecipeError([f"{where}.{key}: is allowed only at the top of a recipe"])
     return bool(block)
 
 
@@ -288,7 +288,7 @@ def _missing(checked: Checked, plugins: Plugins) -> dict[str, str]:
     """Ask every component what this machine lacks to run it.
 
     Returns:
-        What is missing -> who needs it: the last change of the component, or else the file.
+        What is missing -> the source of the need: the component's last change, or the file.
     """
     missing: dict[str, str] = {}
     for path, component in checked.components().items():
@@ -303,7 +303,7 @@ def missing_here(cls: type[Any], options: Mapping[str, Any], name: str) -> list[
     """Ask a component's class what this machine lacks to run it with its options.
 
     Raises:
-        PluginError: it fails to say; with the component's name.
+        PluginError: its ``missing()`` fails; with the component's name.
     """
     if not hasattr(cls, "missing"):
         return []
@@ -325,12 +325,12 @@ def _plain(part: Any) -> Any:
 def origins_of(
     value: Mapping[str, Any], layers: Layers, *, before: Mapping[str, str] | None = None
 ) -> dict[str, str]:
-    """Return where each of nested values came from, by its dotted key.
+    """Return the source of each nested value, by its dotted key.
 
     Args:
-        value: complete.
-        layers: what was said.
-        before: where the values that the layers' file holds came from; by default, that file.
+        value: the complete values.
+        layers: the layers behind them.
+        before: sources of the values in the layers' file; default: that file.
     """
     origins = {}
     for leaf in _leaves(value):
@@ -342,9 +342,9 @@ def origins_of(
 
 
 def _leaves(value: Mapping[str, Any], path: KeyPath = ()) -> list[KeyPath]:
-    """Return where the values of nested mappings stand; an empty mapping is a value."""
-    found: list[KeyPath] = []
+    """Return the paths of the values in nested mappings; an empty mapping is a value."""
+    paths: list[KeyPath] = []
     for key, item in value.items():
         here = (*path, key)
-        found += _leaves(item, here) if isinstance(item, Mapping) and item else [here]
-    return found
+        paths += _leaves(item, here) if isinstance(item, Mapping) and item else [here]
+    return paths

@@ -1,7 +1,7 @@
-"""A component's constructor is its recipe schema; this module reads it and checks values by it.
+"""A component's constructor is its recipe schema: this module reads it and checks values with it.
 
-Values come from YAML, so they are JSON values, and pydantic checks them strictly as such: text is
-no number, a number no boolean, 1.0 no whole number; a list may fill a tuple, 1 may fill a float.
+Values come from YAML, so they are JSON values, and pydantic checks them strictly: text is not a
+number, a number is not a boolean, 1.0 is not a whole number. A tuple accepts a list, a float 1.
 """
 
 from __future__ import annotations
@@ -34,9 +34,9 @@ class Option:
 
     Attributes:
         name: the key in the recipe.
-        annotation: the type that values must have, limits included.
-        default: :data:`REQUIRED` where there is none.
-        doc: what the class's docstring says of it.
+        annotation: the type of its values, including limits.
+        default: :data:`REQUIRED` if there is none.
+        doc: its description in the class's docstring.
     """
 
     name: str
@@ -53,7 +53,7 @@ class Option:
         """Return the strict checker of its values.
 
         Raises:
-            PluginError: the annotation is nothing that can be checked.
+            PluginError: values of this annotation cannot be checked.
         """
         config = ConfigDict(strict=True, allow_inf_nan=False, extra="forbid")
         try:
@@ -68,7 +68,7 @@ class Option:
         """Return the default as a recipe would write it.
 
         Raises:
-            PluginError: it is nothing that could stand in a recipe.
+            PluginError: a recipe cannot hold it.
         """
         try:
             return to_jsonable_python(self.default)
@@ -82,7 +82,7 @@ def options_of(cls: type[Any]) -> dict[str, Option]:
     """Return a class's options: its constructor's keyword-only arguments, in order.
 
     Raises:
-        PluginError: one has no annotation, or an annotation that cannot be resolved.
+        PluginError: an option has no annotation, or one that cannot be resolved.
     """
     docs = documented(cls)
     factories = _default_factories(cls)
@@ -98,19 +98,19 @@ def options_of(cls: type[Any]) -> dict[str, Option]:
 
 
 def supplied_to(cls: type[Any]) -> tuple[str, ...]:
-    """Return what a class asks the build for: its constructor's positional arguments, in order.
+    """Return what a class needs from the build: its constructor's positional arguments, in order.
 
     Raises:
-        PluginError: the build supplies no such thing.
+        PluginError: the build does not supply an argument of this name.
     """
     kinds = (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD)
     names = tuple(parameter.name for parameter in _parameters(cls, *kinds))
     for name in names:
         if name not in SUPPLIED:
             raise PluginError(
-                f"{_name(cls)}: positional argument {name!r} is nothing that the build supplies."
+                f"{_name(cls)}: the build does not supply positional argument {name!r}."
                 f"{did_you_mean(name, SUPPLIED)} It supplies {', '.join(SUPPLIED)}.",
-                hint=f"if {name!r} is an option, put it behind a * in the constructor",
+                hint=f"if {name!r} is an option, put it after a * in the constructor",
             )
     return names
 
@@ -125,8 +125,8 @@ def check_options(
         values: as read from YAML.
 
     Returns:
-        All options that have a good value or a default, and the problems: where, below the
-        block of the values, and what is wrong.
+        All options with a valid value or a default, and the problems: the path below the block of
+        values, and what is wrong.
 
     Raises:
         PluginError: the class's own annotations or defaults are faulty.
@@ -163,11 +163,11 @@ def construct(cls: type[Any], options: Mapping[str, Any], supplies: Mapping[str,
     Args:
         cls: its class.
         options: complete and checked.
-        supplies: what the build has at hand, by the names of ``SUPPLIED``.
+        supplies: what the build supplies, by the names in ``SUPPLIED``.
 
     Raises:
         RecipeError: the constructor refuses this combination of values with a ValueError.
-        PluginError: it asks for what its kind does not get, or fails in any other way.
+        PluginError: it needs an argument that its kind is not given, or fails in any other way.
     """
     names = supplied_to(cls)
     for name in names:
@@ -189,7 +189,7 @@ def construct(cls: type[Any], options: Mapping[str, Any], supplies: Mapping[str,
 
 
 def _kept(option: Option, value: Any) -> Any:
-    """Return a block of keys without those that a later layer removed by null."""
+    """Return a block of keys without those that a later layer removed with null."""
     if not isinstance(value, dict) or typing.get_origin(option.annotation) is not Mapping:
         return value
     _, item = typing.get_args(option.annotation)
@@ -199,22 +199,22 @@ def _kept(option: Option, value: Any) -> Any:
 
 
 def _wrong(option: Option, value: Any, error: ValidationError) -> list[tuple[KeyPath, str]]:
-    """Say what is wrong with a value, at most once for each place in it."""
+    """Return what is wrong with a value, at most once for each path in it."""
     problems: dict[KeyPath, str] = {}
     allowed = describe(option.annotation)
     for fault in error.errors(include_url=False):
         path: KeyPath = (option.name,)
-        found = value
-        for key in fault["loc"]:  # also names branches of unions, which are no keys
-            if not _holds(found, key):
+        inner = value
+        for key in fault["loc"]:  # also contains branches of unions, which are not keys
+            if not _holds(inner, key):
                 break
-            found, path = found[key], (*path, key)
+            inner, path = inner[key], (*path, key)
         if fault["type"] in ("value_error", "assertion_error"):
             problems.setdefault(path, fault["msg"])
             continue
         texts = [text for text in _literals(option.annotation) if isinstance(text, str)]
-        close = did_you_mean(found, texts) if isinstance(found, str) else ""
-        problems.setdefault(path, f"must be {allowed}; not {_show(found)}.{close}")
+        close = did_you_mean(inner, texts) if isinstance(inner, str) else ""
+        problems.setdefault(path, f"must be {allowed}; not {_show(inner)}.{close}")
     return list(problems.items())
 
 
@@ -244,7 +244,7 @@ def _name(cls: type[Any]) -> str:
 
 
 def _parameters(cls: type[Any], *kinds: Any) -> list[inspect.Parameter]:
-    """Return constructor parameters; ``*args, **kwargs`` of a bare torch module are none."""
+    """Return constructor parameters of these kinds, so without ``*args`` and ``**kwargs``."""
     try:
         signature = inspect.signature(cls)
     except (TypeError, ValueError) as error:
@@ -255,7 +255,8 @@ def _parameters(cls: type[Any], *kinds: Any) -> list[inspect.Parameter]:
 def _resolve(cls: type[Any], name: str, annotation: Any) -> Any:
     """Evaluate an annotation that ``from __future__ import annotations`` left as text.
 
-    One by one, since those of positional arguments may name what only type checkers import.
+    This is done for each option alone: those of positional arguments may use names that only type
+    checkers import.
     """
     if not isinstance(annotation, str):
         return annotation

@@ -1,4 +1,4 @@
-"""Checks the blocks of a file against classes, and collects all problems with their places."""
+"""Checks the blocks of a file against classes, and collects all problems with their sources."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from varkit.recipe.yaml import KeyPath, Place
 
 @dataclass(frozen=True)
 class Problem:
-    """One fault of a file: where it stands, the key, what is wrong."""
+    """One fault of a file: its place, the key, and what is wrong."""
 
     place: Place
     path: KeyPath
@@ -26,7 +26,7 @@ class Problem:
 
 
 def refuse(problems: Iterable[Problem]) -> None:
-    """Raise what is wrong, if anything is: in the order of the files, the command line last.
+    """Raise an error if there are problems, sorted by file, with the command line last.
 
     Raises:
         RecipeError: every problem, once.
@@ -38,11 +38,11 @@ def refuse(problems: Iterable[Problem]) -> None:
 
 
 class Checker:
-    """Checks blocks of a file, and collects what is wrong.
+    """Checks blocks of a file, and collects the problems.
 
     Attributes:
-        layers: the file, and what is laid over it.
-        problems: what was wrong so far.
+        layers: the file, with its changes.
+        problems: the problems so far.
     """
 
     def __init__(self, layers: Layers) -> None:
@@ -50,11 +50,11 @@ class Checker:
         self.problems: list[Problem] = []
 
     def problem(self, path: KeyPath, message: str) -> None:
-        """Note what is wrong with the value at a path."""
+        """Add a problem of the value at a path."""
         self.problems.append(Problem(self.layers.place(path), path, message))
 
     def block(self, path: KeyPath, cls: type[Any], value: Any) -> Any:
-        """Return an instance of a class made of a block of its options; None if one is wrong."""
+        """Return an instance of a class from a block of its options; None if one is wrong."""
         if not isinstance(value, dict):
             self.problem(path, f"must be a block of keys; not {value!r}")
             return None
@@ -64,19 +64,19 @@ class Checker:
     def options(
         self, path: KeyPath, cls: type[Any], values: Mapping[str, Any]
     ) -> dict[str, Any] | None:
-        """Return all options of a class, defaults included; None if one is wrong."""
+        """Return all options of a class, with defaults; None if one is wrong."""
         complete, problems = check_options(cls, values)
         for below, message in problems:
             self.problem((*path, *below), message)
         for name, kept in complete.items():
             block = values.get(name)
             if isinstance(block, dict) and isinstance(kept, dict):
-                for key in (key for key in block if key not in kept):  # null takes it out
+                for key in (key for key in block if key not in kept):  # removed with null
                     self.removed((*path, name, key), "such key", kept)
         return None if problems else complete
 
     def removed(self, path: KeyPath, what: str, kept: Mapping[str, Any]) -> None:
-        """Refuse a null that takes out nothing: its name is misspelt."""
+        """Add a problem if a null removes nothing: its key is misspelt."""
         if path not in self.layers.given:
             meant = did_you_mean(str(path[-1]), kept)
             known = f"Known: {', '.join(kept) or 'none'}."

@@ -1,4 +1,4 @@
-"""What ``varkit data`` is about: the data set of a recipe, or a registered one by its name."""
+"""Finds the data set that a recipe or a name refers to, for ``varkit data``."""
 
 from __future__ import annotations
 
@@ -23,16 +23,16 @@ from varkit.recipe.problems import Problem, refuse
 
 @dataclass(frozen=True)
 class Target:
-    """A data set that was asked for, not yet opened.
+    """A data set, not yet opened.
 
     Attributes:
         use: its name in the registry.
         cls: its class.
-        options: checked; complete, unless some are lacking.
-        lacking: what is said of options that must be given and were not.
-        origins: option -> where its value came from.
-        missing: what this machine lacks, for which a recipe's embedded block was taken.
-        evaluation: how a recipe measures; the defaults where only a data set was named.
+        options: checked; complete unless some are lacking.
+        lacking: messages for required options that were not given.
+        origins: option -> source of its value.
+        missing: what this machine lacks, the reason for using a recipe's embedded block.
+        evaluation: the recipe's ``eval`` section; the defaults if a data set was named.
     """
 
     use: str
@@ -57,7 +57,7 @@ class Target:
         return [] if self.lacking else missing_here(self.cls, self.options, f"dataset {self.use!r}")
 
     def to_dict(self) -> dict[str, Any]:
-        """Return it as JSON values."""
+        """Return JSON values."""
         return {
             "use": self.use,
             "options": to_jsonable_python(dict(self.options)),
@@ -71,11 +71,11 @@ def find_target(name: str, changes: Sequence[str | Change], *, strict: bool = Fa
 
     Args:
         name: a recipe's file or name, or a registered data set.
-        changes: ``key=value``: of a recipe any override, of a data set its options.
-        strict: take a recipe's own data, never those of its embedded block.
+        changes: ``key=value``: overrides of a recipe, or options of a data set.
+        strict: use a recipe's own data, never those of its embedded block.
 
     Raises:
-        RecipeError: there is no such thing, what was given is wrong, or the data are not here.
+        RecipeError: the name is unknown, a change is wrong, or the data are missing.
     """
     if _is_recipe(name) and not strict:
         recipe, plugins = load_recipe(name, changes)
@@ -91,10 +91,10 @@ def find_target(name: str, changes: Sequence[str | Change], *, strict: bool = Fa
 
 
 def named_target(name: str, changes: Sequence[str | Change]) -> Target:
-    """Return the data set that a recipe or a name means, whether or not this machine has it.
+    """Return the data set that a recipe or a name refers to, even if this machine lacks it.
 
     Raises:
-        RecipeError: there is no such thing, or what was given is wrong.
+        RecipeError: the name is unknown, or a change is wrong.
     """
     if _is_recipe(name):
         return _of_recipe(*own_data(name, changes))
@@ -104,10 +104,10 @@ def named_target(name: str, changes: Sequence[str | Change]) -> Target:
         known = [*names, *shipped_recipes()]
         raise RecipeError(
             [
-                f"{name!r} is no recipe and no data set.{did_you_mean(name, known)} "
+                f"{name!r} is neither a recipe nor a data set.{did_you_mean(name, known)} "
                 f"Data sets: {', '.join(names)}."
             ],
-            hint="varkit ls shows the recipes, varkit plugins the data sets",
+            hint="varkit ls lists the recipes, varkit plugins the data sets",
         )
     cls = plugins.get("dataset", name).load()
     empty = yaml.Document(name, {}, {(): (1, 1)})

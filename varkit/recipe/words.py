@@ -1,4 +1,4 @@
-"""What a class says about its options, in words: the values allowed, and its docstring."""
+"""Describes the options of a class in words: allowed values, and texts from its docstring."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ import annotated_types as at
 
 
 def describe(annotation: Any) -> str:
-    """Say in words which values an annotation allows.
+    """Return in words which values an annotation allows.
 
     >>> describe(typing.Annotated[int, at.Ge(1)] | None)
     'a whole number of at least 1, or null'
@@ -23,8 +23,8 @@ def describe(annotation: Any) -> str:
     origin, arguments = typing.get_origin(annotation), typing.get_args(annotation)
     if origin is typing.Annotated:
         limits = [text for limit in arguments[1:] for text in _limits(limit)]
-        said = f"{describe(arguments[0])} {' and '.join(limits)}".rstrip()
-        return f"{said} {_length(arguments[1:])}".rstrip()
+        text = f"{describe(arguments[0])} {' and '.join(limits)}".rstrip()
+        return f"{text} {_length(arguments[1:])}".rstrip()
     if origin is Literal:
         allowed = [json.dumps(value) for value in arguments]
         return allowed[0] if len(allowed) == 1 else f"one of {', '.join(allowed)}"
@@ -62,9 +62,9 @@ def _each(what: str, annotation: Any) -> str:
 
 
 def _length(limits: Sequence[Any]) -> str:
-    """Say in brackets how many items or keys there may be."""
-    least = max((one.min_length for one in limits if isinstance(one, at.MinLen)), default=0)
-    most = min((one.max_length for one in limits if isinstance(one, at.MaxLen)), default=None)
+    """Return in brackets how many items or keys are allowed."""
+    least = max((limit.min_length for limit in limits if isinstance(limit, at.MinLen)), default=0)
+    most = min((limit.max_length for limit in limits if isinstance(limit, at.MaxLen)), default=None)
     if most is None:
         return f"(at least {'one' if least == 1 else least})" if least else ""
     if least == most:
@@ -73,11 +73,11 @@ def _length(limits: Sequence[Any]) -> str:
 
 
 def documented(cls: type[Any]) -> dict[str, str]:
-    """Return what a google-style docstring says about each of its ``Args:`` or ``Attributes:``.
+    """Return the text of each entry of ``Args:`` or ``Attributes:`` in a Google-style docstring.
 
-    The class's docstring counts before its constructor's.
+    The class's docstring has priority over its constructor's.
     """
-    found: dict[str, str] = {}
+    texts: dict[str, str] = {}
     for text in (inspect.getdoc(cls.__init__), inspect.getdoc(cls)):
         name, inside = "", False
         for line in (text or "").splitlines():
@@ -85,10 +85,10 @@ def documented(cls: type[Any]) -> dict[str, str]:
             if not line.startswith(" ") and line:
                 inside = line in ("Args:", "Attributes:")
             elif inside and entry:
-                name, found[entry[1]] = entry[1], entry[2].strip()
+                name, texts[entry[1]] = entry[1], entry[2].strip()
             elif inside and name and line:
-                found[name] = f"{found[name]} {line.strip()}".strip()
-    return found
+                texts[name] = f"{texts[name]} {line.strip()}".strip()
+    return texts
 
 
 def summary(cls: type[Any]) -> str:

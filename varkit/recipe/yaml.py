@@ -1,9 +1,9 @@
-"""Reads and writes recipes as YAML 1.2, and knows the place of every value.
+"""Reads and writes recipes as YAML 1.2, and keeps the place of every value.
 
 PyYAML reads YAML 1.1, in which ``no`` is false, ``12:30`` is 750, ``1e-3`` is text and the second
-of two equal keys wins. Here scalars follow YAML 1.2's core schema and equal keys are an error. A
-recipe says everything where it stands, so anchors, aliases and tags are refused; with them go
-alias bombs and constructed objects. Every fault becomes a RecipeError with file, line and column.
+of two equal keys wins. Here scalars follow YAML 1.2's core schema and equal keys are an error.
+Anchors, aliases and tags are refused: a recipe spells everything out, and so alias bombs and
+constructed objects are impossible. Every fault becomes a RecipeError with file, line and column.
 """
 
 from __future__ import annotations
@@ -20,25 +20,25 @@ from yaml import MappingNode, Node, ScalarNode, SequenceNode
 from varkit.errors import RecipeError
 
 MAX_BYTES = 128 * 1024
-"""Longest file that is read: some fifty times a recipe, and read in well under a second."""
+"""Largest file that is read: about fifty times the size of a recipe, and quick to read."""
 MAX_DEPTH = 20
-"""Deepest nesting that is read: some five times a recipe's."""
+"""Deepest nesting that is read: about five times that of a recipe."""
 
 KeyPath = tuple[str | int, ...]
-"""Where a value stands: keys and list positions from the top, e.g. ``("train", "lr")``."""
+"""The path of a value: keys and list positions from the top, e.g. ``("train", "lr")``."""
 Layer = Literal["file", "embedded", "change"]
-"""Where a recipe's value comes from: its file, what counts only where its embedded block is taken,
-or a change laid over both."""
+"""The layer of a recipe's value: its file, what applies only if its embedded block is used, or a
+change of either."""
 
 
 @dataclass(frozen=True)
 class Place:
-    """Who said a value, and where.
+    """The source of a value.
 
     Attributes:
         layer: of the value.
         file: its name in messages; empty for the command line.
-        line: from 1; 0 where the file is not one, but a call in Python.
+        line: from 1; 0 if the source is a Python call.
         column: from 1.
     """
 
@@ -53,7 +53,7 @@ class Place:
 
     @property
     def origin(self) -> str:
-        """The same for people who ask where a value came from."""
+        """The same in a short form, for listing the origins of values."""
         at = f"{self.file}:{self.line}" if self.line else self.file or "command line"
         return f"embedded, {at}" if self.layer == "embedded" else at
 
@@ -73,7 +73,7 @@ class Document:
     places: Mapping[KeyPath, tuple[int, int]]
 
     def place(self, path: KeyPath, layer: Layer = "file") -> Place:
-        """Return where a value stands, or the nearest block around it."""
+        """Return the place of a value, or of the nearest enclosing block."""
         while path not in self.places:
             path = path[:-1]
         return Place(layer, self.file, *self.places[path])
@@ -107,7 +107,8 @@ def parse(data: bytes, file: str) -> Document:
         file: its name in messages.
 
     Raises:
-        RecipeError: the text is no YAML, or one of the traps named above; with line and column.
+        RecipeError: the text is not YAML, or holds something that this module refuses; with line
+            and column.
     """
     text = _decode(data, file)
     loader = _Loader(text)
@@ -133,17 +134,17 @@ def parse_value(text: str, file: str) -> Any:
     """Parse a value given on the command line: a scalar, ``[a, b]`` or ``{a: 1}``.
 
     Raises:
-        RecipeError: it is no YAML.
+        RecipeError: it is not YAML.
     """
     return parse(text.encode("utf-8", "surrogateescape"), file).value
 
 
 def dump(value: Mapping[str, Any], comments: Mapping[KeyPath, str] | None = None) -> str:
-    """Write nested mappings as block YAML, one line a leaf.
+    """Write nested mappings as block YAML, one line per leaf.
 
     Args:
-        value: nested mappings; everything else in them is a leaf and is written on its line.
-        comments: what to say behind a line, by the leaf's place.
+        value: nested mappings; everything else in them is a leaf.
+        comments: path of a leaf -> comment at the end of its line.
 
     Returns:
         Text that :func:`parse`, and any YAML 1.1 or 1.2 reader, reads as ``value``.
@@ -250,11 +251,11 @@ class _Loader(yaml.SafeLoader):
 
 
 class _RefusedError(yaml.MarkedYAMLError):
-    """YAML, but nothing that a recipe may hold."""
+    """Valid YAML that a recipe may not hold."""
 
 
 class _Dumper(yaml.SafeDumper):
-    """Quotes what YAML 1.1 (inherited) or 1.2 (added below) would not read back as text."""
+    """Quotes text that YAML 1.1 (inherited) or 1.2 (added below) would not read back as text."""
 
 
 for _tag, _pattern, _first in _CORE:
@@ -265,7 +266,7 @@ for _tag, _pattern, _first in _CORE:
 
 
 def _represent_text(dumper: yaml.SafeDumper, text: str) -> ScalarNode:
-    # A single-quoted text would run over several lines.
+    # Single-quoted, it would span several lines.
     style = '"' if re.search("[\n\x85\u2028\u2029]", text) else None
     return dumper.represent_scalar("tag:yaml.org,2002:str", text, style=style)
 
@@ -291,20 +292,20 @@ class _Reader:
         return self._scalar(node)
 
     def _mapping(self, node: MappingNode, path: KeyPath) -> dict[str, Any]:
-        found: dict[str, Any] = {}
+        mapping: dict[str, Any] = {}
         for key_node, value_node in node.value:
             key = self._scalar(key_node) if isinstance(key_node, ScalarNode) else None
             if not isinstance(key, str):
                 self._problem(key_node, "a key must be text; put it in quotes")
                 continue
             here = (*path, key)
-            if key in found:
+            if key in mapping:
                 line, _ = self.places[here]
                 self._problem(key_node, f"{key!r} is given twice, first on line {line}")
                 continue
             self.places[here] = _place(key_node)
-            found[key] = self.value(value_node, here)
-        return found
+            mapping[key] = self.value(value_node, here)
+        return mapping
 
     def _scalar(self, node: Node) -> Any:
         text = str(node.value)
@@ -319,10 +320,10 @@ class _Reader:
                     return int(text, base)
                 case "float":
                     return float(re.sub(r"\.(?=inf|nan)", "", text.lower()))
-        except ValueError:  # Python reads no number of more than some 4,000 digits
+        except ValueError:  # Python refuses numbers of more than about 4,000 digits
             self._problem(node, "a number with too many digits")
         if any("\ud800" <= character <= "\udfff" for character in text):
-            self._problem(node, "an escaped surrogate is no character")
+            self._problem(node, "an escaped surrogate is not a character")
         return text
 
     def _problem(self, node: Node, message: str) -> None:

@@ -1,1 +1,1 @@
-"""The folder of a run: made, trained, measured, opened again, reported."""
+"""Runs: create, train, measure, open and report a run folder."""

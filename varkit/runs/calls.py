@@ -1,4 +1,4 @@
-"""Training, measuring and opening data from Python, as the command line does."""
+"""Training, measuring and opening data from Python, like the verbs of the command line."""
 
 from __future__ import annotations
 
@@ -37,16 +37,16 @@ def train(
         recipe: a file, or the name of a recipe that ships with varkit.
         out: gets ``<recipe>/<time>-<id>/``.
         device: where to compute.
-        strict: refuse to take the embedded block.
-        listen: seed -> who is told what happens in its training.
-        overrides: sections, as in ``train={"epochs": 3}``. They merge as blocks of a recipe do; so
-            do keys with dots, as in ``**{"samplers.fixed.count": 24}``.
+        strict: refuse to use the embedded block.
+        listen: seed -> listener for the records of its training.
+        overrides: sections, as in ``train={"epochs": 3}``, which merge like blocks of a recipe, or
+            keys with dots, as in ``**{"samplers.fixed.count": 24}``.
 
     Returns:
-        The finished run; ``run.facts["embedded"]`` says whether the embedded block was taken.
+        The finished run; ``run.facts["embedded"]`` says whether the embedded block was used.
 
     Raises:
-        RecipeError: all that is wrong with the recipe and the overrides, or missing here.
+        RecipeError: everything that is wrong with the recipe and the overrides, or missing here.
         DataError: the data set is missing or faulty.
         RunError: the loss is not finite, or the disk is full.
     """
@@ -85,19 +85,19 @@ def evaluate(
         seed: of the training; None = the run's first.
         which: ``"best"`` or ``"last"``; None = of the selected epoch, where one was selected.
         split: part of the data set.
-        accept_code: open the run also if the code that made it has changed since.
+        accept_code: open the run even if the code that made it has changed since.
         device: where to compute.
         overrides: of the sections ``data``, ``samplers``, ``alignments`` and ``eval``, as in
             :func:`train`.
 
     Returns:
-        What ``results.json`` of a run with this one model would hold: recalls in percent.
+        The same as ``results.json`` of a run with only this model: recalls in percent.
 
     Raises:
         RecipeError: an override needs training, or does not fit the recipe.
         RunError: the folder is not a run, other code made it, or it has no such training.
         CheckpointError: the weights are damaged, or do not fit the recipe.
-        DataError: there is no such split, or the data set is faulty.
+        DataError: the split does not exist, or the data set is faulty.
     """
     opened = run if isinstance(run, Run) else open_run(Path(run), accept_code=accept_code)
     changes = changes_of(overrides, "varkit.evaluate")
@@ -109,13 +109,13 @@ def open_dataset(name: str | Path, *, strict: bool = False, **options: Any) -> D
     """Open a data set.
 
     Args:
-        name: a registered data set, or a recipe, whose data set it then is.
-        strict: of a recipe: its own data set, never that of its embedded block.
-        options: of a data set, as in ``open_dataset("folder", root="data/mine", ...)``; of a
+        name: a registered data set, or a recipe, whose data set is opened.
+        strict: open a recipe's own data set, never that of its embedded block.
+        options: of a data set, as in ``open_dataset("folder", root="data/mine", ...)``; for a
             recipe, overrides as in :func:`train`.
 
     Raises:
-        RecipeError: there is no such recipe or data set, or an option is wrong.
+        RecipeError: the recipe or data set does not exist, or an option is wrong.
         DataError: the data are missing or faulty.
     """
     return find_target(str(name), changes_of(options, "varkit.open_dataset"), strict=strict).build()

@@ -1,15 +1,15 @@
-"""Which code made a run: a hash of each module that decides what a training learns.
+"""The code that made a run: a hash of each module that affects what a training learns.
 
-These count:
+These modules count:
 
-- the modules that a recipe's components come from, and its plugin files;
-- what they import of their own packages and of packages named ``varkit_...``, such as kernels;
-- of the core, what stands between data and weights: :data:`ROOTS`, and what these and the
-  components import of :data:`ROOMS`.
+- those of a recipe's components, and its plugin files;
+- those that they import from their own packages and from packages named ``varkit_...``, such as
+  kernels;
+- in the core, :data:`ROOTS`, and what these and the components import from :data:`ROOMS`.
 
-Measuring does not count, since ``varkit eval`` measures again without training. Neither does what
-reads recipes and files: its outcome is in the recipe's digest and the data's fingerprint. Versions
-of other packages are recorded beside the code.
+Measuring does not count, since ``varkit eval`` measures again without training. Reading recipes and
+files does not count either: their content is in the recipe's digest and the data's fingerprint.
+Versions of other packages are recorded beside the code.
 """
 
 from __future__ import annotations
@@ -32,11 +32,11 @@ THEN = ", then "
 
 
 def code_of(recipe: Recipe, plugins: Plugins) -> dict[str, str]:
-    """Return the code behind a recipe as it is now.
+    """Return the present code of a recipe.
 
     Returns:
-        Module -> hash, or ``version ...`` of the plugin where it has no Python source; plugin
-        files go by their names. Component -> class, since another class is other code.
+        Module -> hash, or ``version ...`` of the plugin if it has no Python source; plugin files
+        are named by their file names. Component -> class, since a different class is other code.
     """
     files = {file_module(file): file.name for file in recipe.plugin_files}
     code: dict[str, str] = {}
@@ -55,22 +55,22 @@ def code_of(recipe: Recipe, plugins: Plugins) -> dict[str, str]:
     def counts(module: str) -> bool:
         top, *inner = module.split(".")
         if top == "varkit":
-            return bool(inner) and inner[0] in ROOMS and "inspect" not in inner  # which only shows
+            return bool(inner) and inner[0] in ROOMS and "inspect" not in inner  # only for display
         return top in versions or top.startswith("varkit_")
 
     for module, known in source_hashes(roots, counts).items():
         name = files.get(module, module)
         known = known or f"version {versions.get(_top(module), 'unknown')}"
-        code[name] = code.get(name, "") + known  # two files may have one name
+        code[name] = code.get(name, "") + known  # two files may share a name
     return code
 
 
 def differing(before: Mapping[str, str] | None, now: Mapping[str, str]) -> tuple[str, ...]:
-    """Return what is not the same in two states of code, also what only one of them has.
+    """Return the names whose code differs, including names that only one side has.
 
     Args:
-        before: of a run; None = it was not recorded, so all may differ.
-        now: the code of now.
+        before: the code of a run; None = not recorded, so everything may differ.
+        now: the present code.
     """
     if before is None:
         return (NOT_RECORDED,)
@@ -79,23 +79,23 @@ def differing(before: Mapping[str, str] | None, now: Mapping[str, str]) -> tuple
 
 
 def named(differing: Sequence[str]) -> str:
-    """Return the first of what differs, and how many more there are."""
+    """Return the first few names, and how many more there are."""
     more = len(differing) - MOST_NAMED
     return ", ".join(differing[:MOST_NAMED]) + (f" and {more} more" if more > 0 else "")
 
 
 def refusal(folder: Path, differing: Sequence[str]) -> RunError:
-    """Return the error that says in what a run's code differs from that of now."""
+    """Return the error for a run whose code differs from the present code."""
     return RunError(
         f"{folder} was made by other code: {named(differing)}",
-        hint="start a new run with varkit run, or give --accept-code to use this one as it is",
+        hint="start a new run with varkit run, or add --accept-code to use this one as it is",
     )
 
 
 def both(before: Mapping[str, str] | None, now: Mapping[str, str]) -> dict[str, str]:
-    """Return the code of what one state of code began and another went on with.
+    """Return the code of a run that one state of the code began and another continued.
 
-    Where they differ it names both, so that neither takes the run for its own.
+    Where they differ, both hashes are listed, so that the run matches neither state.
     """
     old = dict.fromkeys(now, NOT_RECORDED) if before is None else dict(before)
     for name, known in now.items():

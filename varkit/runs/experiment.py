@@ -1,4 +1,4 @@
-"""A whole run: every seed trained and measured."""
+"""Trains and measures every seed of a run."""
 
 from __future__ import annotations
 
@@ -30,20 +30,20 @@ def run_experiment(
     listen: Callable[[int], Listener] | None = None,
     stop: StopRequest | None = None,
 ) -> RunResults:
-    """Train and measure every seed that is not done yet; write the results.
+    """Train and measure every seed that is not finished, and write the results.
 
     Args:
         run: a new run, or one to continue.
         dataset: the run's.
         device: where to compute.
-        listen: seed -> who is told what happens in its training.
+        listen: seed -> listener for the records of its training.
         stop: checked after every training step.
 
     Returns:
-        What ``results.json`` holds.
+        The content of ``results.json``.
     """
     for item in dataset.split("test"):
-        dataset.truth(item.video)  # what is wrong with it is said now, not after the training
+        dataset.truth(item.video)  # raises faults before the training, not after it
     seeds = {}
     for seed in run.recipe.train.seeds:
         done = run.seed_folder(seed) / "results.json"
@@ -62,16 +62,16 @@ def run_experiment(
 
 
 def _record_code(run: Run) -> None:
-    """Say in ``run.json`` that code other than the run's own goes on with it."""
+    """Record in ``run.json`` that other code than the run's own continues it."""
     if run.other_code and distributed.rank() == 0:
         code = both(run.facts.get("code"), code_of(run.recipe, run.plugins))
         write_json(run.folder / "run.json", {**run.facts, "code": code})
 
 
 def training_parts(run: Run, dataset: Dataset) -> tuple[list[Item], list[Item]]:
-    """Return the videos to train on and those to choose the best epoch on (``train.select``).
+    """Return the videos to train on and those to select the best epoch on (``train.select``).
 
-    A data set's own ``val`` split serves where it has one; else a part of train is held out.
+    The latter are the data set's ``val`` split if it has one, otherwise a held-out part of train.
     """
     train = list(dataset.split("train"))
     options = run.recipe.train
@@ -81,8 +81,8 @@ def training_parts(run: Run, dataset: Dataset) -> tuple[list[Item], list[Item]]:
         return train, []
     try:
         return train, list(dataset.split("val"))
-    except DataError:  # the data set's way to say that it has no such split
-        # The part is the same for every seed, so that seeds differ by training alone.
+    except DataError:  # the data set has no such split
+        # The same part for every seed, so that seeds differ only in training.
         return carve_validation(train, options.validation, seed=0)
 
 
@@ -127,7 +127,7 @@ def _train(
 def _measure(
     run: Run, dataset: Dataset, seed: int, device: torch.device, stop: StopRequest | None
 ) -> None:
-    """Evaluate the best and the last model of a training on test."""
+    """Measure the best and the last model of a training on the test split."""
 
     def pause(done: int, total: int) -> None:
         if stop:

@@ -1,4 +1,4 @@
-"""The folder of a run: making one, saying where it came from, and opening it again."""
+"""The folder of a run: create it, record its provenance, and open it again."""
 
 from __future__ import annotations
 
@@ -27,10 +27,10 @@ PACKAGES = ("varkit", "torch", "numpy", "safetensors", "transformers", "tokenize
 
 
 class Facts(TypedDict):
-    """What ``run.json`` holds: where a run comes from.
+    """The content of ``run.json``: the provenance of a run.
 
-    The first part is of every run, the second of those that a recipe made, the last says what the
-    others were measured from, or made of.
+    The first block is in every run, the second in runs of a recipe. The third names the sources of
+    runs that were measured from another run, or made from scores.
     """
 
     schema: int
@@ -64,11 +64,11 @@ class Run:
     """An opened run.
 
     Attributes:
-        folder: where it lies.
-        recipe: as it was resolved when the run began.
-        plugins: the plugins of now.
-        facts: ``run.json``: where the run came from.
-        other_code: in what the code of now differs from the run's, where that was accepted.
+        folder: of the run.
+        recipe: as resolved when the run began.
+        plugins: the present plugins.
+        facts: ``run.json``: the provenance of the run.
+        other_code: modules in which the present code differs from the run's, if that was accepted.
     """
 
     folder: Path
@@ -82,19 +82,19 @@ class Run:
         return self.folder / f"seed-{seed}"
 
     def model_file(self, seed: int, which: Which) -> Path:
-        """Return where a trained model lies."""
+        """Return the file of a trained model."""
         return self.seed_folder(seed) / "models" / f"{which}.safetensors"
 
     def weights(self) -> dict[str, str]:
-        """Return the SHA-256 of all trained models, by their place in the run."""
+        """Return the SHA-256 of all trained models, by their path in the run."""
         files = sorted(self.folder.glob("seed-*/models/*.safetensors"))
         return {str(file.relative_to(self.folder)): sha256(file) for file in files}
 
     def check_trainings(self) -> None:
-        """Refuse a run that holds measurements of another run's models alone.
+        """Check that the run has models of its own.
 
         Raises:
-            RunError: which run has the models.
+            RunError: it was measured from another run, which is named.
         """
         if source := self.facts.get("measured_from"):
             raise RunError(
@@ -103,9 +103,9 @@ class Run:
             )
 
     def reported(self, seed: int) -> Which:
-        """Return which model of a training counts: of the selected epoch, if one was selected.
+        """Return which model of a training is reported: of the selected epoch, if there is one.
 
-        Weights that are lost were selected all the same: whoever loads them says so.
+        That holds even if its weights are lost; loading them then fails.
         """
         if self.model_file(seed, "best").is_file():
             return "best"
@@ -125,7 +125,7 @@ def create_run(
     device: str,
     threads: int,
 ) -> Run:
-    """Make ``out/<recipe>/<time>-<short id>/`` with the resolved recipe and the provenance.
+    """Create ``out/<recipe>/<time>-<short id>/`` with the resolved recipe and the provenance.
 
     Raises:
         RunError: it cannot be written.
@@ -146,7 +146,7 @@ def create_run(
 
 
 def new_folder(out: Path, name: str, started: datetime) -> Path:
-    """Return ``out/<name>/<time>-<short id>``, where no run is yet."""
+    """Return the path of a new run, ``out/<name>/<time>-<short id>``."""
     return out / name / f"{started:%Y%m%d-%H%M%S}-{secrets.token_hex(3)}"
 
 
@@ -161,7 +161,7 @@ def provenance(
     command: Sequence[str],
     started: datetime,
 ) -> Facts:
-    """Return what ``run.json`` says of every run, whatever it was made of."""
+    """Return the part of ``run.json`` that every run has."""
     return {
         "schema": 1,
         "recipe": name,
@@ -191,7 +191,7 @@ def recipe_provenance(
     device: str,
     threads: int,
 ) -> Facts:
-    """Return what ``run.json`` says of a run of a recipe; ``seeds`` are all of its by default."""
+    """Return ``run.json`` of a run of a recipe; ``seeds`` defaults to all of the recipe's."""
     facts = provenance(
         recipe.name,
         dataset,
@@ -217,7 +217,7 @@ def open_run(folder: Path, *, accept_code: bool = False) -> Run:
 
     Args:
         folder: of the run.
-        accept_code: open it also if the code that made it has changed since.
+        accept_code: open it even if the code that made it has changed since.
 
     Raises:
         RunError: the folder is not a run, a file of it is damaged, or other code made it.
@@ -228,7 +228,7 @@ def open_run(folder: Path, *, accept_code: bool = False) -> Run:
             siblings = [str(p.parent) for p in folder.parent.glob("*/run.json")]
             siblings = [sibling for sibling in siblings if sibling != str(folder)]
             raise RunError(
-                f"{folder} is no run: it has no {name}.{did_you_mean(str(folder), siblings)}",
+                f"{folder} is not a run: it has no {name}.{did_you_mean(str(folder), siblings)}",
                 hint="name a folder runs/<recipe>/<time>-<id>",
             )
     facts: Facts = read_json(folder / "run.json")
@@ -255,13 +255,13 @@ def open_run(folder: Path, *, accept_code: bool = False) -> Run:
 
 @contextmanager
 def locked(folder: Path) -> Iterator[None]:
-    """Hold a run's folder, so that no second process writes to it.
+    """Lock a run's folder, so that no second process writes to it.
 
-    The lock is the kernel's: it goes with the process that held it, however that ended, and is
-    not inherited by processes that read features.
+    The kernel holds the lock and releases it when the process ends, however it ends. Processes
+    that read features do not inherit it.
 
     Raises:
-        RunError: another process holds it.
+        RunError: another process has locked it.
     """
     with (folder / ".lock").open("a+") as file:
         try:
@@ -270,7 +270,7 @@ def locked(folder: Path) -> Iterator[None]:
             file.seek(0)
             raise RunError(
                 f"{folder} is in use by process {file.read().strip() or 'unknown'}",
-                hint="wait for it, or stop it with Ctrl-C: it saves what it has",
+                hint="wait for it, or stop it with Ctrl-C: it then saves its state",
             ) from None
         file.truncate(0)
         file.write(str(os.getpid()))
@@ -280,10 +280,10 @@ def locked(folder: Path) -> Iterator[None]:
 
 def versions() -> dict[str, str]:
     """Return the versions of Python and of the packages that can change a result."""
-    found = {"python": platform.python_version()}
+    installed = {"python": platform.python_version()}
     for package in PACKAGES:
         try:
-            found[package] = version(package)
+            installed[package] = version(package)
         except PackageNotFoundError:
             continue
-    return found
+    return installed

@@ -1,4 +1,4 @@
-"""Trained models measured: after their training, or again under changes that need none."""
+"""Measures trained models: after training, or again under changes that need no training."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ from varkit.runs.trained import open_model
 from varkit.system.files import read_json, write_json, write_text
 
 MEASURABLE = ("data", "samplers", "alignments", "eval")
-"""Sections of a recipe that may change under a trained model; it may still not fit them."""
+"""Sections of a recipe that may change for a trained model, though its weights may not fit."""
 
 
 def measure_training(
@@ -52,19 +52,19 @@ def measure_training(
     Args:
         run: of the training.
         seed: of the training.
-        which: the one model; None = the last, and that of the selected epoch where there is one.
+        which: only this model; None = the last, and that of the selected epoch if there is one.
         recipe: measure them under this recipe instead of the run's own.
         dataset: of the recipe.
         split: part of the data set.
         device: where to compute.
         folder: gets ``results.json``, ``examples.json``, ``ranks/`` and ``trec/``; None = nothing
             is written.
-        progress: is told how far it is with each model.
+        progress: called with the progress for each model.
 
     Raises:
         RunError: the run has no such training.
         CheckpointError: the weights are damaged, or do not fit the recipe.
-        DataError: there is no such split, or an embedding is not finite.
+        DataError: the split does not exist, or an embedding is not finite.
         WriteError: the disk is full or not writable.
     """
     recipe = recipe or run.recipe
@@ -113,17 +113,17 @@ def measure_again(
         run: of the trainings.
         changes: ``dotted.key=value``, or changes that know their place, of the sections
             :data:`MEASURABLE`.
-        seed: of the one training; None = with ``out`` all, else the run's first.
-        which: the one model of a training; None = with ``out`` the last and the selected, else the
-            selected, where there is one.
+        seed: only this training; None = all with ``out``, otherwise the run's first.
+        which: only this model of a training; None = with ``out`` the last and the selected,
+            otherwise the selected, if there is one.
         split: part of the data set.
         device: where to compute.
-        out: gets the measurement as a run of its own, in place of an earlier one; None = nothing
-            is written.
+        out: folder that gets the measurement as a run of its own, replacing an earlier one; None =
+            nothing is written.
         command: for ``run.json``.
 
     Returns:
-        What ``results.json`` holds.
+        The content of ``results.json``.
 
     Raises:
         RecipeError: a change needs training, or does not fit the recipe.
@@ -184,7 +184,7 @@ def measured_recipe(recipe: Recipe, plugins: Plugins, overrides: Sequence[str | 
     """Return a recipe with changes that need no training.
 
     Raises:
-        RecipeError: what is wrong with the changes.
+        RecipeError: everything that is wrong with the changes.
     """
     changes = read_changes(overrides)
     fixed = [
@@ -201,7 +201,7 @@ def measured_recipe(recipe: Recipe, plugins: Plugins, overrides: Sequence[str | 
 
 
 def _clear(out: Path) -> None:
-    """Let a folder be written; what was measured there before is not a run any more.
+    """Prepare a folder for writing; an earlier measurement in it stops being a run.
 
     Raises:
         RunError: it holds a run that was not measured from another.
@@ -210,4 +210,4 @@ def _clear(out: Path) -> None:
     if facts.exists():
         if "measured_from" not in read_json(facts):
             raise RunError(f"{out} holds a training", hint="name another folder for --out")
-        facts.unlink()  # half of what follows must not pass for it
+        facts.unlink()  # so that an incomplete measurement does not look like the earlier one

@@ -1,4 +1,4 @@
-"""The model that a run trained, opened again: for search, evaluation, and anything else."""
+"""Opens the trained models of a run."""
 
 from __future__ import annotations
 
@@ -21,12 +21,12 @@ class TrainedModel:
     """A model with the weights of one training.
 
     Attributes:
-        run: that trained it.
-        recipe: what the model is built from: the run's recipe, or a changed one.
+        run: the run that trained it.
+        recipe: the recipe it is built from: the run's, or a changed one.
         dataset: of that recipe.
         model: in evaluation mode, without pretext tasks.
         seed: of the training.
-        which: whether these are the weights of the selected epoch, or of the last.
+        which: ``"best"`` = the selected epoch, ``"last"`` = the last.
         epoch: how many epochs were trained.
     """
 
@@ -49,15 +49,15 @@ def open_model(
 ) -> TrainedModel:
     """Open a trained model of a run, on the CPU.
 
-    The weights must be those of the run's own recipe, and so must pretrained weights that no
-    checkpoint holds. The data must be those it was trained on, unless ``recipe`` names others.
+    The weights must fit the run's own recipe, including pretrained weights that checkpoints leave
+    out. The data must be those of the training, unless ``recipe`` names different data.
 
     Args:
         run: an opened run, or its folder.
         seed: of the training; None = the run's first.
         which: model of that training; None = of the selected epoch, where one was selected.
-        recipe: builds the model from this recipe instead of the run's own.
-        dataset: of the recipe, where it is open already.
+        recipe: build the model from this recipe instead of the run's own.
+        dataset: of the recipe, if it is already open.
 
     Raises:
         RunError: the folder is not a run, or the run has no such training.
@@ -85,10 +85,10 @@ def open_model(
 
 
 def identity(recipe: Recipe, dataset: Dataset, model: RetrievalModel) -> dict[str, str]:
-    """Return what a checkpoint must agree on to fit: recipe, data, and weights it leaves out.
+    """Return what a checkpoint must match: recipe, data, and the weights that it leaves out.
 
-    An encoder may hold pretrained weights that are in no checkpoint because they never change,
-    such as a frozen language model's; its ``fingerprint()`` then says which they are.
+    An encoder may have pretrained weights that never change, such as those of a frozen language
+    model. Checkpoints leave them out, and its ``fingerprint()`` identifies them.
     """
     parts = {"recipe": recipe.digest(), "data": dataset.fingerprint()}
     for side, encoder in (("video", model.video), ("query", model.query)):

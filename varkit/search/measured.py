@@ -1,4 +1,4 @@
-"""Scores measured on a split, and saved as a run folder, as that of a trained model."""
+"""Measures scores on a split, and saves the result as a run folder like that of a trained model."""
 
 from __future__ import annotations
 
@@ -18,11 +18,11 @@ from varkit.evaluation.results import RunResults, summarize_seeds, training_resu
 from varkit.interfaces.settings import Which
 from varkit.runs.folder import new_folder, provenance
 from varkit.search.scores import Scores
-from varkit.search.sources import Ground, Source
+from varkit.search.sources import Ground, ScoreSource
 from varkit.system.files import write_json
 
 WHICH: Which = "last"
-"""The place in results and file names; nothing is selected here."""
+"""The name in results and files; nothing is selected here."""
 
 
 def evaluate_scores(scores: Scores, ground: Ground, backward: Scores | None = None) -> Evaluation:
@@ -31,7 +31,7 @@ def evaluate_scores(scores: Scores, ground: Ground, backward: Scores | None = No
     Args:
         scores: of all its videos and queries.
         ground: the split, and how ties and equal captions count.
-        backward: scores by which videos look for queries, where those are others.
+        backward: scores with which videos search for queries; None = the same scores.
 
     Raises:
         DataError: a score is not finite, or the split has nothing to rank.
@@ -66,7 +66,7 @@ def evaluate_scores(scores: Scores, ground: Ground, backward: Scores | None = No
 def write_measured(
     scores: Scores,
     ground: Ground,
-    sources: Sequence[Source],
+    sources: Sequence[ScoreSource],
     how: Mapping[str, Any],
     *,
     backward: Scores | None = None,
@@ -75,23 +75,23 @@ def write_measured(
     command: Sequence[str],
     started: datetime,
 ) -> tuple[Path, RunResults]:
-    """Measure scores and write ``out/<name>/<time>-<id>/``, which reads as any measured run.
+    """Measure scores and write ``out/<name>/<time>-<id>/``, a measured run without a model.
 
-    It holds no model. TREC files are written unless each direction has scores of its own.
+    TREC files are written unless each direction has scores of its own.
 
     Args:
-        scores: as of :func:`evaluate_scores`.
+        scores: as for :func:`evaluate_scores`.
         ground: likewise.
-        sources: what the scores were made from; ``run.json`` says so, with their SHA-256.
-        how: how they were made, likewise.
-        backward: as of :func:`evaluate_scores`.
+        sources: what the scores were made from; recorded in ``run.json``, with their SHA-256.
+        how: how they were made; recorded likewise.
+        backward: as for :func:`evaluate_scores`.
         name: of the result in tables.
         out: folder of runs.
         command: the command line.
-        started: when.
+        started: time of the start.
 
     Returns:
-        The folder, and what its ``results.json`` holds.
+        The folder, and the content of its ``results.json``.
 
     Raises:
         DataError: as :func:`evaluate_scores`.
@@ -129,8 +129,8 @@ def write_measured(
     return folder, results
 
 
-def _selection(sources: Sequence[Source]) -> str:
-    """Return how the models were chosen; one chosen on the test set flatters all."""
+def _selection(sources: Sequence[ScoreSource]) -> str:
+    """Return how the models were selected; ``test`` if any was selected on the test set."""
     rules = {source.selection for source in sources}
     if "test" in rules:
         return "test"

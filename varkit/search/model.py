@@ -1,4 +1,4 @@
-"""A trained model in Python: encode captions and videos, compare them, rank them."""
+"""A trained model in Python: encode captions and videos, compare and rank them."""
 
 from __future__ import annotations
 
@@ -21,17 +21,17 @@ from varkit.runs.folder import Run, open_run
 from varkit.runs.trained import TrainedModel, open_model
 
 BATCH = 256
-"""Captions that are encoded at once."""
+"""Captions per batch."""
 
 
 @dataclass(frozen=True)
 class Encoded:
-    """Videos or queries, as one model sees them.
+    """Videos or queries, encoded by one model.
 
     Attributes:
         ids: identifiers of the data set, or the captions themselves, length n.
         side: what they are.
-        side_values: factors, or whole representations where there are none.
+        side_values: factors, or whole representations if the model has no factors.
     """
 
     ids: tuple[str, ...]
@@ -52,7 +52,7 @@ class Encoded:
         if self.side_values.factors is None:
             raise VarkitError(
                 "this model has no vectors: an alignment of its recipe gives no factors",
-                hint="model.similarity and model.rank work all the same",
+                hint="use model.similarity or model.rank, which need no vectors",
             )
         vectors: Array = self.side_values.factors.cpu().numpy()
         return vectors
@@ -60,7 +60,7 @@ class Encoded:
 
 @dataclass(frozen=True)
 class Hit:
-    """One answer: an identifier (or a caption), and its similarity to what was asked."""
+    """One result of a search: an identifier (or a caption), and its similarity."""
 
     id: str
     score: float
@@ -70,9 +70,9 @@ class Model:
     """A trained model, for search; :func:`load` opens one.
 
     Attributes:
-        run: that trained it.
+        run: the run that trained it.
         recipe: of the run.
-        dataset: of the recipe: the source of the videos and queries that identifiers mean.
+        dataset: of the recipe; identifiers refer to its videos and queries.
         simulated: whether it was trained on data that a program made.
     """
 
@@ -85,14 +85,14 @@ class Model:
         self._device = torch.device(device)
 
     def encode_captions(self, captions: Iterable[str]) -> Encoded:
-        """Encode sentences that somebody writes.
+        """Encode sentences.
 
         Args:
-            captions: n of them, none empty.
+            captions: n sentences, none of them empty.
 
         Raises:
             VarkitError: the model's queries are sounds.
-            DataError: there is no caption, or an empty one.
+            DataError: there are no captions, or one is empty.
         """
         texts = (captions,) if isinstance(captions, str) else tuple(captions)
         tokenize = getattr(self._network.query, "tokenize", None)
@@ -102,7 +102,7 @@ class Model:
                 hint="model.encode_queries encodes those of its data set",
             )
         if not texts or not all(text.strip() for text in texts):
-            raise DataError(f"a caption needs a word; not {list(texts)!r}")
+            raise DataError(f"give captions of at least one word; not {list(texts)!r}")
         batches = (
             (list(range(start, min(start + BATCH, len(texts)))), tokenize(texts[start:][:BATCH]))
             for start in range(0, len(texts), BATCH)
@@ -118,11 +118,11 @@ class Model:
         """Encode captions or sounds of the data set.
 
         Args:
-            queries: n identifiers; None = all of a split.
-            split: which.
+            queries: n identifiers; None = all of the split.
+            split: part of the data set.
 
         Raises:
-            DataError: there is no such split or query, or a file of a sound is bad.
+            DataError: the split or a query does not exist, or a sound's file is damaged.
         """
         items = self.dataset.split(split)
         ids = _chosen("query", queries, [q for item in items for q in item.queries], split)
@@ -136,11 +136,11 @@ class Model:
         """Encode videos of the data set, by the recipe's ``eval`` section.
 
         Args:
-            videos: n identifiers; None = all of a split.
-            split: which.
+            videos: n identifiers; None = all of the split.
+            split: part of the data set.
 
         Raises:
-            DataError: there is no such split or video, or a feature file is bad.
+            DataError: the split or a video does not exist, or a feature file is damaged.
         """
         known = [item.video for item in self.dataset.split(split)]
         ids = _chosen("video", videos, known, split)
@@ -149,10 +149,10 @@ class Model:
             return Encoded(ids, "video", encoder.encode_videos(self.recipe.eval.seed))
 
     def similarity(self, videos: Encoded, queries: Encoded) -> Array:
-        """Return the (V, Q) float32 similarity, of no unit: higher is more alike.
+        """Return the (V, Q) float32 similarity, without a unit: higher is more similar.
 
         Raises:
-            VarkitError: they are not videos and queries.
+            VarkitError: the arguments are not videos, then queries.
         """
         if (videos.side, queries.side) != ("video", "query"):
             raise VarkitError(
@@ -167,19 +167,19 @@ class Model:
         return array
 
     def rank(self, asked: str | Encoded, among: Encoded, *, top: int | None = None) -> list[Hit]:
-        """Return what is most similar first; equal scores keep the order of ``among``.
+        """Return the most similar first; equal scores keep the order of ``among``.
 
         Args:
             asked: a sentence, or one encoded query or video.
-            among: videos, or queries where a video asks.
-            top: return so many; None = all.
+            among: videos; if ``asked`` is a video, queries.
+            top: how many to return; None = all.
 
         Raises:
-            VarkitError: more than one thing asks, or both are videos, or both queries.
+            VarkitError: ``asked`` is not a single item, or both are videos, or both queries.
         """
         asked = self.encode_captions([asked]) if isinstance(asked, str) else asked
         if len(asked) != 1:
-            raise VarkitError(f"one query or one video asks at a time; not {len(asked)}")
+            raise VarkitError(f"rank takes one query or one video at a time; not {len(asked)}")
         sides = (among, asked) if asked.side == "query" else (asked, among)
         scores = self.similarity(*sides).ravel()
         order = np.argsort(-scores, kind="stable")[:top]
@@ -204,12 +204,12 @@ def load(
         run: an opened run, or its folder.
         seed: of the training; None = the run's first.
         which: ``"best"`` or ``"last"``; None = of the selected epoch, where one was selected.
-        accept_code: open it also if the code that made it has changed since.
+        accept_code: open it even if the code that made it has changed since.
         device: where to compute.
 
     Raises:
         RunError: the folder is not a run, other code made it, or it has no such training.
-        CheckpointError: the weights are damaged, or are of another recipe or other data.
+        CheckpointError: the weights are damaged, or belong to a different recipe or data.
         DataError: the data set is missing or faulty.
     """
     opened = run if isinstance(run, Run) else open_run(Path(run), accept_code=accept_code)
@@ -217,12 +217,12 @@ def load(
 
 
 def _chosen(
-    what: str, asked: Sequence[str] | None, known: Sequence[str], split: str
+    what: str, names: Sequence[str] | None, known: Sequence[str], split: str
 ) -> tuple[str, ...]:
-    if asked is None:
+    if names is None:
         return tuple(known)
-    unknown = [name for name in asked if name not in set(known)]
+    unknown = [name for name in names if name not in set(known)]
     if unknown:
         near = did_you_mean(unknown[0], known)
         raise DataError(f"no {what} of the {split} split is named {unknown[0]!r}.{near}")
-    return tuple(asked)
+    return tuple(names)

@@ -1,4 +1,4 @@
-"""How similar all videos and queries of a split are, and what can be made of several such."""
+"""Similarity of all videos and queries of a split, and fusion and re-ranking of several."""
 
 from __future__ import annotations
 
@@ -26,10 +26,10 @@ Scaling = Literal["z", "raw"]
 
 @dataclass(frozen=True)
 class Scores:
-    """The similarity of V videos and Q queries: as a matrix, or as factors of one.
+    """The similarity of V videos and Q queries: as a matrix, or as its factors.
 
     Attributes:
-        matrix: (V, Q); None = the factors say it.
+        matrix: (V, Q); None = given by the factors.
         video: (V, K), or None.
         query: (Q, K), or None.
     """
@@ -39,7 +39,7 @@ class Scores:
     query: Tensor | None = None
 
     def dense(self) -> Tensor:
-        """Return the (V, Q) float32 similarity, rounded as ranks are counted."""
+        """Return the (V, Q) float32 similarity, rounded as for counting ranks."""
         if self.matrix is not None:
             return self.matrix.float()
         video, query = self._factors()
@@ -60,7 +60,7 @@ class Scores:
         return Scores(video=video[videos], query=query)
 
     def ranks(self, positives: Positives, ties: Ties) -> Ranks:
-        """Return the ranks of the right answers, both ways.
+        """Return the ranks of the right answers in both directions.
 
         Raises:
             DataError: a score is not finite.
@@ -70,7 +70,7 @@ class Scores:
         return ranks_from_factors(*self._factors(), positives, ties=ties)
 
     def tiles(self) -> Iterable[Tile]:
-        """Yield the similarity piece by piece."""
+        """Yield the similarity in tiles."""
         if self.matrix is None:
             yield from tiles_of_factors(*self._factors())
             return
@@ -93,12 +93,12 @@ def fuse(matrices: Sequence[Tensor], weights: Sequence[float], scaling: Scaling 
 
     Args:
         matrices: of the same videos and queries.
-        weights: as many.
-        scaling: ``z`` = each is first shifted and scaled to mean 0 and standard deviation 1 over
-            all its V x Q scores, which leaves their order as it is; ``raw`` = as they are.
+        weights: one per similarity.
+        scaling: ``z`` = first shift and scale each to mean 0 and standard deviation 1 over all its
+            V x Q scores, which keeps their order; ``raw`` = use them unchanged.
 
     Raises:
-        DataError: under ``z``, all scores of one are the same.
+        DataError: with ``z``, all scores of one similarity are equal.
     """
     total = torch.zeros(matrices[0].shape, dtype=torch.float64)
     for number, (matrix, weight) in enumerate(zip(matrices, weights, strict=True), start=1):
@@ -106,21 +106,21 @@ def fuse(matrices: Sequence[Tensor], weights: Sequence[float], scaling: Scaling 
         if scaling == "z":
             spread = part.std(correction=0)
             if not spread > 0:
-                raise DataError(f"number {number} scores all pairs alike: it has no z-scores")
+                raise DataError(f"all scores of number {number} are equal: it has no z-scores")
             part = (part - part.mean()) / spread
         total += weight * part
     return total
 
 
 def rerank(first: Tensor, second: Tensor, depth: int) -> Tensor:
-    """Return scores that order each seeker's best candidates anew.
+    """Return scores that re-rank each searcher's best candidates.
 
-    The candidates of a seeker are those of its ``depth`` highest scores in ``first``, and all that
-    tie with the last of these: nothing but scores decides who is in. Among themselves they are
-    ordered by ``second``; all others follow in the order of ``first``. What ties, ties.
+    The best candidates are those with the ``depth`` highest scores in ``first``, and all that tie
+    with the last of these. They are ordered by ``second``; all remaining candidates follow, ordered
+    by ``first``. Ties stay ties.
 
     Args:
-        first: (n, s) scores of n candidates for each of s seekers.
+        first: (n, s) scores of n candidates for each of s searchers.
         second: (n, s), likewise.
         depth: at least 1.
 
@@ -132,7 +132,7 @@ def rerank(first: Tensor, second: Tensor, depth: int) -> Tensor:
 
 
 def _levels(scores: Tensor) -> Tensor:
-    """Return how many different lower scores each (n, s) score has in its column."""
+    """Return, for each (n, s) score, how many distinct lower scores its column has."""
     ordered, places = scores.sort(dim=0)
     steps = torch.zeros(scores.shape, dtype=torch.int64)
     steps[1:] = (ordered.diff(dim=0) > 0).cumsum(dim=0)

@@ -1,4 +1,4 @@
-"""Where scores come from: a trained run, or a file of embeddings; and what is to be said of it."""
+"""Sources of scores: trained runs and files of embeddings, with their provenance."""
 
 from __future__ import annotations
 
@@ -21,15 +21,15 @@ from varkit.system.files import sha256
 
 
 @dataclass(frozen=True)
-class Source:
-    """What one model says of a split.
+class ScoreSource:
+    """One model's scores of a split, and their provenance.
 
     Attributes:
         scores: of all videos and queries, in the data set's order.
-        origin: where they come from, for ``run.json``.
-        simulated: whether any data that they come of were made by a program.
-        embedded: whether they come of a recipe's embedded variant.
-        selection: how the model was chosen: the run's ``train.select``, or what a file says,
+        origin: provenance for ``run.json``.
+        simulated: whether a program made any of the data behind them.
+        embedded: whether they come from a recipe's embedded variant.
+        selection: how the model was selected: the run's ``train.select``, or the value in a file,
             which may be ``unknown``.
     """
 
@@ -42,12 +42,12 @@ class Source:
 
 @dataclass(frozen=True)
 class Ground:
-    """What sources are measured on.
+    """The split that sources are measured on.
 
     Attributes:
         dataset: the data set.
-        split: which part of it.
-        options: how to rank; of the recipe's ``eval`` section.
+        split: part of the data set.
+        options: how to rank: the recipe's ``eval`` section.
     """
 
     dataset: Dataset
@@ -69,22 +69,22 @@ def load_sources(
     seed: int | None = None,
     device: torch.device | str = "cpu",
     accept_code: bool = False,
-) -> tuple[list[Source], Ground]:
+) -> tuple[list[ScoreSource], Ground]:
     """Load runs and files of embeddings, all of the same split of the same data.
 
     Args:
         places: folders of trained runs, and ``.npz`` files.
         split: part of the data set.
-        ground: what they are measured on; None = the first run's data, by its ``eval`` section.
-        which: model of each run; None = the selected one, where there is one.
+        ground: what they are measured on; None = the first run's data and ``eval`` section.
+        which: model of each run; None = the selected one, if there is one.
         seed: training of each run; None = its first.
         device: where to encode.
-        accept_code: take also runs that other code made.
+        accept_code: also accept runs that other code made.
 
     Raises:
-        RunError: a place is neither, or a run that other code made; or there is no run that says
-            which data these are.
-        DataError: they are of different data, or a file does not fit them.
+        RunError: a place is neither a run nor a file, or other code made the run; or ``ground`` is
+            None and there is no run.
+        DataError: the runs have different data, or a file does not fit the data.
     """
     runs = {
         place: encode_run(
@@ -95,7 +95,7 @@ def load_sources(
     }
     if ground is None and not runs:
         raise RunError(
-            "no run among them says which data these are",
+            "the data are unknown: there is no run among the sources",
             hint="name the data: --on RECIPE, or --on DATA",
         )
     ground = ground or next(own for _, own in runs.values())
@@ -105,46 +105,46 @@ def load_sources(
             sources.append(read_source(place, ground))
             continue
         source, own = runs[place]
-        if _asked(own) != _asked(ground):
+        if _questions(own) != _questions(ground):
             raise DataError(
                 f"{place} is a run on other data: its {own.dataset.name} asks other questions "
-                f"than the {ground.dataset.name} of the others"
+                f"than {ground.dataset.name}, which is measured"
             )
         sources.append(replace(source, scores=_in_order(source.scores, own, ground)))
     return sources, ground
 
 
-def _asked(ground: Ground) -> str:
-    """Return a hash of what the split asks; of another than test, that of all the data."""
+def _questions(ground: Ground) -> str:
+    """Return a hash of the test split's questions; for other splits, the data's fingerprint."""
     dataset = ground.dataset
     return dataset.questions() if ground.split == "test" else dataset.fingerprint()
 
 
 def _in_order(scores: Scores, own: Ground, ground: Ground) -> Scores:
-    """Bring scores of the same questions into the order of the common data set."""
+    """Bring scores of the same questions into the order of the data set ``ground``."""
     sides = zip(("video", "query"), own.names(), ground.names(), strict=True)
     videos, queries = (torch.tensor(positions(*side)) for side in sides)
     return scores.of(queries).of_videos(videos)
 
 
-def read_source(path: Path, ground: Ground) -> Source:
+def read_source(path: Path, ground: Ground) -> ScoreSource:
     """Read a file of embeddings of a split.
 
     Raises:
-        DataError: it cannot be read, is faulty, or does not hold just the split's identifiers.
+        DataError: it cannot be read, is faulty, or its identifiers are not exactly the split's.
     """
-    found = read_embeddings(path)
+    embeddings = read_embeddings(path)
     try:
-        video, query = found.of(*ground.names())
+        video, query = embeddings.of(*ground.names())
     except DataError as error:
         where = f"the {ground.split} split of {ground.dataset.name}"
         raise DataError(f"{path} does not fit {where}: {error.what}") from None
-    return Source(
+    return ScoreSource(
         Scores(video=video, query=query),
         {"file": str(path), "sha256": sha256(path)},
-        simulated=found.simulated or ground.dataset.simulated,
-        embedded=found.embedded,
-        selection=found.selection,
+        simulated=embeddings.simulated or ground.dataset.simulated,
+        embedded=embeddings.embedded,
+        selection=embeddings.selection,
     )
 
 
@@ -156,19 +156,19 @@ def encode_run(
     seed: int | None = None,
     device: torch.device | str = "cpu",
     accept_code: bool = False,
-) -> tuple[Source, Ground]:
-    """Encode a split with a trained model of a run, by its recipe's first sampler seed.
+) -> tuple[ScoreSource, Ground]:
+    """Encode a split with a trained model of a run, with its recipe's first sampler seed.
 
     Raises:
-        RunError: the folder is no run with a trained model, or other code made it.
-        CheckpointError: the weights are damaged or belong to another recipe or data set.
-        DataError: there is no such split, or an embedding or a score is not finite.
+        RunError: the folder is not a run with a trained model, or other code made it.
+        CheckpointError: the weights are damaged, or belong to a different recipe or data set.
+        DataError: the split does not exist, or an embedding or a score is not finite.
     """
     trained = open_model(open_run(folder, accept_code=accept_code), seed=seed, which=which)
     recipe, dataset = trained.recipe, trained.dataset
-    # Every query by itself, and one seed: fusing and ranking come later.
+    # Every query on its own, and one seed: equal captions and ranks are handled later.
     options = replace(recipe.eval, repeats=1, positives="own")
-    found = evaluate(
+    measured = evaluate(
         trained.model.to(device), dataset, dataset.split(split), options=options, device=device
     )
     origin = {
@@ -180,22 +180,24 @@ def encode_run(
         "sha256": sha256(trained.run.model_file(trained.seed, trained.which)),
         "other_code": list(trained.run.other_code),
     }
-    source = Source(_scores(found), origin, dataset.simulated, recipe.embedded, recipe.train.select)
+    source = ScoreSource(
+        _scores(measured), origin, dataset.simulated, recipe.embedded, recipe.train.select
+    )
     return source, Ground(dataset, split, recipe.eval)
 
 
-def embeddings_of(source: Source, ground: Ground) -> Embeddings:
-    """Return a source's factors as a file holds them.
+def embeddings_of(source: ScoreSource, ground: Ground) -> Embeddings:
+    """Return a source's factors as embeddings, for a file.
 
     Raises:
-        DataError: its similarity is no inner product.
+        DataError: its similarity is not an inner product.
     """
     scores = source.scores
     if scores.video is None or scores.query is None:
         raise DataError(
             f"{source.origin['run']}: an alignment of its recipe gives no factors, so its "
-            "similarity is no inner product of embeddings",
-            hint="fuse and rerank take the run itself",
+            "similarity is not an inner product of embeddings",
+            hint="fuse and rerank accept the run itself",
         )
     videos, queries = ground.names()
     return Embeddings(
@@ -209,27 +211,27 @@ def embeddings_of(source: Source, ground: Ground) -> Embeddings:
     )
 
 
-def _scores(found: Evaluation) -> Scores:
-    if found.video_factors is not None and found.query_factors is not None:
-        return Scores(video=found.video_factors, query=found.query_factors)
-    matrix = torch.empty(len(found.videos), len(found.queries))
-    for rows, columns, tile in found.tiles():
+def _scores(measured: Evaluation) -> Scores:
+    if measured.video_factors is not None and measured.query_factors is not None:
+        return Scores(video=measured.video_factors, query=measured.query_factors)
+    matrix = torch.empty(len(measured.videos), len(measured.queries))
+    for rows, columns, tile in measured.tiles():
         matrix[rows[:, None], columns] = tile.float().cpu()
     return Scores(matrix=matrix)
 
 
 def _is_run(place: Path) -> bool:
-    """Return whether a place is a folder; it must exist.
+    """Return whether a place is a folder rather than a file.
 
     Raises:
-        RunError: there is nothing, or what was made of files and has no model.
+        RunError: it does not exist, or it was made from scores and has no model.
     """
     if not place.exists():
         near = did_you_mean(str(place), map(str, place.parent.glob("*")))
-        raise RunError(f"{place}: there is no such run and no such file.{near}")
+        raise RunError(f"{place}: no such run or file.{near}")
     if place.is_dir() and not (place / "recipe.yaml").exists() and (place / "run.json").exists():
         raise RunError(
-            f"{place} was made of other runs or files, and holds ranks but no scores",
-            hint=f"name what run.json in {place} says it was made from",
+            f"{place} was made from other runs or files; it holds ranks, but no scores",
+            hint=f"name the sources that run.json in {place} lists under made_from",
         )
     return place.is_dir()

@@ -1,4 +1,4 @@
-"""Embeddings in a file: what a model from anywhere says of the videos and queries of a split."""
+"""Files of embeddings: vectors of the videos and queries of a split, from any model."""
 
 from __future__ import annotations
 
@@ -25,14 +25,14 @@ REQUIRED = ("video_ids", "videos", "query_ids", "queries")
 FLAGS = ("normalize", "simulated", "embedded")
 OPTIONAL = (*FLAGS, "selection")
 SELECTIONS = ("val", "last", "test", "unknown")
-"""How a model was chosen: a run's ``train.select``, or nobody knows."""
+"""How a model was selected: a run's ``train.select``, or unknown."""
 SHOWN = 5
-"""So many identifiers an error names."""
+"""How many identifiers an error lists."""
 _DAMAGE = (
     *(ValueError, EOFError, KeyError, RuntimeError, OverflowError),
     *(zipfile.BadZipFile, zlib.error, struct.error, lzma.LZMAError),
 )
-"""What numpy and zipfile raise over a file that is none of theirs, or damaged."""
+"""What numpy and zipfile raise for a file that is damaged or of another format."""
 
 
 @dataclass(frozen=True)
@@ -44,13 +44,13 @@ class Embeddings:
         videos: (V, K) float32, no row all zero.
         query_ids: as the data set calls them, length Q.
         queries: (Q, K) float32, likewise.
-        simulated: whether they come of data that a program made.
-        embedded: whether they come of a recipe's embedded variant.
-        selection: how the model was chosen, one of ``SELECTIONS``.
+        simulated: whether they come from data that a program made.
+        embedded: whether they come from a recipe's embedded variant.
+        selection: how the model was selected, one of ``SELECTIONS``.
 
     Raises:
         DataError: an identifier occurs twice, a shape does not fit, a vector is not finite or
-            all zero, or there is no such selection.
+            all zero, or ``selection`` is unknown.
     """
 
     video_ids: tuple[str, ...]
@@ -76,10 +76,10 @@ class Embeddings:
             )
 
     def of(self, videos: Sequence[str], queries: Sequence[str]) -> tuple[Tensor, Tensor]:
-        """Return the (V, K) and (Q, K) vectors in the order of a split's own identifiers.
+        """Return the (V, K) and (Q, K) vectors in the order of a split's identifiers.
 
         Raises:
-            DataError: an identifier is missing, or one is not of the split.
+            DataError: an identifier is missing, or is not in the split.
         """
         return (
             torch.from_numpy(self.videos[positions("video", self.video_ids, videos)]),
@@ -90,12 +90,12 @@ class Embeddings:
 def read_embeddings(path: Path) -> Embeddings:
     """Read an ``.npz`` file of the arrays of :class:`Embeddings`; nothing in it is unpickled.
 
-    Beside them it may hold ``normalize``, a boolean that asks for vectors of length 1. Without
-    ``simulated`` or ``embedded`` it is taken for neither, without ``selection`` for unknown.
+    It may also hold ``normalize``, a boolean: scale all vectors to length 1. By default
+    ``simulated`` and ``embedded`` are false, and ``selection`` is unknown.
 
     Raises:
-        DataError: it cannot be read, an array is missing, unknown or of another type, or the
-            content is as :class:`Embeddings` refuses it.
+        DataError: it cannot be read, an array is missing, unknown or of the wrong type, or
+            :class:`Embeddings` refuses the content.
     """
     arrays = _arrays(path)
     unknown = [name for name in arrays if name not in (*REQUIRED, *OPTIONAL)]
@@ -109,7 +109,7 @@ def read_embeddings(path: Path) -> Embeddings:
         )
     try:
         flags = {name: _flag(name, arrays[name]) for name in FLAGS if name in arrays}
-        found = Embeddings(
+        embeddings = Embeddings(
             _identifiers("video_ids", arrays["video_ids"]),
             _vectors("videos", arrays["videos"]),
             _identifiers("query_ids", arrays["query_ids"]),
@@ -121,8 +121,9 @@ def read_embeddings(path: Path) -> Embeddings:
     except DataError as error:
         raise DataError(f"{path}: {error.what}") from None
     if flags.get("normalize", False):
-        return replace(found, videos=_normalized(found.videos), queries=_normalized(found.queries))
-    return found
+        videos, queries = _normalized(embeddings.videos), _normalized(embeddings.queries)
+        return replace(embeddings, videos=videos, queries=queries)
+    return embeddings
 
 
 def write_embeddings(path: Path, embeddings: Embeddings) -> None:
@@ -147,10 +148,10 @@ def write_embeddings(path: Path, embeddings: Embeddings) -> None:
 
 def _arrays(path: Path) -> Mapping[str, Any]:
     try:
-        # Opened here, since numpy leaves a file open that it finds to be none of its own.
+        # Opened here, since numpy leaves a file open that is not in its format.
         with path.open("rb") as file:
             if file.peek(2)[:2] != b"PK":  # numpy would take it for a pickle
-                raise DataError(f"{path} is no .npz file", hint="write it with numpy.savez")
+                raise DataError(f"{path} is not an .npz file", hint="write it with numpy.savez")
             archive = np.load(file, allow_pickle=False)
             return {name: archive[name] for name in archive.files}
     except OSError as error:
@@ -163,7 +164,7 @@ def _arrays(path: Path) -> Mapping[str, Any]:
                 f"{path} holds Python objects, which are never read",
                 hint="write identifiers with numpy.array(names), whose type is <U",
             ) from error
-        raise DataError(f"{path} is no .npz file, or damaged: {error}") from error
+        raise DataError(f"{path} is not an .npz file, or is damaged: {error}") from error
 
 
 def _flag(name: str, array: Any) -> bool:
@@ -175,8 +176,8 @@ def _flag(name: str, array: Any) -> bool:
 def _word(name: str, array: Any) -> str:
     if array.shape != () or array.dtype.kind != "U":
         raise DataError(f"{name} must be one text; not {array.dtype} of shape {array.shape}")
-    found: str = array.item()
-    return found
+    word: str = array.item()
+    return word
 
 
 def _identifiers(name: str, array: Any) -> tuple[str, ...]:
@@ -192,15 +193,15 @@ def _vectors(name: str, array: Any) -> Array:
         raise DataError(
             f"{name} must be floats of shape (n, K); not {array.dtype} of shape {array.shape}"
         )
-    with np.errstate(over="ignore"):  # what overflows is not finite, and named as such
-        found: Array = array.astype(np.float32)
-    return found
+    with np.errstate(over="ignore"):  # an overflow is reported as not finite
+        vectors: Array = array.astype(np.float32)
+    return vectors
 
 
 def _normalized(vectors: Array) -> Array:
     wide = vectors.astype(np.float64)
-    found: Array = (wide / np.linalg.norm(wide, axis=1, keepdims=True)).astype(np.float32)
-    return found
+    unit: Array = (wide / np.linalg.norm(wide, axis=1, keepdims=True)).astype(np.float32)
+    return unit
 
 
 def _check(side: str, names: Sequence[str], vectors: Array) -> None:
@@ -222,26 +223,26 @@ def _check(side: str, names: Sequence[str], vectors: Array) -> None:
 
 
 def positions(side: str, names: Sequence[str], wanted: Sequence[str]) -> list[int]:
-    """Return where each identifier of a split stands among others.
+    """Return the position in ``names`` of each identifier of a split.
 
     Args:
         side: what messages call them.
         names: in any order.
-        wanted: the split's own.
+        wanted: the split's identifiers.
 
     Raises:
-        DataError: an identifier is missing, or one is not of the split.
+        DataError: an identifier is missing, or is not in the split.
     """
     place = {name: i for i, name in enumerate(names)}
     known = set(wanted)
     lacking = [name for name in wanted if name not in place]
     extra = [name for name in names if name not in known]
     missing = _named(lacking, f"of {len(wanted)} {side} identifiers of the split are missing")
-    foreign = _named(extra, f"{side} identifiers are not of the split")
+    unknown = _named(extra, f"{side} identifiers are not in the split")
     if lacking and extra:
-        raise DataError(f"{missing}.{did_you_mean(lacking[0], extra)} {foreign}")
+        raise DataError(f"{missing}.{did_you_mean(lacking[0], extra)} {unknown}")
     if lacking or extra:
-        raise DataError(missing if lacking else foreign)
+        raise DataError(missing if lacking else unknown)
     return [place[name] for name in wanted]
 
 

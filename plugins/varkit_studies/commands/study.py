@@ -1,4 +1,4 @@
-"""``varkit study``: a recipe in several variants, trained, measured and put into one table."""
+"""``varkit study``: train and measure a recipe in several variants, in one table."""
 
 from __future__ import annotations
 
@@ -25,25 +25,25 @@ if TYPE_CHECKING:
 @click.option(
     "--rows",
     metavar="NAME,...",
-    help="Run these rows alone, with those that they measure and the reference.",
+    help="Run only these rows, the rows that they measure, and the reference.",
 )
 @strict_option
 @click.option(
     "--accept-code",
     is_flag=True,
-    help="Use runs whose code has changed since, instead of training again; the tables say so.",
+    help="Use runs that other code made, instead of training again; the tables say so.",
 )
 @click.option(
     "--out",
     type=click.Path(path_type=Path, file_okay=False),
     default=Path("runs"),
     show_default=True,
-    help="Folder of the runs; studies/<name>/ in it gets the tables and the page.",
+    help="Folder of the runs; the tables and the page go into its studies/<name>/.",
 )
 @click.option(
     "--jobs",
     type=click.IntRange(1),
-    help="Runs at once; default: cores by threads.",
+    help="Runs at the same time; default: cores / threads, or 1 on a GPU.",
 )
 @machine_options(threads=1)
 @click.option(
@@ -51,7 +51,7 @@ if TYPE_CHECKING:
     type=click.IntRange(1000),
     default=10_000,
     show_default=True,
-    help="Draws of every interval and test.",
+    help="Resamples for each interval and test.",
 )
 @json_option
 def study(
@@ -68,11 +68,11 @@ def study(
     resamples: int,
     as_json: bool,
 ) -> None:
-    """Run what a STUDY lacks, compare its rows, and write its tables and page.
+    """Run the missing rows of a STUDY, compare its rows, and write its tables and page.
 
-    STUDY is a file, or the name of a study that ships with varkit; without one, those are listed.
-    Runs that are there already are used as they are; stopped ones are resumed. KEY=VALUE overrides
-    the recipes of all rows.
+    STUDY is a file, or the name of a study that ships with varkit; without it, those are listed.
+    Finished runs are used as they are; stopped runs are resumed. KEY=VALUE overrides the recipes of
+    all rows.
 
     \b
     Examples:
@@ -97,16 +97,16 @@ def study(
     from varkit_studies.writers import write_study
 
     check_extra()
-    found = load_study(study)
+    loaded = load_study(study)
     if rows is not None:
-        found = _chosen(found, rows.split(","))
-    resolved = resolve_rows(found, overrides, strict=strict)
-    planner = Planner(found, resolved, out, accept_code=accept_code)
+        loaded = _chosen(loaded, rows.split(","))
+    resolved = resolve_rows(loaded, overrides, strict=strict)
+    planner = Planner(loaded, resolved, out, accept_code=accept_code)
     if plan_only:
         if as_json:
-            told = {"schema": 1, "study": found.name, "left_out": list(found.left_out)}
+            head = {"schema": 1, "study": loaded.name, "left_out": list(loaded.left_out)}
             planned = [planned.as_json() for planned in planner.plan().values()]
-            click.echo(json.dumps({**told, "rows": planned}, indent=2))
+            click.echo(json.dumps({**head, "rows": planned}, indent=2))
         else:
             show_plan(planner)
         return
@@ -122,14 +122,14 @@ def study(
 
 
 def _list(as_json: bool) -> None:
-    """Print the studies that ship with varkit: name, title, and what each redoes."""
+    """Print the studies that ship with varkit: name, title, and the table that each reproduces."""
     from varkit.recipe import yaml
     from varkit_studies.study import shipped_studies
 
     listed = []
     for name, path in shipped_studies().items():
-        said = yaml.load(path).value
-        about = {"title": said["title"], "table": said.get("table", "")}
+        content = yaml.load(path).value
+        about = {"title": content["title"], "table": content.get("table", "")}
         listed.append({"name": name, **about, "path": str(path)})
     if as_json:
         click.echo(json.dumps(listed, indent=2))
@@ -142,15 +142,15 @@ def _list(as_json: bool) -> None:
 
 
 def _chosen(study: Study, names: list[str]) -> Study:
-    """Return a study of the rows that were asked for, and say which come along."""
+    """Return a study of some rows, and print which rows were added to them."""
     from varkit_studies.partial import choose_rows
 
     names = [name.strip() for name in names]
-    found = choose_rows(study, names)
-    added = ", ".join(name for name in found.rows if name not in names)
+    chosen = choose_rows(study, names)
+    added = ", ".join(name for name in chosen.rows if name not in names)
     if added:
-        click.echo(f"also: {added}, which the rows are measured from or held against", err=True)
-    return found
+        click.echo(f"also: {added}, which these rows need", err=True)
+    return chosen
 
 
 def _jobs(device: str, threads: int) -> int:
@@ -181,7 +181,7 @@ def _run(
 
 
 def _end(finished: FinishedStudy, failed: Mapping[str, str]) -> None:
-    """Fail where a row or an exhibit is missing; what is there is written."""
+    """Fail if a row or an exhibit is missing; everything else is written."""
     from varkit.errors import RunError
 
     lines = [f"row {name}: {why}" for name, why in finished.unfinished.items()]
@@ -189,5 +189,5 @@ def _end(finished: FinishedStudy, failed: Mapping[str, str]) -> None:
     if lines:
         raise RunError(
             f"{finished.study.name} is not complete: {'; '.join(lines)}",
-            hint="mend what the logs say, and give the same command again",
+            hint="fix what the logs report, then run the same command again",
         )

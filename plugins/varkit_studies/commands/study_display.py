@@ -1,4 +1,4 @@
-"""What a person sees of a study: its plan, which rows run, and the table."""
+"""Shows a study: its plan, which rows run, and the table."""
 
 from __future__ import annotations
 
@@ -7,10 +7,10 @@ from pathlib import Path
 
 import click
 from rich.console import Console
-from rich.table import Table
 from rich.text import Text
 
-from varkit.runs.report.tables import plain
+from varkit.cli.terminal import print_table, print_text
+from varkit.runs.report.tables import Table, plain
 from varkit_studies.code import by_code
 from varkit_studies.exhibits.table import ResultsTable
 from varkit_studies.finished import FinishedStudy
@@ -19,7 +19,7 @@ from varkit_studies.protocol import protocol, warnings
 
 
 class Progress:
-    """A line whenever a row starts or ends; on a terminal another, redrawn in its place."""
+    """Prints a line when a row starts or ends; on a terminal also a line of progress, redrawn."""
 
     def __init__(self) -> None:
         self.console = Console(stderr=True)
@@ -45,20 +45,16 @@ class Progress:
 
 
 def show_plan(planner: Planner) -> None:
-    """Print a plan, narrow enough for 80 columns."""
+    """Print a plan."""
     plan = planner.plan()
-    table = Table(box=None, header_style="bold", padding=(0, 2, 0, 0))
-    table.add_column("row", no_wrap=True)
-    table.add_column("state", no_wrap=True)
-    table.add_column("label", overflow="fold")
-    for name, planned in plan.items():
-        cells = (name, _state(planned, planner.out), planned.resolved.row.label)
-        table.add_row(*(Text(plain(cell)) for cell in cells))
-    console = Console()
-    console.print(Text(f"Plan of {planner.study.name}", style="bold"))
-    console.print(table)
+    rows = (
+        (name, _state(planned, planner.out), planned.resolved.row.label)
+        for name, planned in plan.items()
+    )
+    title = f"Plan of {planner.study.name}"
+    print_table(Table(("row", "state", "label"), tuple(rows), title=title, words=3))
     for line in _remarks(plan, planner.out):
-        console.print(Text(plain(line)))
+        print_text(line)
 
 
 def _state(planned: Planned, out: Path) -> str:
@@ -77,7 +73,7 @@ def _state(planned: Planned, out: Path) -> str:
 
 
 def _remarks(plan: Mapping[str, Planned], out: Path) -> list[str]:
-    """Return what is to be said of many rows at once."""
+    """Return the remarks that concern several rows, a sentence each."""
     lines = [f"Runs lie below {out}."]
     sources = {
         str(planned.estimated_from.relative_to(out))
@@ -95,12 +91,12 @@ def _remarks(plan: Mapping[str, Planned], out: Path) -> list[str]:
 
 
 def _other_code(plan: Mapping[str, Planned]) -> Iterator[str]:
-    """Yield which rows have an earlier run by other code, and whether it is used."""
+    """Yield which rows have an earlier run by different code, and whether it is used."""
     rows = [(p.name, p.other_code, p.state == "missing") for p in plan.values()]
     for names, differing in by_code((name, code) for name, code, again in rows if again):
         yield f"Made by other code ({differing}), so run again: {names}. --accept-code uses it."
     for names, differing in by_code((name, code) for name, code, again in rows if not again):
-        yield f"Made by other code ({differing}), and used all the same: {names}."
+        yield f"Made by other code ({differing}), and used anyway: {names}."
 
 
 def _marked(plan: Mapping[str, Planned], what: str, holds: Callable[[Planned], bool]) -> list[str]:
@@ -111,24 +107,16 @@ def _marked(plan: Mapping[str, Planned], what: str, holds: Callable[[Planned], b
 
 
 def show_results(finished: FinishedStudy) -> None:
-    """Print the table, and what must be known to read it."""
-    console = Console()
-    shown_rows = ResultsTable()(finished, finished.study.folder).tables if finished.rows else ()
-    for shown in shown_rows:
-        table = Table()
-        for i, column in enumerate(shown.columns):
-            table.add_column(column, justify="left" if i < shown.words else "right")
-        for row in shown.rows:
-            table.add_row(*(Text(plain(cell)) for cell in row))
-        console.print(Text(f"\n{plain(shown.title)}", style="bold"))
-        Console(width=max(console.width, 150)).print(table)
-        console.print(Text(plain(shown.caption)))
+    """Print the table, and what a reader must know about it."""
+    for table in ResultsTable()(finished, finished.study.folder).tables if finished.rows else ():
+        click.echo()
+        print_table(table)
     for note in (*warnings(finished), *protocol(finished)):
-        console.print(Text(plain(note)))
+        print_text(note)
 
 
 def show_files(paths: Sequence[Path]) -> None:
-    """Say on stderr where the page lies, and what lies beside it."""
-    page, *others = paths
-    beside = f"; beside it {', '.join(path.name for path in others)}" if others else ""
+    """Print on stderr where the page is, and which files are beside it."""
+    page, *rest = paths
+    beside = f"; beside it {', '.join(path.name for path in rest)}" if rest else ""
     click.echo(f"wrote {page}{beside}", err=True)

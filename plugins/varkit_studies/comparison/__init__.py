@@ -1,4 +1,4 @@
-"""Measured runs held against one another: intervals, tests, and the queries they differ in."""
+"""Comparison of measured runs: intervals, tests, and the queries that they rank differently."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Runs of the same test set, held against one another."""
+"""Compares runs on the same test set."""
 
 from __future__ import annotations
 
@@ -20,22 +20,22 @@ from varkit_studies.comparison.ranked_run import RankedRun, load_ranked_run, mis
 
 @dataclass(frozen=True)
 class Comparison:
-    """What :func:`compare` finds; ``docs/compare.md`` says what the intervals mean.
+    """The result of :func:`compare`; ``docs/compare.md`` explains the intervals.
 
     Attributes:
         simulated: whether any run's data were made by a program.
-        mismatches: in what the runs differ that they should agree on; empty = nothing.
-        different_code: in which modules that the runs share their code differs.
-        queries: how many were looked with.
-        videos: how many were looked with.
-        resamples: draws of every interval and test.
-        seed: of those draws.
-        runs: name -> what it is.
+        mismatches: differences in protocol that should not be there; empty = none.
+        different_code: shared modules in which the runs' code differs.
+        queries: how many queries searched for videos.
+        videos: how many videos searched for queries.
+        resamples: for each interval and test.
+        seed: of the resampling.
+        runs: name -> provenance and protocol.
         values: every figure of every run.
         differences: of every pair and figure.
         groups: the same by groups of videos.
-        flips: how many answers of each pair are right in one run alone.
-        moves: the queries of each pair that have another rank, the largest moves first.
+        flips: for each pair, how many answers are right in only one run.
+        moves: for each pair, the queries with different ranks, largest moves first.
     """
 
     simulated: bool
@@ -69,12 +69,12 @@ def compare(
     """Compare measured runs, query by query.
 
     Args:
-        folders: of the runs; the first is the one the others are held against.
-        checkpoint: which model of each run; None = the selected one, where there is one.
-        all_pairs: hold every run against every earlier one.
-        allow_mismatch: compare in spite of different data, splits or rules, and say so.
-        resamples: draws of every interval and test.
-        seed: of those draws; the same seed, the same result.
+        folders: of the runs; each is compared with the first.
+        checkpoint: which model of each run; None = the selected one, if there is one.
+        all_pairs: compare every run with every earlier one.
+        allow_mismatch: compare despite different data, splits or rules, which the result lists.
+        resamples: for each interval and test.
+        seed: of the resampling; the same seed gives the same result.
 
     Raises:
         RunError: a folder cannot be used, or the runs cannot be compared.
@@ -85,7 +85,7 @@ def compare(
     if differ and not allow_mismatch:
         raise RunError(
             f"the runs were not measured alike: {'; '.join(differ)} ({_legend(names, folders)})",
-            hint="measure them alike, or give --allow-mismatch, which every table then says",
+            hint="measure them alike, or give --allow-mismatch; every table will then say so",
         )
     pairs = [(a, b) for a, b in combinations(range(len(runs)), 2) if a == 0 or all_pairs]
     ways = [row.direction for row in runs[0].rows]
@@ -98,7 +98,7 @@ def compare(
             {
                 name: run.facts.get("code")
                 for name, run in zip(names, runs, strict=True)
-                if "made_from" not in run.facts  # of several models' scores, or of no model of ours
+                if "made_from" not in run.facts  # made from scores, so without code of its own
             }
         ),
         queries=ways.count("query_to_video"),

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from varkit_studies.comparison.ranked_run import RankedRun
-from varkit_studies.comparison.statistics import (
+from varkit_studies.comparison.resampling import (
     FIGURES,
     LIMITS,
     Floats,
@@ -30,11 +30,11 @@ class Value:
 
     Attributes:
         run: its name.
-        figure: one of :data:`varkit_studies.comparison.statistics.FIGURES`.
+        figure: one of :data:`varkit_studies.comparison.resampling.FIGURES`.
         value: mean over trainings and sampler seeds.
         interval: 95 %, over test videos, for these trainings.
-        interval_trainings: 95 %, over test videos and trainings; None of one training.
-        sd_trainings: standard deviation over trainings; None of one.
+        interval_trainings: 95 %, over test videos and trainings; None for a single training.
+        sd_trainings: standard deviation over trainings; None for a single training.
     """
 
     run: str
@@ -47,15 +47,15 @@ class Value:
 
 @dataclass(frozen=True)
 class Difference:
-    """How much higher a figure of one run is than that of another.
+    """How much higher a figure is in one run than in another.
 
     Attributes:
-        run: the one.
-        against: the other.
-        figure: one of :data:`varkit_studies.comparison.statistics.FIGURES`.
+        run: name of the run.
+        against: name of the run that it is compared with.
+        figure: one of :data:`varkit_studies.comparison.resampling.FIGURES`.
         value: ``run`` minus ``against``.
         interval: 95 %, over test videos, for these trainings, paired.
-        interval_trainings: the same over trainings too; None where a run has only one.
+        interval_trainings: 95 %, over test videos and trainings; None if a run has only one.
         p: of the randomisation test, two-sided, over test videos.
         p_holm: corrected for all differences of the comparison.
     """
@@ -78,17 +78,17 @@ def estimate(
     resamples: int,
     seed: int,
 ) -> tuple[tuple[Value, ...], tuple[Difference, ...]]:
-    """Return every figure of every run, and of every pair (against, run) every difference.
+    """Return every figure of every run, and every difference of every pair (against, run).
 
-    Chance starts anew for each run and each pair, so what is said of them does not depend on what
-    else is compared; but for p-values corrected by Holm.
+    The random generator is seeded anew for each run and each pair. Their results therefore do not
+    depend on what else is compared, except for p-values corrected by Holm.
 
     Args:
         runs: with the same rows.
         pairs: positions of runs.
         names: of the runs.
-        resamples: draws of every interval and test.
-        seed: of those draws.
+        resamples: for each interval and test.
+        seed: of the resampling.
     """
     counts, hits = by_video(runs)
     exact = figures(counts.sum(axis=0), hits.sum(axis=1))
@@ -131,7 +131,7 @@ def estimate(
         change = exact[b] - exact[a]
         first, second = draws_of(a, b).swapaxes(0, 1)
         narrow = interval(second - first)
-        # Two measurements of the same weights vary together from one training to the next.
+        # Two measurements of the same weights vary together from training to training.
         same = runs[a].trained == runs[b].trained and runs[a].seeds == runs[b].seeds
         spread = [seeds[b] - seeds[a]] if same else [seeds[a], seeds[b]]
         wide = _wide(change, second - first, spread, seed)

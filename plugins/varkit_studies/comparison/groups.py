@@ -1,4 +1,4 @@
-"""Differences by groups of videos: a mean over a benchmark hides where a run gains and loses."""
+"""Differences by groups of videos: a mean over the whole test set hides gains and losses."""
 
 from __future__ import annotations
 
@@ -11,29 +11,29 @@ from numpy.typing import NDArray
 
 from varkit.evaluation.rank_files import RankRow
 from varkit_studies.comparison.ranked_run import RankedRun
-from varkit_studies.comparison.statistics import FIGURES, bootstrap, figures, interval
+from varkit_studies.comparison.resampling import FIGURES, bootstrap, figures, interval
 from varkit_studies.comparison.videos import by_video, video_rows
 
 FEW = 10
-"""Groups of fewer videos get no interval: so few say too little about others like them."""
+"""Groups of fewer videos get no interval: so few say too little about similar videos."""
 
 
 @dataclass(frozen=True)
 class GroupDifference:
-    """A figure of two runs on the videos of a group; ranks are those among all videos.
+    """A figure of two runs on the videos of a group; ranks are among all videos.
 
     Attributes:
-        by: what makes the group.
+        by: what defines the group.
         name: of the group.
         videos: how many it has.
-        run: the one run.
-        against: the other.
-        figure: one of :data:`varkit_studies.comparison.statistics.FIGURES`.
+        run: name of the run.
+        against: name of the run that it is compared with.
+        figure: one of :data:`varkit_studies.comparison.resampling.FIGURES`.
         value: of ``run``.
         value_against: of ``against``.
-        difference: the first minus the second.
-        interval: 95 % of the difference, over the group's videos, paired, corrected for nothing;
-            None of fewer than :data:`FEW` videos.
+        difference: ``value`` minus ``value_against``.
+        interval: 95 % of the difference, over the group's videos, paired, not corrected for
+            multiple comparisons; None for fewer than :data:`FEW` videos.
     """
 
     by: Literal["label", "class"]
@@ -56,11 +56,11 @@ def group_differences(
     resamples: int,
     seed: int,
 ) -> Iterator[GroupDifference]:
-    """Yield the differences of pairs of runs, (against, run), on abnormal, normal, each class."""
+    """Yield the differences of pairs (against, run) on abnormal videos, normal ones, each class."""
     counts, hits = by_video(runs)
     for by, group, inside in _groups(runs[0].rows):
         own, right = counts[inside], hits[:, inside]
-        # Where equal captions are one query, all queries of a group may belong to other videos.
+        # If equal captions are one query, a group may have no query of its own.
         if not own.sum(axis=0).all():
             continue
         values = figures(own.sum(axis=0), right.sum(axis=1))
@@ -89,7 +89,7 @@ def group_differences(
 def _groups(
     rows: Sequence[RankRow],
 ) -> Iterator[tuple[Literal["label", "class"], str, NDArray[np.bool_]]]:
-    """Yield groups that have a video, and (V,) which videos are inside."""
+    """Yield what defines a group, its name, and a (V,) mask of its videos."""
     videos = list(video_rows(rows).values())
     for label, name in ((1, "abnormal"), (0, "normal")):
         yield "label", name, np.array([video.label == label for video in videos])

@@ -1,4 +1,4 @@
-"""The queries that two runs rank differently."""
+"""Finds the queries that two runs rank differently."""
 
 from __future__ import annotations
 
@@ -14,22 +14,22 @@ from varkit_studies.comparison.ranked_run import RankedRun
 
 @dataclass(frozen=True)
 class Move:
-    """A query, or a video that looks for its query, with another rank in the one run.
+    """A query, or a video that searches for its query, with different ranks in two runs.
 
     Attributes:
-        direction: what was looked for with what.
-        id: what was looked with.
-        video: the video it belongs to.
+        direction: ``query_to_video`` or ``video_to_query``.
+        id: of the query, or of the video, that searches.
+        video: the query's video.
         label: of that video, 1 = anomalous, 0 = normal, None = unknown.
-        classes: what happens in that video.
-        text: the caption; None where there is none.
-        run: the one run.
-        against: the other.
+        classes: of that video.
+        text: the caption; None if there is none.
+        run: name of the run.
+        against: name of the run that it is compared with.
         rank: in ``run``, the median over trainings and sampler seeds.
-        rank_against: in ``against``.
-        gains: each K at which ``run`` is right in more of its trainings and sampler seeds, by at
-            least half of them.
-        loses: the same of ``against``.
+        rank_against: likewise in ``against``.
+        gains: each K at which the share of trainings and sampler seeds with a right answer is
+            higher in ``run`` by at least one half.
+        loses: each K at which it is lower by at least one half.
     """
 
     direction: str
@@ -50,16 +50,16 @@ class Move:
 class Flips:
     """How many answers are right in one run and wrong in the other.
 
-    An answer that is right in some trainings or sampler seeds of a run counts in parts, so that
-    gains minus losses are what R@K differs by.
+    An answer that is right in some trainings or sampler seeds of a run counts in part, so that
+    R@K differs by gains minus losses.
 
     Attributes:
-        run: the one run.
-        against: the other.
-        direction: what was looked for with what.
+        run: name of the run.
+        against: name of the run that it is compared with.
+        direction: ``query_to_video`` or ``video_to_query``.
         k: right = a rank of at most this.
-        gains: right in ``run`` alone.
-        loses: right in ``against`` alone.
+        gains: right only in ``run``.
+        loses: right only in ``against``.
     """
 
     run: str
@@ -71,27 +71,26 @@ class Flips:
 
 
 def moves(against: RankedRun, run: RankedRun, names: tuple[str, str]) -> list[Move]:
-    """Return every query that moved, the largest moves first: by how many times its rank changed.
+    """Return every query that moved, sorted by the ratio of its two ranks, largest first.
 
-    A move from 20 to 2 is as large as one from 100 to 10, since the first places are what
-    somebody sees.
+    A move from 20 to 2 is as large as one from 100 to 10, since users see the first places.
 
     Args:
-        against: the one run.
-        run: the other, with the same rows.
-        names: of the two.
+        against: the run that ``run`` is compared with.
+        run: has the same rows.
+        names: of ``against`` and ``run``.
     """
     before, after = (np.median(each.ranks, axis=(0, 1)) for each in (against, run))
     size = np.abs(np.log(after / before))
     change = _changes(against, run)
-    found = []
+    moved = []
     for i in np.argsort(-size, kind="stable").tolist():
         gains = tuple(k for k, own in change.items() if own[i] >= 0.5)
         loses = tuple(k for k, own in change.items() if own[i] <= -0.5)
         if not (size[i] or gains or loses):
             continue
         row = run.rows[i]
-        found.append(
+        moved.append(
             Move(
                 direction=row.direction,
                 id=row.id,
@@ -107,7 +106,7 @@ def moves(against: RankedRun, run: RankedRun, names: tuple[str, str]) -> list[Mo
                 loses=loses,
             )
         )
-    return found
+    return moved
 
 
 def flips(against: RankedRun, run: RankedRun, names: tuple[str, str]) -> Iterator[Flips]:
@@ -121,7 +120,7 @@ def flips(against: RankedRun, run: RankedRun, names: tuple[str, str]) -> Iterato
 
 
 def _changes(against: RankedRun, run: RankedRun) -> dict[int, NDArray[np.float64]]:
-    """Return K -> (N,) by how much the share of right answers rose."""
+    """Return K -> (N,) increase of the share of right answers."""
     return {
         k: (run.ranks <= k).mean(axis=(0, 1)) - (against.ranks <= k).mean(axis=(0, 1))
         for k in RECALLS

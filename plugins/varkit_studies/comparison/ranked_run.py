@@ -1,4 +1,4 @@
-"""The ranks of a run, of every training and sampler seed, and whether two runs may be compared."""
+"""Reads the ranks of a run, and checks whether runs can be compared."""
 
 from __future__ import annotations
 
@@ -23,13 +23,13 @@ class RankedRun:
     """A run that was measured.
 
     Attributes:
-        folder: where it lies.
+        folder: of the run.
         facts: its ``run.json``.
         checkpoint: which model of each training was measured.
-        selection: how ``best`` was chosen (``train.select``).
-        protocol: what must be the same for figures to mean the same: name -> value.
+        selection: how ``best`` was selected (``train.select``).
+        protocol: name -> value of everything that must be equal for figures to be comparable.
         seeds: of its S trainings.
-        rows: N queries and videos that were looked with, sorted by direction and identifier.
+        rows: the N queries and videos that searched, sorted by direction and identifier.
         ranks: (S, P, N) float64, by training, sampler seed and row.
     """
 
@@ -44,9 +44,9 @@ class RankedRun:
 
     @property
     def trained(self) -> tuple[str, ...]:
-        """``(recipe, name)`` of the run whose weights were measured: itself, or another.
+        """``(recipe, name)`` of the run whose weights were measured: this run, or another.
 
-        The last two parts of its folder, since runs may be looked at from elsewhere.
+        These are the last two parts of its folder: the rest depends on the working directory.
         """
         source = self.facts.get("measured_from")
         return (self.folder.resolve() if source is None else Path(source["run"])).parts[-2:]
@@ -57,11 +57,11 @@ def load_ranked_run(folder: Path, checkpoint: Which | None = None) -> RankedRun:
 
     Args:
         folder: of the run.
-        checkpoint: which model; None = the selected one, where there is one.
+        checkpoint: which model; None = the selected one, if there is one.
 
     Raises:
-        RunError: the folder is no run, the run is not finished, has no ranks or no such
-            checkpoint, or a file of it is damaged.
+        RunError: the folder is not a run, the run is not finished, has no ranks or no such
+            checkpoint, or one of its files is damaged.
     """
     facts = _facts(folder)
     path = folder / "results.json"
@@ -96,11 +96,12 @@ def load_ranked_run(folder: Path, checkpoint: Which | None = None) -> RankedRun:
     read = [_read(file, hint) for file, hint in zip(files, again, strict=True)]
     for file, (rows, ranks), total, hint in zip(files, read, sums, again, strict=True):
         if ranks.shape != read[0][1].shape or _keys(rows) != _keys(read[0][0]):
-            raise RunError(f"{file} holds other queries or sampler seeds than {files[0]}")
-        found = _sum_of_recalls(rows, ranks)
-        if abs(found - total) > 1e-6:
+            raise RunError(f"{file} and {files[0]} hold different queries or sampler seeds")
+        summed = _sum_of_recalls(rows, ranks)
+        if abs(summed - total) > 1e-6:
             raise RunError(
-                f"{file} is of another measurement than {path}: SumR {found:.4f} and {total:.4f}",
+                f"{file} and {path} are of different measurements: SumR {summed:.4f} and "
+                f"{total:.4f}",
                 hint=hint,
             )
     return RankedRun(
@@ -116,10 +117,10 @@ def load_ranked_run(folder: Path, checkpoint: Which | None = None) -> RankedRun:
 
 
 def mismatches(runs: Sequence[RankedRun], names: Sequence[str]) -> tuple[str, ...]:
-    """Return in what the runs' protocols differ, and which run has which.
+    """Return the entries of the protocol in which runs differ, with each run's value.
 
     Raises:
-        RunError: the runs ranked other queries, so that there is nothing to pair.
+        RunError: the runs ranked different queries, so they cannot be paired.
     """
     for run, name in zip(runs, names, strict=True):
         if _keys(run.rows) != _keys(runs[0].rows):
@@ -131,15 +132,15 @@ def mismatches(runs: Sequence[RankedRun], names: Sequence[str]) -> tuple[str, ..
                 f"{way} {some!r}",
                 hint="compare runs on the same split of the same data",
             )
-    found = []
+    differing = []
     for key in runs[0].protocol:
         values = [run.protocol[key] for run in runs]
         if key == "questions" and len({run.facts["fingerprint"] for run in runs}) == 1:
-            continue  # a run of before they were recorded has the fingerprint in their place
+            continue  # an older run did not record them, and has the fingerprint in their place
         if len(set(values)) > 1:
             each = ", ".join(f"{name} {value}" for name, value in zip(names, values, strict=True))
-            found.append(f"{key}: {each}")
-    return tuple(found)
+            differing.append(f"{key}: {each}")
+    return tuple(differing)
 
 
 def _facts(folder: Path) -> Mapping[str, Any]:
@@ -147,7 +148,7 @@ def _facts(folder: Path) -> Mapping[str, Any]:
     if not path.exists():
         near = [str(p.parent) for pattern in ("*", "*/*") for p in _runs(folder.parent, pattern)]
         raise RunError(
-            f"{folder} is no run: it has no run.json.{did_you_mean(str(folder), near)}",
+            f"{folder} is not a run: it has no run.json.{did_you_mean(str(folder), near)}",
             hint="name folders runs/<recipe>/<time>-<id>",
         )
     facts = read_json(path)
@@ -163,19 +164,19 @@ def _runs(folder: Path, pattern: str) -> list[Path]:
 def _read(file: Path, hint: str | None) -> tuple[tuple[RankRow, ...], NDArray[np.float64]]:
     """Return the rows of the first sampler seed, and (P, N) ranks."""
     if not file.exists():
-        raise RunError(f"there are no ranks of a training: {file} is missing", hint=hint)
+        raise RunError(f"the ranks of a training are missing: {file}", hint=hint)
     try:
-        found = read_ranks(file)
+        unsorted = read_ranks(file)
     except RunError as error:
         raise RunError(error.what, hint=hint) from error
-    rows = sorted(found, key=lambda row: (row.repeat, row.direction, row.id))
+    rows = sorted(unsorted, key=lambda row: (row.repeat, row.direction, row.id))
     repeats = rows[-1].repeat + 1
     ranks = np.array([row.rank for row in rows], dtype=np.float64).reshape(repeats, -1)
     return tuple(rows[: ranks.shape[1]]), ranks
 
 
 def _measure_again(folder: Path, seed: int, facts: Mapping[str, Any]) -> str | None:
-    """Return the command that writes the ranks of a training again."""
+    """Return the command that writes the ranks of a training again, if it is known."""
     if "measured_from" in facts or "made_from" in facts:
         return facts.get("command")
     results = folder / f"seed-{seed}" / "results.json"

@@ -1,51 +1,31 @@
-"""A comparison as tables of plain text cells: every output shows the same."""
+"""The tables of a comparison, the same for every output format."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 
-from varkit.runs.report.tables import ARROWS, POSITIVES, SELECTION, plain
+from varkit.runs.report.tables import ARROWS, POSITIVES, SELECTION, Table, plain
 from varkit_studies.comparison.compare import Comparison
 from varkit_studies.comparison.estimates import Limits, Value
 from varkit_studies.comparison.groups import FEW
-from varkit_studies.comparison.statistics import FIGURES
+from varkit_studies.comparison.resampling import FIGURES
 
 
-@dataclass(frozen=True)
-class Table:
-    """A table.
-
-    Attributes:
-        title: one line.
-        caption: how to read it.
-        columns: headings.
-        rows: cells, as many as columns.
-        words: how many of the first columns hold text, to be written from the left.
-    """
-
-    title: str
-    caption: str
-    columns: tuple[str, ...]
-    rows: tuple[tuple[str, ...], ...]
-    words: int = 1
+def figure_tables(comparison: Comparison) -> list[Table]:
+    """Return the tables of runs, figures and differences."""
+    tables = [_runs(comparison), _values(comparison)]
+    return [*tables, _differences(comparison)] if comparison.differences else tables
 
 
-def figure_tables(found: Comparison) -> list[Table]:
-    """Return what was compared, the figures, and the differences."""
-    tables = [_runs(found), _values(found)]
-    return [*tables, _differences(found)] if found.differences else tables
+def query_tables(comparison: Comparison, most: int) -> list[Table]:
+    """Return the tables of flipped answers and of each pair's ``most`` largest moves."""
+    tables = [_flips(comparison)] if comparison.flips else []
+    return [*tables, _moves(comparison, most)] if comparison.moves and most else tables
 
 
-def query_tables(found: Comparison, most: int) -> list[Table]:
-    """Return how many answers flipped, and of each pair the ``most`` largest moves."""
-    tables = [_flips(found)] if found.flips else []
-    return [*tables, _moves(found, most)] if found.moves and most else tables
-
-
-def group_tables(found: Comparison) -> list[Table]:
-    """Return the differences of SumR by groups of videos."""
-    if not found.groups:
+def group_tables(comparison: Comparison) -> list[Table]:
+    """Return the table of differences of SumR by groups of videos, if there are any."""
+    if not comparison.groups:
         return []
     rows = [
         (
@@ -57,15 +37,15 @@ def group_tables(found: Comparison) -> list[Table]:
             signed(group.difference),
             between(group.interval),
         )
-        for group in found.groups
+        for group in comparison.groups
         if group.figure == "SumR"
     ]
     return [
         Table(
-            title=f"SumR by groups of videos{mark(found)}",
-            caption="Ranks are those among all videos or queries. Intervals are corrected for "
-            f"nothing: with many groups some exclude 0 by chance. Fewer than {FEW} videos have "
-            "none.",
+            title=f"SumR by groups of videos{mark(comparison)}",
+            caption="Ranks are among all videos or queries. Intervals are not corrected for "
+            "multiple comparisons: with many groups some exclude 0 by chance. Groups of fewer "
+            f"than {FEW} videos have none.",
             columns=("group", "runs", "videos", "before", "after", "difference", "95 %"),
             rows=tuple(rows),
             words=2,
@@ -73,54 +53,55 @@ def group_tables(found: Comparison) -> list[Table]:
     ]
 
 
-def notes(found: Comparison) -> list[str]:
-    """Return what must be known to read the figures, a sentence each."""
+def notes(comparison: Comparison) -> list[str]:
+    """Return what a reader of the figures must know, a sentence each."""
     lines = []
-    if found.simulated:
+    if comparison.simulated:
         lines.append("SIMULATED data: not comparable with figures of any benchmark.")
-    if found.mismatches:
-        lines.append(f"NOT MEASURED ALIKE, compared all the same: {'; '.join(found.mismatches)}.")
-    if found.different_code:
-        lines.append(f"MADE BY DIFFERENT CODE: {'; '.join(found.different_code)}.")
-    some = next(iter(found.runs.values()))
+    if comparison.mismatches:
+        mismatches = "; ".join(comparison.mismatches)
+        lines.append(f"NOT MEASURED ALIKE, but compared anyway: {mismatches}.")
+    if comparison.different_code:
+        lines.append(f"MADE BY DIFFERENT CODE: {'; '.join(comparison.different_code)}.")
+    some = next(iter(comparison.runs.values()))
     rule = some["positives_rule"]
     lines += [
-        f"n = {found.queries} queries (Q), {found.videos} videos (V), {some['split']} split of "
-        f"{'simulated' if found.simulated else 'real'} data, "
-        f"{fingerprints(found)}.",
+        f"n = {comparison.queries} queries (Q), {comparison.videos} videos (V), {some['split']} "
+        f"split of {'simulated' if comparison.simulated else 'real'} data, "
+        f"{fingerprints(comparison)}.",
         f"{POSITIVES.get(rule, rule)}. Ties count by {some['tie_rule']} rank.",
-        "Figures are means over a run's trainings and sampler seeds, taken query by query.",
+        "Figures are means over a run's trainings and sampler seeds, query by query.",
         f"Intervals: 95 %, bootstrap over test videos with their queries in both directions, "
-        f"{found.resamples} resamples, seed {found.seed}; they hold for these trainings.",
+        f"{comparison.resamples} resamples, seed {comparison.seed}; they hold for these trainings.",
     ]
-    if any(value.interval_trainings for value in found.values):
+    if any(value.interval_trainings for value in comparison.values):
         lines.append(
-            "With trainings: 95 % over test videos and over trainings; of few trainings it is long."
+            "With trainings: 95 % over test videos and trainings; wide if there are few trainings."
         )
-    if found.differences:
+    if comparison.differences:
         lines.append(
             "p: randomisation test, two-sided, paired by video, for these trainings; Holm: "
-            f"corrected for all {len(found.differences)} differences shown."
+            f"corrected for all {len(comparison.differences)} differences shown."
         )
     return [plain(line) for line in lines]
 
 
-def mark(found: Comparison) -> str:
-    """Return what every title says where data were simulated, or runs not measured alike."""
-    marks = ["simulated data"] if found.simulated else []
-    marks += ["not measured alike"] if found.mismatches else []
+def mark(comparison: Comparison) -> str:
+    """Return the end of every title: simulated data, or runs that were not measured alike."""
+    marks = ["simulated data"] if comparison.simulated else []
+    marks += ["not measured alike"] if comparison.mismatches else []
     return f" ({', '.join(marks)})" if marks else ""
 
 
-def fingerprints(found: Comparison) -> str:
-    """Return the fingerprint of the runs' data, or whose is which where they differ."""
+def fingerprints(comparison: Comparison) -> str:
+    """Return the fingerprint of the runs' data, or each run's if they differ."""
     runs: dict[str, list[str]] = {}
-    for name, run in found.runs.items():
+    for name, run in comparison.runs.items():
         runs.setdefault(run["fingerprint"], []).append(name)
     if len(runs) == 1:
         return f"fingerprint {next(iter(runs))}"
     each = ", ".join(f"{value} ({', '.join(names)})" for value, names in runs.items())
-    return f"other features, or other videos to train on: fingerprints {each}"
+    return f"different features or training videos: fingerprints {each}"
 
 
 def figure_label(figure: str) -> str:
@@ -133,9 +114,9 @@ def figure_label(figure: str) -> str:
     return f"{ARROWS[way]} {key}" if way else key
 
 
-def _runs(found: Comparison) -> Table:
+def _runs(comparison: Comparison) -> Table:
     rows = []
-    for name, run in found.runs.items():
+    for name, run in comparison.runs.items():
         seeds, samplers = len(run["seeds"]), run["sampler_seeds"]
         measured = f"{seeds} training{'s' * (seeds > 1)}: {', '.join(map(str, run['seeds']))}"
         measured += f"; {samplers} sampler seeds each" if samplers > 1 else ""
@@ -150,9 +131,9 @@ def _runs(found: Comparison) -> Table:
                 run["folder"],
             )
         )
-    rules = sorted({run["selection"] for run in found.runs.values()})
+    rules = sorted({run["selection"] for run in comparison.runs.values()})
     return Table(
-        title=f"Runs{mark(found)}",
+        title=f"Runs{mark(comparison)}",
         caption="In brackets, how a checkpoint was chosen. "
         + " ".join(f"{rule}: {SELECTION.get(rule, 'unknown')}." for rule in rules),
         columns=("", "recipe", "data", "measured", "checkpoint", "folder"),
@@ -161,8 +142,8 @@ def _runs(found: Comparison) -> Table:
     )
 
 
-def _values(found: Comparison) -> Table:
-    several = any(value.interval_trainings for value in found.values)
+def _values(comparison: Comparison) -> Table:
+    several = any(value.interval_trainings for value in comparison.values)
     rows = [
         (
             figure_label(value.figure),
@@ -172,11 +153,11 @@ def _values(found: Comparison) -> Table:
             *(_of_trainings(value) if several else ()),
         )
         for figure in FIGURES
-        for value in found.values
+        for value in comparison.values
         if value.figure == figure
     ]
     return Table(
-        title=f"Figures{mark(found)}",
+        title=f"Figures{mark(comparison)}",
         caption="SumR = the six recalls (%) added before rounding."
         + (" sd: standard deviation over trainings." if several else ""),
         columns=("", "run", "", "95 %", *(("with trainings", "sd") if several else ())),
@@ -190,31 +171,31 @@ def _of_trainings(value: Value) -> tuple[str, str]:
     return between(value.interval_trainings), sd
 
 
-def _differences(found: Comparison) -> Table:
-    several = any(one.interval_trainings for one in found.differences)
+def _differences(comparison: Comparison) -> Table:
+    several = any(difference.interval_trainings for difference in comparison.differences)
     rows = [
         (
-            f"{one.run} − {one.against}",
-            figure_label(one.figure),
-            signed(one.value),
-            between(one.interval),
-            *((between(one.interval_trainings),) if several else ()),
-            chance(one.p),
-            chance(one.p_holm),
+            f"{difference.run} − {difference.against}",
+            figure_label(difference.figure),
+            signed(difference.value),
+            between(difference.interval),
+            *((between(difference.interval_trainings),) if several else ()),
+            chance(difference.p),
+            chance(difference.p_holm),
         )
-        for one in found.differences
+        for difference in comparison.differences
     ]
     return Table(
-        title=f"Differences{mark(found)}",
-        caption="95 %: paired, over test videos. p: for these trainings; Holm: the same, allowing "
-        "for how many differences are looked at.",
+        title=f"Differences{mark(comparison)}",
+        caption="95 %: paired, over test videos. p: for these trainings; Holm: the same, corrected "
+        "for the number of differences.",
         columns=("runs", "", "difference", "95 %", *(("with trainings",) * several), "p", "Holm"),
         rows=tuple(rows),
         words=2,
     )
 
 
-def _flips(found: Comparison) -> Table:
+def _flips(comparison: Comparison) -> Table:
     rows = [
         (
             f"{flip.run} − {flip.against}",
@@ -222,22 +203,22 @@ def _flips(found: Comparison) -> Table:
             f"{round(flip.gains, 1):g}",
             f"{round(flip.loses, 1):g}",
         )
-        for flip in found.flips
+        for flip in comparison.flips
     ]
     return Table(
-        title=f"Answers that flipped{mark(found)}",
-        caption="Right = a rank of at most K. Won: right in the first-named run alone; lost: in "
-        "the other alone. What is right in some trainings or sampler seeds counts in parts.",
+        title=f"Answers that flipped{mark(comparison)}",
+        caption="Right = a rank of at most K. Won: right only in the first-named run; lost: only "
+        "in the other. An answer that is right in some trainings or sampler seeds counts in part.",
         columns=("runs", "K", "won", "lost"),
         rows=tuple(rows),
         words=2,
     )
 
 
-def _moves(found: Comparison, most: int) -> Table:
+def _moves(comparison: Comparison, most: int) -> Table:
     rows: list[tuple[str, ...]] = []
-    for pair in dict.fromkeys((one.run, one.against) for one in found.differences):
-        own = [move for move in found.moves if (move.run, move.against) == pair]
+    for pair in dict.fromkeys((each.run, each.against) for each in comparison.differences):
+        own = [move for move in comparison.moves if (move.run, move.against) == pair]
         rows += (
             (
                 " − ".join(pair),
@@ -251,9 +232,9 @@ def _moves(found: Comparison, most: int) -> Table:
             for move in own[:most]
         )
     return Table(
-        title=f"Queries that moved most{mark(found)}",
-        caption=f"The {most} largest moves of each pair, by how many times the median rank over "
-        "trainings and sampler seeds changed; R@K: where the answer became right (+) or wrong (−).",
+        title=f"Queries that moved most{mark(comparison)}",
+        caption=f"The {most} largest moves of each pair, by the ratio of the median ranks over "
+        "trainings and sampler seeds; R@K: where the answer became right (+) or wrong (−).",
         columns=("runs", "", "video", "caption", "before", "after", "R@K"),
         rows=tuple(rows),
         words=4,

@@ -1,4 +1,4 @@
-"""Ranks counted by video, the unit that is resampled, and by training."""
+"""Counts right answers by video, which is the resampled unit, and by training."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ import numpy as np
 from varkit.evaluation.figures import DIRECTIONS, RECALLS
 from varkit.evaluation.rank_files import RankRow
 from varkit_studies.comparison.ranked_run import RankedRun
-from varkit_studies.comparison.statistics import Floats, figures
+from varkit_studies.comparison.resampling import Floats, figures
 
 
 def video_rows(rows: Sequence[RankRow]) -> dict[str, RankRow]:
-    """Return a row of each video, which says its label and classes; sorted by video."""
+    """Return video -> one of its rows, for the label and classes; sorted by video."""
     return {row.video: row for row in sorted(rows, key=lambda row: row.video)}
 
 
@@ -25,7 +25,7 @@ def by_video(runs: Sequence[RankedRun]) -> tuple[Floats, Floats]:
 
     Returns:
         (V, 2) rows in each direction, videos in the order of :func:`video_rows`; (X, V, 6) how
-        many of those have a rank of at most K, means over trainings and sampler seeds.
+        many of those have a rank of at most K, averaged over trainings and sampler seeds.
     """
     rows = runs[0].rows
     place = {video: v for v, video in enumerate(video_rows(rows))}
@@ -34,9 +34,9 @@ def by_video(runs: Sequence[RankedRun]) -> tuple[Floats, Floats]:
     counts = np.zeros((len(place), len(DIRECTIONS)))
     np.add.at(counts, at, 1)
     hits = np.zeros((len(runs), len(place), len(DIRECTIONS), len(RECALLS)))
-    for run, found in zip(runs, hits, strict=True):
+    for run, counted in zip(runs, hits, strict=True):
         for k, recall in enumerate(RECALLS):
-            np.add.at(found[..., k], at, (run.ranks <= recall).mean(axis=(0, 1)))
+            np.add.at(counted[..., k], at, (run.ranks <= recall).mean(axis=(0, 1)))
     return counts, hits.reshape(len(runs), len(place), -1)
 
 

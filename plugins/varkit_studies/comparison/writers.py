@@ -1,4 +1,4 @@
-"""A comparison as files. Names and captions are other people's: each format escapes them."""
+"""Writes a comparison as files. Names and captions are untrusted: each format escapes them."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ from pathlib import Path
 from typing import Any
 
 from varkit.errors import VarkitError
+from varkit.runs.report.tables import Table
 from varkit.system.files import write_text
 from varkit_studies.comparison.compare import Comparison
 from varkit_studies.comparison.tables import (
-    Table,
     figure_tables,
     group_tables,
     mark,
@@ -55,31 +55,32 @@ LATEX = {letter: f"\\{letter}" for letter in "&%$#_{}"} | {
     "→": r"$\to$",
     "−": "$-$",
     "±": r"$\pm$",
-    "[": "{[}",  # a bracket after a line's end would be its option
+    "[": "{[}",  # after a line's end a bracket would start an option
     "]": "{]}",
 }
 
 
-def write_comparison(found: Comparison, folder: Path, *, queries: int = 10) -> list[Path]:
+def write_comparison(comparison: Comparison, folder: Path, *, queries: int = 10) -> list[Path]:
     """Write ``comparison.md``, ``.csv``, ``.tex``, ``.html`` and ``.json``; return their paths.
 
     Args:
-        found: the comparison.
-        folder: is made.
-        queries: how many of the largest moves of a pair to show; the JSON file has all.
+        comparison: the comparison.
+        folder: is created.
+        queries: how many of a pair's largest moves to show; the JSON file has all.
 
     Raises:
         VarkitError: the extra ``report`` is not installed.
         WriteError: the disk is full or not writable.
     """
     check_extra()
-    tables = [*figure_tables(found), *query_tables(found, queries), *group_tables(found)]
+    figures, groups = figure_tables(comparison), group_tables(comparison)
+    tables = [*figures, *query_tables(comparison, queries), *groups]
     texts = {
-        "md": markdown(found, tables),
-        "csv": comma_separated(found),
-        "tex": latex(found, [*figure_tables(found), *group_tables(found)]),
-        "html": page(found, tables),
-        "json": as_json(found),
+        "md": markdown(comparison, tables),
+        "csv": comma_separated(comparison),
+        "tex": latex(comparison, [*figures, *groups]),
+        "html": page(comparison, tables),
+        "json": as_json(comparison),
     }
     paths = []
     for ending, text in texts.items():
@@ -89,7 +90,7 @@ def write_comparison(found: Comparison, folder: Path, *, queries: int = 10) -> l
 
 
 def check_extra() -> None:
-    """Refuse to go on where the page cannot be written.
+    """Check that the page can be written.
 
     Raises:
         VarkitError: the extra ``report`` is not installed.
@@ -100,10 +101,10 @@ def check_extra() -> None:
         )
 
 
-def markdown(found: Comparison, tables: Sequence[Table]) -> str:
+def markdown(comparison: Comparison, tables: Sequence[Table]) -> str:
     """Return the comparison as GitHub's Markdown."""
-    lines = [f"# Comparison{mark(found)}", ""]
-    lines += [f"- {markdown_text(note)}" for note in notes(found)]
+    lines = [f"# Comparison{mark(comparison)}", ""]
+    lines += [f"- {markdown_text(note)}" for note in notes(comparison)]
     for table in tables:
         lines += markdown_table(table)
     return "\n".join(lines) + "\n"
@@ -118,9 +119,9 @@ def markdown_table(table: Table) -> list[str]:
     return head + [f"| {' | '.join(row)} |" for row in cells]
 
 
-def latex(found: Comparison, tables: Sequence[Table]) -> str:
-    """Return tables as LaTeX, which need the package ``booktabs``."""
-    lines = [f"% {note}" for note in notes(found)]
+def latex(comparison: Comparison, tables: Sequence[Table]) -> str:
+    """Return tables as LaTeX, for the package ``booktabs``."""
+    lines = [f"% {note}" for note in notes(comparison)]
     for table in tables:
         lines += latex_table(table)
     return "\n".join(lines) + "\n"
@@ -145,49 +146,49 @@ def latex_table(table: Table) -> list[str]:
     ]
 
 
-def comma_separated(found: Comparison) -> str:
-    """Return every figure, difference and group's difference, one a line, for spreadsheets."""
+def comma_separated(comparison: Comparison) -> str:
+    """Return every figure, difference and group difference as CSV, one per line."""
     text = io.StringIO()
     table = csv.DictWriter(text, COLUMNS, restval="", lineterminator="\n")
     table.writeheader()
-    for line in _lines(found):
+    for line in _lines(comparison):
         limits = dict(zip(("low", "high"), line.pop("interval") or (), strict=False))
         wide = line.pop("interval_trainings", None) or ()
         limits |= dict(zip(("low_trainings", "high_trainings"), wide, strict=False))
-        run = found.runs[line["run"]]
+        run, against = comparison.runs[line["run"]], line.get("against")
         line |= limits | {
             "folder": run["folder"],
-            "folder_against": found.runs[line["against"]]["folder"] if "against" in line else "",
+            "folder_against": comparison.runs[against]["folder"] if against else "",
             "fingerprint": run["fingerprint"],
-            "simulated": "yes" if found.simulated else "no",
-            "mismatches": "; ".join(found.mismatches),
+            "simulated": "yes" if comparison.simulated else "no",
+            "mismatches": "; ".join(comparison.mismatches),
         }
         table.writerow({key: spreadsheet_cell(value) for key, value in line.items()})
     return text.getvalue()
 
 
-def page(found: Comparison, tables: Sequence[Table]) -> str:
+def page(comparison: Comparison, tables: Sequence[Table]) -> str:
     """Return the comparison as one HTML file with nothing remote in it and no script."""
     from varkit.runs.report.html import render
 
     return render(
         Path(__file__).with_name("comparison.html.j2"),
-        found=found,
-        mark=mark(found),
-        notes=notes(found),
+        comparison=comparison,
+        mark=mark(comparison),
+        notes=notes(comparison),
         tables=tables,
     )
 
 
-def as_json(found: Comparison) -> str:
+def as_json(comparison: Comparison) -> str:
     """Return everything as JSON."""
-    return json.dumps(found.as_json(), indent=2, allow_nan=False) + "\n"
+    return json.dumps(comparison.as_json(), indent=2, allow_nan=False) + "\n"
 
 
-def _lines(found: Comparison) -> list[dict[str, Any]]:
-    lines = [{"kind": "value", **vars(value)} for value in found.values]
-    lines += [{"kind": "difference", **vars(one)} for one in found.differences]
-    for group in found.groups:
+def _lines(comparison: Comparison) -> list[dict[str, Any]]:
+    lines = [{"kind": "value", **vars(value)} for value in comparison.values]
+    lines += [{"kind": "difference", **vars(difference)} for difference in comparison.differences]
+    for group in comparison.groups:
         own = {key: vars(group)[key] for key in ("run", "against", "figure", "videos", "interval")}
         name = f"{group.by}: {group.name}"
         lines.append({"kind": "group difference", "group": name, "value": group.difference, **own})
@@ -195,14 +196,14 @@ def _lines(found: Comparison) -> list[dict[str, Any]]:
 
 
 def spreadsheet_cell(value: Any) -> Any:
-    """Return a cell that no spreadsheet takes for a formula."""
+    """Return a cell that a spreadsheet does not take for a formula."""
     if isinstance(value, str) and value.startswith(("=", "+", "-", "@", "\t", "\r", "\n")):
         return f"'{value}"
     return value
 
 
 def markdown_text(text: str) -> str:
-    """Return text with nothing in it that Markdown would obey."""
+    """Return text with Markdown's special characters escaped."""
     return re.sub(r"([\\`*_{}\[\]<>|#$&~])", r"\\\1", text)
 
 

@@ -1,9 +1,9 @@
-"""Exhibits: what a study shows, one file each.
+"""Exhibits: tables and pictures that a study shows, one file each.
 
-An exhibit is a class, and like a component's its constructor is its schema: keyword-only
-arguments are its options in the study file, ``show: [{use: sweep, axis: alpha}]``, checked before
-anything is trained. Called with a :class:`varkit_studies.finished.FinishedStudy` and a folder of
-its own for PNG files, it returns an :class:`Exhibit`. Heavy imports stand inside its functions.
+An exhibit is a class. As with components, its constructor is its schema: keyword-only arguments
+are its options in the study file, ``show: [{use: sweep, axis: alpha}]``, and are checked before
+anything is trained. It is called with a :class:`varkit_studies.finished.FinishedStudy` and its own
+folder for PNG files, and returns an :class:`Exhibit`. It imports heavy packages in its functions.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 from varkit.plugins.registry import import_target
 from varkit.recipe.options import check_options
 from varkit.recipe.yaml import KeyPath
-from varkit_studies.comparison.tables import Table
+from varkit.runs.report.tables import Table
 
 if TYPE_CHECKING:
     from varkit_studies.finished import FinishedStudy
@@ -24,14 +24,14 @@ if TYPE_CHECKING:
 EXHIBITS: Mapping[str, str] = {
     "table": "varkit_studies.exhibits.table:ResultsTable",
     "sweep": "varkit_studies.exhibits.sweep:Sweep",
-    "statistics": "varkit_studies.exhibits.statistics:DataStatistics",
+    "statistics": "varkit_studies.exhibits.data_statistics:DataStatistics",
     "examples": "varkit_studies.exhibits.examples:Examples",
     "coarse_queries": "varkit_studies.exhibits.coarse_queries:CoarseQueries",
     "sampling": "varkit_studies.exhibits.sampling:Sampling",
     "zero_shot": "varkit_studies.exhibits.zero_shot:ZeroShot",
     "running_time": "varkit_studies.exhibits.running_time:RunningTime",
 }
-"""Name -> ``module:Class``, imported when a study asks for it."""
+"""Name -> ``module:Class``, imported when a study uses it."""
 
 
 @dataclass(frozen=True)
@@ -40,7 +40,7 @@ class Picture:
 
     Attributes:
         file: a PNG in the exhibit's folder.
-        caption: what it shows; says "simulated" where the data are.
+        caption: what it shows; says "simulated" if the data are.
     """
 
     file: Path
@@ -49,15 +49,15 @@ class Picture:
 
 @dataclass(frozen=True)
 class Exhibit:
-    """What a study shows under one heading; all text is plain, and escaped by whoever writes it.
+    """What a study shows under one heading; all text is plain, and escaped when written.
 
     Attributes:
         title: the heading; ends with :meth:`FinishedStudy.mark`.
-        notes: what must be known to read it, a sentence each.
+        notes: what a reader must know, a sentence each.
         tables: of text cells.
-        pictures: figures.
-        records: the figures behind the tables in full precision, for a CSV file.
-        figures: the same for ``study.json``: anything JSON can hold.
+        pictures: PNG files.
+        records: the values behind the tables in full precision, for a CSV file.
+        figures: the same for ``study.json``: any JSON value.
     """
 
     title: str
@@ -70,7 +70,7 @@ class Exhibit:
 
 @dataclass(frozen=True)
 class Shown:
-    """An exhibit that a study asks for.
+    """An exhibit of a study, with its options.
 
     Attributes:
         name: in :data:`EXHIBITS`.
@@ -92,7 +92,7 @@ class Shown:
 
 
 def check_shown(name: str, options: Mapping[str, Any]) -> tuple[Shown, list[tuple[KeyPath, str]]]:
-    """Check the options of an exhibit; return it with all of them, and what is wrong."""
+    """Check the options of an exhibit; return it with defaults added, and the problems."""
     complete, problems = check_options(_load(name), options)
     return Shown(name, complete), problems
 

@@ -1,4 +1,4 @@
-"""A word or two instead of a sentence: ALAN's Fig. 7, with a number."""
+"""Queries of one or two words instead of a sentence: ALAN's Fig. 7, measured."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from annotated_types import MinLen
 
 from varkit.errors import DataError
 from varkit.interfaces import Count
-from varkit_studies.comparison.tables import Table
+from varkit.runs.report.tables import Table
 from varkit_studies.exhibits import Exhibit
 from varkit_studies.exhibits.matching import Texts, match, of_classes, precision
 from varkit_studies.finished import FinishedRow, FinishedStudy
@@ -33,9 +33,9 @@ QUERIES: Mapping[str, tuple[str, ...]] = {
 
 
 class CoarseQueries:
-    """How many of the first k videos are of the category that a query of 1 to 4 words names.
+    """Of the first k videos, the share in the category named by a query of 1 to 4 words.
 
-    A query of whose category the test split has no video is left out.
+    A query is left out if the test split has no video of its category.
 
     Args:
         queries: text -> the classes that it names.
@@ -55,18 +55,18 @@ class CoarseQueries:
         self.show = show
 
     def __call__(self, study: FinishedStudy, folder: Path) -> Exhibit:
-        """Look for every query with every model; it writes no file of its own."""
+        """Search with every query and every model; no file is written."""
         title = f"Coarse queries{study.mark()}"
         tables, records, notes = [], [], []
         for row in study.rows.values():
             if row.dataset.query_kind != "captions":
                 notes.append(f"Row {row.name} is left out: its queries are sounds.")
                 continue
-            found, table, left_out = self._measure(row, title)
-            records += found
+            measured, table, left_out = self._measure(row, title)
+            records += measured
             tables.append(table)
             if left_out:
-                notes.append(f"No test video of row {row.name} is of the category of: {left_out}.")
+                notes.append(f"Row {row.name} has no test video for these queries: {left_out}.")
         if not tables:
             raise DataError("coarse queries need models of captions")
         return Exhibit(
@@ -82,9 +82,9 @@ class CoarseQueries:
         right = np.array(
             [of_classes((item.classes for item in items), own) for own in self.queries.values()]
         ).T
-        asked = [q for q in range(len(self.queries)) if right[:, q].any()]
-        names = [list(self.queries)[q] for q in asked]
-        right = right[:, asked]
+        kept = [q for q in range(len(self.queries)) if right[:, q].any()]
+        names = [list(self.queries)[q] for q in kept]
+        right = right[:, kept]
         if not names:
             raise DataError(f"{row.dataset.name}: no test video is of a queried category")
         scores = [
@@ -118,9 +118,9 @@ class CoarseQueries:
         rows.append(("mean", "", "", *mean, f"{100 * float(right.mean()):.1f}"))
         table = Table(
             title=f"{row.label}: {title}",
-            caption=f"P@k: of the first k of {len(items)} test videos, the % that are of the "
-            "category; mean over trainings. Prior: the % of all videos that are, which a ranking "
-            f"at random would reach. First videos: of training {row.seeds[0]}.",
+            caption=f"P@k: of the first k of {len(items)} test videos, the % in the category; "
+            "mean over trainings. Prior: the % of all videos in the category, which a random "
+            f"ranking would reach. First videos: of training {row.seeds[0]}.",
             columns=(
                 "query",
                 "category",

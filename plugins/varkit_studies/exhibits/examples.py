@@ -1,4 +1,4 @@
-"""A few queries and the videos that were found for them: ALAN's retrieval examples."""
+"""Some queries and the videos that a search returns: ALAN's retrieval examples."""
 
 from __future__ import annotations
 
@@ -10,9 +10,8 @@ from typing import Any
 from varkit.errors import RunError
 from varkit.interfaces import Count
 from varkit.runs.report.data_figures import RED, panels, save, style
-from varkit.runs.report.tables import plain
+from varkit.runs.report.tables import Table, plain
 from varkit.system.files import read_json
-from varkit_studies.comparison.tables import Table
 from varkit_studies.exhibits import Exhibit, Picture
 from varkit_studies.exhibits.matching import reference
 from varkit_studies.finished import FinishedRow, FinishedStudy
@@ -23,11 +22,11 @@ GREEN = "#2a9d6f"
 class Examples:
     """Queries from the best ranked to the worst, and the first videos of each, right or wrong.
 
-    They are those that the training chose, and wrote to ``examples.json``.
+    They come from the run's ``examples.json``.
 
     Args:
-        videos: how many of a query's first videos are shown, of 5 at most.
-        row: whose examples; by default the study's reference.
+        videos: how many of a query's first videos are shown, at most 5.
+        row: the row; default: the study's reference.
     """
 
     def __init__(self, *, videos: Count = 3, row: str | None = None) -> None:
@@ -38,7 +37,7 @@ class Examples:
         """Read them, and draw the grid.
 
         Raises:
-            RunError: the row trained nothing.
+            RunError: the row has no ``examples.json``, or is not finished.
         """
         row = reference(study, self.row)
         examples = _read(row)
@@ -69,13 +68,13 @@ class Examples:
     def _row(
         self, example: Mapping[str, Any], classes: Mapping[str, Sequence[str]]
     ) -> tuple[str, ...]:
-        found = [
-            f"{'+' if one['correct'] else '-'} {_named(one['video'], classes)} {one['score']:.2f}"
-            for one in example["top"][: self.videos]
+        cells = [
+            f"{'+' if hit['correct'] else '-'} {_named(hit['video'], classes)} {hit['score']:.2f}"
+            for hit in example["top"][: self.videos]
         ]
-        found += [""] * (self.videos - len(found))
+        cells += [""] * (self.videos - len(cells))
         own = _named(example["video"], classes)
-        return (example["query"], own, f"{example['rank']:g}", *found)
+        return (example["query"], own, f"{example['rank']:g}", *cells)
 
     def _draw(
         self,
@@ -93,16 +92,16 @@ class Examples:
             for line, example in enumerate(examples):
                 query = f"{example['query']} (rank {example['rank']:g})"
                 axes.text(-1.2, line + 0.5, _wrapped(query, 36), va="center", fontsize=7)
-                for place, one in enumerate(example["top"][: self.videos]):
+                for place, hit in enumerate(example["top"][: self.videos]):
                     axes.text(
                         place + 0.5,
                         line + 0.5,
-                        _wrapped(f"{_named(one['video'], classes)} {one['score']:.2f}", 26),
+                        _wrapped(f"{_named(hit['video'], classes)} {hit['score']:.2f}", 26),
                         ha="center",
                         va="center",
                         fontsize=6,
                         bbox={
-                            "edgecolor": GREEN if one["correct"] else RED,
+                            "edgecolor": GREEN if hit["correct"] else RED,
                             "facecolor": "none",
                             "linewidth": 1.5,
                         },

@@ -1,4 +1,4 @@
-"""Videos of one data set held against queries from elsewhere, for exhibits."""
+"""Similarity of a data set's videos to queries from elsewhere, for exhibits."""
 
 from __future__ import annotations
 
@@ -43,11 +43,11 @@ class Texts:
 
 
 class Joined:
-    """The videos of one data set with the queries of another, as far as encoding asks for them.
+    """The videos of one data set with the queries of another: what encoding needs of a data set.
 
     Args:
-        gallery: whose videos.
-        queries: whose queries.
+        gallery: the data set of the videos.
+        queries: the source of the queries.
     """
 
     def __init__(self, gallery: Dataset, queries: Queries) -> None:
@@ -63,22 +63,22 @@ def encoder(
     names: Sequence[str],
     options: EvalOptions,
 ) -> SplitEncoder:
-    """Return what encodes some videos of a gallery, and the queries called ``names``."""
+    """Return an encoder of some videos of a gallery and of the queries called ``names``."""
     joined: Any = Joined(gallery, queries)
     place = next((p.device for p in model.parameters()), torch.device("cpu"))
     return SplitEncoder(model, joined, videos, names, options, place, None)
 
 
 def matrix(encoder: SplitEncoder, videos: Side, queries: Side) -> Floats:
-    """Return the (V, Q) similarity of what was encoded; V and Q may be less than all."""
+    """Return the (V, Q) similarity of the encoded videos and queries; they may be a part of all."""
     counts = [
         len(side.factors) if side.factors is not None else sum(len(p) for p, _ in side.parts)
         for side in (videos, queries)
     ]
-    found = np.empty(counts)
+    similarity = np.empty(counts)
     for rows, columns, block in encoder.tiles(videos, queries):
-        found[np.ix_(rows.tolist(), columns.tolist())] = block.float().cpu()
-    return found
+        similarity[np.ix_(rows.tolist(), columns.tolist())] = block.float().cpu()
+    return similarity
 
 
 def match(
@@ -90,25 +90,26 @@ def match(
 ) -> Floats:
     """Return the (V, Q) similarity of the gallery's test videos and some queries.
 
-    It is of the first sampler seed.
+    It uses the first sampler seed.
 
     Args:
-        model: may have been trained on other data, with the same streams.
-        gallery: whose test videos are looked through.
-        queries: where the queries are.
-        names: their identifiers.
+        model: may have been trained on other data with the same streams.
+        gallery: its test videos are searched.
+        queries: the source of the queries.
+        names: identifiers of the queries.
         options: how videos are read.
     """
     videos = [item.video for item in gallery.split("test")]
-    found = encoder(model, gallery, videos, queries, names, options)
+    encoding = encoder(model, gallery, videos, queries, names, options)
     with evaluating(model):
-        return matrix(found, found.encode_videos(options.seed), found.encode_queries(options.seed))
+        seed = options.seed
+        return matrix(encoding, encoding.encode_videos(seed), encoding.encode_queries(seed))
 
 
 def precision(similarity: Floats, right: NDArray[np.bool_], k: int) -> Floats:
     """Return, for each query, the share of right videos among its first k.
 
-    Videos that tie stand in the gallery's order.
+    Ties keep the gallery's order.
 
     Args:
         similarity: (V, Q).
@@ -120,13 +121,13 @@ def precision(similarity: Floats, right: NDArray[np.bool_], k: int) -> Floats:
 
 
 def of_classes(classes: Iterable[Sequence[str]], wanted: Sequence[str]) -> NDArray[np.bool_]:
-    """Return whether each video is of one of the wanted classes."""
+    """Return whether each video has one of the wanted classes."""
     return np.array([not set(wanted).isdisjoint(own) for own in classes], dtype=np.bool_)
 
 
 @dataclass(frozen=True)
 class Mean:
-    """A mean with its 95 % interval, by a bootstrap over what it is the mean of."""
+    """A mean with its 95 % interval, by a bootstrap over the averaged values."""
 
     value: float
     low: float
@@ -148,7 +149,7 @@ def reference(study: FinishedStudy, name: str | None = None) -> FinishedRow:
     """Return a finished row, by default the study's reference.
 
     Raises:
-        RunError: there is no such row, or it is not finished.
+        RunError: the row does not exist or is not finished.
     """
     name = study.study.reference if name is None else name
     if name not in study.rows:

@@ -1,4 +1,4 @@
-"""How long searching and training take, row by row."""
+"""Times search and training, row by row."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ import torch
 
 from varkit.evaluation.evaluate import evaluating
 from varkit.interfaces import Count
-from varkit_studies.comparison.tables import Table
+from varkit.runs.report.tables import Table
 from varkit_studies.exhibits import Exhibit
 from varkit_studies.exhibits.matching import encoder, matrix
 from varkit_studies.finished import FinishedRow, FinishedStudy
@@ -23,7 +23,7 @@ T = TypeVar("T")
 
 STEPS = {
     "gallery": "all test videos read and encoded",
-    "queries": "all test queries but one read and encoded",
+    "queries": "all test queries except one read and encoded",
     "query": "that one query read and encoded",
     "search": "its scores with all videos, ranked",
     "epoch": "the training steps of an epoch",
@@ -32,18 +32,17 @@ STEPS = {
 
 
 class RunningTime:
-    """Seconds to encode the gallery and a query and to rank, and for an epoch of training.
+    """Seconds to encode the gallery, to encode a query, to rank, and to train an epoch.
 
     Args:
-        repeats: of each; every one loads the model anew, since an encoder may keep what it has
-            seen.
+        repeats: of each; the model is loaded anew each time, since an encoder may cache its inputs.
     """
 
     def __init__(self, *, repeats: Count = 5) -> None:
         self.repeats = repeats
 
     def __call__(self, study: FinishedStudy, folder: Path) -> Exhibit:
-        """Time every row, one after another; it writes no file of its own."""
+        """Time every row, one after another; no file is written."""
         seconds = {name: self._time(row) for name, row in study.rows.items()}
         records = []
         for name, row in study.rows.items():
@@ -78,18 +77,18 @@ class RunningTime:
         )
 
     def _time(self, row: FinishedRow) -> dict[str, list[float]]:
-        found: dict[str, list[float]] = {step: [] for step in STEPS if step != "epoch"}
+        seconds: dict[str, list[float]] = {step: [] for step in STEPS if step != "epoch"}
         for repeat in range(-1, self.repeats):  # the first, which reads files, does not count
             taken = _search(row, repeat)
             if repeat >= 0:
-                for step, seconds in taken.items():
-                    found[step].append(seconds)
+                for step, value in taken.items():
+                    seconds[step].append(value)
         epochs = _epochs(row)
-        return {**found, "epoch": epochs} if epochs else found
+        return {**seconds, "epoch": epochs} if epochs else seconds
 
 
 def _search(row: FinishedRow, repeat: int) -> dict[str, float]:
-    """Return the seconds of each step of a search, by a model that has seen nothing."""
+    """Return the seconds of each step of a search by a freshly loaded model."""
     model, options = row.model(), row.recipe.eval
     place = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     model.to(place)
@@ -127,13 +126,13 @@ def _epochs(row: FinishedRow) -> list[float]:
     """Return the seconds of the training steps of each epoch of each training of a row."""
     if not row.row.trains:
         return []
-    found: dict[tuple[Path, int], float] = {}
+    seconds: dict[tuple[Path, int], float] = {}
     for file in sorted(row.folder.glob("seed-*/metrics.jsonl")):
         for record in map(json.loads, file.read_text("utf-8").splitlines()):
             if record["kind"] == "step":
                 key = file, record["epoch"]
-                found[key] = found.get(key, 0.0) + record["seconds"]
-    return list(found.values())
+                seconds[key] = seconds.get(key, 0.0) + record["seconds"]
+    return list(seconds.values())
 
 
 def _record(
@@ -152,11 +151,11 @@ def _record(
 
 
 def _cell(records: Sequence[Mapping[str, Any]], row: str, step: str) -> str:
-    for one in records:
-        if (one["row"], one["step"]) == (row, step):
-            times = one["times_reference"]
+    for record in records:
+        if (record["row"], record["step"]) == (row, step):
+            times = record["times_reference"]
             ratio = "" if times is None else f" ×{times:.2f}"
-            return f"{one['seconds']:.3g} [{one['p20']:.3g}, {one['p80']:.3g}]{ratio}"
+            return f"{record['seconds']:.3g} [{record['p20']:.3g}, {record['p80']:.3g}]{ratio}"
     return ""
 
 

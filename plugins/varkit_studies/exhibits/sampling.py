@@ -1,4 +1,4 @@
-"""Which clips samplers choose, and whether they are in the anomaly: ALAN's Fig. 8, with numbers."""
+"""The clips that samplers pick, and whether they are anomalous: ALAN's Fig. 8, measured."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from varkit.evaluation.examples import spread
 from varkit.interfaces import Count, Dataset
 from varkit.runs.report.charts import COLOURS
 from varkit.runs.report.data_figures import BLUE, RED, panels, save, style
-from varkit_studies.comparison.tables import Table
+from varkit.runs.report.tables import Table
 from varkit_studies.exhibits import Exhibit, Picture
 from varkit_studies.exhibits.matching import Mean, encoder, reference
 from varkit_studies.finished import FinishedRow, FinishedStudy
@@ -30,9 +30,8 @@ class Sampling:
     """The share of each sampler's picks inside the anomaly, and time lines of a few videos.
 
     Args:
-        videos: of how many anomalous test videos of the reference a time line is drawn, spread
-            evenly over them.
-        row: whose time lines are drawn; by default the study's reference.
+        videos: how many time lines are drawn, of anomalous test videos spread evenly over the row.
+        row: the row whose time lines are drawn; default: the study's reference.
     """
 
     def __init__(self, *, videos: Count = 3, row: str | None = None) -> None:
@@ -61,10 +60,10 @@ class Sampling:
                     )
         table = Table(
             title=title,
-            caption="Picks inside: the share in % of a sampler's clips inside the anomaly, over "
-            "the test videos that have one whose place is known, mean over trainings; 95 %: over "
-            "videos. Uniform: what clips drawn at random expect; best: the most that different "
-            "clips can reach, which a sampler that repeats clips may exceed.",
+            caption="Picks inside: the % of a sampler's clips inside the anomaly, over the test "
+            "videos with a known anomaly, mean over trainings; 95 %: over videos. Uniform: the "
+            "expectation for clips drawn at random; best: the most that distinct clips can reach, "
+            "which a sampler that repeats clips may exceed.",
             columns=("row", "sampler", "videos", "picks inside [95 %]", "uniform", "best"),
             rows=tuple(
                 (
@@ -95,13 +94,13 @@ def _truths(dataset: Dataset) -> Truths:
     """Return the ground truth of the anomalous test videos.
 
     Raises:
-        DataError: it is known of none.
+        DataError: no test video has a known anomaly.
     """
     known = {item.video: dataset.truth(item.video) for item in dataset.split("test")}
-    found = {video: truth for video, truth in known.items() if truth is not None and truth.any()}
-    if not found:
-        raise DataError(f"{dataset.name}: of no test video is it known where the anomaly is")
-    return found
+    truths = {video: truth for video, truth in known.items() if truth is not None and truth.any()}
+    if not truths:
+        raise DataError(f"{dataset.name}: no test video has ground truth with an anomaly")
+    return truths
 
 
 def _curves(row: FinishedRow, videos: Sequence[str], seed: int) -> list[Mapping[str, Curve]]:

@@ -1,11 +1,12 @@
-"""A figure against a number in the rows: ALAN's Fig. 6, and its like."""
+"""A figure plotted against a number given in the rows, as in ALAN's Fig. 6."""
 
 from __future__ import annotations
 
 from pathlib import Path
 from typing import Any, Literal
 
-from varkit_studies.comparison.tables import Table, between
+from varkit.runs.report.tables import Table
+from varkit_studies.comparison.tables import between
 from varkit_studies.exhibits import Exhibit, Picture
 from varkit_studies.finished import FinishedStudy
 
@@ -24,9 +25,9 @@ class Sweep:
     """A figure of every row that has an ``x``, with its interval; a line for each ``series``.
 
     Args:
-        axis: what the numbers are.
-        figure: which figure is drawn.
-        log: whether the axis of the numbers is logarithmic.
+        axis: the name of the horizontal axis.
+        figure: the figure that is drawn.
+        log: whether the horizontal axis is logarithmic.
     """
 
     def __init__(self, *, axis: str, figure: Figure = "SumR", log: bool = False) -> None:
@@ -35,7 +36,7 @@ class Sweep:
         self.log = log
 
     def __call__(self, study: FinishedStudy, folder: Path) -> Exhibit:
-        """Draw it as ``sweep.png``."""
+        """Draw the plot as ``sweep.png``."""
         points = self._points(study)
         title = f"{self.figure} against {self.axis}{study.mark()}"
         rows = tuple(
@@ -44,7 +45,7 @@ class Sweep:
         )
         table = Table(
             title=title,
-            caption="95 %: over test videos, and over trainings too where a row has several.",
+            caption="95 %: over test videos, and also over trainings if a row has several.",
             columns=("", self.axis, self.figure, "95 %"),
             rows=rows,
         )
@@ -101,7 +102,7 @@ class Sweep:
             for number, series in enumerate(dict.fromkeys(p["series"] for p in points)):
                 own = [p for p in points if p["series"] == series]
                 x, y = [p["x"] for p in own], [p["value"] for p in own]
-                # A percentile interval need not hold the value itself.
+                # A percentile interval need not contain the value itself.
                 reach = [
                     [max(0.0, p["value"] - p["low"]) for p in own],
                     [max(0.0, p["high"] - p["value"]) for p in own],

@@ -1,4 +1,4 @@
-"""The table in the paper's shape, with the paper's own row beside ours."""
+"""The table of results in the paper's layout, with the published rows beside the measured ones."""
 
 from __future__ import annotations
 
@@ -8,8 +8,9 @@ from typing import Any
 
 import numpy as np
 
-from varkit_studies.comparison.statistics import FIGURES, holm
-from varkit_studies.comparison.tables import Table, between, chance, signed
+from varkit.runs.report.tables import Table
+from varkit_studies.comparison.resampling import FIGURES, holm
+from varkit_studies.comparison.tables import between, chance, signed
 from varkit_studies.exhibits import Exhibit
 from varkit_studies.finished import FinishedRow, FinishedStudy
 
@@ -17,10 +18,10 @@ RECALLS = ("R@1", "R@5", "R@10")
 
 
 class ResultsTable:
-    """R@1, R@5 and R@10 both ways and SumR, with what separates each row from the reference."""
+    """R@1, R@5 and R@10 both ways and SumR, with each row's difference from the reference."""
 
     def __call__(self, study: FinishedStudy, folder: Path) -> Exhibit:
-        """Make the table; it writes no file of its own."""
+        """Make the table; no file is written."""
         letter = "T" if study.text else "A"
         columns = (
             "",
@@ -61,35 +62,35 @@ def _row(study: FinishedStudy, row: FinishedRow, p_holm: float | None) -> tuple[
         sd = "" if value.sd_trainings is None else f" ±{value.sd_trainings:.1f}"
         figures.append(f"{value.value:.1f}{sd}")
     total = values["SumR"]
-    found = study.differences(row.name).get("SumR")
+    difference = study.differences(row.name).get("SumR")
     apart: tuple[str, ...] = ("", "", "", "")
     if row.name == study.study.reference:
         apart = ("reference", "", "", "")
-    elif found is not None:
+    elif difference is not None:
         apart = (
-            signed(found.value),
-            between(found.interval_trainings or found.interval),
-            chance(found.p),
+            signed(difference.value),
+            between(difference.interval_trainings or difference.interval),
+            chance(difference.p),
             "" if p_holm is None else chance(p_holm),
         )
     elif study.unlike(row.name):
-        apart = ("measured otherwise", "", "", "")
+        apart = ("measured differently", "", "", "")
     interval = between(total.interval_trainings or total.interval)
     return (_label(study, row), *figures, interval, *apart)
 
 
 def _label(study: FinishedStudy, row: FinishedRow) -> str:
-    every = all(other.facts["embedded"] for other in study.rows.values())  # then the title says it
-    marks = ["embedded"] * (bool(row.facts["embedded"]) and not every)
+    in_title = all(each.facts["embedded"] for each in study.rows.values())
+    marks = ["embedded"] * (bool(row.facts["embedded"]) and not in_title)
     marks += ["other code"] * bool(row.other_code)
     marks += ["measured again"] * ("measured_from" in row.facts)
     return f"{row.row.label} ({', '.join(marks)})" if marks else row.row.label
 
 
 def _corrected(study: FinishedStudy) -> dict[str, float]:
-    """Correct the p of SumR for the rows of this table."""
-    found = {name: study.differences(name).get("SumR") for name in study.rows}
-    p = {name: one.p for name, one in found.items() if one is not None}
+    """Return row -> p of SumR, corrected for the rows of this table."""
+    totals = {name: study.differences(name).get("SumR") for name in study.rows}
+    p = {name: total.p for name, total in totals.items() if total is not None}
     return dict(zip(p, holm(np.array(list(p.values()))).tolist(), strict=True)) if p else {}
 
 
@@ -100,9 +101,9 @@ def _caption(study: FinishedStudy) -> str:
     if several:
         lines.append("± the standard deviation over trainings")
     lines += [
-        f"difference: SumR less that of {reference}, paired by video",
+        f"difference: SumR minus that of {reference}, paired by video",
         "95 %: over test videos"
-        + (" and trainings, where a row has several; of a difference, where both have" * several),
+        + (" and trainings, if a row has several; for a difference, if both rows do" * several),
         "p: randomisation test on SumR for these trainings; Holm: corrected for the rows shown",
     ]
     sources = dict.fromkeys(r.published.source for r in study.study.rows.values() if r.published)
@@ -116,7 +117,9 @@ def _records(
 ) -> Iterator[dict[str, Any]]:
     differences = study.differences(row.name)
     for figure, value in study.values(row.name).items():
-        one = differences.get(figure)
+        difference = differences.get(figure)
+        interval = None if difference is None else difference.interval
+        wide = None if difference is None else difference.interval_trainings
         yield {
             "kind": "measured",
             "row": row.name,
@@ -126,10 +129,10 @@ def _records(
             "sd_trainings": value.sd_trainings,
             **_limits("", value.interval),
             **_limits("_trainings", value.interval_trainings),
-            "difference": None if one is None else one.value,
-            **_limits("_difference", None if one is None else one.interval),
-            **_limits("_difference_trainings", None if one is None else one.interval_trainings),
-            "p": None if one is None else one.p,
+            "difference": None if difference is None else difference.value,
+            **_limits("_difference", interval),
+            **_limits("_difference_trainings", wide),
+            "p": None if difference is None else difference.p,
             "p_holm": p_holm if figure == "SumR" else None,
             "seeds": " ".join(map(str, row.seeds)),
             "embedded": bool(row.facts["embedded"]),

@@ -1,4 +1,4 @@
-"""A model of one benchmark on the videos of another: ALAN's Fig. 9, with a number."""
+"""A model of one benchmark on the videos of another: ALAN's Fig. 9, measured."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import numpy as np
 
 from varkit.errors import DataError, did_you_mean
 from varkit.interfaces import Count, Dataset
-from varkit_studies.comparison.tables import Table
+from varkit.runs.report.tables import Table
 from varkit_studies.exhibits import Exhibit
 from varkit_studies.exhibits.matching import Floats, Mean, match, of_classes, precision, reference
 from varkit_studies.finished import FinishedStudy
@@ -23,19 +23,19 @@ CATEGORIES: Mapping[str, tuple[str, ...]] = {
     "Abuse": ("Abuse",),
     "Riot": ("Riot",),
 }
-"""What the classes of UCF-Crime and XD-Violence have in common, and Riot, which XD alone has."""
+"""The classes that UCF-Crime and XD-Violence share, and Riot, which only XD-Violence has."""
 
 
 class ZeroShot:
-    """Of the first k videos of another data set, how many are of the query's category.
+    """Of the first k videos of another data set, the share in the query's category.
 
-    The queries are those of the test split that the models were measured on; the videos are the
-    test split of another data set. Nothing is trained for it.
+    The queries are the test split that the models were measured on; the videos are the test split
+    of another data set. Nothing is trained.
 
     Args:
-        gallery: the row whose data give the videos.
-        row: whose models; by default the study's reference.
-        categories: name -> the classes, in either data set, that belong to it.
+        gallery: the row whose data contain the videos.
+        row: the row with the models; default: the study's reference.
+        categories: name -> its classes in either data set.
         k: how many of the first videos count.
     """
 
@@ -53,29 +53,29 @@ class ZeroShot:
         self.k = k
 
     def __call__(self, study: FinishedStudy, folder: Path) -> Exhibit:
-        """Measure it; it writes no file of its own."""
+        """Measure it; no file is written."""
         row = reference(study, self.row)
         gallery = self._gallery(study)
         _check_streams(row.dataset, gallery)
         classes = {q: i.classes for i in row.dataset.split("test") for q in i.queries}
         wanted = {name: self._of(name, classes) for name in self.categories}
-        asked = {name: queries for name, queries in wanted.items() if queries}
-        names = list(dict.fromkeys(query for queries in asked.values() for query in queries))
+        used = {name: queries for name, queries in wanted.items() if queries}
+        names = list(dict.fromkeys(query for queries in used.values() for query in queries))
         if not names:
-            raise DataError(f"{row.dataset.name}: no test query is of a shared category")
+            raise DataError(f"{row.dataset.name}: no test query is in a shared category")
         scores = [
             match(row.model(seed), gallery, row.dataset, names, row.recipe.eval)
             for seed in row.seeds
         ]
         title = f"{row.dataset.name} to {gallery.name}, zero-shot{study.mark()}"
-        records = self._records(study, asked, names, scores, gallery)
+        records = self._records(study, used, names, scores, gallery)
         notes = [
-            f"No test query of {row.dataset.name} is of category {name}."
+            f"No test query of {row.dataset.name} is in category {name}."
             for name in self.categories
-            if name not in asked
+            if name not in used
         ]
         notes += [
-            f"No test video of {gallery.name} is of category {r['category']}; it does not count."
+            f"No test video of {gallery.name} is in category {r['category']}; it does not count."
             for r in records
             if r["prior"] == 0
         ]
@@ -83,9 +83,9 @@ class ZeroShot:
             title=title,
             caption=f"Models of {row.label}; queries: test split of {row.dataset.name}; videos: "
             f"{len(gallery.split('test'))} of the test split of {gallery.name}. P@{self.k}: of the "
-            f"first {self.k} videos, the % that are of the query's category, means over "
-            f"trainings; 95 %: over queries. Prior: the % of all videos that are. All of these: "
-            "every query once, the mean of its categories.",
+            f"first {self.k} videos, the % in the query's category, mean over trainings; 95 %: "
+            "over queries. Prior: the % of all videos in the category. All of these: every query "
+            "once, with the mean of its categories.",
             columns=("category", "queries", f"P@{self.k} [95 %]", "prior"),
             rows=tuple(
                 (
@@ -119,7 +119,7 @@ class ZeroShot:
     def _records(
         self,
         study: FinishedStudy,
-        asked: Mapping[str, Sequence[str]],
+        used: Mapping[str, Sequence[str]],
         names: Sequence[str],
         scores: Sequence[Floats],
         gallery: Dataset,
@@ -130,29 +130,29 @@ class ZeroShot:
         records: list[dict[str, Any]] = []
         every: dict[str, list[float]] = {}
         priors: dict[str, list[float]] = {}
-        for category, queries in asked.items():
+        for category, queries in used.items():
             own = of_classes((item.classes for item in items), self.categories[category])
             columns = [place[query] for query in queries]
             right = np.repeat(own[:, None], len(columns), axis=1)
-            found = np.mean([precision(s[:, columns], right, k) for s in scores], axis=0)
-            records.append(self._record(study, category, found, float(own.mean())))
-            for query, share in zip(queries, found, strict=True) if own.any() else ():
+            shares = np.mean([precision(s[:, columns], right, k) for s in scores], axis=0)
+            records.append(self._record(study, category, shares, float(own.mean())))
+            for query, share in zip(queries, shares, strict=True) if own.any() else ():
                 every.setdefault(query, []).append(float(share))
                 priors.setdefault(query, []).append(float(own.mean()))
         if every:
-            # A query of several categories is drawn once, or the interval would be too short.
-            found = np.array([np.mean(own) for own in every.values()])
+            # A query of several categories counts once, or the interval would be too narrow.
+            shares = np.array([np.mean(own) for own in every.values()])
             prior = float(np.mean([np.mean(own) for own in priors.values()]))
-            records.append(self._record(study, "all of these", found, prior))
+            records.append(self._record(study, "all of these", shares, prior))
         return records
 
     def _record(
-        self, study: FinishedStudy, category: str, found: Floats, prior: float
+        self, study: FinishedStudy, category: str, shares: Floats, prior: float
     ) -> dict[str, Any]:
-        mean = Mean.of(found, resamples=study.resamples, seed=study.seed)
+        mean = Mean.of(shares, resamples=study.resamples, seed=study.seed)
         return {
             "category": category,
-            "queries": len(found),
+            "queries": len(shares),
             "k": self.k,
             "value": mean.value,
             "low": mean.low,

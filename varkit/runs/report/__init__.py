@@ -1,4 +1,4 @@
-"""What a person sees of a run: tables, figures and the page that holds them."""
+"""The report of a run: tables, charts and the page with both."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ from varkit.errors import VarkitError
 
 
 def write_report(run: Path) -> Path:
-    """Write a run's page, ``report.html``, from the files of the run alone; return its path.
+    """Write a run's page, ``report.html``, from the files of the run; return its path.
 
     Raises:
         VarkitError: the extra ``report`` is not installed.
-        RunError: the folder is no run, or a file of it is damaged.
+        RunError: the folder is not a run, or one of its files is damaged.
     """
     absent = [name for name in ("jinja2", "matplotlib") if find_spec(name) is None]
     if absent:

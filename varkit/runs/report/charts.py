@@ -1,7 +1,7 @@
-"""Figures as SVG text that can stand inside a page.
+"""Charts as SVG text for a page.
 
-Colours of axes and text become ``currentColor``, so that they follow the page's light or dark
-scheme. Nothing in the text depends on the clock or on chance: the same run, the same bytes.
+Colours of axes and text become ``currentColor``, so they follow the page's light or dark scheme.
+The same run always gives the same bytes.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 
 Floats = NDArray[np.float64]
 
-INK = "#010203"  # a colour that nothing else has, replaced by currentColor
+INK = "#010203"  # used by nothing else, and replaced by currentColor
 COLOURS = ("#2f7fd6", "#d9730d", "#2a9d6f", "#b4508f", "#8a7a1f", "#6a6fd0")
 TRUTH = "#e5484d"
 POINTS = 400
@@ -46,14 +46,14 @@ STYLE: dict[Any, Any] = {
 
 
 def training_curves(logs: Mapping[str, Sequence[Mapping[str, Any]]], mark: str) -> str:
-    """Draw every loss over the optimiser steps, and SumR over the epochs, one line a seed.
+    """Draw every loss over the optimiser steps, and SumR over the epochs, one line per seed.
 
     Args:
         logs: seed -> the records of its ``metrics.jsonl``.
-        mark: ends every title.
+        mark: the end of every title.
 
     Returns:
-        SVG, or an empty string where nothing is recorded yet.
+        SVG, or an empty string if nothing is recorded yet.
     """
     losses: dict[str, dict[str, list[tuple[float, float]]]] = {}
     scores: dict[str, dict[str, list[tuple[float, float]]]] = {}
@@ -91,12 +91,12 @@ def training_curves(logs: Mapping[str, Sequence[Mapping[str, Any]]], mark: str) 
 
 
 def sampling_picture(example: Mapping[str, Any], name: str, mark: str) -> str:
-    """Draw one video's time line: confidence, what each sampler picked, and ground truth.
+    """Draw one video's time line: confidence, the clips that samplers picked, and ground truth.
 
     Args:
         example: an entry of ``examples.json``, under ``sampling``.
         name: unique in the page.
-        mark: ends the title.
+        mark: the end of the title.
     """
     times = np.array(example["times"], dtype=np.float64)
     middle = times.mean(1)
@@ -130,7 +130,7 @@ def sampling_picture(example: Mapping[str, Any], name: str, mark: str) -> str:
 
 
 def _confidence(axes: Axes, time: Floats, scores: Floats) -> None:
-    if len(scores) > POINTS:  # the highest of each stretch, so that no peak is lost
+    if len(scores) > POINTS:  # the maximum of each stretch, so that no peak is lost
         edges = np.arange(POINTS) * len(scores) // POINTS
         time, scores = time[edges], np.maximum.reduceat(scores, edges)
     axes.fill_between(time, scores, color=COLOURS[0], alpha=0.15, linewidth=0)
@@ -173,7 +173,7 @@ def _svg(figure: Figure, name: str, title: str) -> str:
     text = text[text.index("<svg") :].replace(INK, "currentColor")
     text = re.sub(r'(<svg[^>]*?) width="[^"]*"', r"\1", text, count=1)
     text = re.sub(r'(<svg[^>]*?) height="[^"]*"', r"\1", text, count=1)
-    # Ids are unique within a figure only; a page has many figures.
+    # Ids are unique only within a chart; a page has many charts.
     text = re.sub(r'(\bid="|url\(#|href="#)', rf"\g<1>{name}-", text)
     label = title.replace("&", "&amp;").replace("<", "&lt;").replace('"', "&quot;")
     return text.replace("<svg", f'<svg role="img" aria-label="{label}"', 1)

@@ -28,21 +28,21 @@ BLUE, ORANGE, RED = "#2f7fd6", "#d9730d", "#e5484d"
 POINTS = 1000
 
 
-def write_histograms(found: Statistics, folder: Path) -> list[Path]:
+def write_histograms(statistics: Statistics, folder: Path) -> list[Path]:
     """Draw the lengths of captions and videos, the anomalous shares and the classes.
 
     Args:
-        found: of a data set.
-        folder: gets a PNG for each of these that the data set has.
+        statistics: of a data set.
+        folder: gets a PNG for each that the data set has.
 
     Raises:
         VarkitError: the extra ``report`` is not installed.
         WriteError: a file cannot be written.
     """
-    figures, where = found.figures, _where(found.name, simulated=found.simulated)
+    figures, where = statistics.figures, _where(statistics.name, simulated=statistics.simulated)
     unit = "characters" if "characters.mean" in figures else "words"
-    captions = [caption_length(text) for video in found.videos for text in video.captions]
-    shares = [video.fraction for video in found.videos if video.segments]
+    captions = [caption_length(text) for video in statistics.videos for text in video.captions]
+    shares = [video.fraction for video in statistics.videos if video.segments]
     written = []
     with style():
         if captions:
@@ -50,7 +50,7 @@ def write_histograms(found: Statistics, folder: Path) -> list[Path]:
             figure = panels(f"{unit.capitalize()} in a caption, mean {mean:.1f}{where}")
             _histogram(figure, captions, [n - 0.5 for n in range(min(captions), max(captions) + 2)])
             written.append(save(figure, folder / "captions.png"))
-        clips = [video.clips for video in found.videos]
+        clips = [video.clips for video in statistics.videos]
         figure = panels(f"Clips in a video, median {figures['clips.p50']:,.0f}{where}")
         _histogram(figure, clips, np.geomspace(min(clips), max(clips) + 1, 40).tolist())
         figure.axes[0].set_xscale("log")
@@ -59,7 +59,7 @@ def write_histograms(found: Statistics, folder: Path) -> list[Path]:
             figure = panels(f"Anomalous share of the videos that have an anomaly{where}")
             _histogram(figure, shares, np.linspace(0, 1, 41).tolist())
             written.append(save(figure, folder / "anomalous_share.png"))
-        classes = Counter(name for video in found.videos for name in video.item.classes)
+        classes = Counter(name for video in statistics.videos for name in video.item.classes)
         if classes:
             figure = panels(f"Videos in a class{where}", height=0.8 + 0.24 * len(classes))
             names, counts = zip(*reversed(classes.most_common()), strict=True)
@@ -68,28 +68,28 @@ def write_histograms(found: Statistics, folder: Path) -> list[Path]:
     return written
 
 
-def write_video(found: VideoDetails, path: Path) -> None:
-    """Draw, for each stream, the clips' norm and their distance from the mean of all.
+def write_video(details: VideoDetails, path: Path) -> None:
+    """Draw, for each stream, the clips' norm and their distance from the mean of all clips.
 
-    Where the video is anomalous is shaded.
+    Anomalous parts of the video are shaded.
 
     Raises:
         VarkitError: the extra ``report`` is not installed.
         WriteError: the file cannot be written.
     """
-    title = f"{found.item.video}{_where(found.dataset, simulated=found.simulated)}"
+    title = f"{details.item.video}{_where(details.dataset, simulated=details.simulated)}"
     with style():
-        figure = panels(title, rows=len(found.curves), height=0.6 + 1.7 * len(found.curves))
+        figure = panels(title, rows=len(details.curves), height=0.6 + 1.7 * len(details.curves))
         shown = figure.axes
-        for axes, (stream, curves) in zip(shown, found.curves.items(), strict=True):
-            for anomaly in found.anomalies:
+        for axes, (stream, curves) in zip(shown, details.curves.items(), strict=True):
+            for anomaly in details.anomalies:
                 axes.axvspan(*anomaly["seconds"], color=RED, alpha=0.18, linewidth=0)
             for label, values, colour in (
                 ("norm", curves.norm, BLUE),
                 ("distance from the mean", curves.distance, ORANGE),
             ):
                 clips, drawn = _thinned(values)
-                seconds = found.times[np.minimum(clips, len(found.times) - 1), 0]
+                seconds = details.times[np.minimum(clips, len(details.times) - 1), 0]
                 axes.plot(seconds, drawn, color=colour, linewidth=1, label=label)
             axes.set_ylabel(stream)
             axes.set_ylim(bottom=0)
@@ -104,7 +104,7 @@ def _histogram(figure: Figure, values: Sequence[float], bins: Sequence[float]) -
 
 
 def _thinned(values: NDArray[np.float64]) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
-    """Return positions and the highest value of each stretch, so that no peak is lost."""
+    """Return positions and the maximum of each stretch, so that no peak is lost."""
     count = min(POINTS, len(values))
     edges = np.arange(count) * len(values) // count
     return edges, np.maximum.reduceat(values, edges)
@@ -116,7 +116,7 @@ def _where(name: str, *, simulated: bool) -> str:
 
 @contextmanager
 def style() -> Iterator[None]:
-    """Draw as below; a name with dollar signs is no formula.
+    """Set the style of pictures; a name with dollar signs is not read as a formula.
 
     Raises:
         VarkitError: the extra ``report`` is not installed.
@@ -139,7 +139,7 @@ def style() -> Iterator[None]:
 
 
 def panels(title: str, *, rows: int = 1, height: float = 3.2) -> Figure:
-    """Return a figure with panels one above the other."""
+    """Return a figure with panels stacked vertically."""
     from matplotlib.figure import Figure
 
     figure = Figure(figsize=(7.2, height), layout="constrained")
@@ -151,7 +151,7 @@ def save(figure: Figure, path: Path) -> Path:
     """Write a figure as PNG, and return its path."""
     buffer = io.BytesIO()
     with warnings.catch_warnings():
-        warnings.filterwarnings("ignore", message="Glyph")  # a name in signs that no font here has
+        warnings.filterwarnings("ignore", message="Glyph")  # a character that no font here has
         figure.savefig(buffer, format="png", dpi=150)
     write_bytes(path, buffer.getvalue())
     return path

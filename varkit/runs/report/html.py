@@ -1,4 +1,4 @@
-"""The one Jinja environment: whatever a template is given, it escapes."""
+"""The only Jinja environment; it escapes all values."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ def render(template: Path, **values: Any) -> str:
 
     Args:
         template: the file.
-        values: what it may name; a name that it uses and that is missing is an error.
+        values: its variables; a missing variable is an error.
     """
     environment = Environment(
         loader=FileSystemLoader([template.parent, Path(__file__).parent]),
@@ -31,5 +31,5 @@ def render(template: Path, **values: Any) -> str:
 
 
 def data_uri(picture: Path) -> str:
-    """Return a PNG file as a link that holds it."""
+    """Return a PNG file as a ``data:`` URI."""
     return f"data:image/png;base64,{base64.b64encode(picture.read_bytes()).decode()}"

@@ -1,7 +1,7 @@
-"""The page of a run: one HTML file with nothing remote in it and no script.
+"""The page of a run: one HTML file without scripts or remote content.
 
-Captions, names and recipes come from other people's files: the template escapes all of them, and
-a content security policy stands behind it.
+Captions, names and recipes are untrusted: the template escapes them, and a content security policy
+is the second line of defence.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from typing import Any
 from markupsafe import Markup
 
 from varkit.errors import RunError
-from varkit.runs.report import charts as figures
+from varkit.runs.report import charts
 from varkit.runs.report.html import render
 from varkit.runs.report.tables import Table, detection_table, groups_table, mark, results_table
 from varkit.system.files import read_json, write_text
@@ -27,12 +27,13 @@ def write_page(run: Path) -> Path:
     """Write ``report.html`` of a run, finished or not, and return its path.
 
     Raises:
-        RunError: the folder is no run, or a file of it is damaged.
+        RunError: the folder is not a run, or one of its files is damaged.
     """
     facts = _json(run / "run.json")
     if facts is None:
         raise RunError(
-            f"{run} is no run: it has no run.json", hint="name a folder runs/<recipe>/<time>-<id>"
+            f"{run} is not a run: it has no run.json",
+            hint="name a folder runs/<recipe>/<time>-<id>",
         )
     results = _json(run / "results.json")
     seeds = [str(seed) for seed in facts["seeds"]]
@@ -46,11 +47,11 @@ def write_page(run: Path) -> Path:
         mark=suffix,
         headline=_headline(results) if results else [],
         tables=_tables(results) if results else [],
-        curves=Markup(figures.training_curves(logs, suffix)),
+        curves=Markup(charts.training_curves(logs, suffix)),
         seed=seed,
         retrieval=shown["retrieval"],
         sampling=[
-            (example, Markup(figures.sampling_picture(example, f"video{number}", suffix)))
+            (example, Markup(charts.sampling_picture(example, f"video{number}", suffix)))
             for number, example in enumerate(shown["sampling"])
         ],
         provenance={name: _plain(value) for name, value in facts.items() if name != "schema"},
@@ -66,7 +67,7 @@ def _tables(results: Mapping[str, Any]) -> list[Table]:
 
 
 def _headline(results: Mapping[str, Any]) -> list[tuple[str, str, str]]:
-    """Return label, figure and what to hold it against, of the checkpoint that is reported."""
+    """Return label, figure and chance level of the reported checkpoint's main figures."""
     which = "best" if "best" in results["summary"] else "last"
     cards = []
     for name, label in (
@@ -102,12 +103,12 @@ def _text(path: Path) -> str:
 
 
 def _json(path: Path) -> Any:
-    """Return what a JSON file holds, or None where there is no such file yet."""
+    """Return the content of a JSON file, or None if it does not exist yet."""
     return read_json(path) if path.exists() else None
 
 
 def _records(path: Path) -> list[dict[str, Any]]:
-    """Return the records of a log; a last line without its end is still being written."""
+    """Return the records of a log; an incomplete last line is still being written."""
     records = []
     for number, line in enumerate(_text(path).split("\n")[:-1], start=1):
         try:

@@ -1,4 +1,4 @@
-"""The tables of a run, as plain text cells: the terminal and the page show the same."""
+"""Tables of plain text cells, and those of a run: the terminal and the page show the same."""
 
 from __future__ import annotations
 
@@ -14,23 +14,23 @@ SELECTION = {
     "val": "best = highest SumR on videos held out of training",
     "last": "no checkpoint is selected: the last epoch counts",
     "test": "best = highest SumR ON THE TEST SET ITSELF, which flatters it",
-    "unknown": "how the model was chosen is unknown: it comes from elsewhere",
+    "unknown": "how the model was selected is unknown: varkit did not train it",
 }
 POSITIVES = {
-    "own": "Right is a query's own video alone",
-    "duplicates": "Right is every video with literally the same caption",
-    "unique": "Right is every video with literally the same caption; equal captions are one query",
+    "own": "Only a query's own video is right",
+    "duplicates": "Every video with literally the same caption is right",
+    "unique": "Every video with literally the same caption is right; equal captions are one query",
 }
 DETECTOR = ("detector AUC", "AP", "AUC, abnormal", "AP, abnormal")
 GROUP_KEYS = ("n", "R@1", "R@5", "R@10", "MdR")
 FEW = 20
-"""Groups of fewer queries or videos are marked."""
+"""Groups with fewer queries or videos are marked."""
 Kind = Literal["seed", "mean", "sd", "chance", "published", "few"]
 SPREAD: Mapping[Kind, str] = {"mean": "{:.1f}", "sd": "±{:.1f}"}
 
 
 def plain(text: str) -> str:
-    """Return text of other people on one line, with nothing that a terminal would obey."""
+    """Return text on one line, with spaces for line breaks and control characters."""
     return "".join(letter if letter.isprintable() else " " for letter in text)
 
 
@@ -39,18 +39,20 @@ class Table:
     """A table.
 
     Attributes:
+        columns: headings.
+        rows: cells, as many as columns.
         title: one line.
         caption: how to read it.
-        columns: headings; the first column is text, all others are figures.
-        rows: cells, as many as columns.
-        kinds: what each row is.
+        words: how many of the first columns hold text, aligned to the left.
+        kinds: what each row is, for the page of a run; may be empty.
     """
 
-    title: str
-    caption: str
     columns: tuple[str, ...]
     rows: tuple[tuple[str, ...], ...]
-    kinds: tuple[Kind, ...]
+    title: str = ""
+    caption: str = ""
+    words: int = 1
+    kinds: tuple[Kind, ...] = ()
 
 
 def results_table(results: Mapping[str, Any]) -> Table:
@@ -97,7 +99,7 @@ def results_table(results: Mapping[str, Any]) -> Table:
 
 
 def detection_table(results: Mapping[str, Any]) -> Table | None:
-    """Return how well detector and samplers find the anomaly, or None where nobody knows."""
+    """Return how well detector and samplers find the anomaly, or None if it is unknown."""
     reports = [
         (f"{which}, seed {seed}", report)
         for which in ("best", "last")
@@ -113,7 +115,7 @@ def detection_table(results: Mapping[str, Any]) -> Table | None:
     ]
     kinds: list[Kind] = ["seed"] * len(reports)
     some = reports[0][1]
-    if "sampling_uniform" in some:  # results of an older version have none
+    if "sampling_uniform" in some:  # absent in results of an older version
         uniform = _shares(dict.fromkeys(samplers, some["sampling_uniform"]), samplers)
         oracle = _shares(some["sampling_oracle"], samplers)
         rows.append(("knows nothing", *_detector(some, blind=True), *uniform))
@@ -122,10 +124,10 @@ def detection_table(results: Mapping[str, Any]) -> Table | None:
     return Table(
         title=f"Finding the anomaly on {results['dataset']}{mark(results)}",
         caption="AUC and AP (average precision) of the detector's confidence over all clips with "
-        "ground truth; abnormal: over the videos alone that have an anomaly. Other columns: share "
-        "of each sampler's picks that lie inside the anomaly, over those videos. Knows nothing: a "
-        "constant confidence, and clips drawn uniformly; knows all: as many different anomalous "
-        "clips as there are (a sampler that takes a clip twice can exceed that).",
+        "ground truth; abnormal: only over videos with an anomaly. Other columns: the share of "
+        "each sampler's picks inside the anomaly, over those videos. Knows nothing: a constant "
+        "confidence, and clips drawn uniformly. Knows all: as many distinct anomalous clips as "
+        "there are (a sampler that repeats clips can exceed that).",
         columns=("", *DETECTOR, *samplers),
         rows=tuple(rows),
         kinds=tuple(kinds),
@@ -133,9 +135,9 @@ def detection_table(results: Mapping[str, Any]) -> Table | None:
 
 
 def groups_table(results: Mapping[str, Any]) -> Table | None:
-    """Return the figures of groups of videos, of the checkpoint that is reported, or None."""
+    """Return the reported checkpoint's figures by groups of videos, or None."""
     measured = results.get("groups", {})
-    if not measured:  # results of an older version have none
+    if not measured:  # absent in results of an older version
         return None
     which = "best" if "best" in measured else "last"
     rows: list[tuple[str, ...]] = []
@@ -150,7 +152,7 @@ def groups_table(results: Mapping[str, Any]) -> Table | None:
     trainings = len(results["seeds"])
     return Table(
         title=f"Groups of videos of {results['dataset']}, {which}{mark(results)}",
-        caption="Ranks are those among all videos or queries of the split"
+        caption="Ranks are among all videos or queries of the split"
         + (f"; means over {trainings} trainings" if trainings > 1 else "")
         + ". clips: length of the video; anomaly: share of its clips that are anomalous. "
         f"* fewer than {FEW}: one answer more or less moves R@1 by over {100 / FEW:g} points.",
@@ -161,7 +163,7 @@ def groups_table(results: Mapping[str, Any]) -> Table | None:
 
 
 def mark(facts: Mapping[str, Any]) -> str:
-    """Return what every title says where data were made by a program."""
+    """Return the end of every title if the data were made by a program."""
     return " (simulated data)" if facts["simulated"] else ""
 
 
@@ -176,7 +178,7 @@ def _figures(direction: Mapping[str, Any]) -> tuple[str, ...]:
 
 
 def _both_ways(report: Mapping[str, Any]) -> tuple[str, ...]:
-    """Return the cells of both directions: n, the recalls and the median, and then SumR."""
+    """Return the cells of both directions (n, the recalls and the median), then SumR."""
     cells = [
         f"{report[way][key]:.1f}" if key != "n" else str(report[way][key])
         for way in DIRECTIONS
@@ -204,15 +206,15 @@ def _notes(results: Mapping[str, Any]) -> Iterator[str]:
     if results["simulated"]:
         yield "SIMULATED data: not comparable with figures of any benchmark"
     if any(report["collapsed"] for report in reports):
-        yield "WARNING: embeddings have collapsed, all of one side are the same"
+        yield "WARNING: embeddings have collapsed: all of one side are the same"
     chance = results["chance"]
     queries, videos = (chance[way]["n"] for way in DIRECTIONS)
     yield f"n = {queries} queries (Q), {videos} videos (V)"
     yield POSITIVES[chance.get("positives", "own")]
     if reports:
         yield (
-            f"Ties count by {reports[0]['tie_rule']} rank; the column says how many right answers "
-            "tie with another candidate"
+            f"Ties count by {reports[0]['tie_rule']} rank; the column ties counts right answers "
+            "that tie with another candidate"
         )
         yield SELECTION[results["selection"]]
         repeats = reports[0].get("repeats")

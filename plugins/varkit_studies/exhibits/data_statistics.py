@@ -1,4 +1,4 @@
-"""What the data are, beside what was published of them: ALAN's Table I and Fig. 3."""
+"""Figures of the data sets beside the published ones: ALAN's Table I and Fig. 3."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from varkit.recipe.load import Recipe
 from varkit.recipe.options import construct, options_of
 from varkit.recipe.target import named_target
 from varkit.runs.report.data_figures import BLUE, panels, save, style, write_histograms
-from varkit_studies.comparison.tables import Table
+from varkit.runs.report.tables import Table
 from varkit_studies.exhibits import Exhibit, Picture
 from varkit_studies.finished import FinishedStudy
 
@@ -43,13 +43,13 @@ CAPTIONS = {
 
 
 class DataStatistics:
-    """Videos, hours, lengths and captions of the rows' data, beside what was published of them.
+    """Videos, hours, lengths and captions of the rows' data, beside the published figures.
 
-    Data that several rows share are counted once. Where a recipe's embedded block stands in for
-    its own data, what was published is of its own, and the table says so.
+    Data that several rows share are counted once. If a recipe's embedded block is used, the
+    published figures are still those of its own data, and the table says so.
 
     Args:
-        languages: captions in these languages are counted too, where the data set has the option.
+        languages: also count captions in these languages, if the data set has the option.
     """
 
     def __init__(self, *, languages: tuple[str, ...] = ()) -> None:
@@ -57,15 +57,15 @@ class DataStatistics:
 
     def __call__(self, study: FinishedStudy, folder: Path) -> Exhibit:
         """Count, and draw the lengths of captions and videos."""
-        found: dict[tuple[str, str], tuple[Recipe, Dataset]] = {}
+        distinct: dict[tuple[str, str], tuple[Recipe, Dataset]] = {}
         for recipe, dataset in study.datasets.values():
-            found.setdefault((dataset.name, dataset.fingerprint()), (recipe, dataset))
+            distinct.setdefault((dataset.name, dataset.fingerprint()), (recipe, dataset))
         title = f"Data sets{study.mark()}"
         notes: list[str] = []
         tables: list[Table] = []
         pictures: list[Picture] = []
         records: list[dict[str, Any]] = []
-        for number, (recipe, dataset) in enumerate(found.values()):
+        for number, (recipe, dataset) in enumerate(distinct.values()):
             own = statistics(dataset)
             for language in self.languages:
                 try:
@@ -103,7 +103,7 @@ def _captions(recipe: Recipe, dataset: Dataset, language: str) -> dict[str, floa
 
 
 def _published(recipe: Recipe, dataset: Dataset) -> tuple[str, Mapping[str, tuple[float, str]]]:
-    """Return of which data set figures were published, and those."""
+    """Return the data set whose figures were published, and the figures."""
     cls, name = type(dataset), dataset.name
     if recipe.embedded:
         own = named_target(str(recipe.path), ())
@@ -111,47 +111,47 @@ def _published(recipe: Recipe, dataset: Dataset) -> tuple[str, Mapping[str, tupl
     return name, getattr(cls, "published", {})
 
 
-def _counts(found: Statistics, title: str) -> Table:
-    splits = ("", *found.splits)
+def _counts(counted: Statistics, title: str) -> Table:
+    splits = ("", *counted.splits)
     rows = []
     for key, label in FIGURES.items():
-        cells = [found.figures.get(f"{key}.{split}".rstrip(".")) for split in splits]
+        cells = [counted.figures.get(f"{key}.{split}".rstrip(".")) for split in splits]
         if cells[0] is not None:
             rows.append((label, *map(_cell, cells)))
     return Table(
-        title=f"{found.name}: {title}",
-        caption="Lengths are those of the features' clips. Words are parted by spaces; of a "
-        "Chinese caption, characters but the final stop count.",
-        columns=("", "all", *found.splits),
+        title=f"{counted.name}: {title}",
+        caption="Lengths are those of the features' clips. Words are separated by spaces; in a "
+        "Chinese caption all characters except the final stop count.",
+        columns=("", "all", *counted.splits),
         rows=tuple(rows),
     )
 
 
-def _beside(found: Statistics, name: str, figures: Sequence[Published]) -> Table:
-    kind = "SIMULATED data" if found.simulated else "data"
+def _beside(counted: Statistics, name: str, figures: Sequence[Published]) -> Table:
+    kind = "SIMULATED data" if counted.simulated else "data"
     rows = []
     for figure in figures:
         label = FIGURES.get(figure.key, figure.key)
-        found_cell, published = _cell(figure.found), f"{figure.published:,g}"
-        rows.append((label, published, found_cell, figure.verdict, figure.source))
+        cells = f"{figure.published:,g}", _cell(figure.found), figure.verdict, figure.source
+        rows.append((label, *cells))
     return Table(
-        title=f"{name}, published, and {found.name}" + " (simulated data)" * found.simulated,
-        caption=f"Published figures are of {name}; found: in the {kind} {found.name}, rounded as "
-        "the published figure to be called equal.",
+        title=f"{name}, published, and {counted.name}" + " (simulated data)" * counted.simulated,
+        caption=f"Published figures are of {name}. Found: in the {kind} {counted.name}; equal if "
+        "it rounds to the published figure.",
         columns=("", "published", "found", "", "where published"),
         rows=tuple(rows),
     )
 
 
-def _draw(found: Statistics, folder: Path) -> list[Picture]:
-    mark = " (simulated data)" if found.simulated else ""
+def _draw(counted: Statistics, folder: Path) -> list[Picture]:
+    mark = " (simulated data)" if counted.simulated else ""
     folder.mkdir(parents=True, exist_ok=True)
     drawn = [
-        Picture(file, f"{found.name}: {CAPTIONS[file.name]}{mark}")
-        for file in write_histograms(found, folder)
+        Picture(file, f"{counted.name}: {CAPTIONS[file.name]}{mark}")
+        for file in write_histograms(counted, folder)
     ]
-    title = f"{found.name}: lengths of videos{mark}"
-    minutes = [video.seconds / 60 for video in found.videos]
+    title = f"{counted.name}: lengths of videos{mark}"
+    minutes = [video.seconds / 60 for video in counted.videos]
     with style():
         figure = panels(title)
         longest = sorted(minutes)[int(0.99 * (len(minutes) - 1))]
@@ -162,10 +162,10 @@ def _draw(found: Statistics, folder: Path) -> list[Picture]:
     return drawn
 
 
-def _records(found: Statistics, name: str, figures: Sequence[Published]) -> list[dict[str, Any]]:
+def _records(counted: Statistics, name: str, figures: Sequence[Published]) -> list[dict[str, Any]]:
     records: list[dict[str, Any]] = [
-        {"kind": "counted", "dataset": found.name, "figure": key, "value": value}
-        for key, value in found.figures.items()
+        {"kind": "counted", "dataset": counted.name, "figure": key, "value": value}
+        for key, value in counted.figures.items()
     ]
     records += [
         {

@@ -1,9 +1,9 @@
 """Bootstrap intervals, randomisation tests and Holm's correction for figures of retrieval.
 
-The unit that is resampled is the video, with its queries in both directions and in all runs. All
-figures are sums over videos divided by sums over videos, and many videos contribute the same. So
-instead of V videos the distinct contributions are drawn, with how often each occurs: the
-distribution is the ordinary one, and 100,000 videos cost little more than 290.
+The resampled unit is the video, with its queries in both directions and in all runs. All figures
+are sums over videos divided by sums over videos, and many videos contribute the same values. So
+only the distinct contributions are drawn, with their frequencies: the distribution is the same as
+when drawing videos, and 100,000 videos cost little more than 290.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from varkit.evaluation.figures import DIRECTIONS, RECALLS
 Floats = NDArray[np.float64]
 
 FIGURES = (*(f"{way}.R@{k}" for way in DIRECTIONS for k in RECALLS), "SumR")
-"""The F = 7 figures that are compared; all are means over queries or sums of those."""
+"""The F = 7 figures that are compared: means over queries, and their sum."""
 LIMITS = np.array([100.0] * (len(FIGURES) - 1) + [100.0 * (len(FIGURES) - 1)])
 """(F,) the largest value of each figure."""
 LEVEL = 0.95
@@ -27,10 +27,10 @@ _ROUNDING = 1e-9
 
 
 def figures(counts: Floats, hits: Floats) -> Floats:
-    """Return (..., F) figures from how many were looked with and how many were right.
+    """Return (..., F) figures from the numbers of searches and of right answers.
 
     Args:
-        counts: (..., 2) queries and videos; a figure over none is NaN.
+        counts: (..., 2) queries and videos that search; a figure over none is NaN.
         hits: (..., 6) how many of them have a rank of at most K, K = 1, 5, 10 in both directions.
     """
     with np.errstate(invalid="ignore", divide="ignore"):
@@ -41,16 +41,16 @@ def figures(counts: Floats, hits: Floats) -> Floats:
 def bootstrap(
     counts: Floats, hits: Floats, *, resamples: int, random: np.random.Generator
 ) -> Floats:
-    """Return the figures of X runs on V videos drawn with replacement, again and again.
+    """Return the figures of X runs on R resamples of V videos, drawn with replacement.
 
-    Efron and Tibshirani, An Introduction to the Bootstrap (1993), chapter 6. Every resample is
-    the same for all runs, so differences of its figures are paired.
+    Efron and Tibshirani, An Introduction to the Bootstrap (1993), chapter 6. All runs share each
+    resample, so differences between runs are paired.
 
     Args:
         counts: (V, 2) rows of each video in each direction.
         hits: (X, V, 6) how many of those are right at K, in each run.
         resamples: R.
-        random: the source of chance.
+        random: the random generator.
 
     Returns:
         (R, X, F) figures.
@@ -68,7 +68,7 @@ def bootstrap(
 
 
 def interval(draws: Floats) -> Floats:
-    """Return the (2, ...) limits between which the middle 95 % of (R, ...) draws lie."""
+    """Return the (2, ...) limits of the middle 95 % of (R, ...) draws."""
     tail = (1 - LEVEL) / 2
     return np.asarray(np.nanquantile(draws, (tail, 1 - tail), axis=0))
 
@@ -76,25 +76,25 @@ def interval(draws: Floats) -> Floats:
 def interval_with_trainings(
     value: Floats, draws: Floats, seeds: Sequence[Floats], *, random: np.random.Generator
 ) -> Floats:
-    """Return (2, F) 95 % limits that allow for other trainings as well as for other videos.
+    """Return (2, F) 95 % limits that cover the choice of trainings as well as of videos.
 
-    Student's t with the variances of videos and trainings added, and the degrees of freedom of
-    Welch (1947) and Satterthwaite (1946): two or three trainings say little about their spread,
-    which a bootstrap over them would not show. What trainings change on single videos counts on
-    both sides, so the interval is rather too long than too short.
+    Student's t with the sum of the variances over videos and over trainings, and the degrees of
+    freedom of Welch (1947) and Satterthwaite (1946). Two or three trainings say little about
+    their spread, and a bootstrap over them would hide that. The effect of a training on single
+    videos counts in both variances, so the interval is too wide rather than too narrow.
 
     Args:
         value: (F,) the figures of a run, or their differences.
         draws: (R, F) bootstrap draws of them, over videos.
-        seeds: the (S, F) figures of each training, S of at least 2: of one run, of two that were
-            trained independently, or the differences of two that measure the same weights.
-        random: the source of chance, for the quantiles of t.
+        seeds: (S, F) figures of each training, S at least 2: one array for a run or for the
+            differences of two measurements of the same weights, two for independent trainings.
+        random: the random generator, for the quantiles of t.
     """
     spread = np.array([each.var(axis=0, ddof=1) / len(each) for each in seeds])
     freedom = np.array([[len(each) - 1] for each in seeds])
     total = draws.var(axis=0, ddof=1) + spread.sum(axis=0)
-    # Trainings that agree exactly leave the normal distribution.
-    least = _ROUNDING * total**2 + np.finfo(np.float64).tiny  # some figures never vary at all
+    # If trainings agree exactly, the degrees of freedom are so many that t is normal.
+    least = _ROUNDING * total**2 + np.finfo(np.float64).tiny  # total is 0 if nothing varies
     degrees = total**2 / np.maximum((spread**2 / freedom).sum(axis=0), least)
     size = np.abs(random.standard_t(np.maximum(degrees, 1), size=draws.shape))
     reach = np.quantile(size, LEVEL, axis=0) * np.sqrt(total)
@@ -104,17 +104,17 @@ def interval_with_trainings(
 def randomisation_test(
     counts: Floats, change: Floats, *, resamples: int, random: np.random.Generator
 ) -> Floats:
-    """Return (F,) two-sided p-values: would swapping the runs video by video change as much?
+    """Return (F,) two-sided p-values of the differences between two runs.
 
     Fisher's randomisation test on pairs: under the null hypothesis the two runs' results on a
-    video could as well be the other way round, which flips the sign of its change. The observed
-    change counts as one of the draws, so no p is 0.
+    video can be swapped, which flips the sign of its change. The observed change counts as one
+    of the draws, so p is never 0.
 
     Args:
         counts: (V, 2) rows of each video in each direction.
-        change: (V, 6) how many more of them are right at K in the one run.
+        change: (V, 6) how many more of them are right at K in one run than in the other.
         resamples: R.
-        random: the source of chance.
+        random: the random generator.
     """
     total = counts.sum(axis=0)
     observed = np.abs(figures(total, change.sum(axis=0))) - _ROUNDING
@@ -127,7 +127,7 @@ def randomisation_test(
 
 
 def holm(p: Floats) -> Floats:
-    """Return p-values of m tests, corrected so that any false alarm has the chance stated.
+    """Return p-values of m tests, corrected so that they bound the chance of any false alarm.
 
     Holm, A Simple Sequentially Rejective Multiple Test Procedure (1979).
 

@@ -1,4 +1,4 @@
-"""What a study file says: the keys of its top level, of a row, and of what a paper published."""
+"""The keys of a study file: of its top level, of a row, and of a row's published figures."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Annotated, Any, Literal
 from annotated_types import Ge, Le, MaxLen, MinLen
 
 MOST_ROWS = 26
-"""A comparison holds no more."""
+"""The most that a comparison can hold."""
 
 Percent = Annotated[float, Ge(0), Le(100)]
 Recalls = Annotated[tuple[Percent | None, ...], MinLen(3), MaxLen(3)]
@@ -20,12 +20,12 @@ class Published:
     """Figures that a paper printed.
 
     Attributes:
-        T2V: text to video, R@1, R@5 and R@10; null where a cell is not known.
+        T2V: text to video, R@1, R@5 and R@10; null = not known.
         V2T: video to text.
         A2V: sound to video.
         V2A: video to sound.
-        SumR: the six added; not needed where all six are given.
-        source: where they are printed; by default the study's ``table``.
+        SumR: the sum of the six; not needed if all six are given.
+        source: where they are printed; default: the study's ``table``.
     """
 
     T2V: Recalls | None = None
@@ -44,19 +44,19 @@ class Published:
 
 @dataclass(frozen=True, kw_only=True)
 class RowOptions:
-    """A row, as the file has it.
+    """A row, as written in the file.
 
     Attributes:
         label: how tables name it.
-        recipe: what it trains, if not the study's recipe.
+        recipe: what it trains; default: the study's recipe.
         overrides: dotted key, or section, -> value; null removes a named component.
-        of: the row whose model it measures again; it trains nothing then.
-        measure: what that measuring changes, in ``data``, ``samplers``, ``alignments``, ``eval``.
-        embedded: further changes where the recipe's embedded block was taken.
-        x: the number that a sweep draws it at.
-        series: which line of the sweep it belongs to.
-        published: what the paper printed.
-        runs: whether anything is run for it; false = exhibits look at its recipe's data alone.
+        of: the row whose model it measures again; it then trains nothing.
+        measure: changes for that measurement, in ``data``, ``samplers``, ``alignments``, ``eval``.
+        embedded: further changes if the recipe's embedded block is used.
+        x: its position on the axis of a sweep.
+        series: the line of the sweep that it belongs to.
+        published: the figures that the paper printed.
+        runs: whether anything is run for it; false = exhibits use only its recipe's data.
     """
 
     label: str
@@ -77,15 +77,15 @@ class StudyOptions:
 
     Attributes:
         version: of the format.
-        title: heads the page and the tables.
-        table: which table or figure of which paper it redoes.
-        queries: what queries are, for headings; by default what the data say, which is sounds of
-            all queries that are features.
+        title: of the page and the tables.
+        table: the table or figure, and the paper, that it reproduces.
+        queries: what queries are called in headings; default: from the data, where all queries
+            that are features count as sounds.
         recipe: what rows train: a file beside the study, or the name of a shipped recipe.
-        overrides: of all rows.
-        embedded: further overrides of all rows where the recipe's embedded block is taken.
+        overrides: for all rows.
+        embedded: further overrides for all rows, if the recipe's embedded block is used.
         rows: name -> row.
-        reference: the row that the others are held against; by default the first.
+        reference: the row that the other rows are compared with; default: the first.
         show: exhibits, each a name or a block such as ``{use: sweep, axis: alpha}``.
     """
 
