@@ -14,7 +14,7 @@ NEEDED = (
     r"varkit_alan/__init__\.py",
     r"varkit_baselines/__init__\.py",
     r"varkit_bench/__init__\.py",
-    r"varkit_benchmarks/__init__\.py",
+    r"varkit_datasets/__init__\.py",
     r"varkit_simulator/__init__\.py",
     r"varkit_studies/.*\.j2",
     r"varkit_varcmp/__init__\.py",

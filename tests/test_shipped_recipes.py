@@ -23,7 +23,7 @@ from varkit.system.tensors import load
 
 ROOT = Path(__file__).resolve().parent.parent
 RECIPES = sorted(path for path in (ROOT / "recipes").glob("*.yaml"))
-# The one that reads a folder has no embedded block: tests/benchmarks/test_msrvtt.py runs it.
+# The one that reads a folder has no embedded block: tests/datasets/test_msrvtt.py runs it.
 EMBEDDED = [path for path in RECIPES if "\nembedded:" in path.read_text(encoding="utf-8")]
 assert len(EMBEDDED) >= len(RECIPES) - 1 > 3
 DENSE = ("varcmp_ucf", "varcmp_xd", "x_clip_ucf", "x_clip_xd", "xml_ucf", "xml_xd")

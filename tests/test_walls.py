@@ -14,7 +14,7 @@ ROOMS = (
     *("data", "evaluation", "training", "runs", "search", "testing", "cli"),
 )
 """From ground to top: each imports only rooms before it."""
-BUILT_ON = {"varkit_simulator": {"varkit_benchmarks"}}
+BUILT_ON = {"varkit_simulator": {"varkit_datasets"}}
 """Plugins that another plugin may import: the simulator writes what the benchmarks read."""
 HEAVY = ("torch", "transformers", "pydantic", "rich", "matplotlib", "spacy")
 
@@ -47,7 +47,7 @@ def trespassers(package: Path, forbidden: set[str]) -> dict[str, set[str]]:
 
 def test_the_core_imports_no_plugin_and_no_kernel():
     assert len(imports(ROOT / "varkit")) > 20
-    assert {"varkit_alan", "varkit_baselines", "varkit_benchmarks"} <= set(PLUGINS)
+    assert {"varkit_alan", "varkit_baselines", "varkit_datasets"} <= set(PLUGINS)
     assert trespassers(ROOT / "varkit", {*PLUGINS, "varkit_kernels"}) == {}
 
 

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from varkit.plugins.hookspecs import hookimpl
 
 if TYPE_CHECKING:
-    from varkit.runs.calls import evaluate, open_dataset, train
+    from varkit.runs.python_api import evaluate, open_dataset, train
     from varkit.search.model import Encoded, Hit, Model, load
 
 __version__ = "0.1.0"
@@ -28,7 +28,7 @@ __all__ = [
     "train",
 ]
 _LAZY = {
-    **dict.fromkeys(("evaluate", "open_dataset", "train"), "varkit.runs.calls"),
+    **dict.fromkeys(("evaluate", "open_dataset", "train"), "varkit.runs.python_api"),
     **dict.fromkeys(("Encoded", "Hit", "Model", "load"), "varkit.search.model"),
 }
 

@@ -20,7 +20,7 @@ from varkit_studies.comparison.resampling import (
     randomisation_test,
 )
 
-from varkit.evaluation.figures import RECALLS
+from varkit.evaluation.metrics import RECALLS
 
 SHOWN = tuple(FIGURES.index(name) for name in ("query_to_video.R@1", "SumR"))
 

@@ -14,7 +14,7 @@ import time
 import torch
 
 from varkit.data.positives import Positives
-from varkit.evaluation.figures import summarize
+from varkit.evaluation.metrics import summarize
 from varkit.evaluation.rank import ranks_from_factors
 
 

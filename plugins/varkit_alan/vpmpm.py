@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from varkit.blocks.language import Language
+from varkit.blocks.language_model import Language
 from varkit.blocks.transformer import check_heads, sinusoid
 from varkit.errors import VarkitError
 from varkit.interfaces import Batch, Captions, Count, Encoder, Rate, Representation

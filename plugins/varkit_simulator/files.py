@@ -31,7 +31,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from varkit_benchmarks.layout import SIMULATED
+from varkit_datasets.layout import SIMULATED
 
 from varkit.interfaces import Array
 from varkit_simulator.events import Task

@@ -19,10 +19,10 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from varkit_benchmarks.annotations import UCF_CRIME, base_name, read_annotations
-from varkit_benchmarks.findings import Findings, lines
-from varkit_benchmarks.text_lists import read_lines
-from varkit_benchmarks.ucfcrime_ar import ANNOTATIONS, read_captions
+from varkit_datasets.annotations import UCF_CRIME, base_name, read_annotations
+from varkit_datasets.findings import Findings, lines
+from varkit_datasets.text_lists import read_lines
+from varkit_datasets.ucfcrime_ar import ANNOTATIONS, read_captions
 
 from varkit.errors import DataError, VarkitError
 from varkit.interfaces import Array

@@ -12,10 +12,10 @@ from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
-from varkit_benchmarks import ucfcrime_ar, xdviolence_ar
-from varkit_benchmarks.folder import layout as folder_layout
-from varkit_benchmarks.layout import Layout
-from varkit_benchmarks.stored import Stored
+from varkit_datasets import ucfcrime_ar, xdviolence_ar
+from varkit_datasets.folder import layout as folder_layout
+from varkit_datasets.layout import Layout
+from varkit_datasets.stored import Stored
 
 from varkit.errors import DataError
 from varkit.interfaces import Count, Fraction, Natural, NonNegative, Positive
@@ -80,7 +80,7 @@ class Simulated(Stored):
     With ``features: clip`` the same videos show in a space that pictures, words and sounds share,
     like CLIP's (:class:`.features.JointSpace`). There is a stream ``clip``, perhaps one of
     ``patches``. A query is the clips of a sound, or the rows of a caption: first the whole caption,
-    then each word. The data set ``folder`` (:class:`~varkit_benchmarks.folder.Folder`) can read
+    then each word. The data set ``folder`` (:class:`~varkit_datasets.folder.Folder`) can read
     their files. ``misalignment`` was set by hand so that retrieval without training is far from
     chance and from perfect: at 512 wide (``median_clips: 32``, ``longest: 256``, seed 0) the mean
     of a test video's clips and the caption reach a SumR of 116, and the mean of the sound's clips

@@ -20,7 +20,7 @@ from varkit_studies.comparison.compare import Comparison, compare
 from varkit_studies.comparison.estimates import Difference, Value
 from varkit_studies.comparison.ranked_run import RankedRun, load_ranked_run
 from varkit_studies.plan import Planned
-from varkit_studies.study import Row, Study
+from varkit_studies.study_file import Row, Study
 
 
 @dataclass(frozen=True)

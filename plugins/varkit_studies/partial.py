@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
 from varkit.errors import RecipeError, did_you_mean
-from varkit_studies.study import Study
+from varkit_studies.study_file import Study
 
 
 def choose_rows(study: Study, names: Sequence[str]) -> Study:

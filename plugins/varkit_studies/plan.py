@@ -18,7 +18,7 @@ from varkit.recipe.load import Recipe
 from varkit.runs.code import code_of, differing
 from varkit.runs.folder import open_run
 from varkit_studies.rows import ResolvedRow
-from varkit_studies.study import Study
+from varkit_studies.study_file import Study
 
 State = Literal["cached", "partial", "missing"]
 

@@ -11,7 +11,7 @@ from varkit.plugins.loading import Plugins
 from varkit.recipe.layers import Change, read_changes
 from varkit.recipe.load import Recipe, find_recipe, load_recipe, shipped_recipes
 from varkit.runs.measuring import measured_recipe
-from varkit_studies.study import Row, Study
+from varkit_studies.study_file import Row, Study
 
 
 @dataclass(frozen=True)

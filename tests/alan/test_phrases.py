@@ -8,7 +8,7 @@ from varkit_alan import phrases
 from varkit_alan.masking import hide_phrase, hide_share
 from varkit_alan.phrases import PhraseFinder, find_pipeline
 
-from varkit.blocks.language import Language
+from varkit.blocks.language_model import Language
 from varkit.errors import VarkitError
 from varkit.interfaces import Draws
 

@@ -9,8 +9,8 @@ import torch
 from safetensors.torch import load_file, save_file
 from varkit_alan.bert import Bert
 
-from varkit.blocks.language import Language
 from varkit.blocks.language_files import lacking, locate, obtain
+from varkit.blocks.language_model import Language
 from varkit.blocks.tiny_language import write_tiny_language
 from varkit.errors import VarkitError
 from varkit.system.files import sha256
@@ -161,7 +161,7 @@ def test_a_frozen_model_has_neither_but_computes_the_same(tiny):
 def test_distilbert_too(tiny, tmp_path):
     from transformers import DistilBertConfig, DistilBertModel
 
-    from varkit.blocks.language import quiet
+    from varkit.blocks.language_model import quiet
 
     config = DistilBertConfig(
         vocab_size=200, dim=16, n_layers=1, n_heads=2, hidden_dim=32, max_position_embeddings=40

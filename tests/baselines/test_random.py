@@ -6,7 +6,7 @@ from varkit_baselines.random_vectors import RandomVectors
 
 from tests.support.alan import make_clips, take
 from varkit.data.positives import Positives
-from varkit.evaluation.figures import chance, summarize
+from varkit.evaluation.metrics import chance, summarize
 from varkit.evaluation.rank import ranks_from_similarity
 from varkit.interfaces import Clips, Draws
 from varkit.testing import check

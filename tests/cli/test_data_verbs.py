@@ -17,7 +17,7 @@ from varkit.recipe.target import Target
 
 FIGURES = """\
 from varkit import hookimpl
-from varkit_benchmarks.folder import Folder
+from varkit_datasets.folder import Folder
 
 
 class Printed(Folder):

@@ -19,7 +19,7 @@ from varkit.data.batches import (
     video_batches,
 )
 from varkit.data.collate import collate_clips, segment_means
-from varkit.data.plain import InMemory
+from varkit.data.in_memory import InMemory
 from varkit.errors import DataError
 from varkit.interfaces import Batch, Captions, Clips, Draws, Item, Sequences
 from varkit.testing.stand_ins import Words

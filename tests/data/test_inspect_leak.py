@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from varkit_benchmarks.ucfcrime_ar import UCFCrimeAR
+from varkit_datasets.ucfcrime_ar import UCFCrimeAR
 
 from tests.support.calls import call, failed
 from tests.support.ucfcrime_ar import make_real

@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from varkit_benchmarks.folder import Folder
-from varkit_benchmarks.ucfcrime_ar import UCFCrimeAR
+from varkit_datasets.folder import Folder
+from varkit_datasets.ucfcrime_ar import UCFCrimeAR
 
 from tests.support.faulty_data import change, make, write
 from tests.support.ucfcrime_ar import make_real

@@ -8,14 +8,14 @@ import tracemalloc
 
 import numpy as np
 import pytest
-from varkit_benchmarks.folder import Folder
+from varkit_datasets.folder import Folder
 
 from tests.support.calls import call, failed
 from tests.support.faulty_data import change, make, spoil, write
 from tests.support.tiny_runs import make_data, run
 from tests.support.toys import clips_of
+from varkit.data.in_memory import InMemory
 from varkit.data.inspect.verify import verify
-from varkit.data.plain import InMemory
 from varkit.errors import DataError
 from varkit.interfaces import Item, Sequences
 

@@ -7,7 +7,7 @@ from dataclasses import replace
 import pytest
 
 from tests.support.toys import Toy
-from varkit.data.plain import hash_questions
+from varkit.data.in_memory import hash_questions
 
 
 @pytest.mark.parametrize("query", ["text", "audio"])

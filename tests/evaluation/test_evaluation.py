@@ -9,12 +9,12 @@ import torch
 from tests.support.reference import retrieval_metrics as reference
 from tests.support.tiny_retrieval import WORDS, Pool, Tiny, make_model
 from tests.support.toys import clips_of
-from varkit.data.plain import InMemory
+from varkit.data.in_memory import InMemory
 from varkit.errors import DataError, VarkitError
 from varkit.evaluation.detection import DETECTION, Curve, detection
 from varkit.evaluation.evaluate import evaluate
 from varkit.evaluation.examples import examples
-from varkit.evaluation.figures import DIRECTIONS, FIGURES, figure
+from varkit.evaluation.metrics import DIRECTIONS, FIGURES, figure
 from varkit.interfaces import Representation
 from varkit.interfaces.settings import EvalOptions
 

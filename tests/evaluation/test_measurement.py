@@ -10,11 +10,11 @@ import pytest
 from tests.support.reference import retrieval_metrics as reference
 from tests.support.tiny_retrieval import Tiny, make_model
 from tests.support.toys import clips_of
-from varkit.data.plain import InMemory
+from varkit.data.in_memory import InMemory
 from varkit.errors import RunError
 from varkit.evaluation.evaluate import evaluate, save
-from varkit.evaluation.figures import DIRECTIONS, summarize
 from varkit.evaluation.groups import group_figures
+from varkit.evaluation.metrics import DIRECTIONS, summarize
 from varkit.evaluation.rank_files import RankRow, read_ranks, write_ranks
 from varkit.evaluation.trec import encode
 from varkit.interfaces.settings import EvalOptions

@@ -10,7 +10,7 @@ import torch
 from tests.support.tiny_captions import Captioned
 from varkit.data.positives import Positives, positives_of
 from varkit.errors import DataError
-from varkit.evaluation.figures import DIRECTIONS, summarize
+from varkit.evaluation.metrics import DIRECTIONS, summarize
 from varkit.evaluation.rank import ranks_from_factors, ranks_from_similarity
 
 own = Positives.own

@@ -18,9 +18,9 @@ from varkit.errors import PluginError, RecipeError
 from varkit.interfaces import Count, Fraction, Natural, Positive, Rate
 from varkit.interfaces import settings as options
 from varkit.recipe import yaml
+from varkit.recipe.descriptions import describe
 from varkit.recipe.editor import json_schema
 from varkit.recipe.options import REQUIRED, check_options, construct, options_of, supplied_to
-from varkit.recipe.words import describe
 
 NOTHING = object()
 

@@ -65,7 +65,7 @@ def test_the_code_of_a_run_is_where_its_components_come_from_and_what_they_impor
     code = facts(finished)["code"]
     modules = {name for name in code if " " not in name}
     assert {"varkit_alan.two_stream", "varkit.blocks.transformer", "varkit_kernels"} <= modules
-    assert {"varkit_benchmarks.folder", "varkit.training.loop", "parts.py"} <= modules
+    assert {"varkit_datasets.folder", "varkit.training.loop", "parts.py"} <= modules
     assert code["sampler anomaly_led"] == "varkit_alan.anomaly_led:AnomalyLed"
     packages = {"varkit_alan.vpmpm", "varkit_alan", "varkit_baselines.ce", "varkit_kernels.bench"}
     assert not packages & modules

@@ -12,9 +12,9 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from varkit_benchmarks.spreadsheets import read_table
-from varkit_benchmarks.ucfcrime_ar import UCFCrimeAR
-from varkit_benchmarks.xdviolence_ar import XDViolenceAR
+from varkit_datasets.spreadsheets import read_table
+from varkit_datasets.ucfcrime_ar import UCFCrimeAR
+from varkit_datasets.xdviolence_ar import XDViolenceAR
 from varkit_simulator import features as looks
 from varkit_simulator import files
 from varkit_simulator.features import ALWAYS, STRENGTH, Knobs, cues, render

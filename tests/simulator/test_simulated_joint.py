@@ -9,7 +9,7 @@ import sys
 
 import numpy as np
 import pytest
-from varkit_benchmarks.folder import Folder
+from varkit_datasets.folder import Folder
 from varkit_simulator.features import LATENT, STRENGTH, Joint, JointSpace, Knobs, cues
 from varkit_simulator.scenarios import words_of
 from varkit_simulator.simulated import Simulated

@@ -9,7 +9,7 @@ from varkit_studies.comparison.ranked_run import load_ranked_run
 from varkit_studies.exhibits.sweep import Sweep
 from varkit_studies.exhibits.table import ResultsTable
 from varkit_studies.finished import FinishedRow, FinishedStudy
-from varkit_studies.study import load_study
+from varkit_studies.study_file import load_study
 
 from tests.support.ranked_runs import random_ranks, write_run
 from tests.support.tiny_runs import read

@@ -1,7 +1,7 @@
 """The studies that show trained models, and rows for which nothing is run."""
 
 import pytest
-from varkit_studies.study import load_study, shipped_studies
+from varkit_studies.study_file import load_study, shipped_studies
 
 from varkit.errors import RecipeError
 

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 from varkit_studies.exhibits import EXHIBITS, check_shown
 from varkit_studies.rows import resolve_rows
-from varkit_studies.study import find_study, load_study, shipped_studies
+from varkit_studies.study_file import find_study, load_study, shipped_studies
 
 from tests.support.calls import call, passed, printed
 from tests.support.studies import STUDY, make_study

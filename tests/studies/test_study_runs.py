@@ -19,14 +19,14 @@ import torch
 from varkit_studies.finished import open_study
 from varkit_studies.plan import Planner
 from varkit_studies.rows import resolve_rows
-from varkit_studies.study import load_study
+from varkit_studies.study_file import load_study
 from varkit_studies.writers import write_study
 
 from tests.support.calls import call, passed, printed
 from tests.support.studies import make_study, plan, study
 from tests.support.tiny_runs import log_of, read
 from varkit.data.batches import query_batches, video_batches
-from varkit.evaluation.figures import DIRECTIONS, RECALLS
+from varkit.evaluation.metrics import DIRECTIONS, RECALLS
 from varkit.runs.folder import open_run
 from varkit.runs.trained import open_model
 

@@ -4,7 +4,7 @@ import numpy as np
 import torch
 from torch import nn
 
-from varkit.data.plain import InMemory
+from varkit.data.in_memory import InMemory
 from varkit.interfaces import Captions, Item, Representation, Sequences
 from varkit.model.retrieval import RetrievalModel, Weighted
 

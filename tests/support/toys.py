@@ -6,7 +6,7 @@ from typing import Literal
 
 import numpy as np
 
-from varkit.data.plain import InMemory, hash_questions
+from varkit.data.in_memory import InMemory, hash_questions
 from varkit.errors import DataError
 from varkit.interfaces import Dataset, Draws, Item, Sequences
 

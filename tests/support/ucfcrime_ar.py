@@ -6,7 +6,7 @@ import shutil
 
 import numpy as np
 import openpyxl
-from varkit_benchmarks.ucfcrime_ar import layout
+from varkit_datasets.ucfcrime_ar import layout
 
 HEADINGS = ("Video Name", "Chinese Text", "English Text")
 TRAIN_NORMAL = "Training_Normal_Videos_Anomaly/Normal_Videos001_x264"

@@ -14,7 +14,7 @@ from torch.nn import functional as F
 
 from tests.support.ranks import expect_no_thread_of_gloo
 from varkit.blocks.pooling import masked_mean
-from varkit.data.plain import InMemory, hash_questions
+from varkit.data.in_memory import InMemory, hash_questions
 from varkit.errors import DataError
 from varkit.interfaces import Item, Representation, Sequences
 from varkit.testing import ConformanceError, MissingError, check

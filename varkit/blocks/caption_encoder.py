@@ -12,8 +12,8 @@ from torch.nn import functional as F
 from torch.nn.utils.rnn import pad_sequence
 
 from varkit.blocks.frozen_states import Progress, frozen_states
-from varkit.blocks.language import Language
 from varkit.blocks.language_files import lacking, obtain
+from varkit.blocks.language_model import Language
 from varkit.errors import VarkitError
 from varkit.interfaces import Captions
 from varkit.plugins.source import source_hashes

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import torch
 
-from varkit.blocks.language import quiet
+from varkit.blocks.language_model import quiet
 
 SPECIAL = ("[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]")
 WORDS = (

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from varkit.data.collate import segment_edges
 from varkit.errors import DataError
-from varkit.evaluation.figures import Report
+from varkit.evaluation.metrics import Report
 from varkit.interfaces import Array, Dataset
 
 DETECTION = ("detector", "sampling", "sampling_uniform", "sampling_oracle")

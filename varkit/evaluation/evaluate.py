@@ -16,8 +16,8 @@ from varkit.data.positives import Positives, positives_of
 from varkit.errors import DataError
 from varkit.evaluation.detection import Curve, detection
 from varkit.evaluation.encoding import Progress, Side, SplitEncoder
-from varkit.evaluation.figures import Report, summarize
 from varkit.evaluation.groups import group_figures
+from varkit.evaluation.metrics import Report, summarize
 from varkit.evaluation.rank import Answers, Ranks, Tile, ranks_from_factors, ranks_from_tiles
 from varkit.evaluation.rank_files import RankRow, write_ranks
 from varkit.evaluation.results import average
@@ -87,7 +87,7 @@ def evaluate(
         progress: called after every batch.
 
     Returns:
-        The evaluation. Its report has the figures of :func:`varkit.evaluation.figures.summarize`
+        The evaluation. Its report has the figures of :func:`varkit.evaluation.metrics.summarize`
         and, where they apply, those of :func:`varkit.evaluation.detection.detection` and
         ``repeats`` (``n`` sampler seeds and each figure's ``_sd``).
 

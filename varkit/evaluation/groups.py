@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 
 import numpy as np
 
-from varkit.evaluation.figures import DIRECTIONS, Report, figures, sum_of_recalls
+from varkit.evaluation.metrics import DIRECTIONS, Report, figures, sum_of_recalls
 from varkit.evaluation.rank_files import RankRow
 from varkit.evaluation.results import mean_figures
 
@@ -26,7 +26,7 @@ def group_figures(rows: Sequence[RankRow]) -> list[Report]:
 
     Returns:
         For each group ``by``, ``name``, both directions and ``SumR``, as in
-        :func:`varkit.evaluation.figures.summarize`.
+        :func:`varkit.evaluation.metrics.summarize`.
     """
     repeats = 1 + max(row.repeat for row in rows)
     reports = []

@@ -16,7 +16,7 @@ from annotated_types import Ge, Le
 from pydantic import ConfigDict, TypeAdapter, ValidationError
 
 from varkit.errors import RunError
-from varkit.evaluation.figures import DIRECTIONS
+from varkit.evaluation.metrics import DIRECTIONS
 from varkit.interfaces import Count, Fraction, Natural
 from varkit.system.files import write_text
 

@@ -7,7 +7,7 @@ from statistics import fmean, stdev
 from typing import Any, NotRequired, TypedDict
 
 from varkit.evaluation.detection import DETECTION
-from varkit.evaluation.figures import DIRECTIONS, FIGURES, Report, figure
+from varkit.evaluation.metrics import DIRECTIONS, FIGURES, Report, figure
 from varkit.interfaces.settings import Which
 
 
@@ -83,7 +83,7 @@ def training_results(
         dataset: its name.
         simulated: whether a program made any of the data.
         selection: how ``best`` was chosen: ``train.select``.
-        chance: :func:`varkit.evaluation.figures.chance` of the same split.
+        chance: :func:`varkit.evaluation.metrics.chance` of the same split.
     """
     return {
         "schema": 1,

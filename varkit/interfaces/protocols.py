@@ -262,7 +262,7 @@ class Dataset(Protocol):
         """
 
     def open(self, video: str) -> VideoReader:
-        """Open one video; :class:`varkit.data.plain.InMemory` is a reader of clips in memory.
+        """Open one video; :class:`varkit.data.in_memory.InMemory` is a reader of clips in memory.
 
         Raises:
             DataError: there is no such video.
@@ -281,7 +281,7 @@ class Dataset(Protocol):
         """Return a hash of the test split's videos and queries, whatever the features.
 
         Runs with the same hash can be compared query by query, even if their features and
-        training videos differ. :func:`varkit.data.plain.hash_questions` computes it.
+        training videos differ. :func:`varkit.data.in_memory.hash_questions` computes it.
         """
 
 

@@ -12,8 +12,8 @@ from varkit.errors import PluginError
 from varkit.plugins.loading import Plugins
 from varkit.plugins.registry import Entry
 from varkit.recipe.check import SECTIONS, VERSION, Section
+from varkit.recipe.descriptions import summary
 from varkit.recipe.options import Option, options_of
-from varkit.recipe.words import summary
 
 Schema = dict[str, Any]
 

@@ -21,7 +21,7 @@ from pydantic_core import PydanticSerializationError, to_jsonable_python
 
 from varkit.errors import PluginError, RecipeError, VarkitError, did_you_mean
 from varkit.plugins.kinds import SUPPLIED
-from varkit.recipe.words import describe, documented
+from varkit.recipe.descriptions import describe, documented
 from varkit.recipe.yaml import KeyPath
 
 REQUIRED: Any = inspect.Parameter.empty

@@ -13,7 +13,7 @@ from varkit.errors import RecipeError, RunError, did_you_mean
 from varkit.evaluation.encoding import Progress
 from varkit.evaluation.evaluate import evaluate, save
 from varkit.evaluation.examples import examples
-from varkit.evaluation.figures import Report, chance
+from varkit.evaluation.metrics import Report, chance
 from varkit.evaluation.results import (
     RunResults,
     TrainingResults,

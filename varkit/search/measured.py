@@ -13,7 +13,7 @@ import torch
 from varkit.data.positives import positives_of
 from varkit.evaluation.evaluate import Evaluation, save
 from varkit.evaluation.examples import examples
-from varkit.evaluation.figures import chance, summarize
+from varkit.evaluation.metrics import chance, summarize
 from varkit.evaluation.results import RunResults, summarize_seeds, training_results
 from varkit.interfaces.settings import Which
 from varkit.runs.folder import new_folder, provenance

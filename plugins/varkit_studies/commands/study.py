@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from varkit_studies.execution import Settings
     from varkit_studies.finished import FinishedStudy
     from varkit_studies.plan import Planner
-    from varkit_studies.study import Study
+    from varkit_studies.study_file import Study
 
 
 @click.command()
@@ -93,7 +93,7 @@ def study(
     from varkit_studies.execution import Settings
     from varkit_studies.plan import Planner
     from varkit_studies.rows import resolve_rows
-    from varkit_studies.study import load_study
+    from varkit_studies.study_file import load_study
     from varkit_studies.writers import write_study
 
     check_extra()
@@ -124,7 +124,7 @@ def study(
 def _list(as_json: bool) -> None:
     """Print the studies that ship with varkit: name, title, and the table that each reproduces."""
     from varkit.recipe import yaml
-    from varkit_studies.study import shipped_studies
+    from varkit_studies.study_file import shipped_studies
 
     listed = []
     for name, path in shipped_studies().items():

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from varkit.evaluation.figures import DIRECTIONS, RECALLS
+from varkit.evaluation.metrics import DIRECTIONS, RECALLS
 from varkit_studies.comparison.ranked_run import RankedRun
 
 

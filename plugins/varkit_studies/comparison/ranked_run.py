@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from varkit.errors import RunError, did_you_mean
-from varkit.evaluation.figures import DIRECTIONS, RECALLS
+from varkit.evaluation.metrics import DIRECTIONS, RECALLS
 from varkit.evaluation.rank_files import RankRow, read_ranks
 from varkit.interfaces.settings import Which
 from varkit.system.files import read_json

@@ -13,7 +13,7 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from varkit.evaluation.figures import DIRECTIONS, RECALLS
+from varkit.evaluation.metrics import DIRECTIONS, RECALLS
 
 Floats = NDArray[np.float64]
 

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from varkit.evaluation.figures import DIRECTIONS, RECALLS
+from varkit.evaluation.metrics import DIRECTIONS, RECALLS
 from varkit.evaluation.rank_files import RankRow
 from varkit_studies.comparison.ranked_run import RankedRun
 from varkit_studies.comparison.resampling import Floats, figures

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from varkit.evaluation.figures import DIRECTIONS
+from varkit.evaluation.metrics import DIRECTIONS
 
 KEYS = ("R@1", "R@5", "R@10", "MdR", "MnR")
 ARROWS = {"query_to_video": "Q→V", "video_to_query": "V→Q"}

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from varkit import hookimpl
-from varkit.data.plain import InMemory, hash_questions
+from varkit.data.in_memory import InMemory, hash_questions
 from varkit.errors import DataError
 from varkit.interfaces import Count, Item, Sequences, derive_seed
 from varkit.plugins.registry import Register

@@ -6,7 +6,7 @@ import zipfile
 
 import openpyxl
 import pytest
-from varkit_benchmarks.spreadsheets import COLUMNS, ROWS, read_table
+from varkit_datasets.spreadsheets import COLUMNS, ROWS, read_table
 
 from varkit.errors import DataError
 

@@ -8,7 +8,7 @@ from collections import Counter
 
 import numpy as np
 import pytest
-from varkit_benchmarks.xdviolence_ar import LABELS, XDViolenceAR, classes_of, layout, source
+from varkit_datasets.xdviolence_ar import LABELS, XDViolenceAR, classes_of, layout, source
 
 from tests.support.faulty_benchmarks import expect_faults, expect_the_same_options
 from tests.support.toys import ALL, clips_of

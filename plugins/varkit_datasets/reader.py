@@ -8,10 +8,10 @@ from dataclasses import dataclass
 from varkit.data.collate import segment_means
 from varkit.errors import DataError
 from varkit.interfaces import Array, Sequences
-from varkit_benchmarks.features import read_pieces
-from varkit_benchmarks.shapes import named, shape_of
-from varkit_benchmarks.sources import Source
-from varkit_benchmarks.timing import clip_times
+from varkit_datasets.features import read_pieces
+from varkit_datasets.shapes import named, shape_of
+from varkit_datasets.sources import Source
+from varkit_datasets.timing import clip_times
 
 
 @dataclass(frozen=True)

@@ -12,8 +12,8 @@ from collections.abc import Iterator, Mapping
 from functools import partial
 from pathlib import Path, PureWindowsPath
 
-from varkit_benchmarks.findings import Findings, absence, alike
-from varkit_benchmarks.sources import Source
+from varkit_datasets.findings import Findings, absence, alike
+from varkit_datasets.sources import Source
 
 DEPTH = 3
 """How deep nested folders are searched; links are followed, and may be circular."""

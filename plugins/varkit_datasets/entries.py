@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from varkit_benchmarks.findings import Findings
-from varkit_benchmarks.layout import Video
+from varkit_datasets.findings import Findings
+from varkit_datasets.layout import Video
 
 NORMAL = "Normal"
 

@@ -9,8 +9,8 @@ from collections import Counter
 import numpy as np
 import openpyxl
 import pytest
-from varkit_benchmarks.colours import colour_disagreements
-from varkit_benchmarks.ucfcrime_ar import CLASSES, UCFCrimeAR, layout, split_name
+from varkit_datasets.colours import colour_disagreements
+from varkit_datasets.ucfcrime_ar import CLASSES, UCFCrimeAR, layout, split_name
 
 from tests.support.faulty_benchmarks import expect_faults, expect_the_same_options
 from tests.support.toys import clips_of

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from varkit_benchmarks.folder import Folder
+from varkit_datasets.folder import Folder
 
 from tests.support.toys import clips_of
 from varkit.testing.datasets import check_dataset

@@ -14,15 +14,15 @@ import numpy as np
 from varkit.data.inspect.verify import Survey
 from varkit.errors import DataError
 from varkit.interfaces import Count, Natural, Positive
-from varkit_benchmarks.annotations import XD_VIOLENCE, annotate, base_name
-from varkit_benchmarks.disjoint import source_disjoint
-from varkit_benchmarks.entries import NORMAL, Entry, join
-from varkit_benchmarks.feature_files import find, find_streams
-from varkit_benchmarks.findings import Findings, absence, lines
-from varkit_benchmarks.layout import SIMULATED, Layout
-from varkit_benchmarks.sources import Source
-from varkit_benchmarks.stored import Stored, survey
-from varkit_benchmarks.text_lists import read_lines
+from varkit_datasets.annotations import XD_VIOLENCE, annotate, base_name
+from varkit_datasets.disjoint import source_disjoint
+from varkit_datasets.entries import NORMAL, Entry, join
+from varkit_datasets.feature_files import find, find_streams
+from varkit_datasets.findings import Findings, absence, lines
+from varkit_datasets.layout import SIMULATED, Layout
+from varkit_datasets.sources import Source
+from varkit_datasets.stored import Stored, survey
+from varkit_datasets.text_lists import read_lines
 
 ROOT = "data/xdviolence_ar"
 STREAMS: Mapping[str, str] = {"object": "rgb", "motion": "flow"}
@@ -64,7 +64,7 @@ class XDViolenceAR(Stored):
         split: ``published``, as listed: two thirds of the test videos are cut from a film or web
             video that train has parts of too. ``source_disjoint`` = about as many test videos, in
             total and of each class, but all parts of a source are in the same split
-            (:func:`varkit_benchmarks.disjoint.source_disjoint`). Published figures are not
+            (:func:`varkit_datasets.disjoint.source_disjoint`). Published figures are not
             comparable with it, and tables show it in the data's name. Videos that were listed in
             train have no ground truth in either.
         split_seed: of ``source_disjoint``; another seed is another split.

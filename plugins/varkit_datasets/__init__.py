@@ -9,16 +9,16 @@ def register_datasets(register: Register) -> None:
     """Register the data sets."""
     register(
         "folder",
-        "varkit_benchmarks.folder:Folder",
+        "varkit_datasets.folder:Folder",
         summary="your own data: a manifest (CSV, JSONL or Parquet) and feature files",
     )
     register(
         "ucfcrime_ar",
-        "varkit_benchmarks.ucfcrime_ar:UCFCrimeAR",
+        "varkit_datasets.ucfcrime_ar:UCFCrimeAR",
         summary="UCFCrime-AR as its authors lay it out: captions of surveillance videos",
     )
     register(
         "xdviolence_ar",
-        "varkit_benchmarks.xdviolence_ar:XDViolenceAR",
+        "varkit_datasets.xdviolence_ar:XDViolenceAR",
         summary="XDViolence-AR as its authors lay it out: sounds of films and web videos",
     )

@@ -14,16 +14,16 @@ import numpy as np
 import pytest
 import torch
 from safetensors.torch import save_file
-from varkit_benchmarks.arrays import shape
-from varkit_benchmarks.features import read_pieces
-from varkit_benchmarks.folder import Folder
-from varkit_benchmarks.sources import FeatureError, Source, locate
+from varkit_datasets.arrays import shape
+from varkit_datasets.features import read_pieces
+from varkit_datasets.folder import Folder
+from varkit_datasets.sources import FeatureError, Source, locate
 
 from tests.support.faulty_data import write as write_csv
 from tests.support.toys import ALL, clips_of
 from varkit.data.batches import training_batches, video_batches
 from varkit.data.collate import segment_means
-from varkit.data.plain import InMemory
+from varkit.data.in_memory import InMemory
 from varkit.errors import DataError
 from varkit.testing.datasets import check_dataset
 

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
 
 from varkit.interfaces import derive_seed
-from varkit_benchmarks.entries import Entry
+from varkit_datasets.entries import Entry
 
 
 def source_disjoint(

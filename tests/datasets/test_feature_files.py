@@ -9,7 +9,7 @@ import shutil
 
 import numpy as np
 import pytest
-from varkit_benchmarks.ucfcrime_ar import UCFCrimeAR
+from varkit_datasets.ucfcrime_ar import UCFCrimeAR
 
 from tests.support.toys import ALL, clips_of
 from tests.support.ucfcrime_ar import TEST, TRAIN, faults, make, remarks

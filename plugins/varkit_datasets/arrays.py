@@ -22,8 +22,8 @@ from numpy.typing import NDArray
 from safetensors import SafetensorError, safe_open
 
 from varkit.errors import did_you_mean
-from varkit_benchmarks.findings import few
-from varkit_benchmarks.sources import FeatureError, Source
+from varkit_datasets.findings import few
+from varkit_datasets.sources import FeatureError, Source
 
 BOMB_BYTES, BOMB_RATIO = 2**26, 200
 """An archive member above 64 MiB that was compressed more than 200 times is refused."""

@@ -7,9 +7,9 @@ from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 
 from varkit.errors import DataError
-from varkit_benchmarks.arrays import shape
-from varkit_benchmarks.features import check_shape
-from varkit_benchmarks.sources import FeatureError, Source
+from varkit_datasets.arrays import shape
+from varkit_datasets.features import check_shape
+from varkit_datasets.sources import FeatureError, Source
 
 
 @contextmanager

@@ -6,7 +6,7 @@ import codecs
 from pathlib import Path
 
 from varkit.errors import DataError
-from varkit_benchmarks.findings import absence
+from varkit_datasets.findings import absence
 
 LARGEST = 2**25
 """Most bytes of a list, 32 MiB; the benchmarks' longest one has 1.1 MB."""

@@ -14,12 +14,12 @@ from numpy.typing import NDArray
 from varkit.data.inspect.verify import Survey
 from varkit.errors import DataError
 from varkit.interfaces import Item
-from varkit_benchmarks.fingerprint import fingerprint
-from varkit_benchmarks.layout import Layout, Video
-from varkit_benchmarks.reader import FeatureReader
-from varkit_benchmarks.shapes import common_width
-from varkit_benchmarks.sources import Source
-from varkit_benchmarks.timing import anomalous_clips
+from varkit_datasets.fingerprint import fingerprint
+from varkit_datasets.layout import Layout, Video
+from varkit_datasets.reader import FeatureReader
+from varkit_datasets.shapes import common_width
+from varkit_datasets.sources import Source
+from varkit_datasets.timing import anomalous_clips
 
 SHOWN = 20
 """Most faults that an error lists."""
@@ -128,7 +128,7 @@ class Stored:
     def fingerprint(self) -> str:
         """Return a hash of what is known of the videos, and of the feature files.
 
-        See :func:`varkit_benchmarks.fingerprint.fingerprint`.
+        See :func:`varkit_datasets.fingerprint.fingerprint`.
         """
         return self._fingerprint
 

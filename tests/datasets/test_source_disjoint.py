@@ -6,10 +6,10 @@ from collections import Counter
 
 import numpy as np
 import pytest
-from varkit_benchmarks.disjoint import source_disjoint
-from varkit_benchmarks.entries import Entry
-from varkit_benchmarks.findings import Findings
-from varkit_benchmarks.xdviolence_ar import XDViolenceAR, _read_list, layout, source
+from varkit_datasets.disjoint import source_disjoint
+from varkit_datasets.entries import Entry
+from varkit_datasets.findings import Findings
+from varkit_datasets.xdviolence_ar import XDViolenceAR, _read_list, layout, source
 from varkit_simulator.simulated import Simulated
 
 from tests.support.toys import clips_of

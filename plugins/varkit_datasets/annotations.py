@@ -8,9 +8,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from varkit.errors import DataError
-from varkit_benchmarks.findings import Findings, absence
-from varkit_benchmarks.layout import Video
-from varkit_benchmarks.text_lists import read_lines
+from varkit_datasets.findings import Findings, absence
+from varkit_datasets.layout import Video
+from varkit_datasets.text_lists import read_lines
 
 UCF_CRIME = re.compile(
     r"(?P<video>\S+)(?:\s+(?P<frames>\d+))?\s+(?P<name>[A-Za-z]+)"

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from varkit.errors import DataError, did_you_mean
-from varkit_benchmarks.findings import absence
+from varkit_datasets.findings import absence
 
 UNPACKED = 2**24
 """Most bytes of an unpacked file, 16 MiB; the benchmark's larger one has 0.7 MB."""

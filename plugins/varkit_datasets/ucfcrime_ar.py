@@ -14,14 +14,14 @@ import numpy as np
 from varkit.data.inspect.verify import Survey
 from varkit.errors import DataError, did_you_mean
 from varkit.interfaces import Count, Natural, Positive
-from varkit_benchmarks.annotations import UCF_CRIME, annotate, base_name
-from varkit_benchmarks.colours import colour_disagreements
-from varkit_benchmarks.entries import NORMAL, Entry, join
-from varkit_benchmarks.feature_files import find_streams
-from varkit_benchmarks.findings import Findings, absence, lines
-from varkit_benchmarks.layout import SIMULATED, Layout
-from varkit_benchmarks.spreadsheets import read_table
-from varkit_benchmarks.stored import Stored, survey
+from varkit_datasets.annotations import UCF_CRIME, annotate, base_name
+from varkit_datasets.colours import colour_disagreements
+from varkit_datasets.entries import NORMAL, Entry, join
+from varkit_datasets.feature_files import find_streams
+from varkit_datasets.findings import Findings, absence, lines
+from varkit_datasets.layout import SIMULATED, Layout
+from varkit_datasets.spreadsheets import read_table
+from varkit_datasets.stored import Stored, survey
 
 ROOT = "data/ucfcrime_ar"
 STREAMS: Mapping[str, str] = {"object": "rgb", "motion": "flow"}

@@ -29,9 +29,9 @@ from pathlib import Path
 from typing import Any, Literal, TypeVar
 
 from varkit.errors import DataError, did_you_mean
-from varkit_benchmarks.layout import Video
-from varkit_benchmarks.sources import Source, locate
-from varkit_benchmarks.tables import read_rows
+from varkit_datasets.layout import Video
+from varkit_datasets.sources import Source, locate
+from varkit_datasets.tables import read_rows
 
 SPLITS = ("train", "val", "test")
 

@@ -7,8 +7,8 @@ from collections.abc import Iterator
 import numpy as np
 
 from varkit.interfaces import Array
-from varkit_benchmarks.arrays import load_clips, shape
-from varkit_benchmarks.sources import FeatureError, Source
+from varkit_datasets.arrays import load_clips, shape
+from varkit_datasets.sources import FeatureError, Source
 
 PIECE = 4096
 """Most clips of a long video in memory at a time."""

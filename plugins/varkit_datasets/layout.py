@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
-from varkit_benchmarks.sources import Source
+from varkit_datasets.sources import Source
 
 SIMULATED = "ground_truth.json"
 """The file that only a simulated benchmark has."""

@@ -13,17 +13,17 @@ import numpy as np
 from varkit.data.inspect.verify import Survey
 from varkit.errors import DataError
 from varkit.interfaces import Positive
-from varkit_benchmarks.findings import absence
-from varkit_benchmarks.layout import SIMULATED, Layout
-from varkit_benchmarks.manifest import read_manifest
-from varkit_benchmarks.stored import Stored, survey
+from varkit_datasets.findings import absence
+from varkit_datasets.layout import SIMULATED, Layout
+from varkit_datasets.manifest import read_manifest
+from varkit_datasets.stored import Stored, survey
 
 STREAMS: Mapping[str, str] = {"object": "rgb"}
 """The example in the guide."""
 
 
 class Folder(Stored):
-    """Videos and their queries as a manifest lists them (see :mod:`varkit_benchmarks.manifest`).
+    """Videos and their queries as a manifest lists them (see :mod:`varkit_datasets.manifest`).
 
     A feature file holds (T, D) numbers, or (C, T, D) for C crops of which crop 0 is the centre, as
     .npy, .npz or .safetensors. Streams of one video may differ by one clip, since optical flow

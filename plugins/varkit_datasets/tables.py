@@ -10,8 +10,8 @@ from pathlib import Path
 from typing import Any
 
 from varkit.errors import DataError
-from varkit_benchmarks.findings import absence
-from varkit_benchmarks.text_lists import read_text
+from varkit_datasets.findings import absence
+from varkit_datasets.text_lists import read_text
 
 Rows = tuple[Sequence[tuple[int, dict[str, str]]], Sequence[str]]
 
