@@ -10,7 +10,7 @@ from tests.support.reference import retrieval_metrics as reference
 from tests.support.tiny_captions import Captioned
 from varkit.data.positives import Positives, positives_of, query_group
 from varkit.errors import DataError
-from varkit.evaluation import metrics as metrics
+from varkit.evaluation import metrics
 from varkit.evaluation.detection import auc, average_precision
 from varkit.evaluation.rank import ranks_from_factors, ranks_from_similarity, ranks_from_tiles
 from varkit.interfaces import Item

@@ -14,7 +14,7 @@ from tests.support.ranked_runs import rank_rows
 from tests.support.tiny_runs import read
 from varkit.data.positives import Positives
 from varkit.errors import RunError, VarkitError
-from varkit.evaluation import metrics as metrics
+from varkit.evaluation import metrics
 from varkit.evaluation.groups import group_figures
 from varkit.evaluation.rank import ranks_from_similarity
 from varkit.evaluation.results import summarize_seeds, training_results
