@@ -54,6 +54,7 @@ SHAPES = [
     (17, [(2, 31), (1, 5)]),
     (64, [(2, 32), (2, 32)]),
     (130, [(2, 20), (3, 7)]),
+    *((5, [(2, width)]) for width in (2050, 63, 65)),  # around a block, and beyond it
 ]
 
 
@@ -66,22 +67,6 @@ def test_ranking_loss(count, shapes, grouped):
     if group is not None:
         group = group.to(DEVICE)
     expect_same_loss(lambda g: run(g, group=group), given, expected, exact.leaves, 1e-5)
-
-
-@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16])
-def test_half_precision(dtype):
-    given, exact = here(pairs(70), dtype)
-    loss = run(given)
-    assert loss.dtype == torch.float32
-    expected = dense_loss(exact, margin=0.1)
-    # A few pairs near the margin fall on the other side: that moves a gradient more than rounding.
-    expect_same_loss(run, given, expected, exact.leaves, 2 * TOLERANCE[dtype])
-
-
-@pytest.mark.parametrize("width", [2050, 63, 65])
-def test_widths_beyond_a_block(width):
-    given, exact = here(pairs(5, [(2, width)]))
-    expect_same_loss(run, given, dense_loss(exact, margin=0.1), exact.leaves, 1e-5)
 
 
 def test_reduction_mean_of_groups():
@@ -187,16 +172,6 @@ def test_no_negatives_is_zero_with_a_graph(count):
         assert not any(g.abs().max() > 1e-6 for g in gradients(loss, given.leaves) if g.numel())
 
 
-def test_repeats_bit_for_bit():
-    given, _ = here(pairs(70, [(2, 24)]))
-    first = run(given)
-    expected = gradients(first, given.leaves)
-    for _ in range(2 if DEVICE == "cpu" else 20):
-        again = run(given)
-        assert torch.equal(first, again)
-        assert all(map(torch.equal, gradients(again, given.leaves), expected))
-
-
 def test_rows_against_other_columns():
     """A block as ranks hold it: 20 rows whose own pairs are columns 37 to 56 of 90."""
     generator = torch.Generator().manual_seed(0)
@@ -238,19 +213,13 @@ def test_info_nce(count, grouped, dense, monkeypatch):
     scale = torch.tensor(20.0, device=DEVICE, requires_grad=True)
     exact_scale = torch.tensor(20.0, dtype=torch.float64, requires_grad=True)
     expected = dense_info_nce(exact, exact_scale, group)
-    loss = vk.info_nce(
-        *given.arguments,
-        alpha=given.alpha,
-        scale=scale,
-        group=None if group is None else group.to(DEVICE),
-        backend="triton",
-    )
+    options = {"alpha": given.alpha, "scale": scale, "backend": "triton"}
+    if group is not None:
+        group = group.to(DEVICE)
+    loss = vk.info_nce(*given.arguments, group=group, **options)
     expect_close(loss, expected, 1e-5)
-    expect_close(
-        gradients(loss, [*given.leaves, scale]),
-        gradients(expected, [*exact.leaves, exact_scale]),
-        2e-5,
-    )
+    right = gradients(expected, [*exact.leaves, exact_scale])
+    expect_close(gradients(loss, [*given.leaves, scale]), right, 2e-5)
 
 
 def test_ranks_of_unequal_sides():
@@ -294,20 +263,26 @@ def test_a_tie_has_no_gradient_in_any_form(gradient, margin, monkeypatch):
     expect_close(torch.autograd.grad(loss, leaves), expected, 1e-6)
 
 
-@pytest.mark.parametrize("gradient", ["gather", "forward"])
+@pytest.mark.parametrize(("gradient", "count"), [("auto", 70), ("gather", 37), ("forward", 37)])
 @pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16])
-def test_every_gradient_in_half_precision(gradient, dtype):
-    given, exact = here(pairs(37), dtype)
+def test_every_gradient_in_half_precision(gradient, count, dtype):
+    given, exact = here(pairs(count), dtype)
     expected = dense_loss(exact, margin=0.1)
     loss_of = partial(run, gradient=gradient)
+    assert loss_of(given).dtype == torch.float32
+    # A few pairs near the margin fall on the other side: that moves a gradient more than rounding.
     expect_same_loss(loss_of, given, expected, exact.leaves, 2 * TOLERANCE[dtype])
 
 
-@pytest.mark.parametrize("gradient", ["gather", "forward"])
-def test_every_gradient_repeats_bit_for_bit(gradient):
-    given, _ = here(pairs(40, [(2, 24)]))
-    expected = gradients(run(given, gradient=gradient), given.leaves)
-    assert all(map(torch.equal, gradients(run(given, gradient=gradient), given.leaves), expected))
+@pytest.mark.parametrize(("gradient", "count"), [("auto", 70), ("gather", 40), ("forward", 40)])
+def test_every_gradient_repeats_bit_for_bit(gradient, count):
+    given, _ = here(pairs(count, [(2, 24)]))
+    first = run(given, gradient=gradient)
+    expected = gradients(first, given.leaves)
+    for _ in range(2 if DEVICE == "cpu" else 20):
+        again = run(given, gradient=gradient)
+        assert torch.equal(first, again)
+        assert all(map(torch.equal, gradients(again, given.leaves), expected))
 
 
 @pytest.mark.parametrize("least", [1, 1 << 24])
