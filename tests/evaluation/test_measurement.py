@@ -129,6 +129,14 @@ def row(**changes):
 ROWS = [row(), row(direction="video_to_query", id="v", answer="q")]
 
 
+def expect_damaged(path, damage, message):
+    write_ranks(path, ROWS)
+    path.write_bytes(damage(path.read_bytes()))
+    with pytest.raises(RunError, match=message) as caught:
+        read_ranks(path)
+    assert f"{path} is damaged" in caught.value.what
+
+
 def test_what_was_written_is_read(tmp_path):
     rows = [replace(row, text=HOSTILE, classes=("a", HOSTILE), label=1) for row in ROWS]
     write_ranks(tmp_path / "r.jsonl", rows)
@@ -156,13 +164,11 @@ def test_what_was_written_is_read(tmp_path):
     ],
 )
 def test_a_row_that_cannot_be_is_named(tmp_path, change, message):
-    path = tmp_path / "best.jsonl"
-    write_ranks(path, ROWS)
-    first, second = path.read_text().splitlines()
-    path.write_text(json.dumps({**json.loads(first), **change}) + f"\n{second}\n")
-    with pytest.raises(RunError, match=message) as caught:
-        read_ranks(path)
-    assert str(path) in caught.value.what
+    def damage(data):
+        first, second = data.splitlines()
+        return json.dumps(json.loads(first) | change).encode() + b"\n" + second + b"\n"
+
+    expect_damaged(tmp_path / "best.jsonl", damage, message)
 
 
 @pytest.mark.parametrize(
@@ -181,12 +187,7 @@ def test_a_row_that_cannot_be_is_named(tmp_path, change, message):
     ],
 )
 def test_a_damaged_ranks_file_is_an_error(tmp_path, damage, message):
-    path = tmp_path / "best.jsonl"
-    write_ranks(path, ROWS)
-    path.write_bytes(damage(path.read_bytes()))
-    with pytest.raises(RunError, match=message) as caught:
-        read_ranks(path)
-    assert "is damaged" in caught.value.what
+    expect_damaged(tmp_path / "best.jsonl", damage, message)
 
 
 def test_a_repeat_that_lost_a_line_and_no_file_are_errors(tmp_path):

@@ -1,5 +1,7 @@
 """The ways to the ranking loss's gradient on the CPU: dense products, gathered rows, in forward."""
 
+from functools import partial
+
 import pytest
 import torch
 import varkit_kernels as vk
@@ -11,6 +13,7 @@ from tests.support.kernels import (  # noqa: F401  # a fixture
     Largest,
     dense_loss,
     expect_close,
+    expect_only_needed,
     expect_same_loss,
     gradients,
     groups,
@@ -25,14 +28,8 @@ pytestmark = pytest.mark.usefixtures("poison")
 
 
 def run(given, gradient, margin=0.1, **options):
-    return vk.ranking_loss(
-        *given.arguments,
-        alpha=given.alpha,
-        margin=margin,
-        backend="cpu",
-        gradient=gradient,
-        **options,
-    )
+    options |= {"alpha": given.alpha, "margin": margin, "backend": "cpu", "gradient": gradient}
+    return vk.ranking_loss(*given.arguments, **options)
 
 
 @pytest.mark.parametrize("gradient", FORMS)
@@ -45,13 +42,9 @@ def test_agrees_at_every_rate(gradient, rate, grouped, piece, monkeypatch):
     given = pairs(53, [(2, 7), (1, 5)])
     group = groups(53) if grouped else None
     margin = margin_of(given, rate, group)
-    expect_same_loss(
-        lambda g: run(g, gradient, margin, group=group),
-        given,
-        dense_loss(given, margin=margin, group=group),
-        given.leaves,
-        1e-12,
-    )
+    expected = dense_loss(given, margin=margin, group=group)
+    loss_of = partial(run, gradient=gradient, margin=margin, group=group)
+    expect_same_loss(loss_of, given, expected, given.leaves, 1e-12)
 
 
 @pytest.mark.parametrize("gradient", FORMS)
@@ -64,8 +57,7 @@ def test_a_tie_has_no_gradient(gradient, margin, piece, monkeypatch):
         torch.autograd.grad(vk.ranking_loss(*leaves, margin=margin, **how), leaves)
         for how in ({"backend": "cpu", "gradient": gradient}, {"backend": "eager"})
     )
-    for g, e in zip(found, expected, strict=True):
-        expect_close(g, e, 1e-13)
+    expect_close(found, expected, 1e-13)
 
 
 @pytest.mark.parametrize("gradient", FORMS)
@@ -84,9 +76,8 @@ def test_products_in_other_dtypes(gradient, dtype):
     margin = margin_of(exact, 0.3)
     tolerance = 1e-5 if dtype == torch.float32 else 5e-2
     expected = dense_loss(exact, margin=margin)
-    expect_same_loss(
-        lambda g: run(g, gradient, margin, dtype=dtype), given, expected, exact.leaves, tolerance
-    )
+    loss_of = partial(run, gradient=gradient, margin=margin, dtype=dtype)
+    expect_same_loss(loss_of, given, expected, exact.leaves, tolerance)
 
 
 @pytest.mark.parametrize("gradient", FORMS[1:])
@@ -94,16 +85,13 @@ def test_products_in_other_dtypes(gradient, dtype):
 def test_only_what_needs_a_gradient_gets_one(gradient, needed):
     given = pairs(10, [(2, 5)])
     expected = gradients(dense_loss(given, margin=0.1), given.leaves)
-    leaves = [x.detach().requires_grad_(k in needed) for k, x in enumerate(given.leaves)]
-    v, q, w = leaves
-    loss = vk.ranking_loss([v], [q], [w], alpha=[0.3], margin=0.1, gradient=gradient)
-    loss.backward(retain_graph=True)
-    (2 * loss).backward()
-    for k, leaf in enumerate(leaves):
-        if k in needed:
-            expect_close(leaf.grad, 3 * expected[k], 1e-12)
-        else:
-            assert leaf.grad is None
+
+    def loss_of(*sides):
+        loss = vk.ranking_loss(*sides, alpha=[0.3], margin=0.1, gradient=gradient)
+        loss.backward(retain_graph=True)
+        return 2 * loss
+
+    expect_only_needed(loss_of, given, needed, [3 * g for g in expected], 1e-12)
 
 
 @pytest.mark.parametrize("gradient", FORMS)
@@ -111,8 +99,7 @@ def test_repeats_bit_for_bit(gradient):
     given = pairs(100, dtype=torch.float32)
     expected = gradients(run(given, gradient), given.leaves)
     for _ in range(3):
-        for g, e in zip(gradients(run(given, gradient), given.leaves), expected, strict=True):
-            assert torch.equal(g, e)
+        assert all(map(torch.equal, gradients(run(given, gradient), given.leaves), expected))
 
 
 @pytest.mark.parametrize("gradient", FORMS)

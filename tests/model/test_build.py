@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 import torch
 
+from varkit.blocks.tiny_language import write_tiny_language
 from varkit.errors import RecipeError, VarkitError
 from varkit.model.build import build_dataset, build_model
 from varkit.recipe.load import load_recipe
@@ -55,29 +56,22 @@ def test_the_seed_decides_the_weights(path):
 
 
 @pytest.mark.parametrize(
-    ("override", "message"),
+    ("overrides", "message"),
     [
-        ("query={use: bert, model: nowhere}", "missing here"),
-        ("detector.freeze=true", "never trained"),
-        ("model.experts=[object, sound]", "'sound' has no stream"),
-        ("video.heads=3", "8"),
+        (["query={use: bert, model: nowhere}"], "missing here"),
+        (["detector.freeze=true"], "never trained"),
+        (["model.experts=[object, sound]"], "'sound' has no stream"),
+        (["video.heads=3"], "8"),
+        (["alignments.cls.weight=0", "alignments.avg.weight=0"], "every weight is 0"),
     ],
 )
-def test_what_does_not_fit_is_refused(path, override, message):
+def test_what_does_not_fit_is_refused(path, overrides, message):
     with pytest.raises(VarkitError, match=message):
-        build(path, override)
-
-
-def test_alignments_that_all_weigh_nothing_are_refused(path):
-    with pytest.raises(RecipeError, match="every weight is 0"):
-        build(path, "alignments.cls.weight=0", "alignments.avg.weight=0")
+        build(path, *overrides)
 
 
 def test_an_encoder_of_the_wrong_input_is_refused(path, tmp_path):
-    from varkit.blocks.tiny_language import write_tiny_language
-
     folder = write_tiny_language(tmp_path)
-    with pytest.raises(RecipeError, match="reads captions, but query inputs of"):
-        build(path, f"query={{use: bert, model: {folder}}}")
-    with pytest.raises(RecipeError, match="reads captions, but video inputs of"):
-        build(path, f"video={{use: bert, model: {folder}}}")
+    for side in ("query", "video"):
+        with pytest.raises(RecipeError, match=f"reads captions, but {side} inputs of"):
+            build(path, f"{side}={{use: bert, model: {folder}}}")

@@ -36,6 +36,12 @@ def test_the_installed_plugins_come_through_entry_points_and_load():
     assert plugins.get("sampler", "anomaly_led").version != "unknown"
 
 
+def written(file, source):
+    file.parent.mkdir(exist_ok=True)
+    file.write_text(source, encoding="utf-8")
+    return file
+
+
 @pytest.mark.parametrize("fault", FAULTS)
 def test_a_plugin_that_fails_is_reported_and_the_others_work(point, fault):
     source, reason = FAULTS[fault]
@@ -68,17 +74,13 @@ def test_two_plugins_with_one_name_are_refused_with_both_origins(point):
 
 
 def test_a_file_cannot_shadow_a_built_in(tmp_path):
-    file = tmp_path / "mine.py"
-    file.write_text(GOOD.format(name="anomaly_led"), encoding="utf-8")
+    file = written(tmp_path / "mine.py", GOOD.format(name="anomaly_led"))
     with pytest.raises(PluginError, match=r"varkit_alan(.|\n)*plugin alan(.|\n)*mine\.py"):
         load_plugins([file])
 
 
 def test_a_file_registers_beside_what_is_installed(tmp_path):
-    folder = tmp_path / "with a space"
-    folder.mkdir()
-    file = folder / "my sampler.py"
-    file.write_text(GOOD.format(name="every"), encoding="utf-8")
+    file = written(tmp_path / "with a space" / "my sampler.py", GOOD.format(name="every"))
     plugins = load_plugins([file])
     found = plugins.get("sampler", "every")
     assert (found.plugin, found.version) == (str(file), "file")
@@ -87,22 +89,18 @@ def test_a_file_registers_beside_what_is_installed(tmp_path):
 
 
 def test_two_files_of_one_name_do_not_collide(tmp_path):
-    files = []
-    for name in ("one", "two"):
-        (tmp_path / name).mkdir()
-        files.append(tmp_path / name / "plugin.py")
-        files[-1].write_text(GOOD.format(name=name), encoding="utf-8")
+    names = ["one", "two"]
+    files = [written(tmp_path / name / "plugin.py", GOOD.format(name=name)) for name in names]
     plugins = load_plugins(files, installed=())
-    assert plugins.registry.names("sampler") == ["one", "two"]
-    classes = {plugins.get("sampler", name).load() for name in ("one", "two")}
+    assert plugins.registry.names("sampler") == names
+    classes = {plugins.get("sampler", name).load() for name in names}
     assert len(classes) == 2
 
 
 @pytest.mark.parametrize("fault", FAULTS)
 def test_a_file_somebody_asked_for_must_load(tmp_path, fault):
     source, reason = FAULTS[fault]
-    file = tmp_path / "bad.py"
-    file.write_text(source, encoding="utf-8")
+    file = written(tmp_path / "bad.py", source)
     with pytest.raises(PluginError, match=r"bad\.py failed to load") as caught:
         load_plugins([file], installed=())
     assert reason in str(caught.value)
@@ -111,7 +109,6 @@ def test_a_file_somebody_asked_for_must_load(tmp_path, fault):
 def test_a_file_that_is_not_there_or_no_python_is_named(tmp_path):
     with pytest.raises(PluginError, match=r"no plugin file .*absent\.py"):
         load_plugins([tmp_path / "absent.py"], installed=())
-    file = tmp_path / "plugin.txt"
-    file.write_text("x = 1", encoding="utf-8")
+    file = written(tmp_path / "plugin.txt", "x = 1")
     with pytest.raises(PluginError, match="not a Python file"):
         load_plugins([file], installed=())

@@ -116,7 +116,11 @@ def gradients(loss, leaves):
 
 
 def expect_close(found, expected, tolerance, what=""):
-    """Compare by the error's norm relative to the expected norm."""
+    """Compare by the error's norm relative to the expected norm; of several, one by one."""
+    if not isinstance(expected, torch.Tensor):
+        for k, (one, right) in enumerate(zip(found, expected, strict=True)):
+            expect_close(one, right, tolerance, f"{what} {k}")
+        return
     assert found.shape == expected.shape, what
     error = (found.detach().double().cpu() - expected.detach().double().cpu()).norm()
     size = expected.detach().double().norm().cpu()
@@ -131,6 +135,34 @@ def expect_same_loss(function, given, expected_loss, leaves64, tolerance):
     for k, (g, e) in enumerate(zip(found, gradients(expected_loss, leaves64), strict=True)):
         assert g.dtype == given.leaves[k].dtype
         expect_close(g, e, tolerance, f"gradient {k}")
+
+
+def expect_only_needed(function, given, needed, expected, tolerance):
+    """Call a function of fresh leaves, of which some need gradients, for a loss; compare those."""
+    leaves = [x.detach().requires_grad_(k in needed) for k, x in enumerate(given.leaves)]
+    function(*([leaf] for leaf in leaves)).backward()
+    for k, leaf in enumerate(leaves):
+        if k in needed:
+            expect_close(leaf.grad, expected[k], tolerance)
+        else:
+            assert leaf.grad is None
+
+
+def make_zeros(given):
+    """Make vectors of pairs zero, and expert 0 of alignment 0 missing everywhere."""
+    with torch.no_grad():
+        given.video[0][3, 1] = 0
+        given.query[1][5] = 0
+        given.weights[0][:, 0] = 0
+
+
+def expect_no_gradient_of_zeros(loss, found):
+    assert loss.isfinite()
+    assert all(g.isfinite().all() for g in found)
+    for zeros in (found[0][3, 1], found[3][5], found[0][:, 0], found[2][:, 0]):
+        assert not zeros.any()
+    assert found[4][:, 0].any()  # the missing expert's weight has one
+    assert found[1].any()
 
 
 @pytest.fixture
