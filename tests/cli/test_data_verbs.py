@@ -12,7 +12,7 @@ import pytest
 
 from tests.support.calls import call, failed, hint, passed, printed
 from tests.support.faulty_data import change, make, spoil, write
-from tests.support.tiny_runs import make_data, read, run_in
+from tests.support.tiny_runs import make_data, read, recipe_of, run_in
 from varkit.cli.data_display import print_guide
 from varkit.recipe.target import Target
 
@@ -40,9 +40,6 @@ class Printed(Folder):
 def register_datasets(register):
     register("printed", Printed, summary="a folder with printed figures")
 """
-DATA = """\
-data: {{use: {use}, root: {root}, streams: {{object: rgb, motion: flow}}, seconds_per_clip: 0.5}}
-"""
 
 
 @pytest.fixture
@@ -61,11 +58,10 @@ def of_folder(root):
 def recipe(folder, tmp_path):
     """A recipe on a folder with figures that were printed."""
     (tmp_path / "printed.py").write_text(FIGURES)
-    text = make_data(tmp_path / "other").read_text().replace("[parts.py]", "[printed.py]")
-    head, _, rest = text.partition("data: ")
-    data = DATA.format(use="printed", root=folder)
+    data = {"use": "printed", "root": str(folder), "seconds_per_clip": 0.5}
+    streams = {"object": "rgb", "motion": "flow"}
     path = tmp_path / "figures.yaml"
-    path.write_text(head + data + rest.partition("\n")[2])
+    path.write_text(recipe_of(plugins=["printed.py"], data=data | {"streams": streams}))
     return path
 
 
