@@ -11,8 +11,9 @@ import pytest
 import torch
 
 from tests.support.calls import call, failed, hint
+from tests.support.reference.retrieval_metrics import by_id, ranks
+from tests.support.tiny_runs import ranks_of
 from varkit.errors import StoppedError
-from varkit.evaluation.rank_files import read_ranks
 from varkit.model.build import build_dataset
 from varkit.recipe.load import load_recipe
 from varkit.runs.experiment import run_experiment
@@ -62,25 +63,14 @@ def weights(run):
     return load(run.seed_folder(0) / "models" / "last.safetensors", hint="")[0]
 
 
-def ranks_of(found, items):
+def exported_ranks(found, items):
     """Rank by the inner products of a file, one query and one video after another."""
     scores = (found["videos"].astype("f8") @ found["queries"].astype("f8").T).astype("f4")
     videos, queries = found["video_ids"].tolist(), found["query_ids"].tolist()
     assert videos == [item.video for item in items]
     assert queries == [query for item in items for query in item.queries]
-    ranks = {}
-    for v, item in enumerate(items):
-        right = [queries.index(query) for query in item.queries]
-        for q in right:
-            ranks["query_to_video", queries[q]] = expected_place(scores[:, q], scores[v, q])
-        ranks["video_to_query", item.video] = expected_place(scores[v], scores[v, right].max())
-    return ranks
-
-
-def expected_place(scores, own):
-    above = sum(score > own for score in scores.tolist())
-    ties = sum(score == own for score in scores.tolist()) - 1
-    return 1 + above + ties / 2
+    owner = [v for v, item in enumerate(items) for _ in item.queries]
+    return by_id(queries, videos, *ranks(scores, owner))
 
 
 @pytest.mark.parametrize("recipe", EMBEDDED, ids=lambda path: path.stem)
@@ -114,6 +104,4 @@ def test_it_trains_resumes_is_measured_loads_and_exports(recipe, tmp_path, home,
         assert not file.exists()
         return
     assert "(simulated data)" in result.stdout
-    rows = read_ranks(stopped.seed_folder(0) / "ranks" / "last.jsonl")
-    own = {(row.direction, row.id): row.rank for row in rows}
-    assert ranks_of(np.load(file), dataset.split("test")) == own
+    assert exported_ranks(np.load(file), dataset.split("test")) == ranks_of(stopped.folder)

@@ -34,7 +34,7 @@ def test_every_wrong_key_name_and_type_at_once(recipe):
     assert not (recipe.parent.parent / "runs").exists()
 
 
-def test_a_recipe_that_is_a_folder_and_an_out_folder_that_cannot_be_written(recipe, tmp_path):
+def test_places_that_are_missing_or_something_else_are_named(recipe, tmp_path):
     assert failed(run(recipe.parent, out=recipe.parent), 2).endswith("data: not a file")
     assert run(recipe, out=recipe).exit_code == 2  # click: it is a file
     (tmp_path / "blocked").mkdir()
@@ -42,17 +42,14 @@ def test_a_recipe_that_is_a_folder_and_an_out_folder_that_cannot_be_written(reci
     result = run(recipe, out=tmp_path / "blocked")
     assert "Not a directory" in failed(result)
     assert hint(result).startswith("make ")
+    result = run(recipe, f"data.root={tmp_path / 'nowhere'}")
+    assert "nowhere/manifest.csv: put the data there, or set data.root" in failed(result, 2)
 
 
 def test_runs_started_in_the_same_second_do_not_meet(recipe):
     for seed in (0, 1):
         passed(run(recipe, f"train.seeds=[{seed}]", "train.epochs=1"))
     assert len(list((recipe.parent.parent / "runs").glob("*/*/results.json"))) == 2
-
-
-def test_missing_data_say_where_to_put_them(recipe, tmp_path):
-    result = run(recipe, f"data.root={tmp_path / 'nowhere'}")
-    assert "nowhere/manifest.csv: put the data there, or set data.root" in failed(result, 2)
 
 
 def test_without_spacy_and_hub_every_way_out_is_named(tmp_path, monkeypatch):

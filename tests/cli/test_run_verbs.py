@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from tests.support.calls import call, failed, passed, printed
+from tests.support.calls import call, failed, passed, printed, start, wait_for
 from tests.support.tiny_runs import log_of, read, recipe_of, run_in
 from varkit.system.tensors import load
 from varkit.training import checkpoint
@@ -93,31 +93,13 @@ def test_selecting_on_test_is_said_in_the_table(recipe, tmp_path):
     assert "ON THE TEST SET" in (run_in(tmp_path) / "report.html").read_text()
 
 
-def start(*arguments: object) -> subprocess.Popen:
-    return subprocess.Popen(
-        [sys.executable, "-m", "varkit", *map(str, arguments)],
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-        env={**os.environ, "OMP_NUM_THREADS": "1"},
-        start_new_session=True,
-    )
+def saved_run(out: Path, process: subprocess.Popen) -> Path:
+    return wait_for(process, lambda: list(out.glob("*/*/run.json")))[0].parent
 
 
-def wait_for_run(out: Path, process: subprocess.Popen) -> Path:
-    while not list(out.glob("*/*/run.json")):
-        time.sleep(0.01)
-        assert process.poll() is None, process.stderr.read()
-    return run_in(out)
-
-
-def wait_for_steps(folder: Path, process: subprocess.Popen, steps: int) -> None:
-    """Wait until the log has so many lines, or the process has ended."""
-    while process.poll() is None:
-        log = folder / "metrics.jsonl"
-        if log.exists() and len(log.read_text().splitlines()) >= steps:
-            return
-        time.sleep(0.01)
+def wait_for_steps(run: Path, process: subprocess.Popen, steps: int) -> None:
+    log = run / "seed-0" / "metrics.jsonl"
+    wait_for(process, lambda: log.exists() and len(log.read_text().splitlines()) >= steps)
 
 
 @pytest.mark.slow
@@ -130,9 +112,9 @@ def test_killed_at_ten_moments_it_ends_with_the_same_weights(recipe, tmp_path):
 
     randomness = random.Random(0)
     process = start("run", recipe, epochs, "--out", tmp_path / "cut", "--threads", 1)
-    run = wait_for_run(tmp_path / "cut", process)
+    run = saved_run(tmp_path / "cut", process)
     for kill in range(10):
-        wait_for_steps(run / "seed-0", process, 2 * (kill + 1))  # of 48 lines
+        wait_for_steps(run, process, 2 * (kill + 1))  # of 48 lines
         time.sleep(randomness.random() * 0.05)
         process.send_signal(signal.SIGKILL)
         process.communicate()
@@ -158,8 +140,8 @@ def test_a_signal_to_all_processes_saves_and_says_how_to_go_on(
 ):
     options = ("train.epochs=300", "train.checkpoint_steps=0", f"train.workers={workers}")
     process = start("run", recipe, *options, "--out", tmp_path)
-    run = wait_for_run(tmp_path, process)
-    wait_for_steps(run / "seed-0", process, 2)
+    run = saved_run(tmp_path, process)
+    wait_for_steps(run, process, 2)
     os.killpg(process.pid, number)  # as a terminal and a scheduler do
     _, errors = process.communicate()
     assert process.returncode == code, errors

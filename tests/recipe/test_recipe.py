@@ -332,44 +332,37 @@ def test_origins(folder):
     assert yaml.parse(recipe.to_yaml(origins=True).encode(), "x").value == recipe.to_dict()
 
 
-def test_embedded_is_left_alone_where_nothing_is_missing(folder):
+def test_embedded_is_left_alone_where_nothing_is_missing_and_overrides_must_fit_the_file(folder):
     recipe = load(folder, READY + EMBEDDED, strict=True)
     assert recipe.data.use == "a_folder"
     assert (recipe.embedded, recipe.missing) == (False, ())
     assert recipe == load(folder, READY)
+    (problem,) = problems(folder, READY + EMBEDDED, "data.videos=9")
+    assert problem.startswith("command line: data.videos: dataset 'a_folder' has no such option.")
 
 
 def test_embedded_is_taken_where_something_is_missing(folder):
-    recipe = load(folder, RECIPE + EMBEDDED, "model.dim=12")
+    recipe = load(folder, RECIPE + EMBEDDED, "model.dim=12", "data.videos=9")
     assert recipe.embedded
     assert recipe.missing == ("data (a_folder): no folder nowhere: make it",)
     assert recipe.data.use == "made"  # it names use, so it replaced the component whole
-    assert recipe.data.options == {"videos": 4, "gone": False}
+    assert recipe.data.options == {"videos": 9, "gone": False}  # the file knows no such option
+    assert load(folder, RECIPE + EMBEDDED).data.options["videos"] == 4
     assert recipe.samplers["fixed"].options["count"] == 2  # this one was merged
     assert recipe.samplers["other"].options["step"] == 2
     assert recipe.model.dim == 12  # the command line has the last word
 
 
-def test_strict_refuses_the_embedded_block(folder):
+def test_what_is_missing_in_the_embedded_block_or_without_it_is_refused(folder):
     with pytest.raises(RecipeError) as caught:
         load(folder, RECIPE + EMBEDDED, strict=True)
-    assert caught.value.problems == (
-        "toy.yaml: missing here: data (a_folder): no folder nowhere: make it",
-    )
+    lacks = "toy.yaml: missing here: data (a_folder): no folder nowhere: make it"
+    assert caught.value.problems == (lacks,)
     assert "--strict" in str(caught.value.hint)
-
-
-def test_missing_without_an_embedded_block_or_in_it_too(folder):
     for text in (RECIPE, RECIPE + "embedded:\n"):
         assert "no folder nowhere" in problems(folder, text)[0]
     text = RECIPE + EMBEDDED.replace("videos: 4", "gone: true")
     assert problems(folder, text) == ("toy.yaml: missing here: data (made): no generator",)
-
-
-def test_an_override_may_fit_the_embedded_block_alone(folder):
-    assert load(folder, RECIPE + EMBEDDED, "data.videos=9").data.options["videos"] == 9
-    (problem,) = problems(folder, READY + EMBEDDED, "data.videos=9")
-    assert problem.startswith("command line: data.videos: dataset 'a_folder' has no such option.")
 
 
 def test_the_embedded_block_is_checked_even_when_not_taken(folder):

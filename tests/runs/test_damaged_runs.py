@@ -137,14 +137,6 @@ def test_results_that_are_damaged_can_be_made_again(cut, finished):
     assert (cut / "results.json").read_text() == (finished / "results.json").read_text()
 
 
-@pytest.mark.parametrize("name", ["run.json", "recipe.yaml"])
-def test_a_run_without_one_of_its_files(cut, name):
-    (cut / name).unlink()
-    said = failed(call("resume", cut))
-    assert f"is not a run: it has no {name}" in said
-    assert f"mean '{cut}'" not in said
-
-
 def test_a_selected_model_that_is_gone_is_not_replaced_by_the_last(finished, tmp_path):
     run = shutil.copytree(finished, tmp_path / "run")
     selected = run / "seed-0" / "models" / "best.safetensors"
@@ -155,10 +147,17 @@ def test_a_selected_model_that_is_gone_is_not_replaced_by_the_last(finished, tmp
     passed(call("eval", run, "--checkpoint", "last"))
 
 
-def test_a_run_whose_provenance_is_damaged(cut):
+def test_a_run_whose_provenance_or_recipe_is_damaged_or_gone(cut):
+    before = (cut / "run.json").read_text()
     for content in ("{", "[]", '{"schema": 2}'):
         (cut / "run.json").write_text(content)
         assert "run.json is damaged" in failed(call("resume", cut))
+    (cut / "run.json").write_text(before)
+    for name in ("recipe.yaml", "run.json"):
+        (cut / name).unlink()
+        said = failed(call("resume", cut))
+        assert f"is not a run: it has no {name}" in said
+        assert f"mean '{cut}'" not in said
 
 
 def test_a_log_goes_on_with_whole_lines_after_a_lost_end_and_a_damaged_line_is_named(cut):

@@ -167,7 +167,7 @@ def test_ranks_that_are_lost_come_back_by_the_command_that_compare_names(copy):
     passed(call("compare", copy, "--resamples", 1000))
 
 
-def test_an_opened_model_knows_what_it_is(finished):
+def test_an_opened_model_knows_what_it_is(finished, tmp_path):
     chosen = open_model(str(finished))
     assert (chosen.seed, chosen.which, chosen.run.folder) == (0, "best", finished)
     assert chosen.epoch == read(finished / "results.json")["seeds"]["0"]["best"]["epoch"]
@@ -177,9 +177,7 @@ def test_an_opened_model_knows_what_it_is(finished):
     assert last.dataset is chosen.dataset
     first, second = (trained.model.state_dict() for trained in (chosen, last))
     assert any(not torch.equal(first[key], second[key]) for key in first)
-
-
-def test_a_measurement_has_no_models_and_says_where_they_are(finished, tmp_path):
+    # A measurement has no models, and says where they are.
     evaluated(finished, "--out", tmp_path)
     for command in (("eval", tmp_path), ("resume", tmp_path)):
         result = call(*command)

@@ -13,9 +13,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.support.calls import call, failed, hint, passed, printed
-from tests.support.tiny_runs import read, run, run_in
+from tests.support.reference.retrieval_metrics import best_ranks, by_id, right_videos
+from tests.support.tiny_runs import ranks_of, read, run, run_in
 from varkit.errors import DataError
-from varkit.evaluation.rank_files import read_ranks
 from varkit.search.scores import Scores, fuse, rerank
 
 PARTS = """\
@@ -65,7 +65,6 @@ CAPTIONS = (
 """Of the test videos; those of 0 and 1, and of 1 and 3, are the same but for case and period."""
 VIDEOS = tuple(f"test{v}" for v in range(len(CAPTIONS)))
 QUERIES = tuple(f"{video}#{k}" for video in VIDEOS for k in (0, 1))
-OWNERS = [v for v in range(len(CAPTIONS)) for _ in (0, 1)]
 
 
 @pytest.fixture(scope="module")
@@ -96,11 +95,6 @@ def trained(recipe, *overrides, out):
     return run_in(out)
 
 
-def saved_ranks(folder, which="last"):
-    rows = read_ranks(folder / "seed-0" / "ranks" / f"{which}.jsonl")
-    return {(row.direction, row.id): row.rank for row in rows}
-
-
 def exported(folder, file, *options):
     """Return the embeddings that a run's model gives."""
     passed(call("embeddings", "export", folder, file, *options))
@@ -126,7 +120,7 @@ def measured(*arguments, out):
     """Call a sub-verb; return the run folder it made and its ranks by direction and identifier."""
     result = passed(call("embeddings", *arguments, "--out", out))
     (folder,) = (line[5:] for line in result.stderr.splitlines() if line.startswith("run: "))
-    return out.parent / folder, saved_ranks(out.parent / folder)
+    return out.parent / folder, ranks_of(out.parent / folder)
 
 
 def product(videos, queries):
@@ -138,43 +132,15 @@ def product(videos, queries):
     return np.array(products).astype("f4")
 
 
-def best_rank(scores, right, siblings_tie):
-    """The best right answer's expected place, by looking at every candidate."""
-    best = max(scores[i] for i in right)
-    above = sum(s > best for s in scores)
-    rivals = [i for i, s in enumerate(scores) if s == best and (siblings_tie or i not in right)]
-    tied = [i for i in right if scores[i] == best]
-    return 1 + above + ((len(rivals) - 1) / 2 if siblings_tie else len(rivals) / (len(tied) + 1))
-
-
-def plain(text):
-    return " ".join(text.lower().split()).removesuffix(".")
-
-
 def expected(forth, back=None, rule="own"):
     """Ranks of (V, Q) scores; ``back`` are those by which videos look for queries."""
-    back = forth if back is None else back
-    texts = [plain(text) for captions in CAPTIONS for text in captions]
-    right = {
-        (v, q)
-        for v in range(len(VIDEOS))
-        for q in range(len(QUERIES))
-        if OWNERS[q] == v
-        or (rule != "own" and any(texts[p] == texts[q] for p in (2 * v, 2 * v + 1)))
-    }
-    kept = list(range(len(QUERIES)))
-    if rule == "unique":
-        kept = [q for q in kept if texts[q] not in texts[:q]]
-    found = {}
-    for q in kept:
-        videos = [v for v in range(len(VIDEOS)) if (v, q) in right]
-        scores = forth[:, q].tolist()
-        found["query_to_video", QUERIES[q]] = best_rank(scores, videos, rule == "own")
-    for v in range(len(VIDEOS)):
-        queries = [i for i, q in enumerate(kept) if (v, q) in right]
-        scores = back[v, kept].tolist()
-        found["video_to_query", VIDEOS[v]] = best_rank(scores, queries, rule == "own")
-    return found
+    kept, right = right_videos(CAPTIONS, rule)
+    columns = [2 * v + k for v, k in kept]
+    of_queries, of_videos = (
+        best_ranks(scores[:, columns], right, rule, "average")[way]
+        for way, scores in enumerate((forth, forth if back is None else back))
+    )
+    return pytest.approx(by_id([QUERIES[q] for q in columns], VIDEOS, of_queries, of_videos))
 
 
 @pytest.mark.parametrize("rule", ["own", "duplicates", "unique"])
@@ -200,7 +166,7 @@ def test_a_model_without_factors_is_ranked_the_same(world, rule, tmp_path):
     for name in ("plain", "blunt"):
         options = (f"eval.positives={rule}", "--checkpoint", "last", "--out", tmp_path / name)
         passed(call("eval", world[name], *options))
-        ranks[name] = saved_ranks(tmp_path / name)
+        ranks[name] = ranks_of(tmp_path / name)
     found = exported(world["plain"], tmp_path / "plain.npz", "--checkpoint", "last")
     assert ranks["plain"] == expected(product(found["videos"], found["queries"]), rule=rule)
     # Alone, the same model without factors, fused with itself, has the same ranks.
@@ -215,7 +181,7 @@ def test_an_exported_run_measures_as_the_run_did(world, tmp_path):
     result = call("embeddings", "export", world["plain"], file)
     assert "5 videos, 10 queries" in result.stdout
     folder, ranks = measured("eval", file, world["plain recipe"], out=tmp_path / "runs")
-    assert ranks == saved_ranks(world["plain"], "best")
+    assert ranks == ranks_of(world["plain"], "best")
     own, made = (read(one / "results.json") for one in (world["plain"], folder))
     assert own["chance"] == made["chance"]
     assert own["summary"]["best"] == made["summary"]["last"]
@@ -351,7 +317,7 @@ def test_a_run_without_factors_cannot_be_exported_but_fused_and_reranked(world, 
     file = write(tmp_path / "other.npz", *random_vectors(6))
     # Blunt's own order, asked for through a rerank of all candidates.
     whole = ("rerank", file, world["blunt"], "--depth", 10, "--checkpoint", "last")
-    assert measured(*whole, out=tmp_path / "runs")[1] == saved_ranks(world["blunt"])
+    assert measured(*whole, out=tmp_path / "runs")[1] == ranks_of(world["blunt"])
 
 
 def test_simulated_stays_marked_and_so_does_a_selection_on_test(world, tmp_path):
@@ -368,7 +334,7 @@ def test_simulated_stays_marked_and_so_does_a_selection_on_test(world, tmp_path)
     assert "ON THE TEST SET" in (folder / "report.html").read_text()
 
 
-def test_models_on_other_features_of_the_same_videos_are_fused(world, tmp_path):
+def test_models_on_other_features_are_fused_but_not_those_with_other_questions(world, tmp_path):
     other = tmp_path / "other"
     shutil.copytree(world["data"], other)
     for file in other.glob("*.npy"):
@@ -389,6 +355,11 @@ def test_models_on_other_features_of_the_same_videos_are_fused(world, tmp_path):
     assert len({one["fingerprint"] for one in facts}) == 2
     assert len({one["questions"] for one in facts}) == 1
     passed(call("compare", world["plain"], second, "--resamples", "1000"))
+    manifest = (other / "manifest.csv").read_text().replace("a dog sleeps", "a cat sleeps")
+    (other / "manifest.csv").write_text(manifest)
+    third = trained(other / "plain.yaml", out=tmp_path / "other questions")
+    result = call("embeddings", "fuse", world["plain"], third)
+    assert "asks other questions than data, which is measured" in failed(result)
 
 
 def test_an_exported_run_keeps_its_marks(world, tmp_path):
@@ -448,13 +419,3 @@ def test_what_cannot_be_combined_is_said(world, tmp_path):
     result = call("embeddings", "fuse", file, folder, *out)
     assert "holds ranks, but no scores" in failed(result)
     assert not (tmp_path / "runs").exists()
-
-
-def test_runs_on_other_data_are_refused(world, tmp_path):
-    other = shutil.copytree(world["data"], tmp_path / "data")
-    manifest = (other / "manifest.csv").read_text().replace("a dog sleeps", "a cat sleeps")
-    (other / "manifest.csv").write_text(manifest)
-    (other / "plain.yaml").write_text(RECIPE.format(root=other, use="avg"))
-    second = trained(other / "plain.yaml", out=tmp_path / "runs")
-    result = call("embeddings", "fuse", world["plain"], second)
-    assert "asks other questions than data, which is measured" in failed(result)

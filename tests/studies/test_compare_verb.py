@@ -1,5 +1,6 @@
 """``varkit compare`` as a person calls it, and the files it writes."""
 
+import contextlib
 import csv
 import json
 import re
@@ -30,14 +31,18 @@ def runs(tmp_path):
     ]
 
 
-@pytest.fixture
-def hostile(tmp_path):
-    """Two runs whose captions, classes, recipe and folder are out to do harm."""
+@pytest.fixture(scope="module")
+def hostile(tmp_path_factory):
+    """Files on two runs whose captions, classes, recipe and folder are out to do harm."""
     rows = {
         "text": HOSTILE.replace("{}", "{{}}").replace("{x}", "{{x}}"),
         "classes": lambda v: (HOSTILE,),
     }
-    return write_runs(tmp_path / "=1+1", *[{"rows": rows, "recipe": HOSTILE}] * 2)
+    place = tmp_path_factory.mktemp("hostile")
+    folders = write_runs(place / "=1+1", *[{"rows": rows, "recipe": HOSTILE}] * 2)
+    with contextlib.chdir(place):
+        runs = [folder.relative_to(place) for folder in folders]
+        yield write_all(runs, place / "out"), call("compare", *runs, *FEW).stdout
 
 
 def write_all(runs, out, *arguments):
@@ -107,8 +112,8 @@ def test_every_output_says_that_runs_were_not_measured_alike(tmp_path):
     assert {row["mismatches"] for row in csv.DictReader(files["csv"].splitlines())} == {said}
 
 
-def test_the_page_is_alone_runs_nothing_and_escapes(hostile, tmp_path):
-    page = write_all(hostile, tmp_path / "out")["html"]
+def test_the_page_is_alone_runs_nothing_and_escapes(hostile):
+    page = hostile[0]["html"]
     parsed = Page(page)
     assert "script" not in parsed.tags
     assert "default-src 'none'; style-src 'unsafe-inline'; base-uri 'none'" in page
@@ -118,11 +123,8 @@ def test_the_page_is_alone_runs_nothing_and_escapes(hostile, tmp_path):
     assert "\x1b" not in page
 
 
-def test_no_cell_of_the_csv_file_is_a_formula(hostile, tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)
-    runs = [folder.relative_to(tmp_path) for folder in hostile]
-    text = write_all(runs, tmp_path / "out")["csv"]
-    rows = list(csv.DictReader(text.splitlines()))
+def test_no_cell_of_the_csv_file_is_a_formula(hostile):
+    rows = list(csv.DictReader(hostile[0]["csv"].splitlines()))
     assert {row["kind"] for row in rows} == {"value", "difference", "group difference"}
     for row in rows:
         assert None not in row
@@ -130,14 +132,14 @@ def test_no_cell_of_the_csv_file_is_a_formula(hostile, tmp_path, monkeypatch):
         for name, cell in row.items():
             if cell.startswith(("=", "+", "-", "@", "\t", "\r")):
                 assert np.isfinite(float(cell)), name
-    found = read(tmp_path / "out" / "comparison.json")
+    found = json.loads(hostile[0]["json"])
     values = [float(row["value"]) for row in rows if row["kind"] == "difference"]
     assert values == [one["value"] for one in found["differences"]]
 
 
-def test_latex_prints_what_names_say_and_obeys_none(hostile, tmp_path):
-    text = write_all(hostile, tmp_path / "out")["tex"]
-    body = "\n".join(line for line in text.splitlines() if not line.startswith("%"))
+def test_latex_prints_what_names_say_and_obeys_none(hostile):
+    lines = hostile[0]["tex"].splitlines()
+    body = "\n".join(line for line in lines if not line.startswith("%"))
     assert r"\textbackslash{}input\{x\} 100\% a\_b \$x\$" in body
     known = "begin end caption toprule midrule bottomrule to pm textbackslash textless textgreater"
     known += " textbar textasciitilde textasciicircum textquotedbl"
@@ -152,21 +154,17 @@ def test_latex_prints_what_names_say_and_obeys_none(hostile, tmp_path):
     assert rows
 
 
-def test_markdown_shows_names_as_they_are(hostile, tmp_path):
-    text = write_all(hostile, tmp_path / "out")["md"]
+def test_markdown_and_the_terminal_show_names_as_they_are_and_obey_none(hostile):
+    files, shown = hostile
+    assert not {"\x1b", "\x07"} & {*shown}
+    assert "[red]" in shown.replace("\n", "")
+    text = files["md"]
     assert "<script>" not in text.replace(r"\<", "")
     tables = re.findall(r"(?:^\|.*\n)+", text, re.MULTILINE)
     assert len(tables) == 6
     for table in tables:
         (bars,) = {len(re.findall(r"(?<!\\)\|", line)) for line in table.splitlines()}
         assert bars - 1 in range(4, 10)
-
-
-def test_the_terminal_obeys_no_caption(hostile):
-    shown = call("compare", *hostile, *FEW).stdout
-    assert "\x1b" not in shown
-    assert "\x07" not in shown
-    assert "[red]" in shown.replace("\n", "")
 
 
 def test_markdown_tables_are_read_back(runs, tmp_path):

@@ -104,18 +104,16 @@ def test_scipy_gives_the_same_intervals_and_p_values():
     def difference(one, other, axis=-1):
         return other.mean(axis=axis) - one.mean(axis=axis)
 
+    scipys, own = {"n_resamples": 20_000, "rng": 0}, {"resamples": 20_000}
     theirs = scipy.stats.bootstrap(
-        totals, difference, paired=True, method="percentile", n_resamples=20_000, rng=0
+        totals, difference, paired=True, method="percentile", **scipys
     ).confidence_interval
-    draws = bootstrap(counts, hits, resamples=20_000, random=np.random.default_rng(0))
+    draws = bootstrap(counts, hits, **own, random=np.random.default_rng(0))
     ours = interval(draws[:, 1] - draws[:, 0])[:, SUM]
     np.testing.assert_allclose(ours, theirs, atol=0.05 * (theirs.high - theirs.low))
-    test = scipy.stats.permutation_test(
-        totals, difference, permutation_type="samples", n_resamples=20_000, rng=0
-    )
-    p = randomisation_test(
-        counts, hits[1] - hits[0], resamples=20_000, random=np.random.default_rng(0)
-    )[SUM]
+    test = scipy.stats.permutation_test(totals, difference, permutation_type="samples", **scipys)
+    change = hits[1] - hits[0]
+    p = randomisation_test(counts, change, **own, random=np.random.default_rng(0))[SUM]
     assert 0.001 < p < 0.5
     assert p == pytest.approx(test.pvalue, abs=6 * np.sqrt(p / 20_000))
 
@@ -146,22 +144,14 @@ def test_trainings_count_as_in_student_s_t():
     # Videos that never vary, two runs of three trainings of the same variance: Welch's degrees of
     # freedom are 4, and t is 2.776 in tables.
     seeds = np.array([[1.0], [2.0], [3.0]]) * np.ones(7)
-    draws = np.full((200_000, 7), 5.0)
-    value = np.full(7, 5.0)
-    low, high = interval_with_trainings(
-        value, draws, [seeds, 10 + seeds], random=np.random.default_rng(0)
-    )
+    draws, value = np.full((200_000, 7), 5.0), np.full(7, 5.0)
+    random = np.random.default_rng(0)
+    low, high = interval_with_trainings(value, draws, [seeds, 10 + seeds], random=random)
     reach = 2.776 * np.sqrt(1 / 3 + 1 / 3)
-    np.testing.assert_allclose(high - 5, reach, rtol=0.02)
-    np.testing.assert_allclose(5 - low, reach, rtol=0.02)
-
-
-def test_trainings_that_agree_leave_the_normal_interval():
-    draws = np.random.default_rng(0).normal(5, 2, (200_000, 7))
-    same = np.full((3, 7), 5.0)
-    limits = interval_with_trainings(
-        np.full(7, 5.0), draws, [same, same], random=np.random.default_rng(1)
-    )
+    np.testing.assert_allclose([high - 5, 5 - low], reach, rtol=0.02)
+    # Trainings that agree leave the normal interval.
+    draws = random.normal(5, 2, (200_000, 7))
+    limits = interval_with_trainings(value, draws, [np.full((3, 7), 5.0)] * 2, random=random)
     np.testing.assert_allclose(limits, interval(draws), atol=0.06)
 
 
@@ -219,11 +209,11 @@ def test_figures_are_means_over_trainings_and_sampler_seeds(pair):
     values = {(value.run, value.figure): value for value in found.values}
     for figure in FIGURES:
         own = [each[figure] for each in seeds]
-        assert values["A", figure].value == pytest.approx(np.mean(own))
-        assert values["A", figure].sd_trainings == pytest.approx(np.std(own, ddof=1))
-        assert values["B", figure].value == pytest.approx(single[figure])
-        assert values["B", figure].sd_trainings is None
-        assert values["B", figure].interval_trainings is None
+        a, b = values["A", figure], values["B", figure]
+        assert a.value == pytest.approx(np.mean(own))
+        assert a.sd_trainings == pytest.approx(np.std(own, ddof=1))
+        assert b.value == pytest.approx(single[figure])
+        assert b.sd_trainings is b.interval_trainings is None
     for one in found.differences:
         assert (one.run, one.against) == ("B", "A")
         expected = values["B", one.figure].value - values["A", one.figure].value
@@ -265,10 +255,9 @@ def test_several_trainings_on_both_sides_give_the_wider_interval_too(tmp_path):
 
 def test_every_run_is_held_against_the_first_or_against_all_earlier_ones(tmp_path):
     folders = write_runs(tmp_path, {}, {}, {})
-    pairs = {(d.run, d.against) for d in compare(folders, resamples=100).differences}
-    assert pairs == {("B", "A"), ("C", "A")}
-    found = compare(folders, resamples=100, all_pairs=True)
-    assert {(d.run, d.against) for d in found.differences} == {("B", "A"), ("C", "A"), ("C", "B")}
+    for every, pairs in ((False, {"BA", "CA"}), (True, {"BA", "CA", "CB"})):
+        found = compare(folders, resamples=100, all_pairs=every)
+        assert {d.run + d.against for d in found.differences} == pairs
     p = np.array([d.p for d in found.differences])
     np.testing.assert_allclose([d.p_holm for d in found.differences], holm(p))
     assert len(p) == 21

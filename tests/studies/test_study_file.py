@@ -183,6 +183,26 @@ def test_a_published_row_is_completed_and_names_its_source(place):
     assert cells == (29.8, 68, 82, 32.3, 70, None, 300)
 
 
+MEASURES = "b: {label: b, of: a, measure: {eval.seed: 1}"
+
+
+@pytest.mark.parametrize(
+    ("rows", "said"),
+    [
+        ("a: {label: a, runs: false, x: 1}", "rows.a.runs: a row that runs nothing has no 'of'"),
+        (f"a: {{label: a}}\n  {MEASURES}, runs: false}}", "rows.b.runs: a row that runs nothing"),
+        (f"a: {{label: a, runs: false}}\n  {MEASURES}}}", "rows.b.of: row 'a' runs nothing"),
+        ("a: {label: a, runs: 'no'}", "rows.a.runs"),
+        ("a: {label: a}\nshow: [{use: coarse_queries, k: []}]", "show.0.k"),
+        ("a: {label: a}\nshow: [{use: running_time, repeats: 0}]", "show.0.repeats"),
+        ("a: {label: a}\nshow: [{use: zero_shot, galery: b}]", "Did you mean 'gallery'"),
+    ],
+)
+def test_what_cannot_be_is_refused_before_anything_runs(place, rows, said):
+    found = problems(place, f"version: 1\ntitle: t\nrecipe: data/tiny.yaml\nrows:\n  {rows}\n")
+    assert any(said in line for line in found), found
+
+
 @pytest.mark.parametrize("text", ["", "[1]", "a: &a 1\nb: *a", "version: 1\nversion: 1", "!!x y"])
 def test_what_is_no_study_is_refused(place, text):
     assert problems(place, text)
@@ -212,6 +232,31 @@ def test_a_study_without_a_name_lists_those_that_ship_with_varkit():
     assert refused.exit_code == 2
     assert "name a STUDY" in refused.stderr
     assert "varkit study\n" in call("study", "--help").stdout
+
+
+def trainings(study):
+    """Return what each training of a study is made of."""
+    top = study.options
+    rows = [row.options for row in study.rows.values() if row.trains]
+    return {
+        str((own.recipe or top.recipe, top.overrides, own.overrides, top.embedded, own.embedded))
+        for own in rows
+    }
+
+
+def test_what_is_shown_was_trained_for_another_study():
+    studies = {name: load_study(file) for name, file in shipped_studies().items()}
+    known = set()
+    for name in ("sampling_ucf", "sampling_xd", "methods_ucf", "methods_xd"):
+        known |= trainings(studies[name])
+    kinds = ("examples", "coarse", "sampling_pictures", "zero_shot", "running_time")
+    showing = [study for name, study in studies.items() if name.startswith(kinds)]
+    assert len(showing) == 9
+    for study in showing:
+        assert trainings(study)
+        assert trainings(study) <= known, study.name
+    for name in ("statistics_ucf", "statistics_xd"):
+        assert not trainings(studies[name])
 
 
 def test_shipped_studies_resolve(tmp_path):

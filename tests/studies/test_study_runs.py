@@ -6,9 +6,6 @@ import json
 import os
 import re
 import signal
-import subprocess
-import sys
-import time
 from dataclasses import replace
 from html import escape
 from pathlib import Path
@@ -22,9 +19,10 @@ from varkit_studies.rows import resolve_rows
 from varkit_studies.study_file import load_study
 from varkit_studies.writers import write_study
 
-from tests.support.calls import call, passed, printed
+from tests.support.calls import call, passed, printed, start, wait_for
+from tests.support.reference.retrieval_metrics import by_id, ranks
 from tests.support.studies import make_study, plan, study
-from tests.support.tiny_runs import log_of, read
+from tests.support.tiny_runs import log_of, ranks_of, read
 from varkit.data.batches import query_batches, video_batches
 from varkit.evaluation.metrics import DIRECTIONS, RECALLS
 from varkit.runs.folder import open_run
@@ -83,9 +81,8 @@ def test_measuring_again_uses_the_trained_weights_under_the_changed_recipe(done)
     assert (source["recipe_differs"], source["data_differs"]) == (True, False)
     for seed in (0, 1):
         trained = open_model(source["run"], seed=seed)
-        ranks = ranks_by_cls(trained.model, trained.dataset, trained.recipe)
-        lines = (Path(row["run"]) / f"seed-{seed}/ranks/best.jsonl").read_text().splitlines()
-        assert {(r["direction"], r["id"]): r["rank"] for r in map(json.loads, lines)} == ranks
+        by_cls = ranks_by_cls(trained.model, trained.dataset, trained.recipe)
+        assert ranks_of(Path(row["run"]), "best", seed) == by_cls
 
 
 def ranks_by_cls(model, dataset, recipe):
@@ -106,11 +103,7 @@ def ranks_by_cls(model, dataset, recipe):
     for v, video in vectors[model.video].items():
         for q, query in vectors[model.query].items():
             score[v, q] = video @ query / (video.norm() * query.norm())
-    ranks = {}
-    for i in range(len(names)):
-        ranks["query_to_video", sounds[i]] = 1.0 + sum(score[:, i] > score[i, i])
-        ranks["video_to_query", names[i]] = 1.0 + sum(score[i] > score[i, i])
-    return ranks
+    return by_id(sounds, names, *ranks(score, range(len(names))))
 
 
 def test_a_finished_study_trains_nothing_again(done):
@@ -127,9 +120,7 @@ def test_the_plan_says_what_is_there_and_what_the_rest_costs(done, tmp_path):
     file, told, _ = done
     rows = plan(file)
     assert {row["state"] for row in rows.values()} == {"cached"}
-    assert {name: row["run"] for name, row in rows.items()} == {
-        name: row["run"] for name, row in told["rows"].items()
-    }
+    assert all(rows[name]["run"] == row["run"] for name, row in told["rows"].items())
     assert [rows[name]["same_as"] for name in ROWS] == [None, None, None, "both"]
     assert rows["cls"]["measures"] == "both"
 
@@ -248,11 +239,10 @@ def test_what_is_written_says_everything_and_escapes_names(done):
     assert r"=\<script\>alert(1)\</script\>\|" in markdown
     fingerprint = told["rows"]["both"]["fingerprint"]
     chance = read(Path(told["rows"]["both"]["run"]) / "results.json")["chance"]
+    texts = [fingerprint, "published", "held out of training", "average rank", "torch", "364.4"]
     for text in (page, markdown, (folder / "table.tex").read_text()):
-        for said in (fingerprint, "published", "held out of training", "average rank", "torch"):
+        for said in (*texts, f"Chance: SumR {chance['SumR']:.1f}."):
             assert said in text
-        assert "364.4" in text
-        assert f"Chance: SumR {chance['SumR']:.1f}." in text
         assert "SIMULATED" not in text
     assert (folder / "comparison/comparison.html").is_file()
     assert read(folder / "study.json") == told
@@ -296,10 +286,9 @@ def test_a_line_is_printed_whenever_a_row_starts_or_ends(done):
     file, _, said = done
     lines = said.splitlines()
     for row, verb in (("fixed", "run"), ("both", "run"), ("cls", "eval")):
+        begun = f"{row}: varkit {verb} "
         finished = rf"{row}: finished in \d+\.\d min; [1-4] of 4 rows are done"
-        (started,) = (
-            n for n, line in enumerate(lines) if line.startswith(f"{row}: varkit {verb} ")
-        )
+        (started,) = (n for n, line in enumerate(lines) if line.startswith(begun))
         (ended,) = (n for n, line in enumerate(lines) if re.fullmatch(finished, line))
         assert started < ended
     assert lines[-1].startswith(f"wrote {folder_of(file) / 'study.html'}; beside it table.md")
@@ -349,20 +338,21 @@ def test_killed_and_interrupted_studies_go_on_where_they_were(tmp_path):
     file = make_study(tmp_path, SLOW)
     out = tmp_path / "runs"
 
-    process = start(file)
+    command = ("study", file, "--out", out, "--jobs", 2)
+    process = start(*command)
     run = wait_for(process, lambda: newest(out, beyond=2)).parents[2]
     os.kill(int((run / ".lock").read_text()), signal.SIGKILL)
-    code, said = ended(process)
-    assert code == 1, said
+    said = "".join(process.communicate())
+    assert process.returncode == 1, said
     assert "no row of mini is finished" in said
     assert "slow: signal 9" in said
 
     reached = int(newest(out).name[:9])
-    process = start(file)
+    process = start(*command)
     wait_for(process, lambda: newest(out, beyond=reached))
     process.send_signal(signal.SIGINT)
-    code, said = ended(process)
-    assert code == 130, said
+    said = "".join(process.communicate())
+    assert process.returncode == 130, said
     assert "run the same command again" in said
     slow = plan(file)["slow"]
     assert (slow["state"], slow["run"]) == ("partial", str(run))
@@ -388,27 +378,3 @@ def newest(out, beyond=0):
     """Return the newest checkpoint below a folder of runs, if it is of a later step."""
     files = out.glob("tiny/*/seed-0/checkpoints/0*.safetensors")
     return max((f for f in files if int(f.name[:9]) > beyond), default=None)
-
-
-def start(file):
-    arguments = ["study", str(file), "--out", str(file.parent / "runs"), "--jobs", "2"]
-    return subprocess.Popen(
-        [sys.executable, "-m", "varkit", *arguments],
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-        cwd=Path(__file__).parents[2],
-    )
-
-
-def ended(process):
-    said = process.communicate()[0]
-    return process.returncode, said
-
-
-def wait_for(process, found):
-    while process.poll() is None:
-        if value := found():
-            return value
-        time.sleep(0.01)
-    raise AssertionError(f"it never came: {ended(process)}")

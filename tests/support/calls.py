@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
+import time
+from collections.abc import Callable
 from typing import Any
 
 from click.testing import CliRunner, Result
@@ -41,3 +45,23 @@ def failed(result: Result, code: int = 1) -> str:
 def hint(result: Result) -> str:
     (line,) = (line for line in result.stderr.splitlines() if line.startswith("hint: "))
     return line.removeprefix("hint: ")
+
+
+def start(*arguments: object) -> subprocess.Popen:
+    """Start a process of its own, whose children a signal to its group reaches too."""
+    return subprocess.Popen(
+        [sys.executable, "-m", "varkit", *map(str, arguments)],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+    )
+
+
+def wait_for(process: subprocess.Popen, look: Callable[[], Any]) -> Any:
+    """Return what ``look`` finds while the process runs."""
+    while process.poll() is None:
+        if value := look():
+            return value
+        time.sleep(0.01)
+    raise AssertionError(f"it never came: {process.communicate()}")

@@ -25,8 +25,7 @@ class Folder:
         streams: stream -> column.
     """
 
-    def __init__(self, *, root: str, streams: Mapping[str, str] = {"object": "rgb"}) -> None:
-        self.root = root
+    def __init__(self, *, root: str, streams: Mapping[str, str] = {"object": "rgb"}) -> None: ...
 
     @staticmethod
     def missing(*, root: str, **options: Any) -> list[str]:
@@ -36,8 +35,7 @@ class Folder:
 class Made:
     """Makes data."""
 
-    def __init__(self, *, videos: Count = 8, gone: bool = False) -> None:
-        self.videos = videos
+    def __init__(self, *, videos: Count = 8, gone: bool = False) -> None: ...
 
     @staticmethod
     def missing(*, videos: int, gone: bool) -> list[str]:
@@ -47,29 +45,25 @@ class Made:
 class First:
     """The first clips."""
 
-    def __init__(self, *, count: Count = 4, temperature: Positive = 1, plan: Plan = "even") -> None:
-        self.count = count
+    def __init__(self, *, count: Count = 4, temperature: Positive = 1, plan: Plan = "even"): ...
 
 
 class Every:
     """Every clip."""
 
-    def __init__(self, *, step: Count) -> None:
-        self.step = step
+    def __init__(self, *, step: Count) -> None: ...
 
 
 class Net:
     """A detector."""
 
-    def __init__(self, width: int, *, hidden: tuple[Count, ...] = (8, 4)) -> None:
-        self.hidden = hidden
+    def __init__(self, width: int, *, hidden: tuple[Count, ...] = (8, 4)) -> None: ...
 
 
 class Video:
     """An encoder of clips."""
 
-    def __init__(self, dim: int, widths: Unknown, *, rate: Fraction | None = None) -> None:
-        self.dim = dim
+    def __init__(self, dim: int, widths: Unknown, *, rate: Fraction | None = None) -> None: ...
 
 
 class Cosine:
@@ -79,15 +73,13 @@ class Cosine:
 class Ranking:
     """A loss."""
 
-    def __init__(self, *, margin: Positive = 0.1) -> None:
-        self.margin = margin
+    def __init__(self, *, margin: Positive = 0.1) -> None: ...
 
 
 class Greedy:
     """Takes a key that recipes use themselves."""
 
-    def __init__(self, *, weight: float = 1.0) -> None:
-        pass
+    def __init__(self, *, weight: float = 1.0) -> None: ...
 
 
 Plan = Literal["even", "random"]

@@ -1,9 +1,8 @@
 """A study of a few numbers, and a look at what the command line makes of it."""
 
-import json
 from pathlib import Path
 
-from tests.support.calls import call
+from tests.support.calls import call, printed
 from tests.support.tiny_runs import make_data
 
 STUDY = """\
@@ -43,6 +42,5 @@ def study(file: Path, *arguments: object, out: Path | None = None):
 
 def plan(file: Path, *arguments: object, out: Path | None = None):
     """Return the plan's rows by name."""
-    result = study(file, *arguments, "--plan", "--json", out=out)
-    assert result.exit_code == 0, result.output
-    return {row["row"]: row for row in json.loads(result.stdout)["rows"]}
+    rows = printed(study(file, *arguments, "--plan", "--json", out=out))["rows"]
+    return {row["row"]: row for row in rows}

@@ -11,6 +11,7 @@ import yaml
 from click.testing import Result
 
 from tests.support.calls import call
+from varkit.evaluation.rank_files import read_ranks
 
 RECIPE = """\
 # ALAN in a few numbers, on a folder of one's own.
@@ -149,6 +150,12 @@ def run_in(out: Path) -> Path:
 
 def only_run(recipe: Path) -> Path:
     return run_in(recipe.parent.parent / "runs")
+
+
+def ranks_of(run: Path, which: str = "last", seed: int = 0) -> dict[tuple[str, str], float]:
+    """Return the ranks that a measurement saved, by direction and identifier."""
+    rows = read_ranks(run / f"seed-{seed}" / "ranks" / f"{which}.jsonl")
+    return {(row.direction, row.id): row.rank for row in rows}
 
 
 def log_of(run: Path, seed: int = 0) -> list[dict[str, Any]]:

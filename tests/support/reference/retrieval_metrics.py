@@ -27,6 +27,16 @@ def ranks(similarity, owner, ties="average"):
     return np.array(of_queries), np.array(of_videos)
 
 
+def by_id(queries, videos, of_queries, of_videos):
+    """(direction, identifier) -> rank, as a file of ranks has them."""
+    answers = {"query_to_video": (queries, of_queries), "video_to_query": (videos, of_videos)}
+    return {
+        (way, name): rank
+        for way, (names, ranks_) in answers.items()
+        for name, rank in zip(names, ranks_, strict=True)
+    }
+
+
 def figures(ranks_):
     """R@K, median and mean by their definitions."""
     ordered = sorted(ranks_)
