@@ -69,9 +69,7 @@ def test_a_partial_study_says_so_and_leaves_the_whole_ones_tables(done):
     folder = file.parent / "runs/studies/mini"
     kept = {path: path.read_bytes() for path in folder.glob("*.*")}
     result = passed(study(file, "--rows", "cls", "--json"))
-    assert result.stderr.splitlines()[0] == (
-        "also: both, which these rows need"
-    )
+    assert result.stderr.splitlines()[0] == ("also: both, which these rows need")
     assert "varkit run" not in result.stderr
     assert {path: path.read_bytes() for path in folder.glob("*.*")} == kept
     told = printed(result)
