@@ -32,7 +32,7 @@ FAULTS = {
 def test_the_installed_plugins_come_through_entry_points_and_load():
     plugins = load_plugins()
     assert plugins.failures == []
-    assert {"alan", "baselines", "benchmarks"} <= {entry.plugin for entry in plugins.registry}
+    assert {"alan", "baselines", "datasets"} <= {entry.plugin for entry in plugins.registry}
     assert plugins.get("sampler", "anomaly_led").version != "unknown"
 
 
