@@ -5,7 +5,7 @@ import shutil
 import numpy as np
 import pytest
 
-from tests.support.tiny_runs import call
+from tests.support.calls import call
 from varkit.blocks.frozen_states import CACHE
 from varkit.blocks.tiny_language import write_tiny_language
 from varkit.cli import training_display
