@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import re
 from pathlib import Path
 
@@ -13,6 +14,13 @@ from tests.support.reference.retrieval_metrics import ranks
 from varkit.errors import CheckpointError, DataError, RecipeError, RunError, VarkitError
 
 PAGE = Path(__file__).resolve().parents[2] / "docs" / "python.md"
+
+
+@pytest.fixture(scope="module", autouse=True)
+def here(tmp_path_factory):
+    """A folder for the states of captions, which a run keeps below the working directory."""
+    with contextlib.chdir(tmp_path_factory.mktemp("here")):
+        yield
 
 
 @pytest.fixture(scope="module")
