@@ -28,7 +28,7 @@ RECIPES = sorted(path for path in (ROOT / "recipes").glob("*.yaml"))
 EMBEDDED = [path for path in RECIPES if "\nembedded:" in path.read_text(encoding="utf-8")]
 assert len(EMBEDDED) >= len(RECIPES) - 1 > 3
 DENSE = ("varcmp_ucf", "varcmp_xd", "x_clip_ucf", "x_clip_xd", "xml_ucf", "xml_xd")
-"""Their similarity is no inner product, so they have no embeddings to export."""
+"""Their similarity is not an inner product, so they have no embeddings to export."""
 TINY = (
     *("data.size=small", "data.width=24", "model.dim=24", "train.epochs=1"),
     *("train.batch_size=8", "train.checkpoint_steps=1"),
@@ -99,7 +99,7 @@ def test_it_trains_resumes_is_measured_loads_and_exports(recipe, tmp_path, home,
     threads = ("--device", "cpu", "--threads", torch.get_num_threads())
     result = call("embeddings", "export", stopped.folder, file, "--checkpoint", "last", *threads)
     if recipe.stem in DENSE:
-        assert "is no inner product" in failed(result)
+        assert "is not an inner product" in failed(result)
         assert "accept the run itself" in hint(result)
         assert not file.exists()
         return

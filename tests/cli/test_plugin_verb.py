@@ -148,7 +148,7 @@ def test_a_name_of_two_kinds_asks_for_the_kind(tmp_path, monkeypatch):
     monkeypatch.setattr(varkit_plugins, "entry_points", lambda group: points)
     with pytest.raises(PluginError, match=r"sampler, objective(.|\n)*--kind sampler"):
         run(plugin, "test", "front")
-    assert "sampler front" in run(plugin, "test", "front", "--kind", "sampler").stdout
+    assert "sampler front" in run(plugin, "test", "front", "--kind", "sampler", code=1).stdout
 
 
 # ---------------------------------------------------------------- plugin new
