@@ -74,7 +74,8 @@ def test_the_plan_says_which_rows_run_again_and_why(old):
     assert [row["other_code"] for row in rows.values()] == [[], [CHANGED], [], [CHANGED]]
     shown = study(file, "--plan", out=out).stdout
     assert f"Made by other code ({CHANGED}), so run again: both, same." in joined(shown)
-    assert max(map(len, shown.splitlines())) <= 80
+    # A path is never broken, however long it is.
+    assert all(len(line) <= 80 or str(out) in line for line in shown.splitlines())
 
 
 def joined(text):

@@ -138,7 +138,8 @@ def test_the_plan_says_what_is_there_and_what_the_rest_costs(done, tmp_path):
     assert {row["seconds"] for row in nowhere.values()} == {None}
     assert not (tmp_path / "elsewhere").exists()
     shown = study(file, "--plan").stdout.splitlines()
-    assert max(map(len, shown)) <= 80
+    # A path is never broken, however long it is.
+    assert all(len(line) <= 80 or str(file.parent) in line for line in shown)
     place = Path(told["rows"]["both"]["run"]).relative_to(file.parent / "runs")
     rows = [" ".join(line.split()) for line in shown]
     assert f"both cached, {place} FS + AS" in rows
