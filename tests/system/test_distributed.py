@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -43,7 +44,6 @@ class Gathered:
         self.factored, self.dense = objective.factored, objective.dense
 
 
-LR = 1e-2
 OBJECTIVES = {
     "over ranks": OverRanks(),
     "identical queries": OverRanks(mask_identical=True, reduction="mean"),
@@ -70,7 +70,7 @@ def train(folder: str, objective: str, dtype: torch.dtype) -> None:
         dataset,
         dataset.split("train"),
         dataset.split("test"),
-        train=TrainOptions(epochs=3, batch_size=6, lr=LR),
+        train=TrainOptions(epochs=3, batch_size=6, lr=1e-2),
         evaluation=EvalOptions(),
         seed=0,
         folder=Path(folder),
@@ -101,10 +101,11 @@ def widened(model: RetrievalModel) -> RetrievalModel:
 def test_two_ranks_train_like_one(tmp_path, objective, dtype, tolerance):
     on_ranks(1, train, str(tmp_path / "one"), objective, dtype)
     on_ranks(2, train, str(tmp_path / "two"), objective, dtype)
-    (one, state), (two, _) = (
+    (one, _), (two, _) = (
         checkpoint.load_newest(tmp_path / name / "checkpoints") for name in ("one", "two")
     )
     assert one.keys() == two.keys()
+    errors, sizes = {}, {}
     for key in one:
         # The bias of keys before a softmax and of a gate before batch normalisation change
         # nothing, so their gradient is rounding noise, which Adam scales up to a full step; the
@@ -114,11 +115,14 @@ def test_two_ranks_train_like_one(tmp_path, objective, dtype, tolerance):
         if noise or (dtype == torch.float32 and not key.startswith("model/")):
             continue
         expected, actual = (torch.as_tensor(x[key]).double() for x in (one, two))
-        # Adam moves every number by about LR an update, so rounding grows with the way that a
-        # tensor went. One that ends near zero says nothing about it.
-        way = LR * state["position"]["updates"] * expected.numel() ** 0.5
-        scale = max(expected.norm().item(), way if dtype == torch.float32 else 0.0)
-        assert (actual - expected).norm().item() <= tolerance * scale, key
+        errors[key] = (actual - expected).norm().item()
+        sizes[key] = expected.norm().item()
+    if dtype == torch.float32:
+        # Rounding of one tensor hangs on the processor's instructions and says nothing where the
+        # tensor ends near zero; that of all together does not. float64 holds every tensor.
+        assert math.hypot(*errors.values()) <= tolerance * math.hypot(*sizes.values())
+    else:
+        assert [key for key in errors if errors[key] > tolerance * sizes[key]] == []
 
 
 def check_parts(folder: str) -> None:
