@@ -10,8 +10,8 @@ import reference
 from varkit.plugins import hookspecs
 from varkit.plugins.kinds import KINDS
 from varkit.recipe.check import SECTIONS
-from varkit.recipe.load import shipped_recipes
 from varkit.recipe.options import options_of
+from varkit.recipe.shipped import shipped_recipes
 from varkit.testing import check
 
 ROOT = Path(__file__).resolve().parents[1]

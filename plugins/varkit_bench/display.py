@@ -5,10 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-from rich.console import Console
-from rich.table import Table
-from rich.text import Text
-
+from varkit.cli.terminal import print_table, print_text
+from varkit.runs.report.tables import Table
 from varkit_bench.sweep import DIRECTIONS
 
 COLUMNS = ("B", "backend", "pass", "ms", "p20-p80", "TFLOP/s", "% ceiling", "MiB", "speed")
@@ -16,17 +14,10 @@ COLUMNS = ("B", "backend", "pass", "ms", "p20-p80", "TFLOP/s", "% ceiling", "MiB
 
 def show(report: dict[str, Any]) -> None:
     """Print the table with its title and notes."""
-    table = Table(box=None, pad_edge=False)
-    for column in COLUMNS:
-        table.add_column(column, justify="left" if column in COLUMNS[1:3] else "right")
-    for row in report["results"]:
-        for cells in _cells(row):
-            table.add_row(*map(Text, cells))
-    console = Console()
-    console.print(Text(_title(report), style="bold"))
-    console.print(table)
+    rows = tuple(cells for row in report["results"] for cells in _cells(row))
+    print_table(Table(COLUMNS, rows, title=_title(report), words=3))
     for note in _notes(report):
-        console.print(Text(note))
+        print_text(note)
 
 
 def markdown(report: dict[str, Any]) -> str:

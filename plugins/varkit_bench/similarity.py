@@ -94,13 +94,13 @@ def similarity(
     import torch
 
     from varkit.system.files import write_json, write_text
-    from varkit.system.machine import usable_cores
+    from varkit.system.machine import usable_threads
     from varkit_bench import display
     from varkit_bench.sweep import Sweep, measure
 
     chosen = Sweep.checked(sizes, backends, dtype, device, experts, width, seconds)
     before = torch.get_num_threads()
-    torch.set_num_threads(threads or usable_cores())
+    torch.set_num_threads(threads or usable_threads())
     try:
         report = measure(chosen, lambda line: click.echo(line, err=True))
         report["command"] = _command(report, torch.get_num_threads())

@@ -9,7 +9,8 @@ from pathlib import Path
 from varkit.errors import RecipeError, VarkitError, did_you_mean
 from varkit.plugins.loading import Plugins
 from varkit.recipe.layers import Change, read_changes
-from varkit.recipe.load import Recipe, find_recipe, load_recipe, shipped_recipes
+from varkit.recipe.load import Recipe, load_recipe
+from varkit.recipe.shipped import find_recipe, shipped_recipes
 from varkit.runs.measuring import measured_recipe
 from varkit_studies.study_file import Row, Study
 

@@ -17,8 +17,8 @@ from typing import Any
 from varkit.errors import RecipeError, did_you_mean
 from varkit.recipe import yaml
 from varkit.recipe.layers import Change, Layers, dotted
-from varkit.recipe.load import shipped_recipes
 from varkit.recipe.problems import Checker, refuse
+from varkit.recipe.shipped import shipped_recipes
 from varkit.recipe.yaml import Document, KeyPath, Layer
 from varkit_studies.exhibits import EXHIBITS, Shown, check_shown
 from varkit_studies.schema import Published, RowOptions, StudyOptions

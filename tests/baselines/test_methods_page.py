@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from varkit.plugins.loading import load_plugins
-from varkit.recipe.load import shipped_recipes
+from varkit.recipe.shipped import shipped_recipes
 
 ROOT = Path(__file__).resolve().parents[2]
 PAGE = (ROOT / "docs/methods.md").read_text(encoding="utf-8")

@@ -16,7 +16,7 @@ from tests.support.toys import Toy
 from varkit.errors import VarkitError
 from varkit.interfaces import Batch, Draws
 from varkit.interfaces.settings import EvalOptions, TrainOptions
-from varkit.recipe.load import shipped_recipes
+from varkit.recipe.shipped import shipped_recipes
 from varkit.system import distributed
 from varkit.system.tensors import load
 from varkit.testing.probes import select

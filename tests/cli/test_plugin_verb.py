@@ -17,7 +17,8 @@ from varkit.cli.plugins import plugins
 from varkit.errors import PluginError
 from varkit.plugins import loading as varkit_plugins
 from varkit.plugins.kinds import KINDS
-from varkit.recipe.load import load_recipe, shipped_recipes
+from varkit.recipe.load import load_recipe
+from varkit.recipe.shipped import shipped_recipes
 from varkit.testing import check
 
 TUTORIAL = Path(__file__).resolve().parents[2] / "docs" / "plugins" / "varkit-every-other"

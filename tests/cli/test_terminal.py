@@ -1,10 +1,17 @@
-"""Tables on a terminal of 80 columns."""
+"""What varkit prints: tables of 80 columns, and strangers' text without control."""
 
 from __future__ import annotations
 
+import io
+import json
+import os
+import subprocess
+import sys
+
 import pytest
 
-from varkit.cli.terminal import print_table
+from varkit.cli.output import echo, print_json, printable
+from varkit.cli.terminal import print_table, print_text
 from varkit.runs.report.tables import Table
 
 
@@ -37,3 +44,73 @@ def test_rows_that_share_their_first_cell_stand_together(capsys):
     print_table(Table(("run", "way"), (("a", "1"), ("", "2"), ("b", "3"), ("b", "4"))))
     lines = [line.split() for line in capsys.readouterr().out.splitlines()]
     assert lines == [["run", "way"], ["a", "1"], ["2"], [], ["b", "3"], ["b", "4"]]
+
+
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        ("\x1b]0;title\x07 a \x1b[2J", "\\x1b]0;title\\x07 a \\x1b[2J"),
+        ("\x9b31m \x7f \x00", "\\x9b31m \\x7f \\x00"),
+        ("right \u202e left \u2066", "right \\u202e left \\u2066"),
+        ("progress\rdone", "progress\\rdone"),
+        ("a file's \udcff byte", "a file's \\udcff byte"),
+        ("two\nlines", "two\nlines"),
+        ("no-break\u00a0space,\u3000wide\tand tab", "no-break space, wide and tab"),
+        ("一名男子 👩\u200d🚒 ±1 → x", "一名男子 👩\u200d🚒 ±1 → x"),
+    ],
+)
+def test_what_could_control_a_terminal_is_printed_as_its_escape(text, shown):
+    assert printable(text) == shown
+
+
+@pytest.mark.parametrize(
+    ("encoding", "shown"),
+    [
+        ("ascii", "Q->V +-1.0 \\u4e00"),
+        ("latin-1", "Q->V +-1.0 \\u4e00"),
+        ("utf-8", "Q→V ±1.0 一"),
+    ],
+)
+def test_an_output_that_cannot_hold_a_sign_gets_a_similar_one_or_its_escape(encoding, shown):
+    stream = io.TextIOWrapper(io.BytesIO(), encoding=encoding)
+    assert printable("Q→V ±1.0 一", stream) == shown
+
+
+def test_all_ways_of_printing_escape_and_json_stays_exact(capsys):
+    evil = "a\x1b[31m\x7fb"
+    echo(evil)
+    echo(evil, err=True, fg="red")
+    print_text(evil)
+    print_table(Table((evil, "x"), ((evil, evil),), title=evil, caption=evil))
+    print_json({evil: evil})
+    out, err = capsys.readouterr()
+    assert "\x1b" not in out + err.removeprefix("\x1b[31m").removesuffix("\x1b[0m\n")
+    assert "\x7f" not in out + err
+    assert json.loads(out[out.index("{") :]) == {evil: evil}
+
+
+def test_a_sentence_in_a_pipe_stays_on_one_line_and_wraps_on_request(capsys, monkeypatch):
+    text = "runs lie below /mnt/cameras of the north/" + "x " * 60 + "end"
+    print_text(text, indent=4)
+    assert max(map(len, capsys.readouterr().out.splitlines())) <= 80
+    monkeypatch.delenv("COLUMNS")
+    print_text(text)
+    assert capsys.readouterr().out == text + "\n"
+
+
+def test_a_path_with_spaces_is_one_cell(capsys):
+    path = "/mnt/cameras of the north/" + "x " * 40 + "end"
+    print_table(Table(("run", "folder"), (("a", path),), words=2))
+    assert path in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("setting", ["ascii", "cp1252"])
+def test_output_in_another_encoding_is_not_a_failure(setting):
+    environment = {**os.environ, "PYTHONIOENCODING": setting}
+    for arguments in (["data", "show", "simulated", "一\x1b[31m"], ["run", "é→.yaml"]):
+        done = subprocess.run(
+            [sys.executable, "-m", "varkit", *arguments], env=environment, capture_output=True
+        )
+        assert done.returncode in (1, 2)
+        assert b"UnicodeEncodeError" not in done.stderr
+        assert b"\x1b" not in done.stdout + done.stderr

@@ -9,7 +9,8 @@ from varkit.errors import PluginError, RecipeError
 from varkit.interfaces.settings import AlignmentSettings, DetectorSettings
 from varkit.recipe import yaml
 from varkit.recipe.layers import Change
-from varkit.recipe.load import Recipe, changed_recipe, find_recipe, load_recipe, shipped_recipes
+from varkit.recipe.load import Recipe, changed_recipe, load_recipe
+from varkit.recipe.shipped import find_recipe, shipped_recipes
 
 
 @pytest.fixture

@@ -10,7 +10,8 @@ from varkit_studies.study_file import find_study, load_study, shipped_studies
 from tests.support.calls import call, passed, printed
 from tests.support.studies import STUDY, make_study
 from varkit.errors import RecipeError
-from varkit.recipe.load import load_recipe, shipped_recipes
+from varkit.recipe.load import load_recipe
+from varkit.recipe.shipped import shipped_recipes
 
 
 @pytest.fixture(scope="module")

@@ -94,22 +94,34 @@ class Verbs(click.Group):
             with formatter.section("Verbs of plugins"):
                 formatter.write_dl(list(added.items()))
 
+    def make_context(self, *arguments: Any, **keywords: Any) -> click.Context:
+        """Read the options that stand before the verb."""
+        try:
+            return super().make_context(*arguments, **keywords)
+        except click.ClickException as error:
+            raise _escaped(error) from None
+
     def invoke(self, ctx: click.Context) -> Any:
         """Run the verb; turn errors into a message and an exit code."""
+        from varkit.cli.output import echo, survive_any_output
+
+        survive_any_output()
         if os.environ.get("NO_COLOR"):
             ctx.color = False
         try:
             with warnings.catch_warnings():
                 warnings.showwarning = print_warning
                 return super().invoke(ctx)
-        except (click.ClickException, click.exceptions.Exit, click.Abort, BrokenPipeError):
-            raise  # click handles its own errors, and a closed pipe
+        except (click.exceptions.Exit, click.Abort, BrokenPipeError):
+            raise  # click handles them
+        except click.ClickException as error:
+            raise _escaped(error) from None
         except KeyboardInterrupt:
-            click.echo("interrupted", err=True)
+            echo("interrupted", err=True)
             ctx.exit(130)
         except Exception as error:
             if ctx.params["debug"]:
-                click.echo(traceback.format_exc(), err=True, nl=False)
+                echo(traceback.format_exc(), err=True, nl=False)
             print_error(error)
             ctx.exit(error.exit_code if isinstance(error, VarkitError) else 1)
 
@@ -145,26 +157,41 @@ def _added(ctx: click.Context) -> dict[str, str]:
 
 def print_warning(message: Warning | str, *_: object, **__: object) -> None:
     """Write a warning to stderr, without the line of code that gave it."""
-    click.secho("warning", fg="yellow", bold=True, err=True, nl=False)
-    click.echo(f": {message}", err=True)
+    _print_labelled("warning", "yellow", str(message))
 
 
 def print_error(error: Exception) -> None:
     """Print an error on stderr: what failed, the causes, what to do."""
-    problems = [error.what] if isinstance(error, VarkitError) else [_named(error)]
+    lines = [error.what] if isinstance(error, VarkitError) else [_named(error)]
     if isinstance(error, RecipeError) and len(error.problems) > 1:
         shown = error.problems[:MOST_PROBLEMS]
-        problems = [f"{len(error.problems)} problems", *(f"  {problem}" for problem in shown)]
+        lines = [f"{len(error.problems)} problems", *(f"  {problem}" for problem in shown)]
         if len(shown) < len(error.problems):
-            problems.append(f"  and {len(error.problems) - len(shown)} more")
-    click.secho("error", fg="red", bold=True, err=True, nl=False)
-    click.echo(": " + "\n".join(problems), err=True)
-    for cause in _causes(error):
-        click.echo(f"  cause: {_named(cause)}", err=True)
+            lines.append(f"  and {len(error.problems) - len(shown)} more")
+    lines += [f"  cause: {_named(cause)}" for cause in _causes(error)]
+    _print_labelled("error", "red", "\n".join(lines))
     hint = error.hint if isinstance(error, VarkitError) else "varkit --debug ... shows where"
     if hint:
-        click.secho("hint", fg="cyan", bold=True, err=True, nl=False)
-        click.echo(f": {hint}", err=True)
+        _print_labelled("hint", "cyan", hint)
+
+
+def _print_labelled(label: str, colour: str, text: str) -> None:
+    from varkit.cli.output import echo
+
+    echo(label, fg=colour, bold=True, err=True, nl=False)
+    echo(f": {text}", err=True)
+
+
+def _escaped(error: click.ClickException) -> click.ClickException:
+    """Return click's own error, which click prints itself, with escapes for what was typed."""
+    from varkit.cli.output import printable
+
+    message = printable(error.format_message(), sys.stderr)
+    if isinstance(error, click.exceptions.NoArgsIsHelpError):
+        return error  # its message is the help
+    if isinstance(error, click.UsageError):
+        return click.UsageError(message, error.ctx)
+    return click.ClickException(message)
 
 
 def _causes(error: BaseException) -> list[BaseException]:

@@ -6,6 +6,8 @@ from pathlib import Path
 
 import click
 
+from varkit.cli.options import recipe_argument
+
 EXAMPLES = """\b
 Examples:
   varkit cp alan_ucf mine.yaml
@@ -14,13 +16,13 @@ Examples:
 
 
 @click.command(epilog=EXAMPLES)
-@click.argument("recipe")
+@recipe_argument
 @click.argument("destination", type=click.Path(path_type=Path))
 @click.option("--force", is_flag=True, help="Overwrite the destination.")
 def cp(recipe: str, destination: Path, force: bool) -> None:
     """Copy a recipe to a file of your own, comments included."""
     from varkit.errors import VarkitError
-    from varkit.recipe.load import find_recipe
+    from varkit.recipe.shipped import find_recipe
     from varkit.system.files import write_bytes
 
     source = find_recipe(recipe)

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import click
 
-from varkit.cli.options import json_option, options, strict_option
+from varkit.cli.options import json_option, options, strict_option, target_argument
 
 TARGET = """\b
 TARGET is a recipe (a file, or a name listed by varkit ls), whose data section is used, or the name
@@ -35,7 +35,7 @@ changes = click.argument("changes", nargs=-1, metavar="[KEY=VALUE]...")
 
 
 @data.command(epilog="Example: varkit data verify ucfcrime_ar root=/mnt/ucf")
-@click.argument("target")
+@target_argument
 @changes
 @click.option("--quick", is_flag=True, help="Look at headers only; read no numbers.")
 @click.option("--workers", type=click.IntRange(0), default=0, help="Processes that read.")
@@ -67,7 +67,7 @@ def verify(
 
 
 @data.command(epilog="Example: varkit data stats alan_ucf --strict --out figures")
-@click.argument("target")
+@target_argument
 @changes
 @click.option(
     "--out",
@@ -110,7 +110,7 @@ def stats(
 
 
 @data.command(epilog="Example: varkit data leak alan_ucf --strict")
-@click.argument("target")
+@target_argument
 @changes
 @_target
 def leak(target: str, changes: tuple[str, ...], strict: bool, as_json: bool) -> None:
@@ -137,7 +137,7 @@ def leak(target: str, changes: tuple[str, ...], strict: bool, as_json: bool) -> 
 
 
 @data.command(epilog="Example: varkit data show simulated Abuse0004")
-@click.argument("target")
+@target_argument
 @click.argument("video")
 @changes
 @click.option(
@@ -179,7 +179,7 @@ def show(
 
 
 @data.command(epilog="Example: varkit data get ucfcrime_ar")
-@click.argument("target")
+@target_argument
 @changes
 def get(target: str, changes: tuple[str, ...]) -> None:
     """Print how to get a data set, and what is missing here.

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import asdict
 from pathlib import Path
 
@@ -21,16 +20,18 @@ def doctor(as_json: bool) -> None:
     Nothing is changed or downloaded. The exit code is 1 if a check fails.
     """
     from varkit.cli.machine_checks import examine
+    from varkit.cli.output import echo, print_json
+    from varkit.cli.terminal import print_text
 
     checks = examine(Path("runs"))
     if as_json:
-        click.echo(json.dumps({"schema": 1, "checks": [asdict(c) for c in checks]}, indent=2))
+        print_json({"schema": 1, "checks": [asdict(check) for check in checks]})
     else:
         width = max(len(check.id) for check in checks)
         for check in checks:
-            status = click.style(f"{check.status:<4}", fg=COLOURS[check.status])
-            click.echo(f"{status}  {check.id:<{width}}  {check.seen}")
+            echo(f"{check.status:<4}  ", fg=COLOURS[check.status], nl=False)
+            print_text(f"{check.id:<{width}}  {check.seen}", indent=width + 8, start=6)
             if check.fix is not None:
-                click.echo(f"{'':<{width + 6}}  fix: {check.fix}")
+                print_text(f"{'':<{width + 8}}fix: {check.fix}", indent=width + 8)
     if any(check.status == "fail" for check in checks):
         raise click.exceptions.Exit(1)

@@ -19,6 +19,7 @@ from varkit.cli.options import (
     machine_options,
     options,
     split_option,
+    target_argument,
 )
 
 if TYPE_CHECKING:
@@ -70,7 +71,7 @@ _on = click.option(
 
 @embeddings.command("eval", epilog="Example: varkit embeddings eval clip.npz alan_ucf")
 @click.argument("file", type=PLACE)
-@click.argument("target")
+@target_argument
 @click.argument("changes", nargs=-1, metavar="[KEY=VALUE]...")
 @_measured
 def measure(file: Path, target: str, changes: tuple[str, ...], **rest: Any) -> None:

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-import json
 import re
 from itertools import takewhile
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from varkit.cli.options import json_option
+
+if TYPE_CHECKING:
+    from varkit.cli.missing import Readiness
 
 EXAMPLES = """\b
 Examples:
@@ -23,31 +25,45 @@ Examples:
 @json_option
 def ls(as_json: bool) -> None:
     """List the shipped recipes: what each is, and what is missing here to run it."""
-    from varkit.recipe.load import shipped_recipes
+    from varkit.cli.missing import causes, readiness
+    from varkit.cli.output import echo, print_json
+    from varkit.cli.terminal import print_table, print_text
+    from varkit.runs.report.tables import Table
 
-    recipes = [_describe(name, path) for name, path in shipped_recipes().items()]
+    recipes = readiness()
+    about = {name: _summary(recipe.path) for name, recipe in recipes.items()}
     if as_json:
-        click.echo(json.dumps(recipes, indent=2))
+        print_json([_describe(name, about[name], recipe) for name, recipe in recipes.items()])
         return
-    for recipe in recipes:
-        click.secho(recipe["name"], bold=True, nl=False)
-        click.echo(f"  {recipe['summary']}")
-        state = "with its embedded block, since missing here:" if recipe["embedded"] else "ready"
-        click.echo(f"  {state if recipe['valid'] else 'cannot run here:'}")
-        for line in recipe["missing"]:
-            click.echo(f"    {line}")
+    rows = ((name, _state(recipe), about[name]) for name, recipe in recipes.items())
+    print_table(Table(("recipe", "here", "what"), tuple(rows), words=3))
+    for cause in causes(recipes):
+        echo()
+        print_text(f"missing: {cause.what}")
+        for what, names in (("embedded", cause.embedded), ("cannot run", cause.stopped)):
+            if names:
+                print_text(f"  {what}: {', '.join(names)}", indent=4)
+    if any(recipe.embedded for recipe in recipes.values()):
+        echo()
+        print_text(
+            "embedded: the recipe's embedded: block stands in for what is missing. It is not the "
+            "benchmark, and every result says so."
+        )
 
 
-def _describe(name: str, path: Path) -> dict[str, Any]:
-    from varkit.errors import VarkitError
-    from varkit.recipe.load import load_recipe
+def _state(recipe: Readiness) -> str:
+    return "embedded" if recipe.embedded else "ready" if recipe.valid else "cannot run"
 
-    described: dict[str, Any] = {"name": name, "summary": _summary(path), "path": str(path)}
-    try:
-        recipe, _ = load_recipe(path)
-    except VarkitError as error:
-        return described | {"valid": False, "embedded": False, "missing": error.what.splitlines()}
-    return described | {"valid": True, "embedded": recipe.embedded, "missing": recipe.missing}
+
+def _describe(name: str, summary: str, recipe: Readiness) -> dict[str, Any]:
+    return {
+        "name": name,
+        "summary": summary,
+        "path": str(recipe.path),
+        "valid": recipe.valid,
+        "embedded": recipe.embedded,
+        "missing": recipe.missing,
+    }
 
 
 def _summary(path: Path) -> str:

@@ -12,7 +12,8 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Literal
 
-from varkit.errors import RecipeError, VarkitError
+from varkit.cli.missing import causes, readiness
+from varkit.errors import VarkitError
 from varkit.plugins.loading import load_plugins
 from varkit.system.machine import usable_cores
 
@@ -144,22 +145,17 @@ def _plugins() -> Iterator[Check]:
 
 
 def _recipes() -> Iterator[Check]:
-    from varkit.recipe.load import load_recipe, shipped_recipes
-
-    for name, path in shipped_recipes().items():
-        where = f"recipe {name}"
-        try:
-            recipe, _ = load_recipe(path)
-        except RecipeError as error:
-            yield Check(where, "warn", "; ".join(error.problems), error.hint)
-        except VarkitError as error:
-            yield Check(where, "fail", error.what, error.hint)
-        else:
-            if recipe.embedded:
-                seen = f"runs its embedded variant; missing: {'; '.join(recipe.missing)}"
-                yield Check(where, "warn", seen, "get what is missing, to run the benchmark itself")
-            else:
-                yield Check(where, "ok", "has all it needs")
+    recipes = readiness()
+    ready = [name for name, recipe in recipes.items() if not recipe.missing]
+    yield Check("recipes", "ok", f"{len(ready)} of {len(recipes)} have all they need")
+    for name, recipe in recipes.items():
+        if recipe.broken:
+            yield Check(f"recipe {name}", "fail", "; ".join(recipe.missing), recipe.hint)
+    whole = {name: recipe for name, recipe in recipes.items() if not recipe.broken}
+    for number, cause in enumerate(causes(whole), start=1):
+        uses = {"the benchmark itself": cause.embedded, "at all": cause.stopped}
+        fix = [f"to run {how}: {', '.join(names)}" for how, names in uses.items() if names]
+        yield Check(f"missing {number}", "warn", cause.what, "get it " + "; and ".join(fix))
 
 
 def _disk(folder: Path) -> Iterator[Check]:

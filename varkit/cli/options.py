@@ -8,6 +8,10 @@ from typing import Any
 
 import click
 
+from varkit.cli import completion
+
+THREADS = "OMP_NUM_THREADS, or usable cores"
+
 Decorator = Callable[[Any], Any]
 
 
@@ -23,7 +27,10 @@ def options(*decorators: Decorator) -> Decorator:
 
 
 def machine_options(
-    *, device: str | None = "auto", threads: int | None = None, otherwise: str = "usable cores"
+    *,
+    device: str | None = "auto",
+    threads: int | None = None,
+    otherwise: str = THREADS,
 ) -> Decorator:
     """Add ``--device`` and ``--threads``.
 
@@ -60,4 +67,8 @@ accept_code_option = click.option(
     is_flag=True,
     help="Use a run even if the code that made it has changed since.",
 )
-run_argument = click.argument("run", type=click.Path(path_type=Path, file_okay=False))
+recipe_argument = click.argument("recipe", shell_complete=completion.recipes)
+target_argument = click.argument("target", shell_complete=completion.data)
+run_argument = click.argument(
+    "run", type=click.Path(path_type=Path, file_okay=False), shell_complete=completion.runs
+)

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from varkit.cli import completion
 from varkit.plugins.kinds import KINDS
 
 if TYPE_CHECKING:
@@ -50,7 +51,7 @@ def new(kind: str, name: str, folder: Path) -> None:
 
 
 @plugin.command(epilog="Example: varkit plugin test anomaly_led")
-@click.argument("target", metavar="NAME|FILE")
+@click.argument("target", metavar="NAME|FILE", shell_complete=completion.components)
 @click.option("--kind", type=click.Choice(KINDS), help="The kind, if several share the name.")
 def test(target: str, kind: str | None) -> None:
     """Check the component NAME, or all components of a plugin FILE, with the conformance kit.

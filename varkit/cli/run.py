@@ -8,11 +8,11 @@ from pathlib import Path
 
 import click
 
-from varkit.cli.options import json_option, machine_options, strict_option
+from varkit.cli.options import json_option, machine_options, recipe_argument, strict_option
 
 
 @click.command()
-@click.argument("recipe")
+@recipe_argument
 @click.argument("overrides", nargs=-1, metavar="[KEY=VALUE]...")
 @strict_option
 @click.option(

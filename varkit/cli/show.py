@@ -6,7 +6,7 @@ import json
 
 import click
 
-from varkit.cli.options import json_option, strict_option
+from varkit.cli.options import json_option, recipe_argument, strict_option
 
 EXAMPLES = """\b
 Examples:
@@ -16,7 +16,7 @@ Examples:
 
 
 @click.command(epilog=EXAMPLES)
-@click.argument("recipe")
+@recipe_argument
 @click.argument("overrides", nargs=-1, metavar="[KEY=VALUE]...")
 @strict_option
 @json_option

@@ -1,17 +1,19 @@
-"""Draws tables and text on the terminal."""
+"""Draws tables and wrapped text on the terminal."""
 
 from __future__ import annotations
 
+import os
+import sys
 import textwrap
 from collections.abc import Sequence
 
-import click
 from rich.cells import cell_len
 from rich.console import Console
 from rich.table import Table as RichTable
 from rich.text import Text
 
-from varkit.runs.report.tables import Table, plain
+from varkit.cli.output import echo, printable
+from varkit.runs.report.tables import Table
 
 GAP = 2
 """Spaces between columns."""
@@ -28,12 +30,12 @@ def print_table(table: Table) -> None:
     if table.title:
         print_text(table.title, bold=True)
     console = Console()
-    columns = [tuple(map(plain, column)) for column in zip(table.columns, *table.rows, strict=True)]
+    columns = [tuple(map(_line, column)) for column in zip(table.columns, *table.rows, strict=True)]
     least = [_least(*column) for column in columns]
     most = [max(map(cell_len, column)) for column in columns]
     for number, block in enumerate(_blocks(least, console.width)):
         if number:
-            click.echo()
+            echo()
         widths = _widths([least[i] for i in block], [most[i] for i in block], console.width)
         drawn = RichTable(box=None, header_style="bold", padding=(0, GAP, 0, 0), pad_edge=False)
         for i, width in zip(block, widths, strict=True):
@@ -47,16 +49,41 @@ def print_table(table: Table) -> None:
         print_text(table.caption)
 
 
-def print_text(text: str, *, bold: bool = False) -> None:
-    """Print a text on stdout, wrapped between words."""
-    width = Console().width
-    wrapped = textwrap.fill(plain(text), width, break_long_words=False, break_on_hyphens=False)
-    click.secho(wrapped, bold=bold)
+def print_text(text: str, *, start: int = 0, indent: int = 0, bold: bool = False) -> None:
+    """Print a text on stdout, wrapped between words to the terminal's width.
+
+    In a pipe it stays on one line, so that a path with spaces can be found and copied.
+
+    Args:
+        text: line breaks become spaces.
+        start: letters that stand on the first line already.
+        indent: spaces before each line but the first.
+        bold: print it bold.
+    """
+    text = _line(text)
+    if sys.stdout.isatty() or "COLUMNS" in os.environ:
+        text = textwrap.fill(
+            "." * start + text,
+            Console().width,
+            subsequent_indent=" " * indent,
+            break_long_words=False,
+            break_on_hyphens=False,
+        )[start:]
+    echo(text, bold=bold)
+
+
+def _line(text: str) -> str:
+    """Return text on one line, as :func:`~varkit.cli.output.printable` does."""
+    return printable(" ".join(text.splitlines()), sys.stdout)
 
 
 def _least(heading: str, *cells: str) -> int:
     """Return the smallest width of a column that breaks no word and no short cell."""
-    pieces = [piece for cell in cells for piece in ([cell] if len(cell) <= SHORT else cell.split())]
+    pieces = [
+        piece
+        for cell in cells
+        for piece in ([cell] if len(cell) <= SHORT or cell[0] in "/~" else cell.split())
+    ]
     return max(map(cell_len, [*heading.split(), *pieces]), default=0)
 
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from varkit.cli.options import json_option, strict_option
+from varkit.cli.options import json_option, recipe_argument, strict_option
 
 if TYPE_CHECKING:
     from varkit.plugins.loading import Plugins
@@ -22,7 +22,7 @@ Examples:
 
 
 @click.command(epilog=EXAMPLES)
-@click.argument("recipe")
+@recipe_argument
 @click.argument("overrides", nargs=-1, metavar="[KEY=VALUE]...")
 @strict_option
 @click.option("--build", is_flag=True, help="Also open its data and build its model.")

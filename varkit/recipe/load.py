@@ -16,14 +16,14 @@ from typing import Any
 
 from pydantic_core import to_jsonable_python
 
-import varkit
-from varkit.errors import PluginError, RecipeError, did_you_mean
+from varkit.errors import PluginError, RecipeError
 from varkit.interfaces.settings import EvalOptions, ModelOptions, TrainOptions
 from varkit.plugins.loading import Plugins, load_plugins
 from varkit.recipe import yaml
 from varkit.recipe.check import SECTIONS, VERSION, Checked, Component, check
 from varkit.recipe.layers import Change, Layers, dotted, read_changes
 from varkit.recipe.problems import Problem, refuse
+from varkit.recipe.shipped import find_recipe
 from varkit.recipe.yaml import KeyPath
 
 
@@ -213,37 +213,6 @@ def _refuse(problems: Sequence[Problem], missing: Mapping[str, str], hint_for_mi
     if missing:
         lines = [f"{at}: missing here: {line}" for line, at in missing.items()]
         raise RecipeError(lines, hint=hint_for_missing)
-
-
-def shipped_recipes() -> dict[str, Path]:
-    """Return the recipes that ship with varkit, by name."""
-    package = Path(varkit.__file__).parent
-    installed = package / "_recipes"
-    folder = installed if installed.is_dir() else package.parent / "recipes"
-    return {file.stem: file for file in sorted(folder.glob("*.yaml"))}
-
-
-def find_recipe(path: str | Path) -> Path:
-    """Return the path of a recipe, given a file or the name of a shipped recipe.
-
-    Raises:
-        RecipeError: neither exists.
-    """
-    shipped = shipped_recipes()
-    file = Path(path)
-    if file.is_file() or (file.exists() and str(path) not in shipped):
-        return file
-    if str(path) not in shipped:
-        raise RecipeError(
-            [
-                f"no recipe {str(path)!r}.{did_you_mean(file.stem, shipped)} "
-                f"Shipped: {', '.join(shipped) or 'none'}."
-            ],
-            hint="varkit ls lists the shipped recipes; for your own, give the path of a file",
-        )
-    file = shipped[str(path)]
-    here = Path.cwd()
-    return file.relative_to(here) if file.is_relative_to(here) else file
 
 
 def _open(path: str | Path) -> tuple[Path, yaml.Document, tuple[Path, ...]]:

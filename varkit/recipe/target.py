@@ -16,9 +16,10 @@ from varkit.plugins.loading import Plugins, load_plugins
 from varkit.recipe import yaml
 from varkit.recipe.check import Component
 from varkit.recipe.layers import Change, Layers, dotted, read_changes
-from varkit.recipe.load import load_recipe, missing_here, origins_of, own_data, shipped_recipes
+from varkit.recipe.load import load_recipe, missing_here, origins_of, own_data
 from varkit.recipe.options import check_options, construct
 from varkit.recipe.problems import Problem, refuse
+from varkit.recipe.shipped import shipped_recipes
 
 
 @dataclass(frozen=True)

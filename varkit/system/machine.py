@@ -13,6 +13,16 @@ import torch
 from varkit.errors import VarkitError
 
 
+def usable_threads() -> int:
+    """Return how many threads this process should compute with, at least 1.
+
+    ``OMP_NUM_THREADS`` says so, as for every program that uses OpenMP, of which a list's first
+    number counts; without it, all usable cores.
+    """
+    said = os.environ.get("OMP_NUM_THREADS", "").split(",")[0].strip()
+    return int(said) if said.isascii() and said.isdigit() and int(said) else usable_cores()
+
+
 def usable_cores() -> int:
     """Return how many cores this process may use, at least 1.
 
@@ -120,7 +130,7 @@ def prepare(device: str, threads: int | None) -> tuple[torch.device, int]:
         raise VarkitError(
             f"--device {device}: {str(error).splitlines()[0]}", hint="try --device cpu"
         ) from error
-    count = threads or usable_cores()
+    count = threads or usable_threads()
     torch.set_num_threads(count)
     # Tokenizers warn when a process that used them forks, which DataLoader's workers do.
     os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")

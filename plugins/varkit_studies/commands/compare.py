@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from varkit.cli import completion
 from varkit.cli.options import checkpoint_option, json_option
 
 if TYPE_CHECKING:
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
     nargs=-1,
     required=True,
     metavar="RUN...",
+    shell_complete=completion.runs,
 )
 @checkpoint_option
 @click.option("--all-pairs", is_flag=True, help="Every run against every earlier one.")

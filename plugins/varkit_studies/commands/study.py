@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
+from click.shell_completion import CompletionItem
 
 from varkit.cli.options import json_option, machine_options, strict_option
 
@@ -18,8 +19,18 @@ if TYPE_CHECKING:
     from varkit_studies.study_file import Study
 
 
+def _studies(
+    context: click.Context, parameter: click.Parameter, start: str
+) -> list[CompletionItem]:
+    """Complete the name of a shipped study, or a file."""
+    from varkit_studies.study_file import shipped_studies
+
+    names = (name for name in shipped_studies() if name.startswith(start))
+    return [*map(CompletionItem, names), CompletionItem(start, type="file")]
+
+
 @click.command()
-@click.argument("study", required=False)
+@click.argument("study", required=False, shell_complete=_studies)
 @click.argument("overrides", nargs=-1, metavar="[KEY=VALUE]...")
 @click.option("--plan", "plan_only", is_flag=True, help="Show what would run, and train nothing.")
 @click.option(

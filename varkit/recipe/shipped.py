@@ -1,0 +1,39 @@
+"""The recipes that ship with varkit, by name; no heavy import, so that completion is fast."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import varkit
+from varkit.errors import RecipeError, did_you_mean
+
+
+def shipped_recipes() -> dict[str, Path]:
+    """Return the recipes that ship with varkit, by name."""
+    package = Path(varkit.__file__).parent
+    installed = package / "_recipes"
+    folder = installed if installed.is_dir() else package.parent / "recipes"
+    return {file.stem: file for file in sorted(folder.glob("*.yaml"))}
+
+
+def find_recipe(path: str | Path) -> Path:
+    """Return the path of a recipe, given a file or the name of a shipped recipe.
+
+    Raises:
+        RecipeError: neither exists.
+    """
+    shipped = shipped_recipes()
+    file = Path(path)
+    if file.is_file() or (file.exists() and str(path) not in shipped):
+        return file
+    if str(path) not in shipped:
+        raise RecipeError(
+            [
+                f"no recipe {str(path)!r}.{did_you_mean(file.stem, shipped)} "
+                f"Shipped: {', '.join(shipped) or 'none'}."
+            ],
+            hint="varkit ls lists the shipped recipes; for your own, give the path of a file",
+        )
+    file = shipped[str(path)]
+    here = Path.cwd()
+    return file.relative_to(here) if file.is_relative_to(here) else file
