@@ -171,6 +171,15 @@ def test_the_page_shows_everything_that_the_run_knows(page):
     assert page.count("✓ ") == 1  # of the two hits, the right one
 
 
+def test_the_tiles_name_their_checkpoint_and_groups_come_last(page):
+    tiles = "Of the test split: best checkpoint, epoch 3, 3; best = highest SumR on videos held out"
+    assert tiles in page
+    parts = ["Results", "Training", "Retrieved videos", "Where the samplers look", "Groups"]
+    places = [page.index(f"<h2>{part}</h2>") for part in parts]
+    assert places == sorted(places)
+    assert places[-1] < page.index("<b>Groups of videos")
+
+
 def test_names_and_captions_of_others_are_escaped(tmp_path):
     run = write_run(tmp_path / "run", name=HOSTILE, query=HOSTILE)
     parsed = Page(write_report(run).read_text())

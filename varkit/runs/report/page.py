@@ -14,9 +14,17 @@ from typing import Any
 from markupsafe import Markup
 
 from varkit.errors import RunError
+from varkit.interfaces.settings import Which
 from varkit.runs.report import charts
 from varkit.runs.report.html import render
-from varkit.runs.report.tables import Table, detection_table, groups_table, mark, results_table
+from varkit.runs.report.tables import (
+    SELECTION,
+    Table,
+    detection_table,
+    groups_table,
+    mark,
+    results_table,
+)
 from varkit.system.files import read_json, write_text
 
 TEMPLATE = Path(__file__).with_name("page.html.j2")
@@ -46,7 +54,9 @@ def write_page(run: Path) -> Path:
         facts=facts,
         mark=suffix,
         headline=_headline(results) if results else [],
-        tables=_tables(results) if results else [],
+        checkpoint=_checkpoint(results) if results else "",
+        tables=_main_tables(results) if results else [],
+        groups=groups_table(results) if results else None,
         curves=Markup(charts.training_curves(logs, suffix)),
         seed=seed,
         retrieval=shown["retrieval"],
@@ -61,14 +71,28 @@ def write_page(run: Path) -> Path:
     return run / "report.html"
 
 
-def _tables(results: Mapping[str, Any]) -> list[Table]:
-    more = (detection_table(results), groups_table(results))
-    return [results_table(results), *(table for table in more if table is not None)]
+def _main_tables(results: Mapping[str, Any]) -> list[Table]:
+    detection = detection_table(results)
+    return [results_table(results), *([] if detection is None else [detection])]
+
+
+def _reported(results: Mapping[str, Any]) -> Which:
+    return "best" if "best" in results["summary"] else "last"
+
+
+def _checkpoint(results: Mapping[str, Any]) -> str:
+    """Return which checkpoint the tiles are of, and how it was selected."""
+    which = _reported(results)
+    reports = [result[which] for result in results["seeds"].values() if result[which] is not None]
+    epochs = ", ".join(str(report["epoch"]) for report in reports if report.get("epoch"))
+    of = f"{which} checkpoint" + (f", epoch {epochs}" if epochs else "")
+    over = f"; mean ± sd over {len(reports)} trainings" if len(reports) > 1 else ""
+    return f"Of the {results['split']} split: {of}; {SELECTION[results['selection']]}{over}"
 
 
 def _headline(results: Mapping[str, Any]) -> list[tuple[str, str, str]]:
     """Return label, figure and chance level of the reported checkpoint's main figures."""
-    which = "best" if "best" in results["summary"] else "last"
+    which = _reported(results)
     cards = []
     for name, label in (
         ("SumR", "SumR"),
@@ -80,7 +104,7 @@ def _headline(results: Mapping[str, Any]) -> list[tuple[str, str, str]]:
         way, _, key = name.rpartition(".")
         chance = (results["chance"][way] if way else results["chance"])[key]
         spread = "" if value["sd"] is None else f" ± {value['sd']:.1f}"
-        cards.append((f"{label}, {which}", f"{value['mean']:.1f}{spread}", f"chance {chance:.1f}"))
+        cards.append((label, f"{value['mean']:.1f}{spread}", f"chance {chance:.1f}"))
     return cards
 
 
