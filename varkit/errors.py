@@ -28,6 +28,11 @@ class VarkitError(Exception):
     def __str__(self) -> str:
         return self.what if self.hint is None else f"{self.what}\n  hint: {self.hint}"
 
+    @property
+    def line(self) -> str:
+        """What failed and the hint, for lists of problems."""
+        return self.what if self.hint is None else f"{self.what} ({self.hint})"
+
 
 class RecipeError(VarkitError):
     """A recipe cannot be used; carries all of its problems, not only the first."""

@@ -9,7 +9,7 @@ from pathlib import Path
 from varkit.errors import DataError
 
 SHOWN = 3
-"""Most names in a message."""
+"""Names in a message, unless it says otherwise."""
 
 
 @dataclass
@@ -33,7 +33,7 @@ class Findings:
     def refuse(self, error: DataError) -> None:
         """Add a fault that ended the reading of a list."""
         self.complete = False
-        self.fault(error.what if error.hint is None else f"{error.what} ({error.hint})")
+        self.fault(error.line)
 
     def remark(self, what: str, *where: str) -> None:
         """Add something that users should know."""
@@ -76,11 +76,11 @@ def lines(places: dict[str, list[str]]) -> tuple[str, ...]:
     return tuple(f"{what}: {few(where)}" if where else what for what, where in places.items())
 
 
-def few(names: Sequence[str]) -> str:
+def few(names: Sequence[str], most: int = SHOWN) -> str:
     """Return the first names, and how many more there are.
 
     >>> few(["a", "b", "c", "d", "e"])
     'a, b, c and 2 more'
     """
-    more = f" and {len(names) - SHOWN:,} more" if len(names) > SHOWN else ""
-    return ", ".join(names[:SHOWN]) + more
+    more = f" and {len(names) - most:,} more" if len(names) > most else ""
+    return ", ".join(names[:most]) + more

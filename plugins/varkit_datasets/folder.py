@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 import shlex
+import warnings
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Literal
@@ -13,13 +14,15 @@ import numpy as np
 from varkit.data.inspect.verify import Survey
 from varkit.errors import DataError
 from varkit.interfaces import Positive
-from varkit_datasets.findings import absence
+from varkit_datasets.findings import absence, lines
 from varkit_datasets.layout import SIMULATED, Layout
-from varkit_datasets.manifest import read_manifest
+from varkit_datasets.manifest import MissingFiles, read_manifest
 from varkit_datasets.stored import Stored, survey
+from varkit_datasets.tables import Delimiter
 
 STREAMS: Mapping[str, str] = {"object": "rgb"}
 """The example in the guide."""
+NO_COLUMNS: Mapping[str, str | None] = {}
 
 
 class Folder(Stored):
@@ -31,12 +34,18 @@ class Folder(Stored):
 
     Args:
         root: the folder; feature files are relative to it.
-        manifest: a .csv, .jsonl or .parquet file, relative to ``root``.
+        manifest: a .csv, .tsv, .json, .jsonl or .parquet file, relative to ``root``.
         streams: stream -> the manifest's column that names its feature file.
         query: whether a query is a caption (column ``caption``) or a sound (column ``audio``).
-        seconds_per_clip: length of a video's clip; the default is 16 frames at 30 a second, as
-            in ALAN IV-B and UCF-Crime.
-        seconds_per_sound_clip: length of a sound's clip; null = that of a video's clip.
+        seconds_per_clip: length of a clip, for videos without a duration in the manifest; the
+            default is 16 frames at 30 a second, as in ALAN IV-B and UCF-Crime.
+        seconds_per_sound_clip: length of a sound's clip; null = a sound is timed like the video
+            that it belongs to, also by the video's duration.
+        columns: names of columns in the manifest, such as ``{video: video_id, caption: sentence}``;
+            null = a column of this name means something else, and is not read.
+        delimiter: between the cells of a .csv file; null = the only one in its header.
+        missing_files: ``leave_out`` = use the data without the videos whose feature files are
+            missing, and list these videos; ``refuse`` = that is an error.
         name: what tables call the data; by default the folder's name.
     """
 
@@ -49,19 +58,26 @@ class Folder(Stored):
         query: Literal["text", "audio"] = "text",
         seconds_per_clip: Positive = 16 / 30,
         seconds_per_sound_clip: Positive | None = None,
+        columns: Mapping[str, str | None] = NO_COLUMNS,
+        delimiter: Delimiter | None = None,
+        missing_files: MissingFiles = "refuse",
         name: str | None = None,
     ) -> None:
-        super().__init__(
-            layout(
-                root=root,
-                manifest=manifest,
-                streams=streams,
-                query=query,
-                seconds_per_clip=seconds_per_clip,
-                seconds_per_sound_clip=seconds_per_sound_clip,
-                name=name,
-            )
+        listed = layout(
+            root=root,
+            manifest=manifest,
+            streams=streams,
+            query=query,
+            seconds_per_clip=seconds_per_clip,
+            seconds_per_sound_clip=seconds_per_sound_clip,
+            columns=columns,
+            delimiter=delimiter,
+            missing_files=missing_files,
+            name=name,
         )
+        super().__init__(listed)
+        for remark in listed.remarks:
+            warnings.warn(f"{self.name}: {remark}", stacklevel=2)
 
     @staticmethod
     def survey(**options: Any) -> Survey:
@@ -74,7 +90,7 @@ class Folder(Stored):
         path = Path(root) / manifest
         if (why := absence(path)) is not None:
             return [f"{why}: put the data there, or set data.root to its folder"]
-        if path.suffix == ".parquet" and importlib.util.find_spec("pyarrow") is None:
+        if path.suffix.lower() == ".parquet" and importlib.util.find_spec("pyarrow") is None:
             return ["pyarrow, to read the manifest: pip install 'varkit[parquet]'"]
         return []
 
@@ -141,20 +157,32 @@ def layout(
     query: Literal["text", "audio"] = "text",
     seconds_per_clip: float = 16 / 30,
     seconds_per_sound_clip: float | None = None,
+    columns: Mapping[str, str | None] = NO_COLUMNS,
+    delimiter: Delimiter | None = None,
+    missing_files: MissingFiles = "refuse",
     name: str | None = None,
 ) -> Layout:
     """List the folder without opening feature files; options as of :class:`Folder`."""
     if not streams:
         raise DataError(f"folder {root}: name at least one stream, as in {{object: rgb}}")
     path = Path(root)
-    videos, faults = read_manifest(path / manifest, root=path, streams=streams, query=query)
+    videos, findings = read_manifest(
+        path / manifest,
+        root=path,
+        streams=streams,
+        query=query,
+        columns=columns,
+        delimiter=delimiter,
+        missing_files=missing_files,
+    )
     return Layout(
         root=path,
         name=name or path.resolve().name,
         videos=videos,
         query=query,
         seconds=seconds_per_clip,
-        sound_seconds=seconds_per_sound_clip or seconds_per_clip,
+        sound_seconds=seconds_per_sound_clip,
         simulated=(path / SIMULATED).is_file(),
-        faults=tuple(faults),
+        faults=lines(findings.faults),
+        remarks=lines(findings.remarks),
     )

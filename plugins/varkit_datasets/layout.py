@@ -24,6 +24,8 @@ class Video:
         anomalies: (start, end) in seconds; None where unknown.
         queries: captions, or feature files of sounds.
         classes: what happens, sorted; empty where unknown.
+        duration: seconds that its clips share equally; None = every clip is as long as the
+            layout says.
     """
 
     split: str
@@ -32,6 +34,7 @@ class Video:
     anomalies: tuple[tuple[float, float], ...] | None
     queries: list[str | Source] = field(default_factory=list)
     classes: tuple[str, ...] = ()
+    duration: float | None = None
 
 
 @dataclass(frozen=True)
@@ -44,7 +47,7 @@ class Layout:
         videos: identifier -> video, in order; those with a fault are left out.
         query: whether a query is a caption or a sound.
         seconds: length of a video's clip.
-        sound_seconds: length of a sound's clip.
+        sound_seconds: length of a sound's clip; None = as for the clips of its video.
         simulated: whether the data are simulated.
         faults: what must be fixed before training.
         remarks: what users should know.
@@ -55,7 +58,7 @@ class Layout:
     videos: Mapping[str, Video]
     query: Literal["text", "audio"]
     seconds: float
-    sound_seconds: float
+    sound_seconds: float | None
     simulated: bool = False
     faults: tuple[str, ...] = ()
     remarks: tuple[str, ...] = ()

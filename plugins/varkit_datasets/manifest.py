@@ -1,214 +1,272 @@
 """The manifest of a folder of your own data: a table with one row per query.
 
-Columns, in any order; unknown ones are ignored:
-
-``video``
-    The video's identifier.
-``split``
-    ``train``, ``val`` or ``test``.
-``caption`` or ``audio``
-    The query: a caption, or the feature file of a sound. More rows of the same video add more
-    queries; their other cells may be empty, or must agree with the first row.
-``label``
-    1 = anomalous, 0 = normal, empty = unknown. Optional.
-``class``
-    What happens, ``Fighting; Riot``; results are also given by class. Optional.
-``anomaly``
-    Where the anomalies are, in seconds: ``12.0-15.5; 80-92``. Optional; only pictures and checks
-    of the sampling use it, never training.
-one column per stream, named in the recipe
-    The feature file, relative to the folder; ``file.npz#name`` for one array of several.
+docs/data.md has a table of the columns, and :mod:`varkit_datasets.cells` says what each accepts.
+Other columns are ignored.
 """
 
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Mapping
-from functools import partial
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cache, partial
 from pathlib import Path
-from typing import Any, Literal, TypeVar
+from typing import Any, Literal
 
 from varkit.errors import DataError, did_you_mean
+from varkit_datasets import cells
+from varkit_datasets.findings import Findings, few
 from varkit_datasets.layout import Video
 from varkit_datasets.sources import Source, locate
-from varkit_datasets.tables import read_rows
+from varkit_datasets.tables import Delimiter, Row, read_rows
+from varkit_datasets.timing import check_end, duration_of, same_duration
 
-SPLITS = ("train", "val", "test")
+Query = Literal["text", "audio"]
+MissingFiles = Literal["refuse", "leave_out"]
 
-T = TypeVar("T")
+_OPTIONAL: Mapping[str, Callable[[Any], Any]] = {
+    "label": cells.label,
+    "class": cells.names,
+    "anomaly": cells.intervals,
+    "duration": cells.positive,
+    "frames": cells.positive,
+    "fps": cells.positive,
+}
+COLUMNS = ("video", "split", "caption", "audio", *_OPTIONAL)
+
+
+@dataclass(frozen=True)
+class _Column:
+    """A column: its name in the manifest, what makes a value of a cell, and its stream, if any."""
+
+    name: str
+    parse: Callable[[Any], Any]
+    stream: str | None = None
 
 
 def read_manifest(
-    path: Path, *, root: Path, streams: Mapping[str, str], query: Literal["text", "audio"]
-) -> tuple[dict[str, Video], list[str]]:
+    path: Path,
+    *,
+    root: Path,
+    streams: Mapping[str, str],
+    query: Query,
+    columns: Mapping[str, str | None] | None = None,
+    delimiter: Delimiter | None = None,
+    missing_files: MissingFiles = "refuse",
+) -> tuple[dict[str, Video], Findings]:
     """Read and check a manifest.
 
     Args:
-        path: a .csv, .jsonl or .parquet file.
+        path: the file.
         root: the folder that feature files are relative to.
         streams: stream -> column.
         query: whether queries are captions or sounds.
+        columns: varkit's column -> the manifest's; None = not to be read.
+        delimiter: as in :func:`varkit_datasets.tables.read_rows`.
+        missing_files: whether missing feature files are faults, or leave out their videos.
 
     Returns:
-        The videos by identifier, in the manifest's order, and what is wrong with rows and files;
-        a video without its files is left out.
+        The videos by identifier, in the manifest's order, without those that have a fault; and
+        what is wrong with rows and files.
 
     Raises:
         DataError: the manifest cannot be read, or lacks a column.
     """
-    rows, columns = read_rows(path)
-    wanted = ["video", "split", "caption" if query == "text" else "audio", *streams.values()]
-    lacking = [name for name in dict.fromkeys(wanted) if name not in columns]
+    rows, there = read_rows(path, delimiter)
     if not rows:
         raise DataError(f"{path} has no rows")
-    if lacking:
-        close = "".join(did_you_mean(name, columns) for name in lacking)
-        one_column = len(columns) == 1 and path.suffix == ".csv"
-        raise DataError(
-            f"{path} has no column {', '.join(map(repr, lacking))}.{close} "
-            f"It has: {', '.join(map(repr, columns))}.",
-            hint="separate the cells with commas" if one_column else None,
-        )
-    faults: list[str] = []
-    videos: dict[str, Video] = {}
-    broken: set[str] = set()  # videos whose first row is wrong, so later rows cannot be compared
+    reader = _Reader(path.name, _columns(path, there, root, streams, query, columns or {}))
     for number, row in rows:
-        name = row["video"]
-        if name in broken:
-            continue
-        wrong = _add(videos, row, root, streams, query)
-        faults += [f"row {number}: {fault}" for fault in wrong]
-        if wrong and name and name not in videos:
-            broken.add(name)
-    for name, file in _missing_files(videos):
-        faults.append(f"video {name!r}: there is no file {file}")
-        videos.pop(name, None)
-    return videos, faults
+        reader.add(number, row)
+    reader.finish()
+    _leave_out_missing(reader, missing_files)
+    return reader.videos, reader.findings
 
 
-def _add(
-    videos: dict[str, Video],
-    row: Mapping[str, str],
+def _columns(
+    path: Path,
+    there: Sequence[str],
     root: Path,
     streams: Mapping[str, str],
-    query: Literal["text", "audio"],
-) -> list[str]:
-    """Add a row to the videos, or return what is wrong with it."""
-    name = row["video"]
-    if not name:
-        return ["column 'video' is empty"]
-    faults: list[str] = []
+    query: Query,
+    given: Mapping[str, str | None],
+) -> dict[str, _Column]:
+    """Return the columns to read: ``video``, ``split``, ``query``, optional ones and streams."""
+    asked = "caption" if query == "text" else "audio"
+    if unknown := [key for key in given if key not in COLUMNS]:
+        close = "".join(did_you_mean(key, COLUMNS) for key in unknown)
+        raise DataError(
+            f"option 'columns' has no key {_listed(unknown)}.{close} Its keys: {_listed(COLUMNS)}; "
+            "option 'streams' names the columns of streams."
+        )
+    names = {column: given.get(column, column) for column in COLUMNS}
+    needed = {key: str(names[key]) for key in ("video", "split", asked)}
+    named = {key: name for key in given if (name := given[key]) is not None}
+    lacking = list(dict.fromkeys([*needed.values(), *named.values(), *streams.values()]))
+    if lacking := [name for name in lacking if name not in there]:
+        close = "".join(did_you_mean(name, there) for name in lacking)
+        one_column = len(there) == 1 and path.suffix.lower() in (".csv", ".tsv")
+        own = next((key for key, name in needed.items() if name in lacking), None)
+        hint = f"option 'columns' names the manifest's own, as in {{{own}: NAME}}" if own else None
+        raise DataError(
+            f"{path} has no column {_listed(lacking)}.{close} It has: {_listed(there)}.",
+            hint="separate the cells with commas, semicolons, tabs or |" if one_column else hint,
+        )
+    queries = cells.captions if query == "text" else partial(_sounds, root)
+    optional = {key: name for key in _OPTIONAL if (name := names[key]) is not None}
+    return {
+        "video": _Column(needed["video"], cells.name),
+        "split": _Column(needed["split"], cells.split),
+        "query": _Column(needed[asked], queries),
+        **{key: _Column(n, _OPTIONAL[key]) for key, n in optional.items() if n in there},
+        **{f"stream {s}": _Column(n, partial(_source, root), s) for s, n in streams.items()},
+    }
 
-    def read(parse: Callable[..., T], *cells: str) -> T | None:
+
+@dataclass
+class _Reader:
+    """Makes videos of rows.
+
+    Attributes:
+        file: the manifest's name in messages.
+        columns: as :func:`_columns` returns them.
+        videos: identifier -> video, without those whose first row has a fault.
+        first: identifier -> the number of its first row.
+        findings: what is wrong.
+    """
+
+    file: str
+    columns: Mapping[str, _Column]
+    videos: dict[str, Video] = field(default_factory=dict)
+    first: dict[str, int] = field(default_factory=dict)
+    findings: Findings = field(default_factory=Findings)
+
+    def add(self, number: int, row: Row) -> None:
+        """Add a row to the videos, or what is wrong with it to the findings."""
+        values, faults = self._values(row)
+        name = values.get("video")
+        if name in self.first and name not in self.videos:
+            return  # its first row is wrong, so later rows cannot be compared
+        known = self.videos.get(name) if name else None
+        streams = {column.stream: key for key, column in self.columns.items() if column.stream}
+        needed = ("video", "split", *streams.values()) if known is None else ("query",)
+        for key in needed:
+            if key in values and values[key] is None:
+                faults.append(f"column {self.columns[key].name!r} is empty")
+        if known is not None and not faults:
+            faults += self._contradictions(known, values)
+        for fault in faults:
+            self.findings.fault(f"{self.file}, row {number}, {fault}")
+        if name:
+            self.first.setdefault(name, number)
+        if faults or not name:
+            return
+        if known is None:
+            anomalies = () if values.get("label") == 0 else values.get("anomaly")
+            self.videos[name] = known = Video(
+                values["split"],
+                values.get("label"),
+                {stream: (values[key],) for stream, key in streams.items()},
+                anomalies,
+                classes=values.get("class") or (),
+                duration=values.get("duration"),
+            )
+        for query in values["query"] or ():
+            known.queries.append(query)
+            if isinstance(query, str) and cells.INVISIBLE.search(query):
+                what = f"{self.file}: invisible characters in captions of rows"
+                self.findings.remark(what, str(number))
+
+    def finish(self) -> None:
+        """Check the videos as a whole; those with a fault are left out."""
+        for name, video in list(self.videos.items()):
+            at = f"{self.file}, row {self.first[name]}, video {name!r}"
+            try:
+                if video.split == "train" and not video.queries:
+                    raise ValueError(
+                        f"column {self.columns['query'].name!r} is empty; only videos of val and "
+                        "test may lack queries, as candidates that no query names"
+                    )
+                check_end(video.anomalies or (), video.duration)
+            except ValueError as error:
+                self.findings.fault(f"{at}: {error}")
+                del self.videos[name]
+
+    def _values(self, row: Row) -> tuple[dict[str, Any], list[str]]:
+        """Return the values of a row's cells, and what is wrong with them."""
+        values: dict[str, Any] = {}
+        faults: list[str] = []
+        for key, column in self.columns.items():
+            try:
+                values[key] = column.parse(row.get(column.name))
+            except ValueError as error:
+                faults.append(f"column {column.name!r}: {error}")
         try:
-            return parse(*cells)
+            lengths = (values.pop(key, None) for key in ("duration", "frames", "fps"))
+            values["duration"] = duration_of(*lengths) if not faults else None
+            if values.get("label") == 0 and values.get("anomaly"):
+                raise ValueError("an anomaly in a video whose label is 0 (normal)")
         except ValueError as error:
             faults.append(str(error))
-            return None
+        return values, faults
 
-    column = "caption" if query == "text" else "audio"
-    value = read(partial(_query, root, name, column), row[column])
-    label, anomaly = row.get("label", ""), row.get("anomaly", "")
-    first = name not in videos
-    cells: dict[str, Any] = {}
-    if first or row["split"]:
-        cells["split"] = read(_split, row["split"])
-    if first or label:
-        cells["label"] = read(_label, label)
-    if first or anomaly:
-        cells["anomaly"] = read(_anomalies, anomaly, label)
-    if first or row.get("class"):
-        cells["class"] = _classes(row.get("class", ""))
-    for stream in streams.values():
-        if first or row[stream]:
-            cells[stream] = read(partial(_source, root, stream), row[stream])
-    if not faults and not first:
-        faults += _contradictions(videos[name], name, cells, streams)
-    if faults or value is None:
-        return faults
-    if first:
-        files: dict[str, tuple[Source, ...]] = {
-            stream: (cells[place],) for stream, place in streams.items()
-        }
-        videos[name] = Video(
-            cells["split"], cells["label"], files, cells["anomaly"], [], cells["class"]
+    def _contradictions(self, known: Video, values: Mapping[str, Any]) -> list[str]:
+        before: dict[str, Any] = {
+            "split": known.split,
+            "label": known.label,
+            "anomaly": known.anomalies,
+            "class": known.classes,
+            "duration": known.duration,
+        } | {f"stream {stream}": sources[0] for stream, sources in known.streams.items()}
+        now = values["duration"]
+        if known.duration is not None and now is not None and same_duration(known.duration, now):
+            before["duration"] = now  # counted in frames before, and in seconds here
+        return [
+            f"video {values['video']!r} contradicts itself: column "
+            f"{self.columns[key].name if key in self.columns else key!r} is {before[key]} before "
+            f"and {values[key]} here"
+            for key in before
+            if values.get(key) is not None and values[key] != before[key]
+        ]
+
+
+def _leave_out_missing(reader: _Reader, missing_files: MissingFiles) -> None:
+    """Remove the videos whose files are missing; a fault for each column, or one remark."""
+    is_there = cache(os.path.isfile)  # never raises
+    absent: dict[str, dict[str, Path]] = {}
+    for name, video in reader.videos.items():
+        sources = [(f"stream {s}", crop) for s, crops in video.streams.items() for crop in crops]
+        sources += [("query", query) for query in video.queries if isinstance(query, Source)]
+        for key, source in sources:
+            if not is_there(source.file):
+                absent.setdefault(reader.columns[key].name, {})[name] = source.file
+    count = len(reader.videos)
+    left_out = list(dict.fromkeys(name for files in absent.values() for name in files))
+    for name in left_out:
+        del reader.videos[name]
+    if left_out and reader.videos and missing_files == "leave_out":
+        reader.findings.remark(
+            f"left out {len(left_out):,} of {count:,} videos, whose feature files are missing: "
+            + _listed(left_out)
         )
-    videos[name].queries.append(value)
-    return []
+        return
+    for column, files in absent.items():
+        reader.findings.fault(
+            f"column {column!r}: feature files of {len(files):,} of {count:,} videos are missing; "
+            f"the first is {next(iter(files.values()))} (missing_files=leave_out leaves out such "
+            f"videos): {few([*map(repr, files)], most=20)}"
+        )
 
 
-def _contradictions(
-    known: Video, name: str, cells: Mapping[str, Any], streams: Mapping[str, str]
-) -> list[str]:
-    before: dict[str, Any] = {
-        "split": known.split,
-        "label": known.label,
-        "anomaly": known.anomalies,
-        "class": known.classes,
-    } | {column: known.streams[stream][0] for stream, column in streams.items()}
-    return [
-        f"video {name!r} contradicts itself: column {column!r} is {before[column]} before and "
-        f"{now} here"
-        for column, now in cells.items()
-        if now != before[column]
-    ]
+def _source(root: Path, cell: Any) -> Source | None:
+    value = cells.text(cell)
+    return None if value is None else locate(root, value)
 
 
-def _query(root: Path, video: str, column: str, cell: str) -> str | Source:
-    if not cell:
-        raise ValueError(f"video {video!r} has no {column}")
-    return cell if column == "caption" else locate(root, cell)
+def _sounds(root: Path, cell: Any) -> list[Source] | None:
+    found = [_source(root, item) for item in (cell if isinstance(cell, list) else [cell])]
+    return [sound for sound in found if sound is not None] or None
 
 
-def _split(cell: str) -> str:
-    if cell not in SPLITS:
-        allowed = ", ".join(SPLITS)
-        raise ValueError(f"split {cell!r} is none of {allowed}.{did_you_mean(cell, SPLITS)}")
-    return cell
-
-
-def _label(cell: str) -> int | None:
-    if cell in ("", "0", "1"):
-        return int(cell) if cell else None
-    raise ValueError(f"label {cell!r} is none of 0 (normal), 1 (anomalous) and empty (unknown)")
-
-
-def _classes(cell: str) -> tuple[str, ...]:
-    return tuple(sorted({name for part in cell.split(";") if (name := part.strip())}))
-
-
-def _source(root: Path, column: str, cell: str) -> Source:
-    if not cell:
-        raise ValueError(f"column {column!r} is empty")
-    return locate(root, cell)
-
-
-def _anomalies(cell: str, label: str) -> tuple[tuple[float, float], ...] | None:
-    if not cell:
-        return () if label == "0" else None
-    if label == "0":
-        raise ValueError(f"anomaly {cell!r} in a video whose label is 0 (normal)")
-    intervals = []
-    for part in cell.split(";"):
-        try:
-            start, end = (float(number) for number in part.split("-"))
-        except ValueError:
-            start, end = 0.0, 0.0
-        if not 0 <= start < end < float("inf"):
-            raise ValueError(f"anomaly {cell!r} must be seconds, as in '12.0-15.5; 80-92'")
-        intervals.append((start, end))
-    return tuple(sorted(intervals))
-
-
-def _missing_files(videos: Mapping[str, Video]) -> list[tuple[str, Path]]:
-    there: dict[Path, bool] = {}
-    absent = []
-    for name, video in videos.items():
-        sources = [source for crops in video.streams.values() for source in crops]
-        sources += [query for query in video.queries if isinstance(query, Source)]
-        for source in sources:
-            if source.file not in there:
-                there[source.file] = os.path.isfile(source.file)  # never raises
-            if not there[source.file]:
-                absent.append((name, source.file))
-    return absent
+def _listed(names: Sequence[str]) -> str:
+    return ", ".join(map(repr, names))

@@ -11,7 +11,7 @@ from varkit.interfaces import Array, Sequences
 from varkit_datasets.features import read_pieces
 from varkit_datasets.shapes import named, shape_of
 from varkit_datasets.sources import Source
-from varkit_datasets.timing import clip_times
+from varkit_datasets.timing import Edges, clip_edges, clip_times
 
 
 @dataclass(frozen=True)
@@ -26,12 +26,14 @@ class FeatureReader:
         streams: stream -> its feature files: one per crop, the centre first, or one with all crops.
         widths: stream -> D.
         seconds: length of a clip.
+        duration: seconds that the clips share equally instead; None = unknown.
     """
 
     name: str
     streams: Mapping[str, tuple[Source, ...]]
     widths: Mapping[str, int]
     seconds: float
+    duration: float | None = None
 
     @property
     def length(self) -> int:
@@ -45,7 +47,12 @@ class FeatureReader:
     @property
     def times(self) -> Array:
         """(T, 2) start and end of every clip in seconds."""
-        return clip_times(self.length, self.seconds)
+        return clip_times(self.edges)
+
+    @property
+    def edges(self) -> Edges:
+        """(T + 1,) float64 edges of the clips in seconds."""
+        return clip_edges(self.length, self.seconds, self.duration)
 
     @property
     def crops(self) -> int:
@@ -90,7 +97,8 @@ class FeatureReader:
         """
         length = self._length(crop)
         streams = {stream: self._pieces(stream, crop, length) for stream in self.widths}
-        return segment_means(streams, clip_times(length, self.seconds), count)
+        edges = clip_edges(length, self.seconds, self.duration)
+        return segment_means(streams, clip_times(edges), count)
 
     def _pieces(self, stream: str, crop: int, length: int | None) -> Iterator[Array]:
         source, inside = self._source(stream, crop)

@@ -52,8 +52,8 @@ class Stored:
             for video, row in self._videos.items()
             for k, query in enumerate(row.queries)
         }
-        every = list(self._videos.items())
-        some = every[:: -(-len(every) // SAMPLED)]
+        some = _sampled(list(self._videos.items()))
+        asked = _sampled([(video, row) for video, row in self._videos.items() if row.queries])
         streams = next(iter(self._videos.values())).streams
         self.widths: Mapping[str, int] = {
             stream: common_width(
@@ -64,7 +64,7 @@ class Stored:
         }
         sounds = [
             (query, f"sound of {video!r}")
-            for video, row in some
+            for video, row in asked
             for query in row.queries
             if isinstance(query, Source)
         ]
@@ -100,15 +100,18 @@ class Stored:
             DataError: there is no such video.
         """
         row, seconds = self._row(video), self._layout.seconds
-        return FeatureReader(f"video {video!r}", row.streams, self.widths, seconds)
+        return FeatureReader(f"video {video!r}", row.streams, self.widths, seconds, row.duration)
 
     def query(self, query: str) -> str | FeatureReader:
         """Return a caption, or open a sound."""
         value = self._queries[query]
         if isinstance(value, str):
             return value
-        streams, seconds = {self._sound_stream: (value,)}, self._layout.sound_seconds
-        return FeatureReader(f"sound {query!r}", streams, self.query_widths, seconds)
+        layout, duration = self._layout, None
+        if layout.sound_seconds is None:
+            duration = self._videos[query.rpartition("#")[0]].duration
+        streams, seconds = {self._sound_stream: (value,)}, layout.sound_seconds or layout.seconds
+        return FeatureReader(f"sound {query!r}", streams, self.query_widths, seconds, duration)
 
     def truth(self, video: str) -> NDArray[np.bool_] | None:
         """Return (T,) True where a clip is anomalous, or None if unknown.
@@ -119,9 +122,9 @@ class Stored:
         anomalies = self._row(video).anomalies
         if anomalies is None:
             return None
-        length = self.open(video).length
+        edges = self.open(video).edges
         try:
-            return anomalous_clips(anomalies, length, self._layout.seconds)
+            return anomalous_clips(anomalies, edges)
         except ValueError as error:
             raise DataError(f"video {video!r}: {error}") from error
 
@@ -146,7 +149,8 @@ class Stored:
     @cached_property
     def _fingerprint(self) -> str:
         layout = self._layout
-        known: list[object] = [(layout.seconds, layout.sound_seconds)]
+        known: list[object] = [(layout.seconds, layout.sound_seconds or layout.seconds)]
+        known += [(n, v.duration) for n, v in self._videos.items() if v.duration is not None]
         files: set[Path] = set()
         for name, row in self._videos.items():
             sounds = [query for query in row.queries if isinstance(query, Source)]
@@ -170,12 +174,16 @@ class Stored:
         return self._videos[video]
 
 
+def _sampled(videos: list[tuple[str, Video]]) -> list[tuple[str, Video]]:
+    return videos[:: -(-len(videos) // SAMPLED) or 1]
+
+
 def survey(layout: Layout) -> Survey:
     """Open what can be read of a layout, and list what is wrong with the rest."""
     try:
         dataset = Stored(replace(layout, faults=())) if layout.videos else None
     except DataError as error:  # no file of a stream can be read
-        return Survey(None, (*layout.faults, str(error)), layout.remarks)
+        return Survey(None, (*layout.faults, error.line), layout.remarks)
     return Survey(dataset, layout.faults, layout.remarks)
 
 

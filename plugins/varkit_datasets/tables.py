@@ -1,83 +1,137 @@
-"""Tables in .csv, .jsonl and .parquet files, as text."""
+"""Tables in .csv, .tsv, .json, .jsonl and .parquet files; cells are as the file has them."""
 
 from __future__ import annotations
 
 import csv
 import io
 import json
-from collections.abc import Iterator, Sequence
+import re
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from varkit.errors import DataError
 from varkit_datasets.findings import absence
 from varkit_datasets.text_lists import read_text
 
-Rows = tuple[Sequence[tuple[int, dict[str, str]]], Sequence[str]]
+Row = Mapping[str, Any]
+Delimiter = Literal["comma", "semicolon", "tab", "pipe"]
+DELIMITERS: Mapping[str, str] = {"comma": ",", "semicolon": ";", "tab": "\t", "pipe": "|"}
+SUFFIXES = (".csv", ".tsv", ".json", ".jsonl", ".parquet")
 
 
-def read_rows(path: Path) -> Rows:
+def read_rows(
+    path: Path, delimiter: Delimiter | None = None
+) -> tuple[Sequence[tuple[int, Row]], Sequence[str]]:
     """Read a table.
 
     Args:
-        path: a .csv, .jsonl or .parquet file.
+        path: a .csv or .tsv file with a header; a .jsonl file with an object a line; a .json file
+            with a list of objects, or with an object whose keys are the column ``video``; or a
+            .parquet file.
+        delimiter: between the cells of a .csv or .tsv file; None = the one in its header.
 
     Returns:
-        (row number, cells) pairs, every cell a stripped string, and the columns.
+        (row number, cells by column) pairs, and the columns.
 
     Raises:
-        DataError: it cannot be read.
+        DataError: it cannot be read, or has two columns of one name.
     """
-    readers = {".csv": _csv, ".jsonl": _jsonl, ".parquet": _parquet}
-    if path.suffix not in readers:
-        raise DataError(f"manifest {path} is not a .csv, .jsonl or .parquet file")
+    kind = path.suffix.lower()
+    if kind not in SUFFIXES:
+        expected = f"{', '.join(SUFFIXES[:-1])} or {SUFFIXES[-1]}"
+        raise DataError(f"manifest {path} is not a {expected} file")
     if (why := absence(path)) is not None:
         raise DataError(why)
+    readers = {".json": _json, ".jsonl": _jsonl, ".parquet": _parquet}
     try:
-        rows = list(readers[path.suffix](path))
-    except (OSError, ValueError, csv.Error) as error:
+        rows = list(readers[kind](path) if kind in readers else _csv(path, delimiter))
+    except (OSError, ValueError, csv.Error, RecursionError) as error:
         raise DataError(f"manifest {path} cannot be read: {error}") from error
-    columns = list(dict.fromkeys(column for _, row in rows for column in row))
-    return [(n, {c: _text(row.get(c)) for c in columns}) for n, row in rows], columns
+    return rows, list(dict.fromkeys(column for _, row in rows for column in row))
 
 
-def _csv(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
-    reader = csv.DictReader(io.StringIO(read_text(path), newline=""), strict=True)
-    for row in reader:
-        if None in row:
+def _csv(path: Path, delimiter: Delimiter | None) -> Iterator[tuple[int, Row]]:
+    text = read_text(path)
+    sign = _delimiter(path, text) if delimiter is None else DELIMITERS[delimiter]
+    reader = csv.reader(
+        io.StringIO(text, newline=""), delimiter=sign, skipinitialspace=True, strict=True
+    )
+    header = [name.strip() for name in next(filter(None, reader), [])]
+    _refuse_twice(name for name in header if name)  # pandas leaves the index's name empty
+    for cells in filter(None, reader):
+        if len(cells) > len(header):
             raise ValueError(
                 f"line {reader.line_num} has more cells than the header; put captions with "
-                'commas in double quotes: "..."'
+                'delimiters in double quotes: "..."'
             )
-        yield reader.line_num, row
+        yield reader.line_num, dict.fromkeys(header, "") | dict(zip(header, cells, strict=False))
 
 
-def _jsonl(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
+def _delimiter(path: Path, text: str) -> str:
+    """Return the delimiter in the header; of one column, any."""
+    header = re.sub('"[^"]*"', "", text.lstrip("\r\n").partition("\n")[0])
+    there = [name for name, sign in DELIMITERS.items() if sign in header]
+    if len(there) > 1:
+        raise DataError(
+            f"manifest {path}: its header has several delimiters: {', '.join(there)}",
+            hint=f"name the one between cells, as in delimiter={there[0]}",
+        )
+    return DELIMITERS[there[0] if there else "comma"]
+
+
+def _jsonl(path: Path) -> Iterator[tuple[int, Row]]:
     for number, line in enumerate(io.StringIO(read_text(path)), 1):
-        if not line.strip():
-            continue
-        try:
-            row = json.loads(line)
-        except json.JSONDecodeError as error:
-            raise ValueError(f"line {number}: {error}") from error
-        if not isinstance(row, dict):
-            raise ValueError(f"line {number} is not a JSON object")
-        yield number, row
+        if line.strip():
+            try:
+                row = json.loads(line, object_pairs_hook=_object)
+            except ValueError as error:
+                raise ValueError(f"line {number}: {error}") from error
+            yield number, _checked(row, f"line {number}")
 
 
-def _parquet(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
+def _json(path: Path) -> Iterator[tuple[int, Row]]:
+    content = json.loads(read_text(path), object_pairs_hook=_object)
+    if isinstance(content, dict):
+        content = [
+            _object([("video", key), *_checked(row, f"the value of {key!r}").items()])
+            for key, row in content.items()
+        ]
+    if not isinstance(content, list):
+        raise ValueError("expected a list of objects, or an object with one for each video")
+    for number, row in enumerate(content, 1):
+        yield number, _checked(row, f"row {number}")
+
+
+def _object(pairs: Sequence[tuple[str, Any]]) -> dict[str, Any]:
+    _refuse_twice(key for key, _ in pairs)
+    return dict(pairs)
+
+
+def _checked(row: Any, where: str) -> Row:
+    if not isinstance(row, dict):
+        raise ValueError(f"{where} is not a JSON object")
+    return row
+
+
+def _parquet(path: Path) -> Iterator[tuple[int, Row]]:
     try:
         import pyarrow.parquet  # here, since it is an extra and slow to import
     except ImportError as error:
         raise DataError(
             f"reading {path} needs pyarrow", hint="pip install 'varkit[parquet]'"
         ) from error
-    yield from enumerate(pyarrow.parquet.read_table(path).to_pylist(), 1)
+    try:
+        table = pyarrow.parquet.read_table(path)
+        _refuse_twice(table.column_names)
+        rows = table.to_pylist()
+    except Exception as error:  # pyarrow raises errors of many kinds over damaged files
+        raise ValueError(str(error) or type(error).__name__) from error
+    yield from enumerate(rows, 1)
 
 
-def _text(cell: Any) -> str:
-    if cell is None or cell != cell:  # NaN is how pandas writes an empty cell
-        return ""
-    if isinstance(cell, float) and cell.is_integer():
-        cell = int(cell)  # pandas turns a column of 0, 1 and empty cells into floats
-    return str(int(cell) if isinstance(cell, bool) else cell).strip()
+def _refuse_twice(columns: Iterable[str]) -> None:
+    twice = [repr(name) for name, count in Counter(columns).items() if count > 1]
+    if twice:
+        raise ValueError(f"column {', '.join(twice)} occurs twice; rename or remove one")

@@ -9,25 +9,38 @@ from numpy.typing import NDArray
 
 from varkit.interfaces import Array
 
+Edges = NDArray[np.float64]
+"""(T + 1,) seconds: clip t lasts from edge t to edge t + 1."""
 
-def clip_times(length: int, seconds: float) -> Array:
-    """Return the (T, 2) start and end of T = ``length`` clips that last ``seconds`` each."""
-    edges = _edges(length, seconds)
+
+def clip_edges(length: int, seconds: float, duration: float | None = None) -> Edges:
+    """Return the edges of T = ``length`` clips.
+
+    Args:
+        length: T.
+        seconds: length of a clip.
+        duration: of all clips together, for features of a fixed number of segments; None = T
+            times ``seconds``.
+    """
+    if duration is not None:
+        return np.linspace(0, duration, length + 1)
+    return np.arange(length + 1, dtype=np.float64) * seconds
+
+
+def clip_times(edges: Edges) -> Array:
+    """Return the (T, 2) float32 start and end of every clip."""
     times: Array = np.stack([edges[:-1], edges[1:]], axis=1).astype(np.float32)
     return times
 
 
-def anomalous_clips(
-    anomalies: Iterable[tuple[float, float]], length: int, seconds: float
-) -> NDArray[np.bool_]:
+def anomalous_clips(anomalies: Iterable[tuple[float, float]], edges: Edges) -> NDArray[np.bool_]:
     """Return which clips are anomalous.
 
     At least half of such a clip is in an anomaly, or at least half of an anomaly is in the clip.
 
     Args:
         anomalies: (start, end) in seconds.
-        length: T.
-        seconds: length of a clip.
+        edges: of the T clips.
 
     Returns:
         (T,) True = anomalous.
@@ -35,8 +48,7 @@ def anomalous_clips(
     Raises:
         ValueError: most of an anomaly lies after the last clip's end.
     """
-    edges = _edges(length, seconds)
-    mask = np.zeros(length, dtype=bool)
+    mask = np.zeros(len(edges) - 1, dtype=bool)
     for start, end in anomalies:
         if (edges[-1] - start) * 2 < end - start - 1e-6:
             raise ValueError(
@@ -44,9 +56,44 @@ def anomalous_clips(
                 f"at {edges[-1]:.1f} s"
             )
         overlap = np.minimum(edges[1:], end) - np.maximum(edges[:-1], start)
-        mask |= overlap * 2 >= min(seconds, end - start) - 1e-6
+        mask |= overlap * 2 >= np.minimum(np.diff(edges), end - start) - 1e-6
     return mask
 
 
-def _edges(length: int, seconds: float) -> NDArray[np.float64]:
-    return np.arange(length + 1, dtype=np.float64) * seconds
+def duration_of(seconds: float | None, frames: float | None, fps: float | None) -> float | None:
+    """Return a video's duration from what is known of it; None = unknown.
+
+    Raises:
+        ValueError: frames come without their rate, the rate without frames, or both contradict the
+            seconds by more than half a second and 1 %.
+    """
+    if frames is None or fps is None:
+        if seconds is None and (frames is not None or fps is not None):
+            raise ValueError("frames and fps together give the duration; one of them is missing")
+        return seconds
+    counted = frames / fps
+    if seconds is not None and not same_duration(seconds, counted):
+        raise ValueError(
+            f"a duration of {seconds:g} s contradicts {frames:g} frames at {fps:g} a second, "
+            f"which last {counted:.1f} s"
+        )
+    return counted
+
+
+def same_duration(one: float, other: float) -> bool:
+    """Return whether durations differ by no more than rounding: half a second, or 1 %."""
+    return abs(one - other) <= max(0.5, 0.01 * max(one, other)) + 1e-6
+
+
+def check_end(anomalies: Iterable[tuple[float, float]], duration: float | None) -> None:
+    """Check that anomalies end with their video, up to rounding.
+
+    Raises:
+        ValueError: one does not.
+    """
+    for start, end in anomalies:
+        if duration is not None and end > duration and not same_duration(end, duration):
+            raise ValueError(
+                f"the anomaly at {start:g}-{end:g} s ends after the video, which lasts "
+                f"{duration:g} s"
+            )

@@ -199,7 +199,7 @@ def layout(
         videos={video: row for video, row in videos.items() if row.streams},
         query="text",
         seconds=frames_per_clip / frame_rate,
-        sound_seconds=frames_per_clip / frame_rate,
+        sound_seconds=None,
         simulated=(path / SIMULATED).is_file(),
         faults=lines(findings.faults),
         remarks=lines(findings.remarks),

@@ -218,7 +218,7 @@ def layout(
         videos={video: row for video, row in videos.items() if row.streams and row.queries},
         query="audio",
         seconds=seconds,
-        sound_seconds=seconds_per_sound_clip or seconds,
+        sound_seconds=seconds_per_sound_clip,
         simulated=(path / SIMULATED).is_file(),
         faults=lines(findings.faults),
         remarks=lines(findings.remarks),

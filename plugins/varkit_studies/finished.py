@@ -261,7 +261,7 @@ def open_study(
             ranked = load_ranked_run(planned.folder)
             results = read_json(planned.folder / "results.json")
         except VarkitError as error:
-            missing[name] = error.what if error.hint is None else f"{error.what} ({error.hint})"
+            missing[name] = error.line
             continue
         protocol = {**ranked.protocol, "questions": planned.dataset.questions()}
         rows[name] = FinishedRow(

@@ -173,7 +173,7 @@ class Planner:
             try:
                 self.identities[name] = self._identity(resolved)
             except DataError as error:
-                problems.append(f"{study.at('rows', name)}: {error.what}")
+                problems.append(f"{study.at('rows', name)}: {error.line}")
         if problems:
             raise RecipeError(list(dict.fromkeys(problems)))
 

@@ -59,7 +59,7 @@ def write_study(study: FinishedStudy, folder: Path) -> tuple[list[Path], dict[st
         try:
             made[name] = shown.make(study, place)
         except VarkitError as error:
-            failed[name] = error.what
+            failed[name] = error.line
     warned = [plain(line) for line in warnings(study)]
     warned += [plain(f"Exhibit {name} could not be made: {why}.") for name, why in failed.items()]
     rules = [plain(line) for line in protocol(study)]

@@ -110,7 +110,7 @@ def _checked(entry: Entry) -> bool:
     except ConformanceError as error:
         results = error.results
     except PluginError as error:
-        click.echo(f"  - {error.what}")
+        click.echo(f"  - {error.line}")
         return False
     for result in results:
         click.echo(f"  {'ok' if result.fault is None else 'BROKEN'}  {result}")

@@ -142,6 +142,8 @@ def training_batches(
             file is bad.
     """
     steps = steps_per_epoch(items, batch_size)
+    if bare := [item.video for item in items if not item.queries]:
+        raise DataError(f"training video {bare[0]!r} has no query, like {len(bare) - 1} more")
     size = min(batch_size, len(items))
     if size < world_size:
         raise DataError(

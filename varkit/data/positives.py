@@ -31,7 +31,8 @@ class Positives:
         rule: how the pairs were made; see :func:`positives_of`.
 
     Raises:
-        DataError: a position does not exist, or a video or a query has no right answer.
+        DataError: a position does not exist, or a query has no right answer. A video may have
+            none: it is a candidate that no query names, and does not search for queries itself.
     """
 
     video: Tensor
@@ -53,12 +54,12 @@ class Positives:
             wrong = positions[(positions < 0) | (positions >= count)]
             if len(wrong):
                 raise DataError(f"there is no {name} {int(wrong[0])}: they are 0 to {count - 1}")
-            bare = (torch.bincount(positions, minlength=count) == 0).nonzero().flatten()
-            if len(bare):
-                raise DataError(
-                    f"{len(bare)} of {count} have no right answer, the first is {name} "
-                    f"{int(bare[0])}"
-                )
+        bare = (torch.bincount(self.query, minlength=self.queries) == 0).nonzero().flatten()
+        if len(bare):
+            raise DataError(
+                f"{len(bare)} of {self.queries} have no right answer, the first is query "
+                f"{int(bare[0])}"
+            )
 
     @classmethod
     def own(cls, owner: Tensor, videos: int | None = None) -> Positives:
@@ -74,6 +75,11 @@ class Positives:
     def to(self, device: torch.device | str) -> Positives:
         """Return the same pairs on a device."""
         return replace(self, video=self.video.to(device), query=self.query.to(device))
+
+    @property
+    def named(self) -> Tensor:
+        """The positions of the videos that have a right query, ascending."""
+        return self.video.unique()
 
     def of_query(self, query: int) -> list[int]:
         """Return the right videos of a query, in order."""

@@ -200,7 +200,10 @@ def save(
 
 
 def rank_rows(evaluation: Evaluation, dataset: Dataset) -> Iterator[RankRow]:
-    """Yield, for one sampler seed after another, the rank of every query, then of every video."""
+    """Yield, for one sampler seed after another, the ranks of queries, then of videos.
+
+    Videos that no query names have no rank.
+    """
     facts = [_facts(item, evaluation, dataset) for item in evaluation.items]
     owner = evaluation.owner.tolist()
     videos, queries = evaluation.videos, evaluation.queries
@@ -216,7 +219,8 @@ def rank_rows(evaluation: Evaluation, dataset: Dataset) -> Iterator[RankRow]:
                 **place,
                 **facts[owner[q]],
             )
-        for v, place in enumerate(_places(ranks.video_to_query, queries)):
+        named = evaluation.positives.named.tolist()
+        for v, place in zip(named, _places(ranks.video_to_query, queries), strict=True):
             yield RankRow(
                 direction="video_to_query",
                 repeat=repeat,

@@ -92,7 +92,8 @@ def chance(positives: Positives) -> Report:
     145.5
     """
     of_query, of_video = (
-        torch.bincount(side).numpy() for side in (positives.query, positives.video)
+        torch.unique(side, return_counts=True)[1].numpy()
+        for side in (positives.query, positives.video)
     )
     ways = {
         "query_to_video": _expected(positives.videos, of_query),

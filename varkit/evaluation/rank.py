@@ -57,7 +57,8 @@ class Ranks:
 
     Attributes:
         query_to_video: of the Q queries, among the V videos.
-        video_to_query: of the V videos, among the Q queries.
+        video_to_query: of the videos that have a right query (:attr:`Positives.named`), among the
+            Q queries.
         tie_rule: how ties were counted.
         positives: which rule decided what is right.
         collapsed: whether no query distinguishes any two videos, or no video any two queries:
@@ -228,11 +229,12 @@ class _Counts:
         expected = ties.double() / (right + 1)
         share = {"average": expected, "optimistic": 0 * expected, "pessimistic": ties.double()}
         optimistic = 1.0 + self.above.double()
+        asks = self.right > 0  # a seeker without a right answer has no rank
         return Answers(
-            rank=(optimistic + share[rule]).cpu().numpy(),
-            optimistic=optimistic.cpu().numpy(),
-            ties=ties.cpu().numpy(),
-            answer=self.answer.cpu().numpy(),
+            rank=(optimistic + share[rule])[asks].cpu().numpy(),
+            optimistic=optimistic[asks].cpu().numpy(),
+            ties=ties[asks].cpu().numpy(),
+            answer=self.answer[asks].cpu().numpy(),
         )
 
 

@@ -215,7 +215,8 @@ class Item:
 
     Attributes:
         video: the video's identifier, unique in the data set.
-        queries: the identifiers of its queries, at least one.
+        queries: the identifiers of its queries; at least one in train. A video of val or test may
+            have none: it is a candidate for the queries of all videos.
         label: 1 = anomalous, 0 = normal, None = unknown.
         classes: sorted names of what happens in it, such as ``("Fighting", "Riot")``, by which
             results are grouped. Empty = unknown.

@@ -188,8 +188,7 @@ class _RecipeChecker(Checker):
                 )
             options = self.options(path, cls, {k: v for k, v in value.items() if k in own})
         except PluginError as error:
-            hint = f" ({error.hint})" if error.hint else ""
-            self.problem((*path, "use"), f"{error.what}{hint}")
+            self.problem((*path, "use"), error.line)
             return None
         known = ["use", *beside, *own]
         for key in value:

@@ -138,7 +138,7 @@ def read_source(path: Path, ground: Ground) -> ScoreSource:
         video, query = embeddings.of(*ground.names())
     except DataError as error:
         where = f"the {ground.split} split of {ground.dataset.name}"
-        raise DataError(f"{path} does not fit {where}: {error.what}") from None
+        raise DataError(f"{path} does not fit {where}: {error.line}") from None
     return ScoreSource(
         Scores(video=video, query=query),
         {"file": str(path), "sha256": sha256(path)},

@@ -119,7 +119,7 @@ def read_embeddings(path: Path) -> Embeddings:
             selection=_word("selection", arrays.get("selection", np.array("unknown"))),
         )
     except DataError as error:
-        raise DataError(f"{path}: {error.what}") from None
+        raise DataError(f"{path}: {error.line}") from None
     if flags.get("normalize", False):
         videos, queries = _normalized(embeddings.videos), _normalized(embeddings.queries)
         return replace(embeddings, videos=videos, queries=queries)

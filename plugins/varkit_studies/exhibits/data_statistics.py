@@ -71,7 +71,7 @@ class DataStatistics:
                 try:
                     own.figures.update(_captions(recipe, dataset, language))
                 except DataError as error:
-                    notes.append(f"Captions in {language!r} are not counted: {error.what}.")
+                    notes.append(f"Captions in {language!r} are not counted: {error.line}.")
             name, published = _published(recipe, dataset)
             beside = own.beside(published)
             tables.append(_counts(own, title))

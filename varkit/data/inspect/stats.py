@@ -183,6 +183,7 @@ def _counts(videos: Sequence[Video]) -> dict[str, float]:
         "normal": labels[0],
         "unlabelled": labels[None],
         "queries": sum(len(video.item.queries) for video in videos),
+        "distractors": sum(not video.item.queries for video in videos),
         "classes": len({name for video in videos for name in video.item.classes}),
     }
 

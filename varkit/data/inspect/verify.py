@@ -107,7 +107,7 @@ def verify(
         try:
             fingerprint = dataset.fingerprint()
         except DataError as error:
-            faults.append(Finding("files", error.what))
+            faults.append(Finding("files", error.line))
     items = [item for part in splits.values() for item in part]
     checked: list[VideoCheck] = []
     extents: dict[str, Extent] = {}
@@ -164,7 +164,7 @@ def survey(cls: type[Any], options: Mapping[str, Any]) -> Survey:
             return opened
         return Survey(construct(cls, options, {}))
     except DataError as error:
-        return Survey(None, (error.what,))
+        return Survey(None, (error.line,))
 
 
 def open_splits(dataset: Dataset) -> tuple[dict[str, Sequence[Item]], list[str]]:
@@ -176,5 +176,5 @@ def open_splits(dataset: Dataset) -> tuple[dict[str, Sequence[Item]], list[str]]
             splits[name] = dataset.split(name)
         except DataError as error:
             if name != "val":
-                absent.append(error.what)
+                absent.append(error.line)
     return splits, absent

@@ -72,6 +72,11 @@ class SplitCheck:
     def remarks(self) -> Iterator[Finding]:
         """Yield what is not a fault but worth knowing."""
         yield from self._gaps()
+        yield from self._same_lengths()
+        query = "caption" if self.dataset.query_kind == "captions" else "sound"
+        for split, items in self.splits.items():
+            bare = [(item.video,) for item in items if not item.queries]
+            yield from _remark("queries", f"videos without a {query} in {split}", bare)
         for text, most in ((f"fewer than {SHORT} clips", SHORT - 1), ("a single clip", 1)):
             short = [(c.item.video,) for c in self.checked if 0 < (c.clips or 0) <= most]
             yield from _remark("features", f"videos of {text}", short)
@@ -122,6 +127,16 @@ class SplitCheck:
             if lacking:
                 listed = ", ".join(sorted(lacking))
                 yield Finding("splits", f"classes in {split} that {other} lacks: {listed}")
+
+    def _same_lengths(self) -> Iterator[Finding]:
+        """Yield a remark if all videos have as many clips and last as long: are these segments?"""
+        counts = {check.clips for check in self.checked}
+        if len(self.checked) < SHOWN or len(counts) > 1 or None in counts:
+            return
+        ends = {float(self.dataset.open(check.item.video).times[-1, 1]) for check in self.checked}
+        if len(ends) == 1:
+            text = f"all videos have {counts.pop()} clips and last {ends.pop():.1f} s"
+            yield Finding("streams", f"{text}; segments need the duration of each video")
 
     def _dead_dimensions(self) -> Iterator[Finding]:
         for stream, extent in self.extents.items():

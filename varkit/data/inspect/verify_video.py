@@ -110,7 +110,7 @@ class VideoCheck:
         try:
             return read()
         except VarkitError as error:
-            self.fault(group, error.what)
+            self.fault(group, error.line)
         except Exception as error:  # a plugin may raise anything; the rest must still be checked
             self.fault(group, f"video {self.item.video!r}: {type(error).__name__}: {error}")
         return None
