@@ -1,4 +1,4 @@
-"""The benchmark authors' annotation files: where the anomalies of test videos are, in frames."""
+"""Annotation files of the benchmarks: where the anomalies of test videos are, in frames."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from varkit.errors import DataError
 from varkit_datasets.findings import Findings, absence
 from varkit_datasets.layout import Video
 from varkit_datasets.text_lists import read_lines
+from varkit_datasets.timing import check_end
 
 UCF_CRIME = re.compile(
     r"(?P<video>\S+)(?:\s+(?P<frames>\d+))?\s+(?P<name>[A-Za-z]+)"
@@ -20,6 +21,7 @@ UCF_CRIME = re.compile(
 ``Abuse/Abuse028_x264.mp4 1412 Abuse 165 240 -1 -1``; -1 = none."""
 XD_VIOLENCE = re.compile(r"(?P<video>\S+)(?P<numbers>(?:\s+\d{1,9}\s+\d{1,9})+)")
 """``NAME 624 912 950 1441``, NAME with or without ``.mp4``; normal videos have no line."""
+_FRAMES = re.compile(r"(?P<video>\S+)\s+(?P<frames>[1-9]\d{0,8})", re.ASCII)
 
 
 @dataclass(frozen=True)
@@ -119,6 +121,41 @@ def annotate(
             f"{len(test):,} test videos",
             *bare,
         )
+
+
+def share_frames(
+    videos: Mapping[str, Video], path: Path, frame_rate: float, findings: Findings
+) -> None:
+    """Let the clips of each video share its frames equally: features of a fixed number of segments.
+
+    Args:
+        videos: of all splits, with their anomalies.
+        path: a file with a line ``NAME FRAMES`` for each video.
+        frame_rate: frames per second, the same as for anomalies.
+        findings: collects faulty lines, videos without a line, and anomalies after the end.
+    """
+    frames: dict[str, int] = {}
+    try:
+        listed = read_lines(path)
+    except DataError as error:
+        findings.refuse(error)
+        return
+    for number, line in listed:
+        if (match := _FRAMES.fullmatch(line)) is None:
+            findings.fault(f"{path.name}: not a name and a number of frames", f"line {number}")
+            continue
+        video, count = base_name(match["video"]), int(match["frames"])
+        if frames.setdefault(video, count) != count:
+            findings.fault(f"{path.name}: repeated video", f"line {number} ({video!r})")
+    for name, row in videos.items():
+        if name not in frames:
+            findings.fault(f"{path.name}: videos without a line", repr(name))
+            continue
+        row.duration = frames[name] / frame_rate
+        try:
+            check_end(row.anomalies or (), row.duration)
+        except ValueError as error:
+            findings.fault(f"{path.name}: video {name!r}: {error}")
 
 
 def base_name(text: str) -> str:

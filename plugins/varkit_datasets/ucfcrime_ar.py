@@ -14,7 +14,7 @@ import numpy as np
 from varkit.data.inspect.verify import Survey
 from varkit.errors import DataError, did_you_mean
 from varkit.interfaces import Count, Natural, Positive
-from varkit_datasets.annotations import UCF_CRIME, annotate, base_name
+from varkit_datasets.annotations import UCF_CRIME, annotate, base_name, share_frames
 from varkit_datasets.colours import colour_disagreements
 from varkit_datasets.entries import NORMAL, Entry, join
 from varkit_datasets.feature_files import find_streams
@@ -61,6 +61,9 @@ class UCFCrimeAR(Stored):
         language: of the captions, English or Chinese.
         frame_rate: frames per second.
         frames_per_clip: ALAN IV-B: 16.
+        frame_counts: a file below ``root`` with a line ``NAME FRAMES`` for each video, for features
+            of a fixed number of segments: a video's clips then share its frames equally. null =
+            each clip has ``frames_per_clip`` frames.
         centre: the number of the centre crop.
         name: what tables call the data.
     """
@@ -83,6 +86,7 @@ class UCFCrimeAR(Stored):
         language: Literal["en", "zh"] = "en",
         frame_rate: Positive = 30,
         frames_per_clip: Count = 16,
+        frame_counts: str | None = None,
         centre: Natural = 0,
         name: str = "UCFCrime-AR",
     ) -> None:
@@ -93,6 +97,7 @@ class UCFCrimeAR(Stored):
                 language=language,
                 frame_rate=frame_rate,
                 frames_per_clip=frames_per_clip,
+                frame_counts=frame_counts,
                 centre=centre,
                 name=name,
             )
@@ -178,6 +183,7 @@ def layout(
     language: Literal["en", "zh"] = "en",
     frame_rate: float = 30,
     frames_per_clip: int = 16,
+    frame_counts: str | None = None,
     centre: int = 0,
     name: str = "UCFCrime-AR",
 ) -> Layout:
@@ -190,6 +196,8 @@ def layout(
     places = [path / file for file in ANNOTATIONS]
     annotations = next((place for place in places if absence(place) is None), places[0])
     annotate(videos, annotations, UCF_CRIME, frame_rate, findings)
+    if frame_counts is not None:
+        share_frames(videos, path / frame_counts, frame_rate, findings)
     folders = {video: entry.folder for video, entry in entries.items()}
     for video, files in find_streams(path, streams, folders, centre, findings).items():
         videos[video].streams = files

@@ -14,7 +14,7 @@ import numpy as np
 from varkit.data.inspect.verify import Survey
 from varkit.errors import DataError
 from varkit.interfaces import Count, Natural, Positive
-from varkit_datasets.annotations import XD_VIOLENCE, annotate, base_name
+from varkit_datasets.annotations import XD_VIOLENCE, annotate, base_name, share_frames
 from varkit_datasets.disjoint import source_disjoint
 from varkit_datasets.entries import NORMAL, Entry, join
 from varkit_datasets.feature_files import find, find_streams
@@ -58,6 +58,9 @@ class XDViolenceAR(Stored):
         audio: the sounds' folder below ``root``, with files ``NAME__vggish.npy``.
         frame_rate: frames per second.
         frames_per_clip: ALAN IV-B: 16.
+        frame_counts: a file below ``root`` with a line ``NAME FRAMES`` for each video, for features
+            of a fixed number of segments: a video's clips then share its frames equally. null =
+            each clip has ``frames_per_clip`` frames.
         seconds_per_sound_clip: length of a sound's clip; null = that of a video's clip, as in the
             released features. VGGish alone gives one every 0.96 seconds.
         centre: the number of the centre crop.
@@ -87,6 +90,7 @@ class XDViolenceAR(Stored):
         audio: str = "audio",
         frame_rate: Positive = 24,
         frames_per_clip: Count = 16,
+        frame_counts: str | None = None,
         seconds_per_sound_clip: Positive | None = None,
         centre: Natural = 0,
         split: Split = "published",
@@ -100,6 +104,7 @@ class XDViolenceAR(Stored):
                 audio=audio,
                 frame_rate=frame_rate,
                 frames_per_clip=frames_per_clip,
+                frame_counts=frame_counts,
                 seconds_per_sound_clip=seconds_per_sound_clip,
                 centre=centre,
                 split=split,
@@ -189,6 +194,7 @@ def layout(
     audio: str = "audio",
     frame_rate: float = 24,
     frames_per_clip: int = 16,
+    frame_counts: str | None = None,
     seconds_per_sound_clip: float | None = None,
     centre: int = 0,
     split: Split = "published",
@@ -206,6 +212,8 @@ def layout(
     _remark_on_sources(entries, findings)
     videos = {video: entry.video() for video, entry in entries.items()}
     annotate(videos, path / "annotations.txt", XD_VIOLENCE, frame_rate, findings)
+    if frame_counts is not None:
+        share_frames(videos, path / frame_counts, frame_rate, findings)
     folders = {video: entry.folder for video, entry in entries.items()}
     for video, files in find_streams(path, streams, folders, centre, findings).items():
         videos[video].streams = files

@@ -10,9 +10,11 @@ completion stay fast. Library errors become messages here and nowhere else.
 from __future__ import annotations
 
 import os
+import shlex
 import sys
 import traceback
 import warnings
+from collections.abc import Sequence
 from contextlib import redirect_stdout
 from typing import TYPE_CHECKING, Any
 
@@ -55,6 +57,8 @@ VERBS: dict[str, tuple[str, str]] = {
 }
 """Verb -> (module:command, summary); with summaries here, help need not import the verbs."""
 
+ARGUMENTS = f"{__name__}.arguments"
+"""Key of the command line in click's context."""
 MOST_PROBLEMS = 30
 """How many problems are printed; the rest are counted."""
 
@@ -101,6 +105,11 @@ class Verbs(click.Group):
         except click.ClickException as error:
             raise _escaped(error) from None
 
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """Keep the arguments, for hints."""
+        ctx.meta[ARGUMENTS] = list(args)
+        return super().parse_args(ctx, args)
+
     def invoke(self, ctx: click.Context) -> Any:
         """Run the verb; turn errors into a message and an exit code."""
         from varkit.cli.output import echo, survive_any_output
@@ -114,6 +123,8 @@ class Verbs(click.Group):
                 return super().invoke(ctx)
         except (click.exceptions.Exit, click.Abort, BrokenPipeError):
             raise  # click handles them
+        except click.NoSuchOption as error:
+            raise _escaped(_about_dashes(error, ctx.meta[ARGUMENTS])) from None
         except click.ClickException as error:
             raise _escaped(error) from None
         except KeyboardInterrupt:
@@ -124,6 +135,19 @@ class Verbs(click.Group):
                 echo(traceback.format_exc(), err=True, nl=False)
             print_error(error)
             ctx.exit(error.exit_code if isinstance(error, VarkitError) else 1)
+
+
+def _about_dashes(error: click.NoSuchOption, arguments: Sequence[str]) -> click.UsageError:
+    """Add the hint that a name which begins with a dash stands after ``--``."""
+    if error.possibilities:
+        return error
+    at = next((i for i, text in enumerate(arguments) if text.startswith(error.option_name)), 0)
+    before, after = list(arguments[:at]), list(arguments[at:])
+    command = shlex.join(["varkit", *before, "--", *after])
+    hint = f"If it is a name, put -- before it: {command}"
+    if any(text.startswith("-") for text in after[1:]):
+        hint = "To give a name that begins with -, put options first, then --, then names."
+    return click.UsageError(f"{error.format_message().rstrip('.')}. {hint}", error.ctx)
 
 
 def installed_plugins(ctx: click.Context) -> Plugins:

@@ -23,6 +23,7 @@ class Change:
         layer: ``embedded`` = it applies only if the recipe's embedded block is used.
         document: the source file; None = the command line.
         at: the path of the value in that file.
+        written: the value as text on the command line; None = it is not from there.
     """
 
     path: tuple[str, ...]
@@ -30,6 +31,7 @@ class Change:
     layer: Layer = "change"
     document: Document | None = None
     at: KeyPath = ()
+    written: str | None = None
 
     def place(self, below: KeyPath = ()) -> Place:
         """Return the source of the value, or of a value inside it."""
@@ -44,7 +46,8 @@ class Change:
     @property
     def text(self) -> str:
         """``dotted.key=value``, as written on the command line."""
-        return f"{dotted(self.path)}={flow(self.value)}"
+        written = flow(self.value) if self.written is None else self.written
+        return f"{dotted(self.path)}={written}"
 
 
 class Layers:
@@ -58,6 +61,7 @@ class Layers:
         value: the nested values.
         places: the source of each value, latest last.
         given: paths that any layer set to a value other than null, even if a later one removed it.
+        written: path -> what stood on the command line for the value there.
     """
 
     def __init__(
@@ -76,6 +80,7 @@ class Layers:
         self.document = document
         self.value: dict[str, Any] = {}
         self.given: set[KeyPath] = set()
+        self.written: dict[KeyPath, str] = {}
         self.places: dict[KeyPath, Place] = {(): document.place(())}
         for key, value in document.value.items():
             self._merge(Change((key,), value, "file", document, (key,)), (key,), value)
@@ -113,6 +118,9 @@ class Layers:
         block[path[-1]] = copy.deepcopy(value)
         below = len(path)
         self.places = {p: at for p, at in self.places.items() if p[:below] != path}
+        self.written = {p: text for p, text in self.written.items() if p[:below] != path}
+        if change.written is not None and path == change.path:
+            self.written[path] = change.written
         self._mark(change, path, value)
 
     def _block(self, change: Change, path: KeyPath) -> dict[Any, Any]:
@@ -183,7 +191,7 @@ def _read(text: str) -> Change:
         )
     if not value.strip():
         raise RecipeError([f"{where}: no value; write {key}=null to say none"])
-    return Change(tuple(key.split(".")), parse_value(value, where))
+    return Change(tuple(key.split(".")), parse_value(value, where), written=value)
 
 
 def dotted(path: KeyPath) -> str:

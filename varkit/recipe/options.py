@@ -12,6 +12,7 @@ import json
 import typing
 from collections import abc
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -116,13 +117,15 @@ def supplied_to(cls: type[Any]) -> tuple[str, ...]:
 
 
 def check_options(
-    cls: type[Any], values: Mapping[str, Any]
+    cls: type[Any], values: Mapping[str, Any], written: Mapping[KeyPath, str] | None = None
 ) -> tuple[dict[str, Any], list[tuple[KeyPath, str]]]:
     """Check values against a class's options and add the defaults.
 
     Args:
         cls: a component's class, or a dataclass of :mod:`varkit.interfaces.settings`.
         values: as read from YAML.
+        written: path below the block -> the value as text on the command line. It is used where
+            YAML makes something else of it that the option does not allow: a folder named 2024.
 
     Returns:
         All options with a valid value or a default, and the problems: the path below the block of
@@ -144,7 +147,7 @@ def check_options(
             continue
         try:
             value = _kept(option, values[name]) if name in values else option.plain_default()
-            complete[name] = option.adapter().validate_json(json.dumps(value))
+            complete[name] = _valid(option, value, written or {})
         except ValidationError as error:
             if name not in values:
                 raise PluginError(
@@ -186,6 +189,27 @@ def construct(cls: type[Any], options: Mapping[str, Any], supplies: Mapping[str,
         raise PluginError(
             f"{_name(cls)} cannot be built: {type(error).__name__}: {error}"
         ) from error
+
+
+def _valid(option: Option, value: Any, written: Mapping[KeyPath, str]) -> Any:
+    adapter = option.adapter()
+    try:
+        return adapter.validate_json(json.dumps(value))
+    except ValidationError:
+        texts = _texts(value, (option.name,), written)
+        if texts != value:
+            with suppress(ValidationError):
+                return adapter.validate_json(json.dumps(texts))
+        raise
+
+
+def _texts(value: Any, path: KeyPath, written: Mapping[KeyPath, str]) -> Any:
+    """Return a value with what stood on the command line in place of what YAML made of it."""
+    if value is not None and path in written:
+        return written[path]
+    if isinstance(value, dict):
+        return {key: _texts(item, (*path, key), written) for key, item in value.items()}
+    return value
 
 
 def _kept(option: Option, value: Any) -> Any:

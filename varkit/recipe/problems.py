@@ -65,7 +65,12 @@ class Checker:
         self, path: KeyPath, cls: type[Any], values: Mapping[str, Any]
     ) -> dict[str, Any] | None:
         """Return all options of a class, with defaults; None if one is wrong."""
-        complete, problems = check_options(cls, values)
+        written = {
+            at[len(path) :]: text
+            for at, text in self.layers.written.items()
+            if at[: len(path)] == path
+        }
+        complete, problems = check_options(cls, values, written)
         for below, message in problems:
             self.problem((*path, *below), message)
         for name, kept in complete.items():

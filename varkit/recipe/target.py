@@ -113,7 +113,7 @@ def named_target(name: str, changes: Sequence[str | Change]) -> Target:
     cls = plugins.get("dataset", name).load()
     empty = yaml.Document(name, {}, {(): (1, 1)})
     layers = Layers(empty, read_changes(changes))
-    options, problems = check_options(cls, layers.value)
+    options, problems = check_options(cls, layers.value, layers.written)
     refuse(Problem(layers.place(at), at, t) for at, t in problems if at[0] in layers.value)
     required = tuple(f"{name}: {dotted(at)}: {text}" for at, text in problems)
     origins = origins_of(to_jsonable_python(options), layers)

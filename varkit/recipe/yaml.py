@@ -131,12 +131,25 @@ def parse(data: bytes, file: str) -> Document:
 
 
 def parse_value(text: str, file: str) -> Any:
-    """Parse a value given on the command line: a scalar, ``[a, b]`` or ``{a: 1}``.
+    """Parse a value given on the command line: a scalar, ``[a, b]``, ``{a: 1}`` or ``"text"``.
+
+    A scalar is taken whole, so that a path may hold `` #``, ``: `` or other signs of YAML. What
+    only begins like a list, a block or a quotation is text, too.
 
     Raises:
-        RecipeError: it is not YAML.
+        RecipeError: it holds characters that are not allowed.
     """
-    return parse(text.encode("utf-8", "surrogateescape"), file).value
+    data = text.encode("utf-8", "surrogateescape")
+    plain = _decode(data, file).strip()
+    if plain.startswith(("[", "{", "'", '"')):
+        try:
+            return parse(data, file).value
+        except RecipeError:
+            return text
+    loader = _Loader("")
+    tag = loader.resolve(ScalarNode, plain, (True, False))  # type: ignore[no-untyped-call]
+    value = _Reader(file).scalar(ScalarNode(tag, plain, loader.get_mark()))
+    return text if isinstance(value, str) else value
 
 
 def dump(value: Mapping[str, Any], comments: Mapping[KeyPath, str] | None = None) -> str:
@@ -289,12 +302,12 @@ class _Reader:
             return self._mapping(node, path)
         if isinstance(node, SequenceNode):
             return [self.value(item, (*path, i)) for i, item in enumerate(node.value)]
-        return self._scalar(node)
+        return self.scalar(node)
 
     def _mapping(self, node: MappingNode, path: KeyPath) -> dict[str, Any]:
         mapping: dict[str, Any] = {}
         for key_node, value_node in node.value:
-            key = self._scalar(key_node) if isinstance(key_node, ScalarNode) else None
+            key = self.scalar(key_node) if isinstance(key_node, ScalarNode) else None
             if not isinstance(key, str):
                 self._problem(key_node, "a key must be text; put it in quotes")
                 continue
@@ -307,7 +320,7 @@ class _Reader:
             mapping[key] = self.value(value_node, here)
         return mapping
 
-    def _scalar(self, node: Node) -> Any:
+    def scalar(self, node: Node) -> Any:
         text = str(node.value)
         try:
             match node.tag.rpartition(":")[2]:
