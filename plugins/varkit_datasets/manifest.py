@@ -149,8 +149,8 @@ class _Reader:
             return  # its first row is wrong, so later rows cannot be compared
         known = self.videos.get(name) if name else None
         streams = {column.stream: key for key, column in self.columns.items() if column.stream}
-        needed = ("video", "split", *streams.values()) if known is None else ("query",)
-        for key in needed:
+        needed = ("query",) if known is not None else ("split", *streams.values())
+        for key in needed if name else ("video",):
             if key in values and values[key] is None:
                 faults.append(f"column {self.columns[key].name!r} is empty")
         if known is not None and not faults:
@@ -252,9 +252,9 @@ def _leave_out_missing(reader: _Reader, missing_files: MissingFiles) -> None:
         return
     for column, files in absent.items():
         reader.findings.fault(
-            f"column {column!r}: feature files of {len(files):,} of {count:,} videos are missing; "
-            f"the first is {next(iter(files.values()))} (missing_files=leave_out leaves out such "
-            f"videos): {few([*map(repr, files)], most=20)}"
+            f"column {column!r}: the feature files of {len(files):,} of {count:,} videos are "
+            f"missing: {few([*map(repr, files)], most=20)} (the first is "
+            f"{next(iter(files.values()))}; missing_files=leave_out leaves out these videos)"
         )
 
 

@@ -54,9 +54,11 @@ def read_rows(
 
 def _csv(path: Path, delimiter: Delimiter | None) -> Iterator[tuple[int, Row]]:
     text = read_text(path)
-    sign = _delimiter(path, text) if delimiter is None else DELIMITERS[delimiter]
+    first = re.sub('"[^"]*"', "", text.lstrip("\r\n").partition("\n")[0])
+    sign = _delimiter(path, first) if delimiter is None else DELIMITERS[delimiter]
+    spaced = f"{sign} " in first  # then a quotation may begin after a space
     reader = csv.reader(
-        io.StringIO(text, newline=""), delimiter=sign, skipinitialspace=True, strict=True
+        io.StringIO(text, newline=""), delimiter=sign, skipinitialspace=spaced, strict=True
     )
     header = [name.strip() for name in next(filter(None, reader), [])]
     _refuse_twice(name for name in header if name)  # pandas leaves the index's name empty
@@ -69,9 +71,8 @@ def _csv(path: Path, delimiter: Delimiter | None) -> Iterator[tuple[int, Row]]:
         yield reader.line_num, dict.fromkeys(header, "") | dict(zip(header, cells, strict=False))
 
 
-def _delimiter(path: Path, text: str) -> str:
-    """Return the delimiter in the header; of one column, any."""
-    header = re.sub('"[^"]*"', "", text.lstrip("\r\n").partition("\n")[0])
+def _delimiter(path: Path, header: str) -> str:
+    """Return the delimiter in a header without its quotations; for one column, any."""
     there = [name for name, sign in DELIMITERS.items() if sign in header]
     if len(there) > 1:
         raise DataError(

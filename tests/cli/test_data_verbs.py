@@ -83,7 +83,7 @@ def test_verify_lists_all_faults_by_group_and_ends_with_3(folder):
     result = call("data", "verify", *of_folder(folder))
     assert result.exit_code == 3
     for said in (
-        "\n26 faults\nfiles (1)\n  row 31: label '2'",
+        "\n26 faults\nfiles (1)\n  manifest.csv, row 31, column 'label': '2'",
         "\nfeatures (25)\n  video 'v0', stream 'object'",
         "  ... and 5 more; --json lists all",
         "fingerprint none, because of the faults",
@@ -249,10 +249,10 @@ def test_get_says_what_is_to_be_given_and_what_is_wrong_with_what_is_there(folde
     passed(call(verb, *arguments))
     (folder / "1.flow.npy").unlink()
     broken = call("data", "get", *of_folder(folder)).stdout.splitlines()
-    assert broken[-1] == f"not in order: video 'v1': there is no file {folder}/1.flow.npy"
-    make(folder, videos=30)
-    for i in range(25):
-        (folder / f"{i}.rgb.npy").unlink()
+    missing = "column 'flow': the feature files of 1 of 6 videos are missing: 'v1'"
+    assert broken[-1].startswith(f"not in order: {missing} (the first is {folder}/1.flow.npy; ")
+    rows = make(folder, videos=30)
+    write(folder, [row | {"label": "x"} for row in rows[:25]] + rows[25:])
     assert call("data", "get", *of_folder(folder)).stdout.endswith("\n... and 5 more\n")
 
 

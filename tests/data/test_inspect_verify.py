@@ -106,12 +106,14 @@ FAULTS = {
     "a missing file": (
         lambda root, rows: (root / "2.flow.npy").unlink(),
         "files",
-        "video 'v2': there is no file {root}/2.flow.npy",
+        "column 'flow': the feature files of 1 of 6 videos are missing: 'v2' (the first is "
+        "{root}/2.flow.npy; missing_files=leave_out leaves out these videos)",
     ),
     "a faulty row": (
         lambda root, rows: rows[4].update(split="tset"),
         "files",
-        "row 6: split 'tset' is none of train, val, test. Did you mean 'test'?",
+        "manifest.csv, row 6, column 'split': 'tset' is not one of train, val, test. Did you mean "
+        "'test'?",
     ),
     "the same video in both splits": (
         lambda root, rows: copy_features(root, 0, 5),
@@ -194,8 +196,9 @@ def test_all_faults_at_once_in_one_pass(tmp_path):
             assert FAULTS[name][2].format(root=tmp_path) in texts
         nan = f"video 'v1', stream 'motion': {tmp_path}/1.flow.npy clip 2 holds NaN or infinity"
         assert nan in texts
-        assert f"video 'v6': there is no file {tmp_path}/6.rgb.npy" in texts
-        assert any(text.startswith("row 9: label '2' is none of") for text in texts)
+        assert any(f"are missing: 'v6' (the first is {tmp_path}/6.rgb.npy;" in t for t in texts)
+        said = "manifest.csv, row 9, column 'label': '2' is not a label"
+        assert any(text.startswith(said) for text in texts)
         assert any(t.startswith("video 'v9': most of the anomaly at 900.0-950.0 s") for t in texts)
         assert "the same features in several splits: 'v8' (train), 'v11' (test)" in texts
         assert len(texts) == len(names) + 5

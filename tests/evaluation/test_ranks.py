@@ -153,7 +153,6 @@ def test_what_is_no_number_is_an_error_that_names_the_rows_or_the_pair(bad):
 @pytest.mark.parametrize(
     ("owner", "message"),
     [
-        (torch.tensor([0, 1, 1]), "1 of 3 have no right answer, the first is video 2"),
         (torch.tensor([0, 1, 3]), "there is no video 3: they are 0 to 2"),
         (torch.tensor([0, -1, 2]), "there is no video -1"),
         (torch.tensor([[0, 1, 2]]), r"must be int64; it is \(1, 3\) torch.int64"),

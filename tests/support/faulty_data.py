@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import csv
+import string
 
 import numpy as np
 
 LENGTH = 20
+LETTERS = string.ascii_lowercase + "αβγδεζηθ"
 
 
 def make(root, *, videos=6, **columns):
@@ -21,7 +23,7 @@ def make(root, *, videos=6, **columns):
             {
                 "video": f"v{i}",
                 "split": "train" if i < videos - 2 else "test",
-                "caption": f"{i} men at {chr(97 + i) * 5} run from {i} {chr(98 + i) * 4}",
+                "caption": f"{i} men at {LETTERS[i] * 5} run from {i} {LETTERS[i + 1] * 4}",
                 "label": i % 2,
                 "class": "Fighting" if i % 2 else "Normal",
                 "anomaly": "1-3" if i % 2 else "",

@@ -57,7 +57,7 @@ class Positives:
         bare = (torch.bincount(self.query, minlength=self.queries) == 0).nonzero().flatten()
         if len(bare):
             raise DataError(
-                f"{len(bare)} of {self.queries} have no right answer, the first is query "
+                f"{len(bare)} of {self.queries} queries have no right answer, the first is "
                 f"{int(bare[0])}"
             )
 
