@@ -14,7 +14,7 @@ from tests.support.calls import call, failed, hint, passed, printed
 from tests.support.faulty_data import change, make, spoil, write
 from tests.support.tiny_runs import make_data, read, recipe_of, run_in
 from varkit.cli.data_display import print_guide
-from varkit.recipe.target import Target
+from varkit.recipe.target import Target, named_target
 
 FIGURES = """\
 from varkit import hookimpl
@@ -288,3 +288,37 @@ def test_simulated_data_are_called_simulated(tmp_path):
         result = call("data", verb, *options)
         assert result.stdout.startswith("simulated-ucf (simulated data)"), result.output
         assert printed(call("data", verb, *options, "--json"))["simulated"] is True
+
+
+def test_a_name_that_begins_with_a_dash_gets_a_hint_that_can_be_run(folder):
+    rows = make(folder)
+    write(folder, [rows[0] | {"video": "-4wsuPCjDBc_5_15"}, *rows[1:]])
+    arguments = ("data", "show", "folder", "-4wsuPCjDBc_5_15", *of_folder(folder)[1:])
+    result = call(*arguments)
+    assert result.exit_code == 2
+    (said,) = (line for line in result.stderr.splitlines() if line.startswith("Error: "))
+    _, command = said.split(". If it is a name, put -- before it: varkit ")
+    assert passed(call(*shlex.split(command))).stdout.startswith("-4wsuPCjDBc_5_15  data, train")
+    for verb in ("run", "eval", "validate", "show", "plugins"):
+        assert f"put -- before it: varkit {verb} -- -4x" in call(verb, "-4x").stderr
+    assert "options first, then --, then names" in call("data", "show", "-4x", "--json").stderr
+    assert "put --" not in call("run", "--strct").stderr, "a misspelt option"
+
+
+@pytest.mark.parametrize(
+    "name", ["data #1", "a: b", "@x", "*x", "&x", "%x", "!x", "{x", "[x] y", "[x]", "it's", "|",
+             ">", "- x", "? x", "2024", "0123", "1e-3", "12:30", "no", "true", "2024-01-01",
+             "C:\\x", " x ", "'x' y", "ünï"],
+)  # fmt: skip
+def test_a_path_on_the_command_line_is_taken_whole(name):
+    target = named_target("folder", [f"root={name}", f"streams.object={name}"])
+    assert target.options["root"] == target.options["streams"]["object"] == name
+
+
+def test_a_column_on_the_command_line_may_look_like_a_number(folder):
+    rows = [{"2024" if c == "rgb" else c: x for c, x in row.items()} for row in make(folder)]
+    write(folder, rows)
+    options = (f"root={folder}", "streams.object=2024", "columns.label=null", "delimiter=comma")
+    told = printed(call("data", "verify", "folder", *options, "--json"))["data"]["options"]
+    assert (told["streams"], told["columns"]) == ({"object": "2024"}, {"label": None})
+    assert "root: must be text; not null" in call("data", "verify", "folder", "root=null").stderr

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import resource
 import signal
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -343,3 +344,10 @@ def test_a_video_of_nine_hours_costs_little_more_than_its_clips():
     assert batch.video.mask.shape == (8, 8)
     assert batch.video.streams["object"].eq(1).all()
     assert grown < 4 * length * width * 4, "eight such videos must not lie in memory at once"
+
+
+def test_a_training_video_without_a_query_is_named():
+    toy = Toy()
+    items = [replace(item, queries=()) for item in toy.split("train")[:2]]
+    with pytest.raises(DataError, match="training video 'v0' has no query, like 1 more"):
+        epoch_of(toy, items=items)

@@ -15,6 +15,7 @@ from tests.support.faulty_data import change, make, spoil, write
 from tests.support.tiny_runs import make_data, run
 from tests.support.toys import clips_of
 from varkit.data.in_memory import InMemory
+from varkit.data.inspect.stats import statistics
 from varkit.data.inspect.verify import verify
 from varkit.errors import DataError
 from varkit.interfaces import Item, Sequences
@@ -475,3 +476,36 @@ def test_the_usual_number_of_crops_is_that_of_what_can_be_read(tmp_path):
     texts = [fault.text for fault in checked(tmp_path).faults]
     assert len(texts) == 5
     assert texts[-1] == "video 'v5' has 2 crops; most have 3"
+
+
+def test_candidates_without_captions_are_told_and_counted(tmp_path):
+    rows = make(tmp_path)
+    rows[4]["caption"] = ""
+    write(tmp_path, rows)
+    assert remarks(checked(tmp_path)) == {
+        ("queries", "videos without a caption in test: 1 (v4)"): (("v4",),)
+    }
+    figures = statistics(Folder(**options(tmp_path))).figures
+    assert [figures[f"distractors{split}"] for split in ("", ".train", ".test")] == [1, 0, 1]
+
+
+def test_as_many_clips_in_all_videos_may_be_segments(tmp_path):
+    rows = make(tmp_path)
+    for file in tmp_path.glob("*.npy"):
+        change(file, lambda array: array[:, :20])
+    text = "all videos have 20 clips and last 10.0 s; if clips are segments, give each video's"
+    assert [t for _, t in remarks(checked(tmp_path))] == [f"{text} duration"]
+    write(tmp_path, [row | {"duration": 10 + i} for i, row in enumerate(rows)])
+    assert remarks(checked(tmp_path)) == {}
+
+
+def test_a_hint_stays_with_its_fault(tmp_path):
+    (tmp_path / "manifest.csv").write_text("video:split\na:train\n")
+    (fault,) = checked(tmp_path).faults
+    assert fault.text.endswith("(separate the cells with commas, semicolons, tabs or |)")
+    make(tmp_path)
+    for i in range(6):
+        for column in ("rgb", "flow"):
+            change(tmp_path / f"{i}.{column}.npy", lambda array: array.swapaxes(-2, -1))
+    (fault,) = checked(tmp_path).faults
+    assert fault.text.endswith("(write them again after numpy's array.swapaxes(-2, -1))")

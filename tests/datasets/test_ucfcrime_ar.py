@@ -559,3 +559,20 @@ def test_the_example_has_numbers_worth_a_look(tmp_path):
     clips = clips_of(opened, "Abuse001_x264").streams["object"]
     assert clips.std(axis=0).min() > 0.5
     assert not np.array_equal(clips, clips_of(opened, "Normal_Videos001_x264").streams["object"])
+
+
+def test_segments_share_the_frames_of_their_video(tmp_path):
+    make(tmp_path)
+    videos = [x.video for s in ("train", "test") for x in UCFCrimeAR(root=str(tmp_path)).split(s)]
+    lines = [f"{video}.mp4 {900 if video == 'Arson009_x264' else 96}" for video in videos]
+    (tmp_path / "frames.txt").write_text("\n".join(lines), encoding="utf-8")
+    opened = UCFCrimeAR(root=str(tmp_path), frame_counts="frames.txt")
+    assert opened.fingerprint() != UCFCrimeAR(root=str(tmp_path)).fingerprint()
+    assert opened.open("Arson009_x264").times[:2].tolist() == [[0, 5], [5, 10]]
+    assert opened.truth("Arson009_x264").tolist() == [True] + [False] * 5  # frames 35 to 70 of 900
+    lines = [line for line in lines[1:] if "Arson" not in line]
+    lines += ["Arson009_x264 50", "x", "y 0"]
+    (tmp_path / "frames.txt").write_text("\n".join(lines), encoding="utf-8")
+    found = "\n".join(faults(tmp_path, frame_counts="frames.txt"))
+    for said in ("videos without a line: ", "ends after the video", "number of frames: line "):
+        assert said in found

@@ -14,7 +14,7 @@ from varkit.data.in_memory import InMemory
 from varkit.errors import RunError
 from varkit.evaluation.evaluate import evaluate, save
 from varkit.evaluation.groups import group_figures
-from varkit.evaluation.metrics import DIRECTIONS, summarize
+from varkit.evaluation.metrics import DIRECTIONS, chance, summarize
 from varkit.evaluation.rank_files import RankRow, read_ranks, write_ranks
 from varkit.evaluation.trec import encode
 from varkit.interfaces.settings import EvalOptions
@@ -272,3 +272,37 @@ def test_ranks_of_one_group_of_all_are_those_of_the_whole():
     assert (group["by"], group["name"]) == ("label", "abnormal")
     assert group["SumR"] == whole["SumR"]
     assert all(group[way] == whole[way] for way in DIRECTIONS)
+
+
+class Candidates(Tiny):
+    """Every third video has no caption."""
+
+    def items(self):
+        bare = [i % 3 == 1 for i in range(len(self.names))]
+        items = super().items()
+        return [replace(x, queries=()) if y else x for x, y in zip(items, bare, strict=True)]
+
+
+@pytest.mark.parametrize("factorises", [True, False])
+@pytest.mark.parametrize("rule", ["own", "duplicates", "unique"])
+def test_videos_that_no_query_names_are_candidates_and_have_no_rank(tmp_path, rule, factorises):
+    options = {"dataset": Candidates(), "factorises": factorises, "positives": rule}
+    _, found, report = measured(tmp_path, **options)
+    scores = np.stack([found.scores(q).numpy() for q in range(len(found.queries))], axis=1)
+    assert scores.shape == (9, 12)
+    right = [found.positives.of_query(q) for q in range(12)]
+    answered = sorted({v for videos in right for v in videos})
+    assert answered == [0, 2, 3, 5, 6, 8]
+    place = {v: i for i, v in enumerate(answered)}
+    of_queries = [reference.first_right(scores[:, q], set(right[q]), "average") for q in range(12)]
+    assert found.ranks[0].query_to_video.rank.tolist() == of_queries
+    among = [[place[v] for v in videos] for videos in right]
+    _, of_videos = reference.best_ranks(scores[answered], among, rule, "average")
+    assert found.ranks[0].video_to_query.rank.tolist() == list(of_videos)
+    assert [report[way]["n"] for way in DIRECTIONS] == [12, 6]
+    rows = read_ranks(tmp_path / "ranks" / "best.jsonl")
+    assert [row.id for row in rows[12:]] == [f"v{v}" for v in answered]
+    expected = chance(found.positives)
+    assert expected["query_to_video"]["MnR"] == pytest.approx(10 / 2)
+    assert expected["video_to_query"]["n"] == 6
+    assert set(found.curves) == set(found.videos), "the detector is measured on all videos"

@@ -262,3 +262,9 @@ def test_auc_and_average_precision_are_those_of_their_definitions(pairs):
         assert auc(scores, truth) == pytest.approx(reference.auc(scores, truth))
         expected = reference.average_precision(scores, truth)
         assert average_precision(scores, truth) == pytest.approx(expected)
+
+
+def test_a_query_without_a_right_answer_is_an_error_and_a_video_is_not():
+    with pytest.raises(DataError, match="1 of 3 queries have no right answer, the first is 1"):
+        Positives(torch.tensor([0, 1]), torch.tensor([0, 2]), 2, 3)
+    assert own(torch.tensor([0, 2, 2]), 4).named.tolist() == [0, 2]

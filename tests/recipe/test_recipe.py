@@ -8,7 +8,7 @@ from tests.support.recipe_toys import EMBEDDED, RECIPE, toy_plugins, write
 from varkit.errors import PluginError, RecipeError
 from varkit.interfaces.settings import AlignmentSettings, DetectorSettings
 from varkit.recipe import yaml
-from varkit.recipe.layers import Change
+from varkit.recipe.layers import Change, read_changes
 from varkit.recipe.load import Recipe, changed_recipe, load_recipe
 from varkit.recipe.shipped import find_recipe, shipped_recipes
 
@@ -455,3 +455,9 @@ def test_recipes_are_found_by_name_or_path(folder):
         find_recipe("alan_ufc")
     with pytest.raises(RecipeError, match=r"'recipes/alan_uc\.yaml'\. Did you mean 'alan_ucf'"):
         find_recipe("recipes/alan_uc.yaml")
+
+
+def test_a_change_is_recorded_as_it_was_written():
+    for written in ("data.root=2024", "data.root=[x]", "data.root=a #b", "data.root=' x'"):
+        (change,) = read_changes([written])
+        assert change.text == written

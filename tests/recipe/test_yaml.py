@@ -139,7 +139,11 @@ def test_files_that_are_none(tmp_path):
 def test_command_line_values():
     assert yaml.parse_value("[1, 2]", "x") == [1, 2]
     assert yaml.parse_value("{a: 1e-3}", "x") == {"a": 1e-3}
-    assert yaml.parse_value("no", "x") == "no"
+    assert yaml.parse_value("'no' ", "x") == "no"
+    assert yaml.parse_value(" 3 ", "x") == 3
+    assert yaml.parse_value("~", "x") is None
+    for text in ("no", "a #b", "a: b", "*a", "&a", "!a", "@a", "%a", "- a", "? a", "|", "[a", "{a"):
+        assert yaml.parse_value(text, "x") == text
     with pytest.raises(RecipeError, match="x:1:1: not UTF-8"):
         yaml.parse_value(os.fsdecode(b"\xff"), "x")
 

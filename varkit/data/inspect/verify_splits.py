@@ -131,12 +131,12 @@ class SplitCheck:
     def _same_lengths(self) -> Iterator[Finding]:
         """Yield a remark if all videos have as many clips and last as long: are these segments?"""
         counts = {check.clips for check in self.checked}
-        if len(self.checked) < SHOWN or len(counts) > 1 or None in counts:
+        if len(self.checked) < 3 or len(counts) > 1 or None in counts:
             return
         ends = {float(self.dataset.open(check.item.video).times[-1, 1]) for check in self.checked}
         if len(ends) == 1:
             text = f"all videos have {counts.pop()} clips and last {ends.pop():.1f} s"
-            yield Finding("streams", f"{text}; segments need the duration of each video")
+            yield Finding("streams", f"{text}; if clips are segments, give each video's duration")
 
     def _dead_dimensions(self) -> Iterator[Finding]:
         for stream, extent in self.extents.items():
