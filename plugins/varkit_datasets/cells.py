@@ -72,7 +72,7 @@ def label(cell: Any) -> int | None:
     """Return 0 or 1."""
     written = str(cell).strip().lower() if isinstance(cell, (str, bool)) else cell
     try:
-        value = number({"false": "0", "true": "1"}.get(written, written))  # type: ignore[arg-type]
+        value = number({"false": "0", "true": "1"}.get(written, written))
         if value is None or value in (0, 1):
             return None if value is None else int(value)
     except (ValueError, TypeError):
@@ -85,7 +85,7 @@ def label(cell: Any) -> int | None:
 
 def number(cell: Any) -> float | None:
     """Return a finite number."""
-    value = text(cell) if isinstance(cell, str) else cell
+    value: Any = text(cell) if isinstance(cell, str) else cell
     if _empty(value):
         return None
     if type(value) in (int, float) or (isinstance(value, str) and _NUMBER.fullmatch(value)):

@@ -54,7 +54,7 @@ def read_rows(
 
 def _csv(path: Path, delimiter: Delimiter | None) -> Iterator[tuple[int, Row]]:
     text = read_text(path)
-    first = re.sub('"[^"]*"', "", text.lstrip("\r\n").partition("\n")[0])
+    first = re.sub('"[^"]*"', "", re.split("[\r\n]", text.lstrip("\r\n"), maxsplit=1)[0])
     sign = _delimiter(path, first) if delimiter is None else DELIMITERS[delimiter]
     spaced = f"{sign} " in first  # then a quotation may begin after a space
     reader = csv.reader(

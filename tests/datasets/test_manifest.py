@@ -185,7 +185,7 @@ def test_invisible_characters_in_captions_are_a_remark(tmp_path):
 
 
 @pytest.mark.parametrize("sign", [",", ";", "\t", "|"])
-@pytest.mark.parametrize("end", ["\n", "\r\n"])
+@pytest.mark.parametrize("end", ["\n", "\r\n", "\r"])
 def test_the_header_says_the_delimiter(tmp_path, sign, end):
     rows = rows_of(tmp_path)
     lines = [sign.join(rows[0]), *(sign.join(row.values()) for row in rows)]

@@ -79,7 +79,7 @@ class Positives:
     @property
     def named(self) -> Tensor:
         """The positions of the videos that have a right query, ascending."""
-        return self.video.unique()
+        return torch.bincount(self.video, minlength=self.videos).nonzero().flatten()
 
     def of_query(self, query: int) -> list[int]:
         """Return the right videos of a query, in order."""
