@@ -100,7 +100,7 @@ def _columns(
             "option 'streams' names the columns of streams."
         )
     names = {column: given.get(column, column) for column in COLUMNS}
-    needed = {key: str(names[key]) for key in ("video", "split", asked)}
+    needed = {key: names[key] or "null" for key in ("video", "split", asked)}
     named = {key: name for key in given if (name := given[key]) is not None}
     lacking = list(dict.fromkeys([*needed.values(), *named.values(), *streams.values()]))
     if lacking := [name for name in lacking if name not in there]:

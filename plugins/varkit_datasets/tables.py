@@ -124,9 +124,9 @@ def _parquet(path: Path) -> Iterator[tuple[int, Row]]:
             f"reading {path} needs pyarrow", hint="pip install 'varkit[parquet]'"
         ) from error
     try:
-        table = pyarrow.parquet.read_table(path)
-        _refuse_twice(table.column_names)
-        rows = table.to_pylist()
+        with pyarrow.parquet.ParquetFile(path) as file:
+            _refuse_twice(file.schema_arrow.names)
+            rows = file.read().to_pylist()
     except Exception as error:  # pyarrow raises errors of many kinds over damaged files
         raise ValueError(str(error) or type(error).__name__) from error
     yield from enumerate(rows, 1)

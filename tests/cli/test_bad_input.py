@@ -152,7 +152,7 @@ def test_a_missing_feature_file_is_found_before_anything_runs(recipe):
     (recipe.parent / "train2.npy").unlink()
     result = run(recipe)
     assert "data has 1 fault" in failed(result)
-    assert "video 'train2': there is no file" in result.stderr
+    assert "missing: 'train2' (the first is " in result.stderr
     assert not (recipe.parent.parent / "runs").exists()
 
 

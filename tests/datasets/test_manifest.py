@@ -174,6 +174,17 @@ def test_a_json_file_may_have_videos_as_keys(tmp_path):
     assert opened(tmp_path, "json").split("train") == opened(tmp_path).split("train")
 
 
+def test_two_columns_of_one_name_in_parquet_are_named(tmp_path):
+    parquet = pytest.importorskip("pyarrow.parquet")
+    pyarrow = pytest.importorskip("pyarrow")
+    table = pyarrow.table([["v0"], ["a"], ["b"]], names=["video", "caption", "caption"])
+    parquet.write_table(table, tmp_path / "manifest.parquet")
+    with pytest.raises(
+        DataError, match=r"manifest.parquet cannot be read: column 'caption' occurs"
+    ):
+        opened(tmp_path, "parquet")
+
+
 def test_invisible_characters_in_captions_are_a_remark(tmp_path):
     rows = rows_of(tmp_path, {"caption": "a\u200bb"})
     write(tmp_path, rows)
@@ -229,6 +240,7 @@ def test_a_column_that_means_something_else_is_not_read(tmp_path):
         ({"cpation": "x"}, "option 'columns' has no key 'cpation'. Did you mean 'caption'?"),
         ({"caption": "sentance"}, "has no column 'sentance'. Did you mean 'sentence'?"),
         ({"caption": "sentence", "label": "labl"}, "has no column 'labl'"),
+        ({"caption": None}, "has no column 'null'. It has: 'video', 'split', 'rgb', 'sentence'."),
         ({}, "option 'columns' names the manifest's own, as in {caption: NAME}"),
     ],
 )

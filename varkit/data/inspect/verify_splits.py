@@ -130,12 +130,10 @@ class SplitCheck:
 
     def _same_lengths(self) -> Iterator[Finding]:
         """Yield a remark if all videos have as many clips and last as long: are these segments?"""
-        counts = {check.clips for check in self.checked}
-        if len(self.checked) < 3 or len(counts) > 1 or None in counts:
-            return
-        ends = {float(self.dataset.open(check.item.video).times[-1, 1]) for check in self.checked}
-        if len(ends) == 1:
-            text = f"all videos have {counts.pop()} clips and last {ends.pop():.1f} s"
+        lengths = {(check.clips, check.seconds) for check in self.checked}
+        clips, seconds = lengths.pop() if len(lengths) == 1 else (None, None)
+        if len(self.checked) > 2 and clips is not None and seconds is not None:
+            text = f"all videos have {clips} clips and last {seconds:.1f} s"
             yield Finding("streams", f"{text}; if clips are segments, give each video's duration")
 
     def _dead_dimensions(self) -> Iterator[Finding]:

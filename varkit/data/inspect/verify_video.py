@@ -79,6 +79,7 @@ class VideoCheck:
     Attributes:
         item: the video.
         clips: T; None if it could not be read.
+        seconds: the end of the last clip; None likewise.
         crops: the number of crops; None if it could not be read.
         truth: whether it has ground truth.
         faults: each text once.
@@ -91,6 +92,7 @@ class VideoCheck:
 
     item: Item
     clips: int | None = None
+    seconds: float | None = None
     crops: int | None = None
     truth: bool = False
     faults: list[Finding] = field(default_factory=list)
@@ -142,6 +144,7 @@ def check_video(dataset: Dataset, item: Item, *, quick: bool) -> VideoCheck:
                 check.extents = {stream: extent for stream, (extent, _) in read.items()}
                 check.content = _content(read, dataset.widths)
         check.clips = check.attempt("streams", lambda: reader.length)
+        check.seconds = check.attempt("streams", lambda: float(reader.times[-1, 1]))
     _lengths(check, dataset)
     _queries(check, dataset, quick=quick)
     return check
