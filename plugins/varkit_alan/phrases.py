@@ -50,7 +50,7 @@ class PhraseFinder:
             ``words``: single nouns and single verbs (ALAN, Table VI).
 
     Raises:
-        VarkitError: spaCy or its pipeline is missing.
+        VarkitError: spaCy or its pipeline is missing, or the pipeline has no tagger or parser.
     """
 
     def __init__(self, units: Literal["phrases", "words"]) -> None:
@@ -59,6 +59,12 @@ class PhraseFinder:
         import spacy
 
         self._pipeline = spacy.load(name, exclude=["ner", "lemmatizer"])
+        sentence = self._pipeline("A man walks.")
+        if not (sentence.has_annotation("POS") and sentence.has_annotation("DEP")):
+            raise VarkitError(
+                f"the spaCy pipeline {name} has no tagger or no parser, so it finds no phrases",
+                hint=f"pip install --force-reinstall {name.replace('_', '-')}, or uninstall it",
+            )
         self._cache: dict[str, Mapping[str, tuple[Span, ...]]] = {}
 
     def __call__(self, text: str) -> Mapping[str, tuple[Span, ...]]:

@@ -15,7 +15,7 @@ from varkit.blocks.frozen_states import Progress, frozen_states
 from varkit.blocks.language_files import lacking, obtain
 from varkit.blocks.language_model import Language
 from varkit.errors import VarkitError
-from varkit.interfaces import Captions
+from varkit.interfaces import CaptionFacts, Captions
 from varkit.plugins.source import source_hashes
 from varkit.system.files import sha256
 from varkit.system.machine import arithmetic
@@ -81,6 +81,10 @@ class CaptionEncoder(nn.Module):
     def fingerprint(self) -> str:
         """Return the SHA-256 of the pretrained weights."""
         return self.language.fingerprint()
+
+    def caption_facts(self, texts: Sequence[str]) -> CaptionFacts:
+        """Count unknown word pieces, and captions that are cut at ``max_tokens``."""
+        return self.language.facts(texts, self.max_tokens)
 
     def tokenize(self, texts: Sequence[str]) -> Captions:
         """Cut B captions into word pieces."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -11,8 +12,9 @@ from typing import Any, Self
 import torch
 from torch import Tensor, nn
 
+from varkit.blocks.tokenizer_checks import check_tokenizer
 from varkit.errors import VarkitError, did_you_mean
-from varkit.interfaces import Captions
+from varkit.interfaces import CaptionFacts, Captions
 from varkit.system.files import sha256
 
 DROPOUT_OF = {
@@ -56,9 +58,10 @@ class Language(nn.Module):
         self.width = int(self.model.config.hidden_size)
         self.vocabulary = int(self.model.config.vocab_size)
         self.mask_id = int(self.tokenizer.mask_token_id)
-        self.longest = min(
-            int(self.tokenizer.model_max_length), int(self.model.config.max_position_embeddings)
-        )
+        # RoBERTa's kind counts positions from behind the padding token's.
+        before = getattr(self.model.embeddings, "padding_idx", -1) + 1
+        positions = int(self.model.config.max_position_embeddings) - before
+        self.longest = min(int(self.tokenizer.model_max_length), positions)
         if not trainable:
             _parameters_to_buffers(self.model)
             self.eval()
@@ -102,11 +105,30 @@ class Language(nn.Module):
 
     def token_ids(self, texts: Sequence[str], longest: int) -> list[tuple[int, ...]]:
         """Return the ids of :meth:`tokenize` for each text, without padding."""
-        options = {"truncation": True, "max_length": longest, "return_attention_mask": False}
+        return self._ids(texts, truncation=True, max_length=longest)
+
+    def facts(self, texts: Sequence[str], longest: int) -> CaptionFacts:
+        """Count what :meth:`tokenize` does not know, and what it loses by the cut."""
+        whole = self._ids(list(dict.fromkeys(texts)), add_special_tokens=False, verbose=False)
+        room = longest - self.tokenizer.num_special_tokens_to_add()
+        same = defaultdict(set)
+        for ids in whole:
+            same[ids[:room]].add(ids)
+        return CaptionFacts(
+            captions=len(whole),
+            tokens=sum(map(len, whole)),
+            unknown=sum(ids.count(self.tokenizer.unk_token_id) for ids in whole),
+            cut=sum(len(ids) > room for ids in whole),
+            equal=sum(len(same[ids[:room]]) > 1 for ids in whole),
+        )
+
+    def _ids(self, texts: Sequence[str], **options: Any) -> list[tuple[int, ...]]:
         return [
             tuple(ids)
             for start in range(0, len(texts), CHUNK)
-            for ids in self.tokenizer(list(texts[start : start + CHUNK]), **options)["input_ids"]
+            for ids in self.tokenizer(
+                list(texts[start : start + CHUNK]), return_attention_mask=False, **options
+            )["input_ids"]
         ]
 
     def fingerprint(self) -> str:
@@ -129,7 +151,9 @@ def _load(folder: Path, dropout: float) -> tuple[Any, Any]:
     local = {"local_files_only": True, "trust_remote_code": False}
     try:
         with quiet():
-            tokenizer = AutoTokenizer.from_pretrained(folder, padding_side="right", **local)
+            tokenizer = AutoTokenizer.from_pretrained(
+                folder, padding_side="right", truncation_side="right", **local
+            )
             model, report = AutoModel.from_pretrained(
                 folder,
                 **{DROPOUT_OF[kind]: dropout},
@@ -145,14 +169,21 @@ def _load(folder: Path, dropout: float) -> tuple[Any, Any]:
         ) from error
     # The pooler serves next-sentence prediction; nothing here reads it.
     model.pooler = None
-    absent = sorted(key for key in report["missing_keys"] if not key.startswith("pooler."))
-    if absent:
-        raise VarkitError(
-            f"{folder / 'model.safetensors'} lacks weights of the model, {', '.join(absent[:3])} "
-            f"and {max(len(absent) - 3, 0)} more"
-        )
-    if not tokenizer.is_fast or tokenizer.mask_token_id is None:
-        raise VarkitError(f"the tokenizer in {folder} must be a fast one and have a mask token")
+    parts = [name for name, _ in model.named_children()]
+    for fault, keys in (
+        ("lacks weights of the model", report["missing_keys"]),
+        ("has weights that config.json does not describe", report["unexpected_keys"]),
+    ):
+        # Keys may start with the name of the model. A head is not a part of it.
+        prefix = f"{model.base_model_prefix}."
+        names = sorted(key for key in keys if key.removeprefix(prefix).split(".")[0] in parts)
+        if names:
+            more = f" and {len(names) - 3} more" if len(names) > 3 else ""
+            raise VarkitError(
+                f"{folder / 'model.safetensors'} {fault}: {', '.join(names[:3])}{more}",
+                hint="fetch its files again",
+            )
+    check_tokenizer(tokenizer, model, folder)
     return model, tokenizer
 
 

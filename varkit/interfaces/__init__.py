@@ -5,7 +5,7 @@ of networks from :mod:`varkit.blocks`.
 """
 
 from varkit.interfaces.draws import Draws, derive_seed
-from varkit.interfaces.flow import Batch, Captions, Clips, Pairs, Representation
+from varkit.interfaces.flow import Batch, CaptionFacts, Captions, Clips, Pairs, Representation
 from varkit.interfaces.limits import Count, Fraction, Natural, NonNegative, Positive, Rate
 from varkit.interfaces.protocols import (
     Alignment,
@@ -26,6 +26,7 @@ __all__ = [
     "Alignment",
     "Array",
     "Batch",
+    "CaptionFacts",
     "Captions",
     "Clips",
     "Count",

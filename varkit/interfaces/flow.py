@@ -71,6 +71,25 @@ class Captions:
 
 
 @dataclass(frozen=True)
+class CaptionFacts:
+    """What a text encoder makes of some captions; equal captions count once.
+
+    Attributes:
+        captions: how many there are.
+        tokens: how many words or word pieces they have before any cut, special tokens excluded.
+        unknown: how many of these tokens the encoder does not know.
+        cut: how many captions are longer than what the encoder reads.
+        equal: how many captions have the same tokens as another one after the cut, but not before.
+    """
+
+    captions: int
+    tokens: int
+    unknown: int
+    cut: int
+    equal: int
+
+
+@dataclass(frozen=True)
 class Batch:
     """B pairs of a video and its query.
 

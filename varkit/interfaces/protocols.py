@@ -85,9 +85,13 @@ class Encoder(Protocol):
 class TextEncoder(Protocol):
     """An encoder of captions, which also tokenises them.
 
-    It may have a method ``remember(texts, progress)``. It is called with all captions of a split
-    before they come in batches, so that frozen parts compute each caption once; ``progress``, if
-    it is not None, takes the number of captions done and the number of all.
+    It may have two more methods, which are called with all captions of a split:
+
+    * ``remember(texts, progress)`` before they come in batches, so that frozen parts compute each
+      caption once; ``progress``, if it is not None, takes the number of captions done and the
+      number of all.
+    * ``caption_facts(texts) -> CaptionFacts`` before the first training step. A run tells and
+      records them, and refuses to train if the encoder does not know most of the tokens.
     """
 
     consumes: ClassVar[Literal["clips", "captions"]]

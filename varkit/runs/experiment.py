@@ -11,6 +11,7 @@ from varkit.errors import DataError
 from varkit.evaluation.results import RunResults, summarize_seeds
 from varkit.interfaces import Dataset, Item, derive_seed
 from varkit.model.build import build_model
+from varkit.runs.captions import read_captions, told
 from varkit.runs.code import both, code_of
 from varkit.runs.folder import Run
 from varkit.runs.measuring import measure_training
@@ -63,9 +64,25 @@ def run_experiment(
 
 def _record_code(run: Run) -> None:
     """Record in ``run.json`` that other code than the run's own continues it."""
-    if run.other_code and distributed.rank() == 0:
-        code = both(run.facts.get("code"), code_of(run.recipe, run.plugins))
-        write_json(run.folder / "run.json", {**run.facts, "code": code})
+    if run.other_code:
+        run.facts["code"] = both(run.facts.get("code"), code_of(run.recipe, run.plugins))
+        _write_facts(run)
+
+
+def _record_captions(run: Run, encoder: object, dataset: Dataset, listen: Listener | None) -> None:
+    """Record in ``run.json``, and tell, what the text encoder makes of the captions; only once."""
+    if "captions" in run.facts or not (facts := read_captions(encoder, dataset)):
+        return
+    run.facts["captions"] = facts
+    _write_facts(run)
+    if listen is not None:
+        for line in told(facts):
+            listen({"kind": "remark", "text": line})
+
+
+def _write_facts(run: Run) -> None:
+    if distributed.rank() == 0:
+        write_json(run.folder / "run.json", run.facts)
 
 
 def training_parts(run: Run, dataset: Dataset) -> tuple[list[Item], list[Item]]:
@@ -97,6 +114,7 @@ def _train(
     recipe = run.recipe
     torch.manual_seed(derive_seed(seed, "weights"))
     model = build_model(recipe, run.plugins, dataset).to(device)
+    _record_captions(run, model.query, dataset, listener)
     train_items, select_items = training_parts(run, dataset)
     trainer = Trainer(
         model,

@@ -29,7 +29,8 @@ PACKAGES = ("varkit", "torch", "numpy", "safetensors", "transformers", "tokenize
 class Facts(TypedDict):
     """The content of ``run.json``: the provenance of a run.
 
-    The first block is in every run, the second in runs of a recipe. The third names the sources of
+    The first block is in every run, the second in runs of a recipe (``captions`` once training has
+    begun, if its queries are captions). The third names the sources of
     runs that were measured from another run, or made from scores.
     """
 
@@ -53,6 +54,7 @@ class Facts(TypedDict):
     code: NotRequired[dict[str, str]]
     device: NotRequired[str]
     threads: NotRequired[int]
+    captions: NotRequired[dict[str, dict[str, int]]]
 
     measured_from: NotRequired[dict[str, Any]]
     made_from: NotRequired[list[dict[str, Any]]]

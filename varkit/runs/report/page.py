@@ -15,6 +15,7 @@ from markupsafe import Markup
 
 from varkit.errors import RunError
 from varkit.interfaces.settings import Which
+from varkit.runs.captions import told
 from varkit.runs.report import charts
 from varkit.runs.report.html import render
 from varkit.runs.report.tables import (
@@ -64,7 +65,11 @@ def write_page(run: Path) -> Path:
             (example, Markup(charts.sampling_picture(example, f"video{number}", suffix)))
             for number, example in enumerate(shown["sampling"])
         ],
-        provenance={name: _plain(value) for name, value in facts.items() if name != "schema"},
+        provenance={
+            name: list(told(value)) if name == "captions" else _plain(value)
+            for name, value in facts.items()
+            if name != "schema"
+        },
         recipe=_text(run / "recipe.yaml"),
     )
     write_text(run / "report.html", page)
