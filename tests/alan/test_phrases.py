@@ -71,6 +71,16 @@ def test_missing_pipeline_says_what_to_install(monkeypatch):
     assert "spacy download" in caught.value.hint
 
 
+def test_a_pipeline_that_tags_nothing_is_refused(tmp_path, monkeypatch):
+    spacy = pytest.importorskip("spacy")
+    spacy.blank("en").to_disk(tmp_path / "en_blank")
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.setattr(phrases, "PIPELINES", ("en_blank",))
+    with pytest.raises(VarkitError, match="en_blank has no tagger or no parser"):
+        PhraseFinder("words")
+
+
 def test_missing_spacy_says_what_to_install(monkeypatch):
     monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
     with pytest.raises(VarkitError, match="spaCy is not installed") as caught:

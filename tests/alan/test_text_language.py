@@ -79,6 +79,29 @@ def test_a_hub_model_in_the_cache(tiny, cache):
     assert Language(folder, trainable=False, dropout=0.0).width == 32
 
 
+def test_a_model_without_its_tokenizer_is_refused_wherever_it_is(own, package, cache):
+    folder = cache / "models--someone--tiny" / "snapshots" / COMMIT
+    shutil.copytree(own, folder)
+    for place in (own, folder, *package.glob("**/model")):
+        (place / "vocab.txt").unlink()
+    for model, revision, hint in (
+        (str(own), None, "copy it"),
+        ("package:packaged_model", None, "--force-reinstall packaged-model"),
+        ("someone/tiny", COMMIT, f"hf download someone/tiny --revision {COMMIT}"),
+    ):
+        with pytest.raises(VarkitError, match=r"no tokenizer file \(tokenizer\.json, or") as caught:
+            locate(model, revision)
+        assert hint in caught.value.hint
+    assert lacking("someone/tiny", COMMIT, download=True) == []
+
+
+def test_a_download_without_a_tokenizer_is_an_error(own, cache, monkeypatch):
+    (own / "vocab.txt").unlink()
+    monkeypatch.setattr(huggingface_hub, "snapshot_download", lambda *_, **options: str(own))
+    with pytest.raises(VarkitError, match=r"has no tokenizer file .* on the hub"):
+        obtain("someone/tiny", COMMIT, download=True)
+
+
 def test_a_hub_model_that_is_not_there_stays_off_the_network(cache, monkeypatch):
     def forbidden(*args, **options):
         raise AssertionError("the network was asked")
@@ -164,7 +187,7 @@ def test_distilbert_too(tiny, tmp_path):
     from varkit.blocks.language_model import quiet
 
     config = DistilBertConfig(
-        vocab_size=200, dim=16, n_layers=1, n_heads=2, hidden_dim=32, max_position_embeddings=40
+        vocab_size=100, dim=16, n_layers=1, n_heads=2, hidden_dim=32, max_position_embeddings=40
     )
     with quiet():
         DistilBertModel(config).save_pretrained(tmp_path)

