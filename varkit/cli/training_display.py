@@ -13,6 +13,7 @@ import torch
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
 
+from varkit.cli.output import echo
 from varkit.cli.terminal import print_table
 from varkit.errors import VarkitError, WriteError
 from varkit.evaluation.results import RunResults
@@ -149,7 +150,7 @@ class Display:
             if record["kind"] == "validation":
                 note = f"{record['part']} SumR {record['SumR']:.1f}"
             elif record["kind"] == "remark":
-                self.console.print(record["text"], markup=False, highlight=False, soft_wrap=True)
+                echo(record["text"], err=True)
             elif record["kind"] == "captions":
                 show("captions", record["done"], record["of"], "")
             elif record["kind"] == "step":

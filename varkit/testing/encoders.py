@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from varkit.interfaces import Captions, Clips, Encoder, Representation, TextEncoder
+from varkit.interfaces import CaptionFacts, Captions, Clips, Encoder, Representation, TextEncoder
 from varkit.testing.checks import Result, expect, run
 from varkit.testing.probes import (
     GARBAGE,
@@ -80,7 +80,7 @@ def check_encoder(
         ConformanceError: it breaks a promise.
     """
     captions = getattr(encoder, "consumes", None) == "captions"
-    checks = (*_CHECKS, tokens_point_at_text) if captions else _CHECKS
+    checks = (*_CHECKS, tokens_point_at_text, caption_facts_add_up) if captions else _CHECKS
     return run(subject, checks, _Case(encoder, fresh, widths, dim, len(experts)))
 
 
@@ -253,6 +253,20 @@ def tokens_point_at_text(case: _Case) -> None:
         expect(bool(captions.words[b].any()), f"no word token for {text!r}")
         for start, end in captions.offsets[b][captions.words[b]].tolist():
             expect(0 <= start < end <= len(text), f"offsets [{start}, {end}) in {text!r}")
+
+
+def caption_facts_add_up(case: _Case) -> None:
+    """If it counts unknown tokens and cut captions, equal captions count once."""
+    describe = getattr(case.encoder, "caption_facts", None)
+    if describe is None:
+        return
+    facts = describe([*TEXTS, *TEXTS])
+    kind = type(facts).__name__
+    expect(isinstance(facts, CaptionFacts), f"caption_facts() gives {kind} instead of CaptionFacts")
+    expect(facts.captions == len(set(TEXTS)), f"{facts} of {len(set(TEXTS))} different captions")
+    expect(0 <= facts.unknown <= facts.tokens, f"{facts}: more unknown tokens than tokens")
+    for count in (facts.cut, facts.equal):
+        expect(0 <= count <= facts.captions, f"{facts}: {count} of {facts.captions} captions")
 
 
 def _expect_floats(part: Tensor, shape: tuple[int, ...], name: str) -> None:
