@@ -13,12 +13,14 @@ from typing import Any
 from varkit.errors import VarkitError
 
 LEAST_KNOWN = 0.5
-"""The smallest vocabulary for a model's word embeddings. Embeddings may be padded to a round
-number, and a published model has 30,521 tokens for 50,000 of them."""
+"""The smallest vocabulary, as a share of the model's word embeddings. Some embeddings may have no
+token: their number is often rounded up."""
 
 MOST_CHANGED = 0.005
 """The largest share of a vocabulary that a tokenizer may change before it looks a word up. Of
 30,517 tokens of an uncased BERT it changes none."""
+
+_SPECIAL = ("cls", "sep", "pad", "mask", "unk")
 
 
 def check_tokenizer(tokenizer: Any, model: Any, folder: Path) -> None:
@@ -47,9 +49,6 @@ def check_tokenizer(tokenizer: Any, model: Any, folder: Path) -> None:
             hint="its files must be those of this model",
         )
     _check_case(tokenizer, folder)
-
-
-_SPECIAL = ("cls", "sep", "pad", "mask", "unk")
 
 
 def _check_size(tokenizer: Any, embeddings: int, folder: Path) -> None:
