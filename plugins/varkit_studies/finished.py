@@ -70,7 +70,9 @@ class FinishedRow:
     @property
     def which(self) -> Which:
         """Which model of each training is reported."""
-        return self.ranked.checkpoint
+        which = self.ranked.checkpoint
+        assert which != "given"  # a study trains its rows
+        return which
 
     def model(self, seed: int | None = None) -> RetrievalModel:
         """Load the reported model of a training, on the CPU and without pretext tasks.

@@ -160,7 +160,6 @@ def test_what_was_written_is_read(tmp_path):
         ({"direction": "up"}, r"line 1\.direction"),
         ({"more": 1}, r"line 1\.more"),
         ({"answer": "w"}, "'w', which 'q' belongs to, has no line"),
-        ({"video": "w"}, "'w', which 'q' belongs to, has no line"),
     ],
 )
 def test_a_row_that_cannot_be_is_named(tmp_path, change, message):

@@ -109,11 +109,11 @@ def test_rows_that_are_no_number_do_not_vanish():
     similarity = torch.eye(4)
     similarity[2] = torch.nan
     assert len(ranks_by_difference(similarity)) == 3
-    with pytest.raises(DataError, match="video 2 and query 0 is not finite"):
+    with pytest.raises(DataError, match="video '2' and query '0' is nan, not a finite float32"):
         ranks_from_similarity(similarity, own(torch.arange(4)))
     factors = torch.eye(4)
     factors[2, 0] = torch.nan
-    with pytest.raises(DataError, match="1 of 4 video vectors are not finite: rows 2"):
+    with pytest.raises(DataError, match="1 of 4 video vectors are not finite: 2"):
         ranks_from_factors(factors, torch.eye(4), own(torch.arange(4)))
 
 

@@ -142,12 +142,34 @@ def test_one_collapsed_side_is_reported_up_to_rounding(side):
 def test_what_is_no_number_is_an_error_that_names_the_rows_or_the_pair(bad):
     factors = torch.ones(9, 2)
     factors[[2, 5]] = bad
-    with pytest.raises(DataError, match="2 of 9 query vectors are not finite: rows 2, 5"):
+    with pytest.raises(DataError, match="2 of 9 query vectors are not finite: 2, 5"):
         ranks_from_factors(torch.ones(9, 2), factors, own(torch.arange(9)))
     similarity = torch.eye(5)
     similarity[3, 4] = bad
-    with pytest.raises(DataError, match="similarity of video 3 and query 4 is not finite"):
-        ranks_from_similarity(similarity, own(torch.arange(5)), chunk=2)
+    names = [*"abcde"], [*"vwxyz"]
+    with pytest.raises(DataError, match=f"video 'd' and query 'z' is {bad}, not a finite float32"):
+        ranks_from_similarity(similarity, own(torch.arange(5)), chunk=2, names=names)
+
+
+def test_a_product_of_finite_factors_that_is_not_finite_is_an_error_too():
+    rows = torch.eye(4)
+    rows[1] *= 1e30
+    with pytest.raises(DataError, match="video '1' and query '1' is inf, not a finite"):
+        ranks_from_factors(rows, rows, own(torch.arange(4)))
+    wide = torch.eye(3).double()
+    wide[2, 0] = -1e39  # finite, but not as float32
+    with pytest.raises(DataError, match="video '2' and query '0' is -inf"):
+        ranks_from_similarity(wide, own(torch.arange(3)))
+
+
+def test_a_video_without_a_right_answer_is_only_a_candidate():
+    right = Positives(torch.tensor([0, 2]), torch.tensor([0, 1]), 3, 2)
+    similarity = torch.tensor([[1.0, 0], [2, 1], [0, 2]])
+    ranks = ranks_from_similarity(similarity, right)
+    assert ranks.query_to_video.rank.tolist() == [2, 1]
+    assert right.named.tolist() == [0, 2]
+    assert ranks.video_to_query.rank.tolist() == [1, 1]
+    assert metrics.chance(right)["video_to_query"]["n"] == 2
 
 
 @pytest.mark.parametrize(

@@ -295,7 +295,7 @@ def test_the_table_says_what_is_right_and_warns_of_collapsed_embeddings(rule, te
     results["seeds"]["0"]["best"]["collapsed"] = True
     caption = results_table(results).caption
     assert text in caption
-    assert "WARNING: embeddings have collapsed" in caption
+    assert "WARNING: nothing is told apart" in caption
 
 
 def test_groups_are_averaged_over_trainings_and_held_against_chance():

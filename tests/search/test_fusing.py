@@ -13,7 +13,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.support.calls import call, failed, hint, passed, printed
-from tests.support.reference.retrieval_metrics import best_ranks, by_id, right_videos
+from tests.support.reference.retrieval_metrics import (
+    best_ranks,
+    by_id,
+    first_right,
+    graded,
+    right_videos,
+)
 from tests.support.tiny_runs import ranks_of, read, run, run_in
 from varkit.errors import DataError
 from varkit.search.scores import Scores, fuse, rerank
@@ -120,7 +126,9 @@ def measured(*arguments, out):
     """Call a sub-verb; return the run folder it made and its ranks by direction and identifier."""
     result = passed(call("embeddings", *arguments, "--out", out))
     (folder,) = (line[5:] for line in result.stderr.splitlines() if line.startswith("run: "))
-    return out.parent / folder, ranks_of(out.parent / folder)
+    (file,) = (out.parent / folder).glob("seed-*/ranks/*.jsonl")
+    seed = int(file.parts[-3].removeprefix("seed-"))
+    return out.parent / folder, ranks_of(out.parent / folder, file.stem, seed)
 
 
 def product(videos, queries):
@@ -154,8 +162,8 @@ def test_a_file_is_ranked_by_its_inner_products(world, tmp_path, rule):
     assert ranks == expected(product(videos, queries), rule=rule)
     results = read(folder / "results.json")
     recall = 100 * np.mean([rank <= 1 for (way, _), rank in ranks.items() if way[0] == "q"])
-    assert results["summary"]["last"]["query_to_video.R@1"]["mean"] == pytest.approx(recall)
-    assert (folder / "seed-0/trec/last.query_to_video.run").exists()
+    assert results["summary"]["given"]["query_to_video.R@1"]["mean"] == pytest.approx(recall)
+    assert (folder / "seed-0/trec/given.query_to_video.run").exists()
     assert "clip.npz" in (folder / "report.html").read_text()
 
 
@@ -184,7 +192,7 @@ def test_an_exported_run_measures_as_the_run_did(world, tmp_path):
     assert ranks == ranks_of(world["plain"], "best")
     own, made = (read(one / "results.json") for one in (world["plain"], folder))
     assert own["chance"] == made["chance"]
-    assert own["summary"]["best"] == made["summary"]["last"]
+    assert own["summary"]["best"] == made["summary"]["best"]
     compared = printed(call("compare", world["plain"], folder, "--json"))
     assert compared["mismatches"] == []
     assert {row["value"] for row in compared["differences"]} == {0.0}
@@ -208,10 +216,9 @@ def test_export_overwrites_nothing_unless_asked(world, tmp_path):
     assert hint(result) == "choose another name, or add --force"
     assert file.read_bytes() == b"precious"
     assert exported(world["plain"], file, "--force")["video_ids"].tolist() == list(VIDEOS)
-    # A refused model leaves the older file as it was, asked or not.
+    # A refused split leaves the older file as it was, asked or not.
     kept = file.read_bytes()
-    result = call("embeddings", "export", world["blunt"], file, "--force")
-    assert "not an inner product" in failed(result)
+    failed(call("embeddings", "export", world["plain"], file, "--force", "--split", "none"))
     assert file.read_bytes() == kept
     assert list(tmp_path.iterdir()) == [file]
 
@@ -300,7 +307,7 @@ def test_a_fusion_is_the_sum_of_z_scores_which_need_scores_that_differ():
 def test_large_scores_are_found_piece_by_piece():
     random = torch.Generator().manual_seed(0)
     video, query = (torch.randn(n, 3, generator=random) for n in (40, 2100))
-    factored = Scores(video=video, query=query)
+    factored = Scores(factors=(video, query))
     dense = Scores(matrix=factored.dense())
     for scores in (factored, dense):
         whole = torch.empty(40, 2100)
@@ -309,11 +316,11 @@ def test_large_scores_are_found_piece_by_piece():
         assert torch.equal(whole, factored.dense())
 
 
-def test_a_run_without_factors_cannot_be_exported_but_fused_and_reranked(world, tmp_path):
-    result = call("embeddings", "export", world["blunt"], tmp_path / "blunt.npz")
-    assert "gives no factors" in failed(result)
-    assert "fuse and rerank" in hint(result)
-    assert not (tmp_path / "blunt.npz").exists()
+def test_a_run_without_factors_is_exported_as_its_similarity(world, tmp_path):
+    found = exported(world["blunt"], tmp_path / "blunt.npz")
+    assert set(found.files) & {"similarity", "videos"} == {"similarity"}
+    similar = ("eval", tmp_path / "blunt.npz", world["blunt recipe"])
+    assert measured(*similar, out=tmp_path / "own")[1] == ranks_of(world["blunt"], "best")
     file = write(tmp_path / "other.npz", *random_vectors(6))
     # Blunt's own order, asked for through a rerank of all candidates.
     whole = ("rerank", file, world["blunt"], "--depth", 10, "--checkpoint", "last")
@@ -419,3 +426,208 @@ def test_what_cannot_be_combined_is_said(world, tmp_path):
     result = call("embeddings", "fuse", file, folder, *out)
     assert "holds ranks, but no scores" in failed(result)
     assert not (tmp_path / "runs").exists()
+
+
+def of_matrix(path, matrix, **changes):
+    """Write a similarity in another order than the data set's."""
+    v, q = (np.random.default_rng(8).permutation(n) for n in (len(VIDEOS), len(QUERIES)))
+    arrays = {
+        "video_ids": np.array(VIDEOS)[v],
+        "query_ids": np.array(QUERIES)[q],
+        "similarity": matrix[v][:, q],
+    }
+    np.savez(path, **{**arrays, **changes})
+    return path
+
+
+@pytest.mark.parametrize("verb", ["eval", "fuse", "rerank"])
+def test_a_similarity_is_measured_like_the_embeddings_that_make_it(world, tmp_path, verb):
+    vectors = random_vectors(11)
+    other = write(tmp_path / "other.npz", *random_vectors(12))
+    recipe = world["plain recipe"]
+    more = {
+        "eval": (recipe,),
+        "fuse": (other, "--on", recipe),
+        "rerank": (other, "--depth", 2, "--on", recipe),
+    }
+    ranks, folders = [], []
+    for file in (
+        write(tmp_path / "vectors.npz", *vectors),
+        of_matrix(tmp_path / "matrix.npz", product(*vectors)),
+    ):
+        folder, found = measured(verb, file, *more[verb], out=tmp_path / file.stem)
+        folders.append(folder)
+        ranks.append(found)
+    assert ranks[0] == ranks[1]
+    compared = printed(call("compare", *folders, "--checkpoint", "best", "--json"))
+    assert [run["checkpoint"] for run in compared["runs"].values()] == ["given", "given"]
+    assert {row["value"] for row in compared["differences"]} == {0.0}
+
+
+def test_a_run_of_trec_eval_is_measured_as_the_similarity_that_it_lists(world, tmp_path):
+    matrix = product(*random_vectors(13))
+    lines = [
+        f"{QUERIES[q]} Q0 {VIDEOS[v]} 1 {matrix[v, q]:.9g} me"
+        for q in range(len(QUERIES))
+        for v in matrix[:, q].argsort()[-2:]  # the best two
+    ]
+    (tmp_path / "two.run").write_text("\n".join(lines))
+    listed = np.full(matrix.shape, matrix.min() - 1)
+    for q in range(len(QUERIES)):
+        best = matrix[:, q].argsort()[-2:]
+        listed[best, q] = matrix[best, q]
+    reading = ("eval", tmp_path / "two.run", world["plain recipe"])
+    assert measured(*reading, out=tmp_path / "runs")[1] == expected(listed)
+
+
+def test_the_checkpoint_of_an_export_stays_known(world, tmp_path):
+    """Its name, how it was selected and its seed are those of the run, also in a comparison."""
+    run_of_two = trained(world["plain recipe"], "train.seeds=[3, 4]", out=tmp_path / "two")
+    folders = {}
+    for which in ("best", "last"):
+        file = tmp_path / f"{which}.npz"
+        exported(run_of_two, file, "--checkpoint", which, "--seed", 4)
+        folders[which], ranks = measured("eval", file, world["plain recipe"], out=tmp_path / which)
+        assert ranks == ranks_of(run_of_two, which, seed=4)
+        assert list(read(folders[which] / "results.json")["summary"]) == [which]
+        assert f"{which}, seed 4" in (folders[which] / "report.html").read_text()
+        compared = printed(
+            call("compare", run_of_two, folders[which], "--json", "--checkpoint", which)
+        )
+        assert [run["checkpoint"] for run in compared["runs"].values()] == [which, which]
+        assert [run["selection"] for run in compared["runs"].values()] == ["val", "val"]
+    result = call("compare", run_of_two, folders["last"], "--checkpoint", "best")
+    assert "has no best checkpoint" in failed(result)
+    assert hint(result) == "give --checkpoint last"
+    # Of two checkpoints together, and of a foreign file, it is not known which one they are.
+    files = (tmp_path / "best.npz", tmp_path / "last.npz", "--on", world["plain recipe"])
+    for sources in (files, (files[0], write(tmp_path / "f.npz", *random_vectors(1)), *files[2:])):
+        fused, _ = measured("fuse", *sources, out=tmp_path / "fused")
+        assert list(read(fused / "results.json")["summary"]) == ["given"]
+
+
+@pytest.mark.parametrize(
+    ("arrays", "message"),
+    [
+        ({"videos": np.full((5, 4), 1e30, "f4"), "queries": np.ones((10, 4), "f4")}, None),
+        (
+            {"videos": np.full((5, 4), 1e30, "f4"), "queries": np.full((10, 4), 1e30, "f4")},
+            "inner products do not fit into float32",
+        ),
+        ({"similarity": np.full((5, 10), np.nan)}, "video 'test0' and query 'test0#0' is nan"),
+    ],
+)
+def test_what_cannot_be_measured_leaves_nothing_behind(world, tmp_path, arrays, message):
+    np.savez(
+        tmp_path / "large.npz", video_ids=np.array(VIDEOS), query_ids=np.array(QUERIES), **arrays
+    )
+    out = tmp_path / "runs"
+    large = (tmp_path / "large.npz", world["plain recipe"], "--out", out)
+    result = call("embeddings", "eval", *large)
+    if message is None:
+        passed(result)
+        return
+    assert message in failed(result)
+    assert not out.exists()
+
+
+def test_a_sum_that_is_not_finite_names_its_pair_and_leaves_nothing_behind(world, tmp_path):
+    file = of_matrix(tmp_path / "one.npz", np.eye(5, 10) * 3e38)
+    fusing = ("fuse", file, file, "--weights", "1,1", "--scaling", "raw")
+    result = call("embeddings", *fusing, "--on", world["plain recipe"], "--out", tmp_path / "runs")
+    assert "similarity of video 'test0' and query 'test0#0' is inf, not a finite" in failed(result)
+    assert not (tmp_path / "runs").exists()
+
+
+@pytest.mark.parametrize("kind", ["orthogonal", "constant", "same videos", "same queries"])
+def test_scores_that_tell_nothing_apart_are_measured_and_told(world, tmp_path, kind):
+    videos, queries = random_vectors(14)
+    if kind == "orthogonal":
+        videos[:, :2], queries[:, 2:] = 0, 0
+    elif kind == "same videos":
+        videos[:] = videos[0]
+    elif kind == "same queries":
+        queries[:] = queries[0]
+    file = write(tmp_path / "flat.npz", videos, queries)
+    if kind == "constant":
+        file = of_matrix(tmp_path / "flat.npz", np.full((5, 10), 0.3))
+    result = call("embeddings", "eval", file, world["plain recipe"], "--out", tmp_path / "runs")
+    assert "WARNING: nothing is told apart" in " ".join(passed(result).stdout.split())
+
+
+QRELS = {("test0#0", "test1"): 2, ("test0#0", "test0"): 1, ("test2#1", "test4"): 3}
+"""Besides, every query has video test3 as an answer; test2 is an answer for none."""
+
+
+@pytest.fixture
+def judged(tmp_path):
+    """A file of judgements, and grades (V, Q)."""
+    grades = np.zeros((len(VIDEOS), len(QUERIES)), int)
+    grades[3] = 1
+    for (query, video), grade in QRELS.items():
+        grades[VIDEOS.index(video), QUERIES.index(query)] = grade
+    lines = [
+        f"{query} 0 {video} {grades[v, q]}"
+        for v, video in enumerate(VIDEOS)
+        for q, query in enumerate(QUERIES)
+    ]
+    (tmp_path / "judged.qrels").write_text("\n".join(lines))
+    return tmp_path / "judged.qrels", grades
+
+
+def test_judgements_decide_what_is_right(world, tmp_path, judged):
+    qrels, grades = judged
+    videos, queries = random_vectors(15)
+    file = write(tmp_path / "clip.npz", videos, queries)
+    measuring = ("eval", file, world["plain recipe"], "--qrels", qrels)
+    folder, ranks = measured(*measuring, out=tmp_path / "runs")
+    matrix = product(videos, queries)
+    right = [set(np.flatnonzero(column)) for column in grades.T]
+    forth = [first_right(matrix[:, q], right[q], "average") for q in range(len(QUERIES))]
+    seeking = [v for v in range(len(VIDEOS)) if grades[v].any()]
+    back = [first_right(matrix[v], set(np.flatnonzero(grades[v])), "average") for v in seeking]
+    assert ranks == pytest.approx(by_id(QUERIES, [VIDEOS[v] for v in seeking], forth, back))
+    shown = read(folder / "results.json")["summary"]["given"]
+    of_queries = [graded(*pair) for pair in zip(matrix.T, grades.T, strict=True)]
+    of_videos = [graded(matrix[v], grades[v]) for v in seeking]
+    for way, values in (("query_to_video", of_queries), ("video_to_query", of_videos)):
+        found = [shown[f"{way}.{name}"]["mean"] for name in ("mAP", "nDCG@10")]
+        assert found == pytest.approx(100 * np.mean(values, axis=0))
+    page = (folder / "report.html").read_text()
+    assert "nDCG@10" in page
+    digest = hashlib.sha256(qrels.read_bytes()).hexdigest()[:12]
+    assert f"Answers are right by relevance judgements (qrels {digest})" in page
+    # What is written is the same as what was read.
+    written = (folder / "seed-0" / "trec" / "query_to_video.qrels").read_text().splitlines()
+    assert set(written) == {
+        line for line in qrels.read_text().splitlines() if not line.endswith(" 0")
+    }
+    result = call("embeddings", *measuring, "--positives", "own")
+    assert result.exit_code == 2
+    assert "either --positives or --qrels" in result.stderr
+
+
+def test_run_and_eval_know_judgements_too(world, tmp_path, judged):
+    qrels, _ = judged
+    by_file = trained(world["plain recipe"], f"eval.qrels={qrels}", out=tmp_path / "runs")
+    again = tmp_path / "again"
+    passed(call("eval", world["plain"], f"eval.qrels={qrels}", "--out", again))
+    for which in ("best", "last"):
+        # The checkpoint is selected as without judgements.
+        assert ranks_of(by_file, which) == ranks_of(again, which)
+    file = tmp_path / "best.npz"
+    exported(by_file, file)
+    own = ("eval", file, world["plain recipe"], "--qrels", qrels)
+    folder, ranks = measured(*own, out=tmp_path / "own")
+    assert ranks == ranks_of(by_file, "best")
+    assert printed(call("compare", by_file, folder, again, "--json"))["mismatches"] == []
+    assert "ranked different queries" in failed(call("compare", by_file, world["plain"]))
+
+
+def test_a_fault_in_judgements_is_told_before_anything_is_trained(world, tmp_path):
+    (tmp_path / "bad.qrels").write_text("test0#0 0 test9 1\n")
+    result = run(
+        world["plain recipe"], f"eval.qrels={tmp_path / 'bad.qrels'}", out=tmp_path / "runs"
+    )
+    assert "bad.qrels, line 1: there is no video 'test9' in this split" in failed(result)
+    assert not list((tmp_path / "runs").rglob("*.safetensors"))

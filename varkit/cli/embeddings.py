@@ -1,4 +1,4 @@
-"""``varkit embeddings``: measure, fuse and re-rank embeddings of any model."""
+"""``varkit embeddings``: measure, fuse and re-rank embeddings or similarities of any model."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ PLACE = click.Path(path_type=Path)
 
 @click.group()
 def embeddings() -> None:
-    """Measure embeddings of any model; export, fuse and re-rank runs."""
+    """Measure embeddings or a similarity of any model; export, fuse and re-rank runs."""
 
 
 _model = options(
@@ -51,6 +51,11 @@ _measured = options(
         "--ties",
         type=click.Choice(["average", "optimistic", "pessimistic"]),
         help="How equal scores count (eval.ties); default: the recipe's.",
+    ),
+    click.option(
+        "--qrels",
+        type=click.Path(dir_okay=False),
+        help="TREC file of relevance judgements that decides instead (eval.qrels).",
     ),
     click.option("--name", help="Name of the result in tables."),
     click.option(
@@ -75,10 +80,11 @@ _on = click.option(
 @click.argument("changes", nargs=-1, metavar="[KEY=VALUE]...")
 @_measured
 def measure(file: Path, target: str, changes: tuple[str, ...], **rest: Any) -> None:
-    """Measure FILE, an .npz of embeddings, on the data of TARGET.
+    """Measure FILE on the data of TARGET.
 
-    TARGET is a recipe or a data set, and KEY=VALUE changes it, as in varkit data. The result is a
-    run folder that varkit compare reads.
+    FILE is an .npz of embeddings or of a similarity, or a TREC .run. TARGET is a recipe or a data
+    set, and KEY=VALUE changes it, as in varkit data. The result is a run folder that varkit
+    compare reads.
     """
     from varkit.search.sources import read_source
 
@@ -94,21 +100,25 @@ def measure(file: Path, target: str, changes: tuple[str, ...], **rest: Any) -> N
 @_model
 @click.option("--force", is_flag=True, help="Overwrite OUT.")
 def export(run: Path, out: Path, split: str, force: bool, **rest: Any) -> None:
-    """Encode a split with a trained model of RUN, and write the embeddings to OUT, an .npz file."""
+    """Encode a split with a trained model of RUN, and write its scores to OUT, an .npz file.
+
+    These are embeddings or, if its similarity is not an inner product, the similarity.
+    """
     from varkit.errors import VarkitError
-    from varkit.search.sources import embeddings_of, encode_run
-    from varkit.search.vectors import write_embeddings
+    from varkit.search.score_files import ScoreFile, write_scores
+    from varkit.search.sources import encode_run
 
     if out.suffix != ".npz":
         raise click.UsageError(f"{out}: name a file that ends in .npz")
     if out.exists() and not force:  # checked before encoding
         raise VarkitError(f"{out} exists", hint="choose another name, or add --force")
     source, ground = encode_run(run, split, **_chosen(rest))
-    encoded = embeddings_of(source, ground)
-    write_embeddings(out, encoded)
-    (videos, width), queries = encoded.videos.shape, len(encoded.queries)
-    simulated = " (simulated data)" if encoded.simulated else ""
-    click.echo(f"wrote {out}: {videos} videos, {queries} queries, {width} wide{simulated}")
+    videos, queries = map(tuple, ground.names())
+    write_scores(out, ScoreFile(videos, queries, source.scores, source.marks))
+    factors = source.scores.factors
+    kind = "a similarity" if factors is None else f"embeddings {factors[0].shape[1]} wide"
+    simulated = " (simulated data)" if source.marks.simulated else ""
+    click.echo(f"wrote {out}: {len(videos)} videos, {len(queries)} queries, {kind}{simulated}")
 
 
 @embeddings.command(epilog="Example: varkit embeddings fuse runs/a/1 b.npz --weights 0.7,0.3")
@@ -131,7 +141,7 @@ def fuse(
     on: str | None,
     **rest: Any,
 ) -> None:
-    """Measure the weighted sum of the similarities of trained runs and .npz files."""
+    """Measure the weighted sum of the similarities of trained runs and files."""
     from varkit.search import scores
 
     if len(sources) < 2:
@@ -140,7 +150,7 @@ def fuse(
     loaded, ground = _load(sources, on, rest)
     total = scores.fuse([source.scores.dense() for source in loaded], shares, scaling)
     how = {"verb": "fuse", "weights": list(shares), "scaling": scaling}
-    _finish(scores.Scores(total), ground, loaded, how, rest, default="fuse")
+    _finish(scores.Scores(matrix=total), ground, loaded, how, rest, default="fuse")
 
 
 @embeddings.command(epilog="Example: varkit embeddings rerank runs/fast/1 runs/slow/2 --depth 50")
@@ -155,15 +165,15 @@ def fuse(
 def rerank(first: Path, second: Path, depth: int, on: str | None, **rest: Any) -> None:
     """Measure FIRST's ranking with its DEPTH best candidates re-ranked by SECOND.
 
-    FIRST and SECOND are trained runs or .npz files. Both directions are re-ranked: a query's best
+    FIRST and SECOND are trained runs or files. Both directions are re-ranked: a query's best
     videos, and a video's best queries. Ties with the last candidate are candidates too.
     """
     from varkit.search import scores
 
     loaded, ground = _load((first, second), on, rest)
     fast, slow = (source.scores.dense() for source in loaded)
-    forth = scores.Scores(scores.rerank(fast, slow, depth))
-    back = scores.Scores(scores.rerank(fast.T, slow.T, depth).T)
+    forth = scores.Scores(matrix=scores.rerank(fast, slow, depth))
+    back = scores.Scores(matrix=scores.rerank(fast.T, slow.T, depth).T)
     how = {"verb": "rerank", "depth": depth}
     _finish(forth, ground, loaded, how, rest, default="rerank", backward=back)
 
@@ -208,7 +218,12 @@ def _load(
 
 def _ruled(ground: Ground, rest: Mapping[str, Any]) -> Ground:
     """Return the ground with the ranking rules of the command line."""
-    rules = {key: rest[key] for key in ("positives", "ties") if rest[key] is not None}
+    keys = ("positives", "qrels", "ties")
+    rules = {key: rest[key] for key in keys if rest[key] is not None}
+    if {"positives", "qrels"} <= rules.keys():
+        raise click.UsageError("give either --positives or --qrels: each says what is right")
+    if "positives" in rules:
+        rules["qrels"] = None  # instead of the recipe's
     return replace(ground, options=replace(ground.options, **rules))
 
 

@@ -2,7 +2,8 @@
 
 UCFCrime-AR's test part has two pairs of identical captions, one of them for two identical videos.
 So a query's own video is not always the only right answer. Published figures of the benchmark
-follow three different rules; here the rule is an option, and tables print it.
+follow three different rules; here the rule is an option, and tables print it. Relevance judgements
+in a TREC file can replace the rule.
 """
 
 from __future__ import annotations
@@ -10,13 +11,16 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from pathlib import Path
 
 import torch
 from torch import Tensor
 
+from varkit.data.trec import read_qrels
 from varkit.errors import DataError
 from varkit.interfaces import Dataset, Item
 from varkit.interfaces.settings import Rule
+from varkit.system.files import sha256
 
 
 @dataclass(frozen=True)
@@ -29,6 +33,7 @@ class Positives:
         videos: V.
         queries: Q.
         rule: how the pairs were made; see :func:`positives_of`.
+        grade: (P,) int64, how relevant they are, at least 1; None = there are no grades.
 
     Raises:
         DataError: a position does not exist, or a query has no right answer. A video may have
@@ -39,7 +44,8 @@ class Positives:
     query: Tensor
     videos: int
     queries: int
-    rule: Rule = "own"
+    rule: str = "own"
+    grade: Tensor | None = None
 
     def __post_init__(self) -> None:
         if self.queries == 0:
@@ -79,7 +85,7 @@ class Positives:
     @property
     def named(self) -> Tensor:
         """The positions of the videos that have a right query, ascending."""
-        return torch.bincount(self.video, minlength=self.videos).nonzero().flatten()
+        return torch.bincount(self.video).nonzero().flatten()
 
     def of_query(self, query: int) -> list[int]:
         """Return the right videos of a query, in order."""
@@ -87,7 +93,7 @@ class Positives:
 
 
 def positives_of(
-    dataset: Dataset, items: Sequence[Item], rule: Rule
+    dataset: Dataset, items: Sequence[Item], rule: Rule, qrels: str | None = None
 ) -> tuple[tuple[str, ...], Tensor, Positives]:
     """Return the queries to rank in a split, and their right answers.
 
@@ -97,21 +103,31 @@ def positives_of(
         rule: ``own`` = only a query's own video; ``duplicates`` = every video that has a query
             with the same caption (:func:`query_group`); ``unique`` = as ``duplicates``, and of
             queries with the same caption only the first is ranked. Sounds never count as the same.
+        qrels: a file of relevance judgements (:func:`varkit.data.trec.read_qrels`), which decides
+            instead of the rule; None = the rule decides.
 
     Returns:
         The queries' identifiers, length Q; (Q,) int64, the position of each query's own video;
         the right pairs.
 
     Raises:
-        DataError: an identifier stands for two queries.
+        DataError: an identifier stands for two queries, or the file of judgements is faulty.
     """
     owners = {query: v for v, item in enumerate(items) for query in item.queries}
     queries = [query for item in items for query in item.queries]
     if len(owners) < len(queries):
         twice = next(query for i, query in enumerate(queries) if query in queries[:i])
         raise DataError(f"{dataset.name}: query {twice!r} is listed twice")
+    owner = torch.tensor([owners[query] for query in queries], dtype=torch.int64)
+    if qrels is not None:
+        path = Path(qrels)
+        judged = read_qrels(path, [item.video for item in items], queries)
+        query, video = torch.tensor([*judged], dtype=torch.int64).view(-1, 2).T
+        grade = torch.tensor([*judged.values()], dtype=torch.int64)
+        name = f"qrels {sha256(path)[:12]}"
+        sizes = len(items), len(queries)
+        return tuple(queries), owner, Positives(video, query, *sizes, name, grade)
     if rule == "own" or dataset.query_kind == "clips":
-        owner = torch.tensor([owners[query] for query in queries], dtype=torch.int64)
         positives = Positives.own(owner, len(items))
         return tuple(queries), owner, replace(positives, rule=rule)
     groups = {query: query_group(str(dataset.query(query))) for query in queries}

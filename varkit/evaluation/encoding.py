@@ -146,10 +146,11 @@ class SplitEncoder:
                 side.parts.append((torch.tensor(positions), representation))
             else:
                 expect_shape(rows, (len(positions), "K"), f"all {name} factors")
+                rows = rows.float()
                 _check_finite(rows, name, [names[p] for p in positions])
                 if side.factors is None:
                     side.factors = torch.zeros(len(names), rows.shape[1], device=self.device)
-                side.factors[positions] += rows.float()
+                side.factors[positions] += rows
             if isinstance(inputs, Clips):
                 curves = _curves(representation, inputs.mask.sum(1).tolist())
                 for position, (length, curve) in zip(positions, curves, strict=True):

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -16,14 +17,15 @@ from varkit.data.positives import Positives, positives_of
 from varkit.errors import DataError
 from varkit.evaluation.detection import Curve, detection
 from varkit.evaluation.encoding import Progress, Side, SplitEncoder
+from varkit.evaluation.graded import retrieval_report
 from varkit.evaluation.groups import group_figures
-from varkit.evaluation.metrics import Report, summarize
+from varkit.evaluation.metrics import Report
 from varkit.evaluation.rank import Answers, Ranks, Tile, ranks_from_factors, ranks_from_tiles
 from varkit.evaluation.rank_files import RankRow, write_ranks
 from varkit.evaluation.results import average
 from varkit.evaluation.trec import write_trec
 from varkit.interfaces import Dataset, Item
-from varkit.interfaces.settings import EvalOptions, Which
+from varkit.interfaces.settings import EvalOptions, Measured
 from varkit.model.retrieval import RetrievalModel
 
 
@@ -87,18 +89,19 @@ def evaluate(
         progress: called after every batch.
 
     Returns:
-        The evaluation. Its report has the figures of :func:`varkit.evaluation.metrics.summarize`
-        and, where they apply, those of :func:`varkit.evaluation.detection.detection` and
-        ``repeats`` (``n`` sampler seeds and each figure's ``_sd``).
+        The evaluation. Its report has the figures of
+        :func:`varkit.evaluation.graded.retrieval_report` and, where they apply, those of
+        :func:`varkit.evaluation.detection.detection` and ``repeats`` (``n`` sampler seeds and each
+        figure's ``_sd``).
 
     Raises:
-        DataError: there is nothing to rank, an identifier stands for two queries, an embedding
-            is not finite, or ground truth does not fit its video.
+        DataError: there is nothing to rank, an identifier stands for two queries, an embedding or
+            a similarity is not finite, or ground truth or ``options.qrels`` does not fit.
     """
     if not items:
         raise DataError(f"{dataset.name}: there are no videos to evaluate")
     first = options.seed if seed is None else seed
-    queries, owner, positives = positives_of(dataset, items, options.positives)
+    queries, owner, positives = positives_of(dataset, items, options.positives, options.qrels)
     names = [item.video for item in items]
     place = torch.device(device)
     encoder = SplitEncoder(model, dataset, names, queries, options, place, progress)
@@ -107,12 +110,12 @@ def evaluate(
     reports: list[Report] = []
     with evaluating(model):
         for repeat in range(options.repeats):
-            videos = encoder.encode_videos(first + repeat)
-            encoded_queries = encoder.encode_queries(first + repeat)
-            ranks.append(_rank(encoder, videos, encoded_queries, positives))
-            reports.append({**summarize(ranks[-1]), **detection(dataset, videos.curves)})
+            encoded = encoder.encode_videos(first + repeat), encoder.encode_queries(first + repeat)
+            ranks.append(_rank(encoder, *encoded, positives))
+            report = retrieval_report(ranks[-1], positives, partial(encoder.tiles, *encoded))
+            reports.append({**report, **detection(dataset, encoded[0].curves)})
             if repeat == 0:
-                sides = videos, encoded_queries
+                sides = encoded
     return Evaluation(
         items=tuple(items),
         queries=queries,
@@ -146,9 +149,12 @@ def evaluating(model: nn.Module) -> Iterator[None]:
 
 def _rank(encoder: SplitEncoder, videos: Side, queries: Side, positives: Positives) -> Ranks:
     ties = encoder.options.ties
+    names = encoder.videos, encoder.queries
     if videos.factors is not None and queries.factors is not None:
-        return ranks_from_factors(videos.factors, queries.factors, positives, ties=ties)
-    return ranks_from_tiles(lambda: encoder.tiles(videos, queries), positives, ties=ties)
+        factors = videos.factors, queries.factors
+        return ranks_from_factors(*factors, positives, ties=ties, names=names)
+    tiles = partial(encoder.tiles, videos, queries)
+    return ranks_from_tiles(tiles, positives, ties=ties, names=names)
 
 
 def _tiles(encoder: SplitEncoder, videos: Side, queries: Side) -> Iterator[Tile]:
@@ -158,7 +164,8 @@ def _tiles(encoder: SplitEncoder, videos: Side, queries: Side) -> Iterator[Tile]
 
 def _scores(encoder: SplitEncoder, videos: Side, queries: Side, query: int) -> Tensor:
     if videos.factors is not None and queries.factors is not None:
-        return (videos.factors @ queries.factors[query]).cpu()
+        # In float64, as for ranks: partial sums in float32 may be infinite where the sum is not.
+        return (videos.factors.double() @ queries.factors[query].double()).float().cpu()
     scores = torch.empty(len(encoder.videos))
     with evaluating(encoder.model):
         for columns, part in queries.parts:
@@ -174,7 +181,12 @@ def _plain(factors: Tensor | None) -> Tensor | None:
 
 
 def save(
-    evaluation: Evaluation, dataset: Dataset, folder: Path | None, which: Which, *, trec_depth: int
+    evaluation: Evaluation,
+    dataset: Dataset,
+    folder: Path | None,
+    which: Measured,
+    *,
+    trec_depth: int,
 ) -> Report:
     """Save every rank, so that anybody can check the figures, and return the whole report.
 

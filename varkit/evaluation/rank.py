@@ -11,7 +11,7 @@ it, so identical vectors tie and the chunk size does not change any rank.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -25,8 +25,10 @@ from varkit.interfaces.settings import Ties
 
 Tile = tuple[Tensor, Tensor, Tensor]
 """A piece of the similarity: (v,) positions of videos, (q,) of queries, their (v, q) scores."""
+Names = tuple[Sequence[str], Sequence[str]]
+"""Identifiers of the V videos and of the Q queries, for messages."""
 
-_COLLAPSED = 1e-6
+COLLAPSED = 1e-6
 """Largest spread of the scores, relative to the largest score, that counts as collapsed."""
 
 
@@ -79,6 +81,7 @@ def ranks_from_factors(
     *,
     chunk: int = 1024,
     ties: Ties = "average",
+    names: Names | None = None,
 ) -> Ranks:
     """Rank by inner products, ``chunk`` x ``chunk`` scores at a time.
 
@@ -88,22 +91,24 @@ def ranks_from_factors(
         positives: what is right.
         chunk: rows of either side that are compared at once.
         ties: how equal scores count.
+        names: for messages; None = positions.
 
     Raises:
-        DataError: a factor is not finite, or the sizes of ``positives`` differ.
+        DataError: a factor or a product is not finite, or the sizes of ``positives`` differ.
 
     >>> ranks = ranks_from_factors(torch.eye(3), torch.eye(3), Positives.own(torch.arange(3)))
     >>> ranks.query_to_video.rank.tolist()
     [1.0, 1.0, 1.0]
     """
-    _check_rows(video, "video", positives.videos)
-    _check_rows(query, "query", positives.queries)
+    names = names or _numbers(positives)
+    _check_rows(video, "video", names[0])
+    _check_rows(query, "query", names[1])
     positives = positives.to(video.device)
     right = torch.empty(len(positives.video), device=video.device)
     for part in pieces(len(right), chunk, video.device):
         v, q = positives.video[part], positives.query[part]
         right[part] = (video[v].double() * query[q].double()).sum(1).float()
-    return _count(tiles_of_factors(video, query, chunk), right, positives, ties)
+    return _count(tiles_of_factors(video, query, chunk), right, positives, ties, names)
 
 
 def tiles_of_factors(video: Tensor, query: Tensor, chunk: int = 1024) -> Iterator[Tile]:
@@ -115,7 +120,12 @@ def tiles_of_factors(video: Tensor, query: Tensor, chunk: int = 1024) -> Iterato
 
 
 def ranks_from_similarity(
-    similarity: Tensor, positives: Positives, *, chunk: int = 1024, ties: Ties = "average"
+    similarity: Tensor,
+    positives: Positives,
+    *,
+    chunk: int = 1024,
+    ties: Ties = "average",
+    names: Names | None = None,
 ) -> Ranks:
     """Rank by a given (V, Q) similarity; see :func:`ranks_from_factors`.
 
@@ -130,11 +140,15 @@ def ranks_from_similarity(
     rows, device = torch.arange(len(similarity)), torch.device("cpu")
     parts = pieces(positives.queries, chunk, device)
     tiles = [(rows, part, similarity[:, part]) for part in parts]
-    return ranks_from_tiles(lambda: tiles, positives, ties=ties)
+    return ranks_from_tiles(lambda: tiles, positives, ties=ties, names=names)
 
 
 def ranks_from_tiles(
-    tiles: Callable[[], Iterable[Tile]], positives: Positives, *, ties: Ties = "average"
+    tiles: Callable[[], Iterable[Tile]],
+    positives: Positives,
+    *,
+    ties: Ties = "average",
+    names: Names | None = None,
 ) -> Ranks:
     """Rank by a similarity without factors, computed in pieces.
 
@@ -143,6 +157,7 @@ def ranks_from_tiles(
             the right answers' scores and for the counts, and must yield the same both times.
         positives: what is right.
         ties: how equal scores count.
+        names: for messages; None = positions.
 
     Raises:
         DataError: a score is not finite.
@@ -150,16 +165,14 @@ def ranks_from_tiles(
     positives = positives.to("cpu")
     right = torch.empty(len(positives.video))
     for rows, columns, scores in tiles():
-        if not scores.isfinite().all():
-            v, q = (~scores.isfinite()).nonzero()[0].tolist()
-            pair = f"video {int(rows[v])} and query {int(columns[q])}"
-            raise DataError(f"the similarity of {pair} is not finite")
-        pairs, v, q = _within(positives, rows.cpu(), columns.cpu())
+        pairs, v, q = right_pairs(positives, rows.cpu(), columns.cpu())
         right[pairs] = scores.cpu()[v, q].float()
-    return _count(tiles(), right, positives, ties)
+    return _count(tiles(), right, positives, ties, names or _numbers(positives))
 
 
-def _count(tiles: Iterable[Tile], right: Tensor, positives: Positives, ties: Ties) -> Ranks:
+def _count(
+    tiles: Iterable[Tile], right: Tensor, positives: Positives, ties: Ties, names: Names
+) -> Ranks:
     """Count scores above and equal to the best right ones; ``right`` is (P,), on one device."""
     device = right.device
     for_query = _Counts(right, positives.query, positives.video, positives.queries)
@@ -168,11 +181,12 @@ def _count(tiles: Iterable[Tile], right: Tensor, positives: Positives, ties: Tie
         rows, columns = rows.to(device), columns.to(device)
         scores = tile.to(device, torch.float32, copy=True)
         # The right scores may come from another product: use the same score everywhere.
-        pairs, v, q = _within(positives, rows, columns)
+        pairs, v, q = right_pairs(positives, rows, columns)
         scores[v, q] = right[pairs]
+        check_finite((rows, columns, scores), names)  # finite factors may have other products
         for_query.add(columns, scores, dim=0)
         for_video.add(rows, scores, dim=1)
-    smallest = _COLLAPSED * torch.maximum(for_query.high.abs(), for_query.low.abs()).max()
+    smallest = COLLAPSED * torch.maximum(for_query.high.abs(), for_query.low.abs()).max()
     same_videos = positives.videos > 1 and for_query.spread() <= smallest
     same_queries = positives.queries > 1 and for_video.spread() <= smallest
     siblings_tie = positives.rule == "own"
@@ -238,7 +252,9 @@ class _Counts:
         )
 
 
-def _within(positives: Positives, rows: Tensor, columns: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+def right_pairs(
+    positives: Positives, rows: Tensor, columns: Tensor
+) -> tuple[Tensor, Tensor, Tensor]:
     """Return which right pairs lie in a tile, and their row and column there."""
     places = []
     for side, count, positions in (
@@ -258,10 +274,31 @@ def pieces(count: int, chunk: int, device: torch.device) -> list[Tensor]:
     return [positions[begin : begin + chunk] for begin in range(0, count, chunk)]
 
 
-def _check_rows(factors: Tensor, side: str, count: int) -> None:
-    if len(factors) != count:
-        raise DataError(f"{len(factors)} {side} vectors, but right answers for {count}")
+def check_finite(tile: Tile, names: Names) -> None:
+    """Check that all float32 scores of a tile are finite.
+
+    Raises:
+        DataError: one is not; the message names its video and its query.
+    """
+    rows, columns, scores = tile
+    if not scores.isfinite().all():
+        i, j = (~scores.isfinite()).nonzero()[0].tolist()
+        video, query = names[0][int(rows[i])], names[1][int(columns[j])]
+        raise DataError(
+            f"the similarity of video {video!r} and query {query!r} is {float(scores[i, j])}, not "
+            "a finite float32 number"
+        )
+
+
+def _numbers(positives: Positives) -> Names:
+    videos, queries = range(positives.videos), range(positives.queries)
+    return list(map(str, videos)), list(map(str, queries))
+
+
+def _check_rows(factors: Tensor, side: str, names: Sequence[str]) -> None:
+    if len(factors) != len(names):
+        raise DataError(f"{len(factors)} {side} vectors, but right answers for {len(names)}")
     bad = (~factors.isfinite().all(1)).nonzero().flatten().tolist()
     if bad:
-        rows = ", ".join(map(str, bad[:5])) + (", ..." if len(bad) > 5 else "")
-        raise DataError(f"{len(bad)} of {len(factors)} {side} vectors are not finite: rows {rows}")
+        rows = ", ".join(names[row] for row in bad[:5]) + (", ..." if len(bad) > 5 else "")
+        raise DataError(f"{len(bad)} of {len(factors)} {side} vectors are not finite: {rows}")

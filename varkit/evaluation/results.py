@@ -7,8 +7,12 @@ from statistics import fmean, stdev
 from typing import Any, NotRequired, TypedDict
 
 from varkit.evaluation.detection import DETECTION
+from varkit.evaluation.graded import GRADED
 from varkit.evaluation.metrics import DIRECTIONS, FIGURES, Report, figure
-from varkit.interfaces.settings import Which
+from varkit.interfaces.settings import Measured
+
+MODELS: tuple[Measured, ...] = ("best", "last", "given")
+"""The models that may have been measured, the reported one first."""
 
 
 class TrainingResults(TypedDict):
@@ -21,6 +25,7 @@ class TrainingResults(TypedDict):
     chance: Report
     best: Report | None
     last: Report | None
+    given: NotRequired[Report]
 
 
 class RunResults(TypedDict):
@@ -69,7 +74,7 @@ def _mean(values: Sequence[Any]) -> Any:
 
 
 def training_results(
-    reports: Mapping[Which, Report],
+    reports: Mapping[Measured, Report],
     *,
     dataset: str,
     simulated: bool,
@@ -85,7 +90,7 @@ def training_results(
         selection: how ``best`` was chosen: ``train.select``.
         chance: :func:`varkit.evaluation.metrics.chance` of the same split.
     """
-    return {
+    results: TrainingResults = {
         "schema": 1,
         "simulated": simulated,
         "dataset": dataset,
@@ -94,6 +99,9 @@ def training_results(
         "best": reports.get("best"),
         "last": reports.get("last"),
     }
+    if "given" in reports:
+        results["given"] = reports["given"]
+    return results
 
 
 def summarize_seeds(
@@ -120,11 +128,14 @@ def summarize_seeds(
     }
     if published is not None:
         results["published"] = published
-    models: tuple[Which, ...] = ("best", "last")
-    for which in models:
-        reports = [report for result in seeds.values() if (report := result[which]) is not None]
+    for which in MODELS:
+        reports = [report for result in seeds.values() if (report := result.get(which)) is not None]
         if reports:
-            results["summary"][which] = {name: _spread(reports, name) for name in FIGURES}
+            graded = (
+                f"{way}.{key}" for way in DIRECTIONS for key in GRADED if key in reports[0][way]
+            )
+            names = (*FIGURES, *graded)
+            results["summary"][which] = {name: _spread(reports, name) for name in names}
             if all("groups" in report for report in reports):
                 results["groups"][which] = _mean_groups([report["groups"] for report in reports])
     return results

@@ -1,7 +1,6 @@
 """Writes run and qrels files, which trec_eval, pytrec_eval, ir_measures and ranx read.
 
-Fields are separated by white space, so white space, ``%`` and control characters in an identifier
-are percent-encoded (``urllib.parse.unquote`` decodes them).
+Identifiers are encoded as in :mod:`varkit.data.trec`, which reads such files.
 
 A run has only the best ``depth`` candidates; an answer behind them counts as not retrieved.
 Readers break ties by their own rule: trec_eval puts the greatest identifier first. So their
@@ -10,23 +9,19 @@ figures differ from varkit's if there are ties. The best candidates are chosen b
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
-from urllib.parse import quote
 
 import torch
 from torch import Tensor
 
+from varkit.data.trec import encode
 from varkit.evaluation.rank import Tile
 from varkit.system.files import replacing
 
 if TYPE_CHECKING:
     from varkit.evaluation.evaluate import Evaluation
-
-UNSAFE = re.compile(r"[\s%\x00-\x1f\x7f\ud800-\udfff]")
-"""Characters that identifiers in these files cannot have."""
 
 
 def write_trec(folder: Path, name: str, evaluation: Evaluation, depth: int) -> None:
@@ -45,23 +40,15 @@ def write_trec(folder: Path, name: str, evaluation: Evaluation, depth: int) -> N
     queries = [encode(query) for query in evaluation.queries]
     best = best_candidates(evaluation.tiles(), videos, queries, depth)
     right = evaluation.positives
-    pairs = list(zip(right.query.tolist(), right.video.tolist(), strict=True))
-    for way, seekers, candidates, (places, scores), swap in (
-        ("query_to_video", queries, videos, best[0], 1),
-        ("video_to_query", videos, queries, best[1], -1),
+    grades = torch.ones_like(right.query) if right.grade is None else right.grade
+    pairs = torch.stack([right.query, right.video, grades], dim=1).tolist()
+    for way, seekers, candidates, (places, scores), own in (
+        ("query_to_video", queries, videos, best[0], 0),
+        ("video_to_query", videos, queries, best[1], 1),
     ):
         _write(folder / f"{name}.{way}.run", _run(seekers, candidates, places, scores, name))
-        swapped = (pair[::swap] for pair in pairs)
-        _write(folder / f"{way}.qrels", (f"{seekers[s]} 0 {candidates[c]} 1" for s, c in swapped))
-
-
-def encode(identifier: str) -> str:
-    """Return an identifier without white space.
-
-    >>> encode("v 1#00:10_label_B1")
-    'v%201#00:10_label_B1'
-    """
-    return UNSAFE.sub(lambda match: quote(match[0], errors="surrogatepass"), identifier)
+        judged = (f"{seekers[pair[own]]} 0 {candidates[pair[1 - own]]} {pair[2]}" for pair in pairs)
+        _write(folder / f"{way}.qrels", judged)
 
 
 def best_candidates(

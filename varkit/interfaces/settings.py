@@ -19,6 +19,8 @@ Ties = Literal["average", "optimistic", "pessimistic"]
 """How equal scores count; see :attr:`EvalOptions.ties`."""
 Which = Literal["best", "last"]
 """Which model of a training: of the selected epoch, or of the last."""
+Measured = Literal["best", "last", "given"]
+"""Which model was measured: that of a training, or a given one, of which this is unknown."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -98,6 +100,9 @@ class EvalOptions:
         positives: which answers are right. ``own`` = only a query's own video; ``duplicates`` =
             every video with literally the same caption; ``unique`` = as ``duplicates``, and
             queries with the same caption are merged (UCFCrime-AR: n = 290 or 288 queries).
+        qrels: a file of TREC relevance judgements of the measured split, ``QUERY 0 VIDEO GRADE`` in
+            each line, which decides which answers are right in place of ``positives``. A checkpoint
+            is still selected by ``positives``.
         ties: the rank of candidates with the same score as the right answer: ``average`` = the
             expected rank in random order, ``optimistic`` = behind it, ``pessimistic`` = before it.
         trec_depth: candidates per query in the TREC run files; 0 = write no such files.
@@ -110,6 +115,7 @@ class EvalOptions:
     clips_per_batch: Count = 16384
     every: Count = 1
     positives: Rule = "own"
+    qrels: str | None = None
     ties: Ties = "average"
     trec_depth: Natural = 100
 

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 
 import torch
 
 from varkit.data.batches import carve_validation, remember_captions
+from varkit.data.positives import positives_of
 from varkit.errors import DataError
 from varkit.evaluation.results import RunResults, summarize_seeds
 from varkit.interfaces import Dataset, Item, derive_seed
@@ -43,8 +45,11 @@ def run_experiment(
     Returns:
         The content of ``results.json``.
     """
-    for item in dataset.split("test"):
-        dataset.truth(item.video)  # raises faults before the training, not after it
+    # Raise faults before the training, not after it.
+    tested = dataset.split("test")
+    for item in tested:
+        dataset.truth(item.video)
+    positives_of(dataset, tested, run.recipe.eval.positives, run.recipe.eval.qrels)
     seeds = {}
     for seed in run.recipe.train.seeds:
         done = run.seed_folder(seed) / "results.json"
@@ -122,7 +127,7 @@ def _train(
         train_items,
         select_items,
         train=recipe.train,
-        evaluation=recipe.eval,
+        evaluation=replace(recipe.eval, qrels=None),  # they judge the split that is measured
         seed=seed,
         folder=run.seed_folder(seed),
         identity=identity(recipe, dataset, model),

@@ -21,7 +21,7 @@ from varkit.evaluation.results import (
     training_results,
 )
 from varkit.interfaces import Dataset
-from varkit.interfaces.settings import Which
+from varkit.interfaces.settings import Measured, Which
 from varkit.model.build import build_dataset
 from varkit.plugins.loading import Plugins
 from varkit.recipe.layers import Change, read_changes
@@ -70,7 +70,7 @@ def measure_training(
     recipe = recipe or run.recipe
     items = dataset.split(split)
     models: tuple[Which, ...] = ("last", "best") if run.reported(seed) == "best" else ("last",)
-    reports: dict[Which, Report] = {}
+    reports: dict[Measured, Report] = {}
     for each in models if which is None else (which,):
         trained = open_model(run, seed=seed, which=each, recipe=recipe, dataset=dataset)
         measured = evaluate(
@@ -81,6 +81,7 @@ def measure_training(
             device=device,
             progress=progress,
         )
+        shown = examples(measured, dataset)  # before anything is written
         report = save(measured, dataset, folder, each, trec_depth=recipe.eval.trec_depth)
         reports[each] = {"epoch": trained.epoch, **report}
     results = training_results(
@@ -91,7 +92,7 @@ def measure_training(
         chance=chance(measured.positives),
     )
     if folder is not None:
-        write_json(folder / "examples.json", examples(measured, dataset))
+        write_json(folder / "examples.json", shown)
         write_json(folder / "results.json", results)
     return results
 

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
+from functools import reduce
 from pathlib import Path
 from typing import Any
 
@@ -13,16 +15,14 @@ import torch
 from varkit.data.positives import positives_of
 from varkit.evaluation.evaluate import Evaluation, save
 from varkit.evaluation.examples import examples
-from varkit.evaluation.metrics import chance, summarize
+from varkit.evaluation.graded import retrieval_report
+from varkit.evaluation.metrics import chance
 from varkit.evaluation.results import RunResults, summarize_seeds, training_results
-from varkit.interfaces.settings import Which
 from varkit.runs.folder import new_folder, provenance
+from varkit.search.score_files import Marks
 from varkit.search.scores import Scores
 from varkit.search.sources import Ground, ScoreSource
 from varkit.system.files import write_json
-
-WHICH: Which = "last"
-"""The name in results and files; nothing is selected here."""
 
 
 def evaluate_scores(scores: Scores, ground: Ground, backward: Scores | None = None) -> Evaluation:
@@ -34,28 +34,33 @@ def evaluate_scores(scores: Scores, ground: Ground, backward: Scores | None = No
         backward: scores with which videos search for queries; None = the same scores.
 
     Raises:
-        DataError: a score is not finite, or the split has nothing to rank.
+        DataError: a score is not finite, the split has nothing to rank, or a file of relevance
+            judgements is faulty.
     """
     dataset, options = ground.dataset, ground.options
     items = tuple(dataset.split(ground.split))
-    queries, owner, positives = positives_of(dataset, items, options.positives)
-    place = {query: q for q, query in enumerate(ground.names()[1])}
+    queries, owner, positives = positives_of(dataset, items, options.positives, options.qrels)
+    videos, every = ground.names()
+    place = {query: q for q, query in enumerate(every)}
     columns = torch.tensor([place[query] for query in queries])
-    forth = scores.of(columns)
-    ranks = forth.ranks(positives, options.ties)
+    names = videos, queries
+    forth = back = scores.of(slice(None), columns)
+    ranks = forth.ranks(positives, options.ties, names)
     if backward is not None:
-        back = backward.of(columns).ranks(positives, options.ties)
-        collapsed = ranks.collapsed or back.collapsed
-        ranks = replace(ranks, video_to_query=back.video_to_query, collapsed=collapsed)
+        back = backward.of(slice(None), columns)
+        reverse = back.ranks(positives, options.ties, names)
+        collapsed = ranks.collapsed or reverse.collapsed
+        ranks = replace(ranks, video_to_query=reverse.video_to_query, collapsed=collapsed)
+    video_factors, query_factors = forth.factors or (None, None)
     return Evaluation(
         items=items,
         queries=queries,
         owner=owner,
         positives=positives,
-        video_factors=forth.video,
-        query_factors=forth.query,
+        video_factors=video_factors,
+        query_factors=query_factors,
         ranks=(ranks,),
-        report=summarize(ranks),
+        report=retrieval_report(ranks, positives, forth.tiles, back.tiles),
         curves={},
         clips={item.video: dataset.open(item.video).length for item in items},
         tiles=forth.tiles,
@@ -97,41 +102,38 @@ def write_measured(
         DataError: as :func:`evaluate_scores`.
         WriteError: the disk is full or not writable.
     """
-    dataset = ground.dataset
+    dataset, marks = ground.dataset, reduce(Marks.joined, (source.marks for source in sources))
     measured = evaluate_scores(scores, ground, backward)
+    shown = examples(measured, dataset)
     facts = provenance(
         name,
         dataset,
-        seeds=[0],
-        selection=_selection(sources),
-        embedded=any(source.embedded for source in sources),
+        seeds=[marks.seed],
+        selection=marks.selection,
+        embedded=marks.embedded,
         command=command,
         started=started,
     )
-    facts["simulated"] |= any(source.simulated for source in sources)
+    facts["simulated"] |= marks.simulated
     facts["made_from"] = [source.origin for source in sources]
     facts["made_how"] = dict(how)
     folder = new_folder(out, name, started)
-    own = folder / "seed-0"
+    own, which = folder / f"seed-{marks.seed}", marks.checkpoint
     depth = ground.options.trec_depth if backward is None else 0
-    training = training_results(
-        {WHICH: save(measured, dataset, own, WHICH, trec_depth=depth)},
-        dataset=dataset.name,
-        simulated=facts["simulated"],
-        selection=facts["selection"],
-        chance=chance(measured.positives),
-    )
-    results = summarize_seeds({0: training}, split=ground.split)
-    write_json(own / "examples.json", examples(measured, dataset))
-    write_json(own / "results.json", training)
-    write_json(folder / "run.json", facts)
-    write_json(folder / "results.json", results)
+    try:
+        training = training_results(
+            {which: save(measured, dataset, own, which, trec_depth=depth)},
+            dataset=dataset.name,
+            simulated=facts["simulated"],
+            selection=marks.selection,
+            chance=chance(measured.positives),
+        )
+        results = summarize_seeds({marks.seed: training}, split=ground.split)
+        write_json(own / "examples.json", shown)
+        write_json(own / "results.json", training)
+        write_json(folder / "results.json", results)
+        write_json(folder / "run.json", facts)
+    except BaseException:
+        shutil.rmtree(folder, ignore_errors=True)  # never half a run
+        raise
     return folder, results
-
-
-def _selection(sources: Sequence[ScoreSource]) -> str:
-    """Return how the models were selected; ``test`` if any was selected on the test set."""
-    rules = {source.selection for source in sources}
-    if "test" in rules:
-        return "test"
-    return rules.pop() if len(rules) == 1 else "unknown"

@@ -14,6 +14,7 @@ from varkit.data.batches import remember_captions
 from varkit.errors import DataError, VarkitError, did_you_mean
 from varkit.evaluation.encoding import Side, SplitEncoder
 from varkit.evaluation.evaluate import evaluating
+from varkit.evaluation.rank import check_finite
 from varkit.interfaces import Array, Dataset
 from varkit.interfaces.settings import Which
 from varkit.recipe.load import Recipe
@@ -153,6 +154,7 @@ class Model:
 
         Raises:
             VarkitError: the arguments are not videos, then queries.
+            DataError: a similarity is not finite.
         """
         if (videos.side, queries.side) != ("video", "query"):
             raise VarkitError(
@@ -162,7 +164,9 @@ class Model:
         with evaluating(self._network):
             encoder = self._encoder(videos.ids, queries.ids)
             for rows, columns, tile in encoder.tiles(videos.side_values, queries.side_values):
-                matrix[rows[:, None], columns] = tile.float().cpu()
+                scores = tile.float().cpu()
+                check_finite((rows, columns, scores), (videos.ids, queries.ids))
+                matrix[rows[:, None], columns] = scores
         array: Array = matrix.numpy()
         return array
 

@@ -12,6 +12,8 @@ from torch import Tensor
 from varkit.data.positives import Positives
 from varkit.errors import DataError
 from varkit.evaluation.rank import (
+    COLLAPSED,
+    Names,
     Ranks,
     Tile,
     pieces,
@@ -30,62 +32,53 @@ class Scores:
 
     Attributes:
         matrix: (V, Q); None = given by the factors.
-        video: (V, K), or None.
-        query: (Q, K), or None.
+        factors: (V, K) of the videos and (Q, K) of the queries, or None.
     """
 
     matrix: Tensor | None = None
-    video: Tensor | None = None
-    query: Tensor | None = None
+    factors: tuple[Tensor, Tensor] | None = None
 
     def dense(self) -> Tensor:
         """Return the (V, Q) float32 similarity, rounded as for counting ranks."""
-        if self.matrix is not None:
-            return self.matrix.float()
-        video, query = self._factors()
+        if self.factors is None:
+            return self._matrix().float()
+        video, query = self.factors
         return (video.double() @ query.double().T).float()
 
-    def of(self, queries: Tensor) -> Scores:
-        """Return the scores of some queries, by position (q,)."""
-        if self.matrix is not None:
-            return Scores(matrix=self.matrix[:, queries])
-        video, query = self._factors()
-        return Scores(video=video, query=query[queries])
+    def of(self, videos: Tensor | slice, queries: Tensor | slice) -> Scores:
+        """Return the scores of some videos and queries, by position."""
+        if self.factors is None:
+            return Scores(matrix=self._matrix()[videos][:, queries])
+        video, query = self.factors
+        return Scores(factors=(video[videos], query[queries]))
 
-    def of_videos(self, videos: Tensor) -> Scores:
-        """Return the scores of some videos, by position (v,)."""
-        if self.matrix is not None:
-            return Scores(matrix=self.matrix[videos])
-        video, query = self._factors()
-        return Scores(video=video[videos], query=query)
-
-    def ranks(self, positives: Positives, ties: Ties) -> Ranks:
+    def ranks(self, positives: Positives, ties: Ties, names: Names | None = None) -> Ranks:
         """Return the ranks of the right answers in both directions.
 
         Raises:
             DataError: a score is not finite.
         """
-        if self.matrix is not None:
-            return ranks_from_similarity(self.matrix, positives, ties=ties)
-        return ranks_from_factors(*self._factors(), positives, ties=ties)
+        if self.factors is None:
+            return ranks_from_similarity(self._matrix(), positives, ties=ties, names=names)
+        return ranks_from_factors(*self.factors, positives, ties=ties, names=names)
 
     def tiles(self) -> Iterable[Tile]:
         """Yield the similarity in tiles."""
-        if self.matrix is None:
-            yield from tiles_of_factors(*self._factors())
+        if self.factors is not None:
+            yield from tiles_of_factors(*self.factors)
             return
-        rows = torch.arange(len(self.matrix))
-        for columns in pieces(self.matrix.shape[1], 1024, torch.device("cpu")):
-            yield rows, columns, self.matrix[:, columns]
+        matrix = self._matrix()
+        rows = torch.arange(len(matrix))
+        for columns in pieces(matrix.shape[1], 1024, torch.device("cpu")):
+            yield rows, columns, matrix[:, columns]
 
     def of_query(self, query: int) -> Tensor:
         """Return the (V,) scores of one query."""
-        return self.of(torch.tensor([query])).dense()[:, 0]
+        return self.of(slice(None), torch.tensor([query])).dense()[:, 0]
 
-    def _factors(self) -> tuple[Tensor, Tensor]:
-        assert self.video is not None
-        assert self.query is not None
-        return self.video, self.query
+    def _matrix(self) -> Tensor:
+        assert self.matrix is not None
+        return self.matrix
 
 
 def fuse(matrices: Sequence[Tensor], weights: Sequence[float], scaling: Scaling = "z") -> Tensor:
@@ -105,7 +98,7 @@ def fuse(matrices: Sequence[Tensor], weights: Sequence[float], scaling: Scaling 
         part = matrix.double()
         if scaling == "z":
             spread = part.std(correction=0)
-            if not spread > 0:
+            if not spread > COLLAPSED * part.abs().max():
                 raise DataError(f"all scores of number {number} are equal: it has no z-scores")
             part = (part - part.mean()) / spread
         total += weight * part

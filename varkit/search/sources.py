@@ -1,4 +1,4 @@
-"""Sources of scores: trained runs and files of embeddings, with their provenance."""
+"""Sources of scores: trained runs and files of scores, with their provenance."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ from varkit.interfaces import Dataset
 from varkit.interfaces.settings import EvalOptions, Which
 from varkit.runs.folder import open_run
 from varkit.runs.trained import open_model
+from varkit.search.score_files import Marks, positions, read_scores, read_trec_run
 from varkit.search.scores import Scores
-from varkit.search.vectors import Embeddings, positions, read_embeddings
 from varkit.system.files import sha256
 
 
@@ -27,17 +27,12 @@ class ScoreSource:
     Attributes:
         scores: of all videos and queries, in the data set's order.
         origin: provenance for ``run.json``.
-        simulated: whether a program made any of the data behind them.
-        embedded: whether they come from a recipe's embedded variant.
-        selection: how the model was selected: the run's ``train.select``, or the value in a file,
-            which may be ``unknown``.
+        marks: where the scores come from.
     """
 
     scores: Scores
     origin: dict[str, Any]
-    simulated: bool
-    embedded: bool
-    selection: str
+    marks: Marks
 
 
 @dataclass(frozen=True)
@@ -70,10 +65,10 @@ def load_sources(
     device: torch.device | str = "cpu",
     accept_code: bool = False,
 ) -> tuple[list[ScoreSource], Ground]:
-    """Load runs and files of embeddings, all of the same split of the same data.
+    """Load runs and files of scores, all of the same split of the same data.
 
     Args:
-        places: folders of trained runs, and ``.npz`` files.
+        places: folders of trained runs, ``.npz`` files and TREC ``.run`` files.
         split: part of the data set.
         ground: what they are measured on; None = the first run's data and ``eval`` section.
         which: model of each run; None = the selected one, if there is one.
@@ -123,29 +118,25 @@ def _questions(ground: Ground) -> str:
 def _in_order(scores: Scores, own: Ground, ground: Ground) -> Scores:
     """Bring scores of the same questions into the order of the data set ``ground``."""
     sides = zip(("video", "query"), own.names(), ground.names(), strict=True)
-    videos, queries = (torch.tensor(positions(*side)) for side in sides)
-    return scores.of(queries).of_videos(videos)
+    return scores.of(*(torch.tensor(positions(*side)) for side in sides))
 
 
 def read_source(path: Path, ground: Ground) -> ScoreSource:
-    """Read a file of embeddings of a split.
+    """Read a file of scores of a split: a TREC run if it ends in ``.run``, else an ``.npz`` file.
 
     Raises:
         DataError: it cannot be read, is faulty, or its identifiers are not exactly the split's.
     """
-    embeddings = read_embeddings(path)
+    names = ground.names()
+    content = read_trec_run(path, *names) if path.suffix == ".run" else read_scores(path)
     try:
-        video, query = embeddings.of(*ground.names())
+        scores = content.of(*names)
     except DataError as error:
         where = f"the {ground.split} split of {ground.dataset.name}"
         raise DataError(f"{path} does not fit {where}: {error.line}") from None
-    return ScoreSource(
-        Scores(video=video, query=query),
-        {"file": str(path), "sha256": sha256(path)},
-        simulated=embeddings.simulated or ground.dataset.simulated,
-        embedded=embeddings.embedded,
-        selection=embeddings.selection,
-    )
+    simulated = content.marks.simulated or ground.dataset.simulated
+    origin = {"file": str(path), "sha256": sha256(path)}
+    return ScoreSource(scores, origin, replace(content.marks, simulated=simulated))
 
 
 def encode_run(
@@ -162,12 +153,12 @@ def encode_run(
     Raises:
         RunError: the folder is not a run with a trained model, or other code made it.
         CheckpointError: the weights are damaged, or belong to a different recipe or data set.
-        DataError: the split does not exist, or an embedding or a score is not finite.
+        DataError: the split does not exist, or an embedding or a similarity is not finite.
     """
     trained = open_model(open_run(folder, accept_code=accept_code), seed=seed, which=which)
     recipe, dataset = trained.recipe, trained.dataset
     # Every query on its own, and one seed: equal captions and ranks are handled later.
-    options = replace(recipe.eval, repeats=1, positives="own")
+    options = replace(recipe.eval, repeats=1, positives="own", qrels=None)
     measured = evaluate(
         trained.model.to(device), dataset, dataset.split(split), options=options, device=device
     )
@@ -180,40 +171,20 @@ def encode_run(
         "sha256": sha256(trained.run.model_file(trained.seed, trained.which)),
         "other_code": list(trained.run.other_code),
     }
-    source = ScoreSource(
-        _scores(measured), origin, dataset.simulated, recipe.embedded, recipe.train.select
+    marks = Marks(
+        simulated=dataset.simulated,
+        embedded=recipe.embedded,
+        selection=recipe.train.select,
+        checkpoint=trained.which,
+        seed=trained.seed,
     )
+    source = ScoreSource(_scores(measured), origin, marks)
     return source, Ground(dataset, split, recipe.eval)
-
-
-def embeddings_of(source: ScoreSource, ground: Ground) -> Embeddings:
-    """Return a source's factors as embeddings, for a file.
-
-    Raises:
-        DataError: its similarity is not an inner product.
-    """
-    scores = source.scores
-    if scores.video is None or scores.query is None:
-        raise DataError(
-            f"{source.origin['run']}: an alignment of its recipe gives no factors, so its "
-            "similarity is not an inner product of embeddings",
-            hint="fuse and rerank accept the run itself",
-        )
-    videos, queries = ground.names()
-    return Embeddings(
-        tuple(videos),
-        scores.video.numpy(),
-        tuple(queries),
-        scores.query.numpy(),
-        simulated=source.simulated,
-        embedded=source.embedded,
-        selection=source.selection,
-    )
 
 
 def _scores(measured: Evaluation) -> Scores:
     if measured.video_factors is not None and measured.query_factors is not None:
-        return Scores(video=measured.video_factors, query=measured.query_factors)
+        return Scores(factors=(measured.video_factors, measured.query_factors))
     matrix = torch.empty(len(measured.videos), len(measured.queries))
     for rows, columns, tile in measured.tiles():
         matrix[rows[:, None], columns] = tile.float().cpu()

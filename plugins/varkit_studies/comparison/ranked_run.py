@@ -14,7 +14,8 @@ from numpy.typing import NDArray
 from varkit.errors import RunError, did_you_mean
 from varkit.evaluation.metrics import DIRECTIONS, RECALLS
 from varkit.evaluation.rank_files import RankRow, read_ranks
-from varkit.interfaces.settings import Which
+from varkit.evaluation.results import MODELS
+from varkit.interfaces.settings import Measured, Which
 from varkit.system.files import read_json
 
 
@@ -35,7 +36,7 @@ class RankedRun:
 
     folder: Path
     facts: Mapping[str, Any]
-    checkpoint: Which
+    checkpoint: Measured
     selection: str
     protocol: Mapping[str, str]
     seeds: tuple[int, ...]
@@ -57,7 +58,8 @@ def load_ranked_run(folder: Path, checkpoint: Which | None = None) -> RankedRun:
 
     Args:
         folder: of the run.
-        checkpoint: which model; None = the selected one, if there is one.
+        checkpoint: which model; None = the selected one, if there is one. Given scores, of which
+            it is unknown, are read whatever is asked for.
 
     Raises:
         RunError: the folder is not a run, the run is not finished, has no ranks or no such
@@ -74,11 +76,12 @@ def load_ranked_run(folder: Path, checkpoint: Which | None = None) -> RankedRun:
     try:
         seeds = tuple(facts["seeds"])
         trainings = [results["seeds"][str(seed)] for seed in seeds]
-        which = checkpoint or ("last" if trainings[0]["best"] is None else "best")
+        measured = [which for which in MODELS if trainings[0].get(which) is not None]
+        which = measured[0] if checkpoint is None or measured == ["given"] else checkpoint
         if any(training[which] is None for training in trainings):
             raise RunError(
                 f"{folder} has no {which} checkpoint: its selection is {facts['selection']!r}",
-                hint="give --checkpoint last",
+                hint=f"give --checkpoint {measured[0]}",
             )
         reports = [training[which] for training in trainings]
         protocol = {

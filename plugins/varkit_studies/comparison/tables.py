@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from varkit.runs.report.tables import ARROWS, POSITIVES, SELECTION, Table, plain
+from varkit.runs.report.tables import ARROWS, SELECTION, Table, plain, positives_note
 from varkit_studies.comparison.compare import Comparison
 from varkit_studies.comparison.estimates import Limits, Value
 from varkit_studies.comparison.groups import FEW
@@ -69,7 +69,7 @@ def notes(comparison: Comparison) -> list[str]:
         f"n = {comparison.queries} queries (Q), {comparison.videos} videos (V), {some['split']} "
         f"split of {'simulated' if comparison.simulated else 'real'} data, "
         f"{fingerprints(comparison)}.",
-        f"{POSITIVES.get(rule, rule)}. Ties count by {some['tie_rule']} rank.",
+        f"{positives_note(rule)}. Ties count by {some['tie_rule']} rank.",
         "Figures are means over a run's trainings and sampler seeds, query by query.",
         f"Intervals: 95 %, bootstrap over test videos with their queries in both directions, "
         f"{comparison.resamples} resamples, seed {comparison.seed}; they hold for these trainings.",

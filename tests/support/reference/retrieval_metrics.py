@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from itertools import combinations
+from collections import defaultdict
+from itertools import combinations, permutations, product
 
 import numpy as np
 
@@ -108,3 +109,22 @@ def best_ranks(similarity, right, rule, ties):
         for v, row in enumerate(similarity)
     ]
     return of_queries, of_videos
+
+
+def graded(scores, grades, cut=10):
+    """Average precision, and nDCG over the first ``cut``: means over every order of the ties."""
+    places = defaultdict(list)
+    for candidate, score in enumerate(scores):
+        places[score].append(candidate)
+    orders = product(*(permutations(places[score]) for score in sorted(places, reverse=True)))
+    values = []
+    for order in orders:
+        gains = [grades[candidate] for group in order for candidate in group]
+        precision = [sum(g > 0 for g in gains[:n]) / n for n, g in enumerate(gains, 1) if g > 0]
+        values.append((np.mean(precision), discounted(gains, cut)))
+    precision, gain = np.mean(values, axis=0)
+    return precision, gain / discounted(sorted(grades, reverse=True), cut)
+
+
+def discounted(gains, cut):
+    return sum(gain / np.log2(1 + rank) for rank, gain in enumerate(gains[:cut], 1))

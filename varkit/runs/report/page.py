@@ -14,7 +14,6 @@ from typing import Any
 from markupsafe import Markup
 
 from varkit.errors import RunError
-from varkit.interfaces.settings import Which
 from varkit.runs.captions import told
 from varkit.runs.report import charts
 from varkit.runs.report.html import render
@@ -24,6 +23,7 @@ from varkit.runs.report.tables import (
     detection_table,
     groups_table,
     mark,
+    reported,
     results_table,
 )
 from varkit.system.files import read_json, write_text
@@ -81,23 +81,20 @@ def _main_tables(results: Mapping[str, Any]) -> list[Table]:
     return [results_table(results), *([] if detection is None else [detection])]
 
 
-def _reported(results: Mapping[str, Any]) -> Which:
-    return "best" if "best" in results["summary"] else "last"
-
-
 def _checkpoint(results: Mapping[str, Any]) -> str:
     """Return which checkpoint the tiles are of, and how it was selected."""
-    which = _reported(results)
-    reports = [result[which] for result in results["seeds"].values() if result[which] is not None]
+    which = reported(results["summary"])
+    reports = [report for result in results["seeds"].values() if (report := result.get(which))]
     epochs = ", ".join(str(report["epoch"]) for report in reports if report.get("epoch"))
-    of = f"{which} checkpoint" + (f", epoch {epochs}" if epochs else "")
+    of = "given scores" if which == "given" else f"{which} checkpoint"
+    of += f", epoch {epochs}" if epochs else ""
     over = f"; mean ± sd over {len(reports)} trainings" if len(reports) > 1 else ""
     return f"Of the {results['split']} split: {of}; {SELECTION[results['selection']]}{over}"
 
 
 def _headline(results: Mapping[str, Any]) -> list[tuple[str, str, str]]:
     """Return label, figure and chance level of the reported checkpoint's main figures."""
-    which = _reported(results)
+    which = reported(results["summary"])
     cards = []
     for name, label in (
         ("SumR", "SumR"),

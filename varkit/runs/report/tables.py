@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
+from varkit.evaluation.graded import GRADED
 from varkit.evaluation.metrics import DIRECTIONS
+from varkit.evaluation.results import MODELS
+from varkit.interfaces.settings import Measured
 
 KEYS = ("R@1", "R@5", "R@10", "MdR", "MnR")
 ARROWS = {"query_to_video": "Q→V", "video_to_query": "V→Q"}
@@ -70,16 +73,22 @@ def results_table(results: Mapping[str, Any]) -> Table:
             rows.append((*lead, ARROWS[way], *ways[way], total if number == 0 else ""))
             kinds.append(kind)
 
-    for which in ("best", "last"):
-        for seed, report in _reports(results, which):
-            ways = {way: (*_figures(report[way]), str(report[way]["ties"])) for way in DIRECTIONS}
-            total = f"{report['SumR']:.1f}"
-            add("seed", f"{which}, seed {seed}", str(report.get("epoch", "")), ways, total)
+    summaries = results["summary"].values()
+    keys = (
+        *KEYS,
+        *(key for key in GRADED if any(f"{DIRECTIONS[0]}.{key}" in s for s in summaries)),
+    )
+    for which in MODELS:
+        for label, report in _reports(results, which):
+            ways = {
+                way: (*_figures(report[way], keys), str(report[way]["ties"])) for way in DIRECTIONS
+            }
+            add("seed", label, str(report.get("epoch", "")), ways, f"{report['SumR']:.1f}")
         if len(results["seeds"]) > 1 and which in results["summary"]:
             spread = results["summary"][which]
             for kind, form in SPREAD.items():
                 ways = {
-                    way: (*(form.format(spread[f"{way}.{key}"][kind]) for key in KEYS), "")
+                    way: (*(form.format(spread[f"{way}.{key}"][kind]) for key in keys), "")
                     for way in DIRECTIONS
                 }
                 add(kind, f"{which}, {kind}", "", ways, form.format(spread["SumR"][kind]))
@@ -87,12 +96,12 @@ def results_table(results: Mapping[str, Any]) -> Table:
     for kind in extra:
         if kind in results:
             report = results[kind]
-            ways = {way: (*_figures(report[way]), "") for way in DIRECTIONS}
+            ways = {way: (*_figures(report[way], keys), "") for way in DIRECTIONS}
             add(kind, kind, "", ways, f"{report['SumR']:.1f}")
     return Table(
         title=f"Retrieval on {results['dataset']}, {results['split']} split{mark(results)}",
         caption=". ".join(_notes(results)) + ".",
-        columns=("", "epoch", "", *KEYS, "ties", "SumR"),
+        columns=("", "epoch", "", *keys, "ties", "SumR"),
         rows=tuple(rows),
         kinds=tuple(kinds),
     )
@@ -101,9 +110,9 @@ def results_table(results: Mapping[str, Any]) -> Table:
 def detection_table(results: Mapping[str, Any]) -> Table | None:
     """Return how well detector and samplers find the anomaly, or None if it is unknown."""
     reports = [
-        (f"{which}, seed {seed}", report)
-        for which in ("best", "last")
-        for seed, report in _reports(results, which)
+        (label, report)
+        for which in MODELS
+        for label, report in _reports(results, which)
         if "detector" in report or "sampling" in report
     ]
     if not reports:
@@ -139,7 +148,7 @@ def groups_table(results: Mapping[str, Any]) -> Table | None:
     measured = results.get("groups", {})
     if not measured:  # absent in results of an older version
         return None
-    which = "best" if "best" in measured else "last"
+    which = reported(measured)
     rows: list[tuple[str, ...]] = []
     kinds: list[Kind] = []
     for group in measured[which]:
@@ -162,19 +171,32 @@ def groups_table(results: Mapping[str, Any]) -> Table | None:
     )
 
 
+def reported(models: Mapping[str, Any]) -> Measured:
+    """Return which model is reported, of those that were measured."""
+    return next(which for which in MODELS if which in models)
+
+
+def positives_note(rule: str) -> str:
+    """Return which answers are right, for a rule or a file of relevance judgements."""
+    return POSITIVES.get(rule, f"Answers are right by relevance judgements ({rule})")
+
+
 def mark(facts: Mapping[str, Any]) -> str:
     """Return the end of every title if the data were made by a program."""
     return " (simulated data)" if facts["simulated"] else ""
 
 
-def _reports(results: Mapping[str, Any], which: str) -> Iterator[tuple[str, Mapping[str, Any]]]:
+def _reports(
+    results: Mapping[str, Any], which: Measured
+) -> Iterator[tuple[str, Mapping[str, Any]]]:
+    """Yield label and report of each training."""
     for seed, result in results["seeds"].items():
-        if result[which] is not None:
-            yield seed, result[which]
+        if result.get(which) is not None:
+            yield which if which == "given" else f"{which}, seed {seed}", result[which]
 
 
-def _figures(direction: Mapping[str, Any]) -> tuple[str, ...]:
-    return tuple(f"{direction[key]:.1f}" if key in direction else "" for key in KEYS)
+def _figures(direction: Mapping[str, Any], keys: Sequence[str]) -> tuple[str, ...]:
+    return tuple(f"{direction[key]:.1f}" if key in direction else "" for key in keys)
 
 
 def _both_ways(report: Mapping[str, Any]) -> tuple[str, ...]:
@@ -202,15 +224,18 @@ def _shares(shares: Mapping[str, float], samplers: Iterable[str]) -> tuple[str, 
 
 
 def _notes(results: Mapping[str, Any]) -> Iterator[str]:
-    reports = [report for which in ("best", "last") for _, report in _reports(results, which)]
+    reports = [report for which in MODELS for _, report in _reports(results, which)]
     if results["simulated"]:
         yield "SIMULATED data: not comparable with figures of any benchmark"
     if any(report["collapsed"] for report in reports):
-        yield "WARNING: embeddings have collapsed: all of one side are the same"
+        yield (
+            "WARNING: nothing is told apart: all videos score the same, or all queries do, so "
+            "these figures say nothing about the model"
+        )
     chance = results["chance"]
     queries, videos = (chance[way]["n"] for way in DIRECTIONS)
     yield f"n = {queries} queries (Q), {videos} videos (V)"
-    yield POSITIVES[chance.get("positives", "own")]
+    yield positives_note(chance.get("positives", "own"))
     if reports:
         yield (
             f"Ties count by {reports[0]['tie_rule']} rank; the column ties counts right answers "
@@ -226,5 +251,7 @@ def _notes(results: Mapping[str, Any]) -> Iterator[str]:
     if len(results["seeds"]) > 1:
         yield f"sd is the standard deviation over {len(results['seeds'])} trainings"
     yield "SumR = the six recalls (%) added before rounding"
+    if any(GRADED[0] in report[DIRECTIONS[0]] for report in reports):
+        yield f"{' and '.join(GRADED)} are in %, expected over all orders of ties"
     if "published" in results:
         yield f"published: {results['published']['source']}"
