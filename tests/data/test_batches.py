@@ -5,6 +5,8 @@ from __future__ import annotations
 import os
 import resource
 import signal
+import subprocess
+import sys
 from dataclasses import replace
 
 import numpy as np
@@ -145,6 +147,20 @@ def test_reading_processes_change_nothing_even_if_a_stop_is_sent_while_they_star
         starting.clear()
     assert signal.pthread_sigmask(signal.SIG_BLOCK, []) == set(), "here nothing stays blocked"
     assert torch.equal(torch.get_rng_state(), state)
+
+
+def test_a_program_that_still_holds_its_readers_ends():
+    held = (
+        "import sys; from tests.support.toys import Toy\n"
+        "from varkit.data.batches import training_batches\n"
+        "toy = Toy(videos=12); items = toy.split('train')\n"
+        "sizes = {'batch_size': 2, 'max_clips': 8, 'seed': 0, 'epoch': 0, 'workers': 2}\n"
+        "batches = training_batches(toy, items, tokenize=str, **sizes)\n"
+        "try: next(batches)\n"
+        "except Exception as error: sys.held = error, batches\n"
+    )
+    done = subprocess.run([sys.executable, "-c", held], timeout=60, capture_output=True, text=True)
+    assert (done.returncode, done.stderr) == (0, "")
 
 
 @pytest.mark.parametrize("workers", [0, 1])

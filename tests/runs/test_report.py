@@ -172,7 +172,9 @@ def test_the_page_shows_everything_that_the_run_knows(page):
 
 
 def test_the_tiles_name_their_checkpoint_and_groups_come_last(page):
-    tiles = "Of the test split: best checkpoint, epoch 3, 3; best = highest SumR on videos held out"
+    tiles = (
+        "Of the test split: best checkpoint, epochs 3, 3; best = highest SumR on videos held out"
+    )
     assert tiles in page
     parts = ["Results", "Training", "Retrieved videos", "Where the samplers look", "Groups"]
     places = [page.index(f"<h2>{part}</h2>") for part in parts]

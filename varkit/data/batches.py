@@ -7,6 +7,7 @@ the middle of one without saved state.
 
 from __future__ import annotations
 
+import atexit
 import math
 import signal
 from collections.abc import Callable, Iterator, Sequence
@@ -167,7 +168,7 @@ def training_batches(
         generator=torch.Generator(),
         worker_init_fn=leave_signals,
     )
-    for read in start_readers(loader):
+    for read in read_ahead(loader):
         if isinstance(read, VarkitError):
             raise read
         yield _assemble(read, tokenize, epoch_seed)
@@ -319,17 +320,27 @@ def leave_signals(_: int) -> None:
         signal.signal(number, signal.SIG_IGN)
 
 
-def start_readers(loader: DataLoader[Any]) -> Iterator[Any]:
-    """Return a loader's iterator. Its processes start with stop signals blocked.
+def read_ahead(loader: DataLoader[Any]) -> Iterator[Any]:
+    """Yield what a loader reads. Its processes start with stop signals blocked.
 
     A signal that reached a process before :func:`leave_signals` runs would kill it, and the
-    program would end with an error.
+    program would end with an error. Since they ignore the signal by which Python ends its child
+    processes, they are ended here if the program exits while somebody, such as a saved traceback,
+    still holds this iterator; otherwise Python would wait for them forever.
     """
     before = signal.pthread_sigmask(signal.SIG_BLOCK, STOPS)
     try:
-        return iter(loader)
+        iterator = iter(loader)
     finally:
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
+    # torch's own clean-up, which waits for the garbage collector; without processes there is none.
+    end: Callable[[], None] = getattr(iterator, "_shutdown_workers", lambda: None)
+    atexit.register(end)
+    try:
+        yield from iterator
+    finally:
+        atexit.unregister(end)
+        end()
 
 
 def _assemble(read: _Read, tokenize: Tokenize | None, seed: int) -> Batch:

@@ -10,7 +10,7 @@ from typing import Any
 import torch
 from torch.utils.data import DataLoader
 
-from varkit.data.batches import leave_signals, start_readers
+from varkit.data.batches import leave_signals, read_ahead
 from varkit.data.inspect.verify_splits import SplitCheck
 from varkit.data.inspect.verify_video import Extent, Finding, VideoCheck, check_video
 from varkit.errors import DataError
@@ -119,7 +119,7 @@ def verify(
         generator=torch.Generator(),  # DataLoader would otherwise advance torch's global state
         worker_init_fn=leave_signals,
     )
-    for check in start_readers(loader):
+    for check in read_ahead(loader):
         checked.append(check)
         for stream, extent in check.extents.items():
             extents[stream] = extents[stream].add(extent) if stream in extents else extent

@@ -87,7 +87,7 @@ def _checkpoint(results: Mapping[str, Any]) -> str:
     reports = [report for result in results["seeds"].values() if (report := result.get(which))]
     epochs = ", ".join(str(report["epoch"]) for report in reports if report.get("epoch"))
     of = "given scores" if which == "given" else f"{which} checkpoint"
-    of += f", epoch {epochs}" if epochs else ""
+    of += f", epoch{'s' * (len(reports) > 1)} {epochs}" if epochs else ""
     over = f"; mean ± sd over {len(reports)} trainings" if len(reports) > 1 else ""
     return f"Of the {results['split']} split: {of}; {SELECTION[results['selection']]}{over}"
 
