@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from varkit.recipe.load import Recipe
-from varkit.runs.report.tables import SELECTION, positives_note
+from varkit.runs.report.tables import SELECTION, TIES, positives_note
 from varkit_studies.code import by_code
 from varkit_studies.comparison.compare import Comparison
 from varkit_studies.comparison.tables import fingerprints
@@ -74,7 +74,7 @@ def _measured(comparison: Comparison) -> str:
         f"{', '.join(comparison.runs)}: n = {comparison.queries} queries, "
         f"{comparison.videos} videos, {some['split']} split of {some['dataset']}, {kind} data, "
         f"{fingerprints(comparison)}. {positives_note(rule)}. "
-        f"Ties count by {some['tie_rule']} rank. "
+        f"{TIES.get(some['tie_rule'], some['tie_rule'])}. "
         f"Intervals and tests: {comparison.resamples} resamples, seed {comparison.seed}."
     )
 

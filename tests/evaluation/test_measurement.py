@@ -12,7 +12,7 @@ from tests.support.tiny_retrieval import Tiny, make_model
 from tests.support.toys import clips_of
 from varkit.data.in_memory import InMemory
 from varkit.errors import RunError
-from varkit.evaluation.evaluate import evaluate, save
+from varkit.evaluation.evaluate import evaluate, rank_rows, save
 from varkit.evaluation.groups import group_figures
 from varkit.evaluation.metrics import DIRECTIONS, chance, summarize
 from varkit.evaluation.rank_files import RankRow, read_ranks, write_ranks
@@ -57,6 +57,7 @@ def test_every_rank_of_every_repeat_is_saved(tmp_path):
             own = [row for row in rows if (row.direction, row.repeat) == (way, repeat)]
             assert [row.rank for row in own] == answers.rank.tolist()
             assert [row.ties for row in own] == answers.ties.tolist()
+            assert [list(row.hits) for row in own] == answers.hits.tolist()
             means.append(np.mean([row.rank for row in own]))
         assert report[way]["MnR"] == pytest.approx(np.mean(means))
     first, last = rows[0], rows[-1]
@@ -118,12 +119,14 @@ def test_a_group_whose_queries_all_went_to_others_is_left_out():
     assert ("label", "abnormal") not in names
     assert report["query_to_video"]["n"] == 1
     assert report["query_to_video"]["R@1"] == 100
+    assert {row.cluster for row in rank_rows(found, dataset)} == {"v0"}, "all captions are equal"
 
 
 def row(**changes):
     plain = {"direction": "query_to_video", "repeat": 0, "id": "q", "answer": "v", "rank": 1.5}
-    facts = {"ties": 1, "video": "v", "label": None, "classes": (), "clips": 3, "anomaly": 0.0}
-    return RankRow(**{**plain, **facts, "text": None, **changes})
+    facts = {"hits": (0.5, 1.0, 1.0), "ties": 1, "video": "v", "cluster": "v", "label": None}
+    rest = {"classes": (), "clips": 3, "anomaly": 0.0, "text": None}
+    return RankRow(**{**plain, **facts, **rest, **changes})
 
 
 ROWS = [row(), row(direction="video_to_query", id="v", answer="q")]
@@ -152,6 +155,9 @@ def test_what_was_written_is_read(tmp_path):
         ({"label": True}, r"line 1\.label"),
         ({"label": 2}, r"line 1\.label"),
         ({"ties": -1}, r"line 1\.ties"),
+        ({"hits": [0.5, 1.0]}, r"line 1\.hits"),
+        ({"hits": [0.5, 1.0, 1.5]}, r"line 1\.hits\.2"),
+        ({"ties": 0}, r"line 1: rank 1\.5 does not have hits \(0\.5, 1\.0, 1\.0\)"),
         ({"repeat": 1}, r"it has repeats \[0, 1\]|not every repeat"),
         ({"clips": 0}, r"line 1\.clips"),
         ({"anomaly": 1.5}, r"line 1\.anomaly"),
@@ -160,6 +166,7 @@ def test_what_was_written_is_read(tmp_path):
         ({"direction": "up"}, r"line 1\.direction"),
         ({"more": 1}, r"line 1\.more"),
         ({"answer": "w"}, "'w', which 'q' belongs to, has no line"),
+        ({"cluster": "w"}, "'w', which 'q' belongs to, has no line"),
     ],
 )
 def test_a_row_that_cannot_be_is_named(tmp_path, change, message):
@@ -261,10 +268,12 @@ def test_identifiers_survive_white_space():
 def test_ranks_of_one_group_of_all_are_those_of_the_whole():
     _, found, _ = measured()
     rows = [
-        row(direction=way, id=str(i), rank=float(rank), ties=int(ties), label=1)
+        row(direction=way, id=str(i), rank=rank, hits=tuple(hits), ties=ties, label=1)
         for way in DIRECTIONS
         for answers in [getattr(found.ranks[0], way)]
-        for i, (rank, ties) in enumerate(zip(answers.rank, answers.ties, strict=True))
+        for i, (rank, hits, ties) in enumerate(
+            zip(answers.rank, answers.hits, answers.ties, strict=True)
+        )
     ]
     whole = summarize(found.ranks[0])
     (group, *_) = group_figures(rows)

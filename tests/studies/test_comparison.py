@@ -13,6 +13,7 @@ from benchmarks.interval_coverage import Population, coverage, study
 from hypothesis import given
 from hypothesis import strategies as st
 from varkit_studies.comparison import compare
+from varkit_studies.comparison.clusters import figures_of_seeds
 from varkit_studies.comparison.ranked_run import load_ranked_run
 from varkit_studies.comparison.resampling import (
     FIGURES,
@@ -24,10 +25,10 @@ from varkit_studies.comparison.resampling import (
     randomisation_test,
 )
 from varkit_studies.comparison.tables import notes
-from varkit_studies.comparison.videos import figures_of_seeds
 
-from tests.support.ranked_runs import RECALLS, WAYS, random_ranks, rank_rows, write_run, write_runs
+from tests.support.ranked_runs import WAYS, random_ranks, rank_rows, write_run, write_runs
 from varkit.errors import RunError
+from varkit.evaluation.rank import RECALLS
 from varkit.evaluation.rank_files import read_ranks, write_ranks
 
 SUM = FIGURES.index("SumR")
@@ -184,14 +185,17 @@ def test_equal_methods_are_told_apart_in_5_percent_of_test_sets():
 
 
 @pytest.fixture
-def pair(tmp_path):
-    """Two runs of 30 videos with 1 to 3 captions each: 2 trainings x 2 sampler seeds, and 1 x 1."""
+def pair(tmp_path, request):
+    """Two runs of 30 videos with 1 to 3 captions each: 2 trainings x 2 sampler seeds, and 1 x 1.
+
+    The parameter says how many videos in turn are one cluster.
+    """
     captions = [1 + v % 3 for v in range(30)]
     ranks = {
         "one": random_ranks(0, seeds=2, repeats=2, captions=captions),
         "other": random_ranks(1, captions=captions, strength=0.8),
     }
-    rows = {"captions": captions}
+    rows = {"captions": captions, "size": getattr(request, "param", 1)}
     return [write_run(tmp_path / name, each, rows=rows) for name, each in ranks.items()]
 
 
@@ -222,19 +226,22 @@ def test_figures_are_means_over_trainings_and_sampler_seeds(pair):
     assert (found.queries, found.videos) == (60, 30)
 
 
-def test_intervals_are_those_of_a_slow_paired_bootstrap_over_videos(pair):
+@pytest.mark.parametrize("pair", [1, 2], indirect=True)
+def test_intervals_are_those_of_a_slow_paired_bootstrap_over_clusters_of_videos(pair):
     found = compare(pair, resamples=20_000)
     random = python_random.Random(0)
     rows = [ranks_of(pair[0], 0) + ranks_of(pair[0], 1), ranks_of(pair[1], 0)]
-    of_video = [
-        {f"v{v}": [(r.direction, r.rank) for r in own if r.video == f"v{v}"] for v in range(30)}
+    clusters = list(dict.fromkeys(row.cluster for row in rows[0]))
+    assert len(clusters) == found.clusters
+    of_cluster = [
+        {name: [(r.direction, r.rank) for r in own if r.cluster == name] for name in clusters}
         for own in rows
     ]
     draws = []
     for _ in range(1500):
-        drawn = random.choices(list(of_video[0]), k=30)
+        drawn = random.choices(clusters, k=len(clusters))
         one, other = (
-            slow_figures([row for video in drawn for row in own[video]]) for own in of_video
+            slow_figures([row for name in drawn for row in own[name]]) for own in of_cluster
         )
         draws.append([other[figure] - one[figure] for figure in FIGURES])
     limits = np.quantile(draws, (0.025, 0.975), axis=0)
@@ -243,6 +250,44 @@ def test_intervals_are_those_of_a_slow_paired_bootstrap_over_videos(pair):
         # over the density there, 0.0584.
         error = 0.28 * np.std(draws, axis=0)[f]
         np.testing.assert_allclose(one.interval, limits[:, f], atol=error)
+
+
+@pytest.mark.parametrize("pair", [3], indirect=True)
+def test_p_is_the_share_of_all_swaps_of_clusters_that_differ_as_much(pair):
+    found = compare(pair, resamples=20_000).differences
+    rows = [ranks_of(pair[0], 0) + ranks_of(pair[0], 1), ranks_of(pair[1], 0)]
+    clusters = list(dict.fromkeys(row.cluster for row in rows[0]))
+
+    def shares(own, figure):
+        """What each cluster adds to a figure."""
+        way, _, k = figure.partition(".R@")
+        n = sum(row.direction == way for row in own)
+        right = [row.cluster for row in own if row.direction == way and row.rank <= int(k)]
+        return np.array([100 * right.count(name) / n for name in clusters])
+
+    change = [shares(rows[1], figure) - shares(rows[0], figure) for figure in FIGURES[:-1]]
+    change = np.stack([*change, np.sum(change, axis=0)])
+    signs = np.array(list(itertools.product((-1, 1), repeat=len(clusters))))
+    every = np.abs(signs @ change.T)
+    for f, one in enumerate(found):
+        assert change[f].sum() == pytest.approx(one.value)
+        exact = (every[:, f] >= abs(one.value) - 1e-9).mean()
+        assert one.p == pytest.approx(exact, abs=4 * np.sqrt(0.25 / 20_000))
+
+
+def test_ties_count_in_part_in_figures_and_flips_and_agree_with_the_results(tmp_path):
+    """Nine equal scores, and nine right answers first: 1 of 9 hits at 1, 5 of 9 at 5."""
+    first, middle = (np.full((1, 1, 9), rank) for rank in (1.0, 5.0))
+    folders = [
+        write_run(tmp_path / "tied", (middle, middle), rows={"hits": (1 / 9, 5 / 9, 1.0)}),
+        write_run(tmp_path / "right", (first, first)),
+    ]
+    found = compare(folders, resamples=100)
+    values = {(one.run, one.figure): one.value for one in found.values}
+    assert values["A", "SumR"] == pytest.approx(100 * 2 * (1 / 9 + 5 / 9 + 1))
+    gains = {flip.k: flip.gains for flip in found.flips if flip.direction == "query_to_video"}
+    assert gains == pytest.approx({1: 8, 5: 4, 10: 0})
+    assert {move.gains for move in found.moves} == {(1,)}
 
 
 def test_several_trainings_on_both_sides_give_the_wider_interval_too(tmp_path):
@@ -267,6 +312,16 @@ def test_the_same_seed_gives_the_same_bytes_and_another_another_draw(pair):
     first, again, other = (compare(pair, resamples=500, seed=seed).as_json() for seed in (3, 3, 4))
     assert json.dumps(first) == json.dumps(again)
     assert first["differences"] != other["differences"]
+
+
+def test_few_clusters_are_said_and_have_no_intervals_of_groups(tmp_path):
+    rows = {"size": 5}
+    found = compare(write_runs(tmp_path, {"rows": rows}, {"rows": rows}), resamples=100)
+    assert (found.videos, found.clusters) == (30, 6)
+    said = "Videos that share captions are drawn together: 6 clusters, too few to say much"
+    assert any(line.startswith(said) for line in notes(found))
+    assert found.groups
+    assert all(group.interval is None for group in found.groups)
 
 
 def test_what_is_said_of_runs_does_not_depend_on_which_others_are_compared(tmp_path):
@@ -473,7 +528,8 @@ def test_a_checkpoint_that_is_not_there_is_refused(tmp_path):
 
 def test_ranks_of_another_measurement_or_other_queries_are_refused(pair):
     write_ranks(
-        pair[1] / "seed-0" / RANKS, [replace(row, rank=1.0) for row in ranks_of(pair[1], 0)]
+        pair[1] / "seed-0" / RANKS,
+        [replace(row, rank=1.0, hits=(1.0, 1.0, 1.0)) for row in ranks_of(pair[1], 0)],
     )
     with pytest.raises(RunError, match=r"of different measurements: SumR 600\.0000"):
         compare(pair)
@@ -505,5 +561,6 @@ def test_a_damaged_file_is_named(pair, name, spoil):
     said = r"best\.jsonl is damaged" if name == RANKS else "is damaged"
     with pytest.raises(RunError, match=said) as caught:
         compare(pair)
+    assert str(path) in caught.value.what
     if name == RANKS:
         assert caught.value.hint.endswith(f"&& varkit resume {pair[1]}")

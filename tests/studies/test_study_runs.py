@@ -24,7 +24,8 @@ from tests.support.reference.retrieval_metrics import by_id, ranks
 from tests.support.studies import make_study, plan, study
 from tests.support.tiny_runs import log_of, ranks_of, read
 from varkit.data.batches import query_batches, video_batches
-from varkit.evaluation.metrics import DIRECTIONS, RECALLS
+from varkit.evaluation.metrics import DIRECTIONS
+from varkit.evaluation.rank import RECALLS
 from varkit.runs.folder import open_run
 from varkit.runs.trained import open_model
 
@@ -240,7 +241,7 @@ def test_what_is_written_says_everything_and_escapes_names(done):
     assert r"=\<script\>alert(1)\</script\>\|" in markdown
     fingerprint = told["rows"]["both"]["fingerprint"]
     chance = read(Path(told["rows"]["both"]["run"]) / "results.json")["chance"]
-    texts = [fingerprint, "published", "held out of training", "average rank", "torch", "364.4"]
+    texts = [fingerprint, "published", "held out of training", "Ties are in random order", "torch", "364.4"]
     for text in (page, markdown, (folder / "table.tex").read_text()):
         for said in (*texts, f"Chance: SumR {chance['SumR']:.1f}."):
             assert said in text

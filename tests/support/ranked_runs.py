@@ -4,9 +4,9 @@ import json
 
 import numpy as np
 
+from varkit.evaluation.rank import within
 from varkit.evaluation.rank_files import RankRow, write_ranks
 
-RECALLS = (1, 5, 10)
 WAYS = ("query_to_video", "video_to_query")
 
 
@@ -21,7 +21,9 @@ def random_ranks(seed, videos=30, *, seeds=1, repeats=1, captions=None, strength
     return tuple(np.maximum(found, 1.0) for found in ranks)
 
 
-def rank_rows(queries, videos, *, captions=None, classes=None, text="a man falls, {}"):
+def rank_rows(
+    queries, videos, *, captions=None, classes=None, text="a man falls, {}", size=1, hits=None
+):
     """Return the rows of (P, Q) and (P, V) ranks; every other video is abnormal.
 
     Args:
@@ -30,6 +32,8 @@ def rank_rows(queries, videos, *, captions=None, classes=None, text="a man falls
         captions: how many queries each video has; None = 1.
         classes: position of a video -> what happens in it.
         text: of the captions.
+        size: how many videos in turn are one cluster.
+        hits: of every row, if it ties; None = what its rank says.
     """
     captions = [1] * videos.shape[1] if captions is None else captions
     owner = np.repeat(np.arange(len(captions)), captions).tolist()
@@ -48,8 +52,10 @@ def rank_rows(queries, videos, *, captions=None, classes=None, text="a man falls
                     id=f"q{i}" if forth else f"v{i}",
                     answer=f"v{v}" if forth else f"q{owner.index(v) if v in owner else 0}",
                     rank=float(rank),
-                    ties=0,
+                    hits=tuple(within(rank[None])[0].tolist()) if hits is None else hits,
+                    ties=0 if hits is None else 1,
                     video=f"v{v}",
+                    cluster=f"v{v - v % size}",
                     label=v % 2,
                     classes=classes(v),
                     clips=10,
@@ -96,11 +102,10 @@ def write_run(folder, ranks, *, checkpoint="best", reports=None, split="test", r
     (folder / "run.json").write_text(json.dumps(about | facts))
     trainings = {}
     for seed, queries, videos in zip(seeds, *ranks, strict=True):
-        write_ranks(
-            folder / f"seed-{seed}" / "ranks" / f"{checkpoint}.jsonl",
-            rank_rows(queries, videos, **(rows or {})),
-        )
-        total = sum(100 * float((x <= k).mean()) for x in (queries, videos) for k in RECALLS)
+        own = rank_rows(queries, videos, **(rows or {}))
+        write_ranks(folder / f"seed-{seed}" / "ranks" / f"{checkpoint}.jsonl", own)
+        ways = ([row.hits for row in own if row.direction == way] for way in WAYS)
+        total = sum(100 * float(np.mean(hits, axis=0).sum()) for hits in ways)
         report = {"SumR": total, "tie_rule": "average", "positives": "own", **(reports or {})}
         trainings[str(seed)] = {"best": None, "last": None, checkpoint: report}
     (folder / "results.json").write_text(json.dumps({"split": split, "seeds": trainings}))

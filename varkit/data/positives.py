@@ -91,6 +91,24 @@ class Positives:
         """Return the right videos of a query, in order."""
         return sorted(self.video[self.query == query].tolist())
 
+    def clusters(self) -> list[int]:
+        """Return, for each video, the first of those that share right queries with it.
+
+        Sharing is transitive: these are the connected components of videos and queries.
+
+        >>> Positives(*torch.tensor([[0, 1, 1, 2, 3], [0, 0, 1, 1, 2]]), 4, 3).clusters()
+        [0, 0, 0, 3]
+        """
+        first = torch.arange(self.videos)
+        while True:
+            of_query = torch.full((self.queries,), self.videos)
+            of_query.scatter_reduce_(0, self.query, first[self.video], "amin")
+            joined = first.scatter_reduce(0, self.video, of_query[self.query], "amin")
+            joined = joined[joined]  # so that a chain of videos takes few rounds
+            if torch.equal(joined, first):
+                return first.tolist()
+            first = joined
+
 
 def positives_of(
     dataset: Dataset, items: Sequence[Item], rule: Rule, qrels: str | None = None

@@ -216,7 +216,11 @@ def rank_rows(evaluation: Evaluation, dataset: Dataset) -> Iterator[RankRow]:
 
     Videos that no query names have no rank.
     """
-    facts = [_facts(item, evaluation, dataset) for item in evaluation.items]
+    clusters = [evaluation.videos[first] for first in evaluation.positives.clusters()]
+    facts = [
+        {**_facts(item, evaluation, dataset), "cluster": cluster}
+        for item, cluster in zip(evaluation.items, clusters, strict=True)
+    ]
     owner = evaluation.owner.tolist()
     videos, queries = evaluation.videos, evaluation.queries
     captions = dataset.query_kind == "captions"
@@ -244,8 +248,9 @@ def rank_rows(evaluation: Evaluation, dataset: Dataset) -> Iterator[RankRow]:
 
 
 def _places(answers: Answers, names: Sequence[str]) -> Iterator[dict[str, Any]]:
-    for rank, ties, answer in zip(answers.rank, answers.ties, answers.answer, strict=True):
-        yield {"rank": float(rank), "ties": int(ties), "answer": names[answer]}
+    columns = (answers.rank, answers.hits, answers.ties, answers.answer)
+    for rank, hits, ties, answer in zip(*(column.tolist() for column in columns), strict=True):
+        yield {"rank": rank, "hits": tuple(hits), "ties": ties, "answer": names[answer]}
 
 
 def _facts(item: Item, evaluation: Evaluation, dataset: Dataset) -> dict[str, Any]:

@@ -43,7 +43,8 @@ def _report(rows: Sequence[RankRow], repeat: int) -> Report:
     report: Report = {}
     for way in DIRECTIONS:
         own = [row for row in rows if (row.direction, row.repeat) == (way, repeat)]
-        report[way] = figures(np.array([r.rank for r in own]), np.array([r.ties for r in own]))
+        columns = zip(*((row.rank, row.hits, row.ties) for row in own), strict=True)
+        report[way] = figures(*map(np.array, columns))
     return {**report, "SumR": sum_of_recalls(report)}
 
 

@@ -10,12 +10,11 @@ import torch
 from numpy.typing import NDArray
 
 from varkit.data.positives import Positives
-from varkit.evaluation.rank import Ranks
+from varkit.evaluation.rank import RECALLS, Ranks, hit_chances, within
 
 Report = dict[str, Any]
 
 DIRECTIONS = ("query_to_video", "video_to_query")
-RECALLS = (1, 5, 10)
 FIGURES = (
     *(f"{way}.{key}" for way in DIRECTIONS for key in ("R@1", "R@5", "R@10", "MdR", "MnR")),
     "SumR",
@@ -26,11 +25,11 @@ FIGURES = (
 def summarize(ranks: Ranks) -> Report:
     """Return the figures of both directions.
 
-    ``R@K`` is the percentage of ranks of at most K (an average rank of 5.5 is a miss at 5),
-    ``MdR`` the median rank, ``MnR`` the mean rank, ``n`` the number of ranks, and ``ties`` how
-    many answers tie with another candidate. ``SumR`` is the sum of the six recalls before
-    rounding, ``SumR_optimistic`` the same with every tie in the model's favour. ``tie_rule`` and
-    ``positives`` are the rules that were used.
+    ``R@K`` is the percentage with a right answer among the first K, with ties the expected
+    percentage, ``MdR`` the median rank, ``MnR`` the mean rank, ``n`` the number of ranks, and
+    ``ties`` how many answers tie with another candidate. ``SumR`` is the sum of the six recalls
+    before rounding, ``SumR_optimistic`` the same with every tie in the model's favour.
+    ``tie_rule`` and ``positives`` are the rules that were used.
 
     >>> from varkit.evaluation.rank import ranks_from_similarity
     >>> ranks = ranks_from_similarity(torch.eye(2), Positives.own(torch.arange(2)))
@@ -41,12 +40,13 @@ def summarize(ranks: Ranks) -> Report:
     report: Report = {
         "tie_rule": ranks.tie_rule,
         "positives": ranks.positives,
-        **{way: figures(answers.rank, answers.ties) for way, answers in ways.items()},
+        **{way: figures(x.rank, x.hits, x.ties) for way, x in ways.items()},
         "collapsed": ranks.collapsed,
     }
     report["SumR"] = sum_of_recalls(report)
-    optimistic = {way: figures(answers.optimistic, answers.ties) for way, answers in ways.items()}
-    report["SumR_optimistic"] = sum_of_recalls(optimistic)
+    report["SumR_optimistic"] = sum_of_recalls(
+        {way: recalls(within(answers.optimistic)) for way, answers in ways.items()}
+    )
     return report
 
 
@@ -65,15 +65,23 @@ def sum_of_recalls(report: Report) -> float:
     return float(sum(report[way][f"R@{k}"] for way in DIRECTIONS for k in RECALLS))
 
 
-def figures(ranks: NDArray[np.float64], ties: NDArray[np.int64]) -> dict[str, float | int]:
+def recalls(hits: NDArray[np.float64]) -> dict[str, float]:
+    """Return R@K of (n, 3) hits; see :class:`varkit.evaluation.rank.Answers`."""
+    return {f"R@{k}": 100 * float(np.mean(own)) for k, own in zip(RECALLS, hits.T, strict=True)}
+
+
+def figures(
+    ranks: NDArray[np.float64], hits: NDArray[np.float64], ties: NDArray[np.int64]
+) -> dict[str, float | int]:
     """Return the figures of one direction.
 
     Args:
         ranks: (n,).
+        hits: (n, 3) chances to be among the first K.
         ties: (n,) how many candidates tie with each answer.
     """
     return {
-        **{f"R@{k}": 100 * float(np.mean(ranks <= k)) for k in RECALLS},
+        **recalls(hits),
         "MdR": float(np.median(ranks)),
         "MnR": float(np.mean(ranks)),
         "n": len(ranks),
@@ -84,9 +92,9 @@ def figures(ranks: NDArray[np.float64], ties: NDArray[np.int64]) -> dict[str, fl
 def chance(positives: Positives) -> Report:
     """Return the expected figures of a random ranking.
 
-    The best of c right answers among N candidates has a rank above r with probability
-    C(N - c, r) / C(N, r). Recalls and means are expectations; ``MdR`` is the median of this
-    distribution.
+    Recalls are those of a model that gives all candidates one score. The best of c right answers
+    among N candidates has a rank above r with probability C(N - c, r) / C(N, r); ``MnR`` is the
+    mean of this distribution over all seekers, ``MdR`` its median.
 
     >>> chance(Positives.own(torch.arange(290)))["query_to_video"]["MdR"]
     145.5
@@ -117,7 +125,7 @@ def _expected(candidates: int, right: NDArray[np.int64]) -> dict[str, float | in
     lower = 1 + int(np.argmax(cumulative >= 0.5 - 1e-12))
     upper = 1 + int(np.argmax(cumulative > 0.5 + 1e-12))
     return {
-        **{f"R@{k}": 100 * float(cumulative[min(k, candidates) - 1]) for k in RECALLS},
+        **recalls(hit_chances(np.zeros_like(right), candidates - right, right)),
         "MdR": (lower + upper) / 2,
         "MnR": float(np.mean((candidates + 1) / (right + 1))),
         "n": len(right),

@@ -1,8 +1,10 @@
 """Computes ranks by counting, without sorting and without a V x Q matrix.
 
 The rank of the best right answer is 1 + the number of candidates with a higher score + a share of
-the wrong candidates with the same score. By default the share is the expected one if ties are
-broken at random: one half, for a single right answer. So a constant score has R@1 0, not 100.
+the wrong candidates with the same score. By default ties are broken at random, and ranks and hits
+are expectations: a single right answer has half of the wrong ones before it, and a constant score
+has exactly the recalls of chance. A threshold on the expected rank would not do: of 9 equal scores
+each has the rank 5, but only 5 of 9 are among the first 5.
 
 Scores are float64 inner products rounded to float32. The error of a float64 sum depends on how a
 matrix product is blocked, but it is about 10^8 times smaller than a float32 step. Rounding removes
@@ -28,6 +30,9 @@ Tile = tuple[Tensor, Tensor, Tensor]
 Names = tuple[Sequence[str], Sequence[str]]
 """Identifiers of the V videos and of the Q queries, for messages."""
 
+RECALLS = (1, 5, 10)
+"""The K of R@K."""
+
 COLLAPSED = 1e-6
 """Largest spread of the scores, relative to the largest score, that counts as collapsed."""
 
@@ -38,12 +43,15 @@ class Answers:
 
     Attributes:
         rank: (n,) float64, from 1.
-        optimistic: (n,) float64, the same with every tie in the model's favour.
+        hits: (n, 3) float64, the chance that a right answer is among the first K of
+            :data:`RECALLS`, which is 0 or 1 without ties.
+        optimistic: (n,) float64, the rank with every tie in the model's favour.
         ties: (n,) int64, how many wrong candidates have the same score.
         answer: (n,) int64, the position of the best right answer; if several tie, the first.
     """
 
     rank: NDArray[np.float64]
+    hits: NDArray[np.float64]
     optimistic: NDArray[np.float64]
     ties: NDArray[np.int64]
     answer: NDArray[np.int64]
@@ -55,7 +63,8 @@ class Ranks:
 
     Under the rule ``own`` a video's rank is that of its best caption among all queries, and its
     other captions count as candidates: one that ties with the best is a tie (as in CE and MMT).
-    Under the other rules right answers do not count against each other.
+    Under the other rules right answers do not count against each other's rank. They never count
+    against each other's ``hits``, which are those of any right answer.
 
     Attributes:
         query_to_video: of the Q queries, among the V videos.
@@ -237,19 +246,54 @@ class _Counts:
 
     def answers(self, rule: Ties, siblings_tie: bool) -> Answers:
         """Return the ranks that follow from the counts."""
-        right = torch.ones_like(self.right) if siblings_tie else self.right
-        ties = self.equal - right
-        # Expected wrong candidates before the first right one, in random order.
-        expected = ties.double() / (right + 1)
-        share = {"average": expected, "optimistic": 0 * expected, "pessimistic": ties.double()}
-        optimistic = 1.0 + self.above.double()
         asks = self.right > 0  # a seeker without a right answer has no rank
+        counts = (self.above, self.equal, self.right, self.answer)
+        above, equal, right, answer = (count[asks].cpu().numpy() for count in counts)
+        counted = np.ones_like(right) if siblings_tie else right
+        ties = equal - counted
+        # Expected wrong candidates before the first right one, in random order.
+        share = {"average": ties / (counted + 1), "optimistic": 0.0, "pessimistic": ties}
+        rank = 1.0 + above + share[rule]
         return Answers(
-            rank=(optimistic + share[rule])[asks].cpu().numpy(),
-            optimistic=optimistic[asks].cpu().numpy(),
-            ties=ties[asks].cpu().numpy(),
-            answer=self.answer[asks].cpu().numpy(),
+            rank=rank,
+            hits=hit_chances(above, equal - right, right) if rule == "average" else within(rank),
+            optimistic=1.0 + above,
+            ties=ties,
+            answer=answer,
         )
+
+
+def within(ranks: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return (n, 3), 1 where a rank is at most K of :data:`RECALLS`, else 0."""
+    return (ranks[:, None] <= np.array(RECALLS)).astype(np.float64)
+
+
+def hit_chances(
+    above: NDArray[np.int64], wrong: NDArray[np.int64], right: NDArray[np.int64]
+) -> NDArray[np.float64]:
+    """Return the chances that a right answer is among the first K of :data:`RECALLS`.
+
+    Tied candidates come in random order, all orders alike. They have m = K - ``above`` of the
+    first K places, and no right one is there with the chance C(w, m) / C(w + r, m) of the
+    hypergeometric distribution: the product of (w - i) / (w + r - i) over i < m.
+
+    Args:
+        above: (n,) how many candidates have a higher score than the best right answer.
+        wrong: (n,) w, how many wrong ones have its score.
+        right: (n,) r, how many right ones have it, at least 1.
+
+    Returns:
+        (n, 3) float64.
+
+    >>> hit_chances(*np.array([[0], [8], [1]])).round(3).tolist()  # 9 equal scores
+    [[0.111, 0.556, 1.0]]
+    """
+    place = np.arange(max(RECALLS))
+    wrong, every = wrong[:, None], (wrong + right)[:, None]
+    next_wrong = np.maximum(wrong - place, 0) / np.maximum(every - place, 1)
+    missed = np.cumprod(np.pad(next_wrong, ((0, 0), (1, 0)), constant_values=1), axis=1)
+    places = np.clip(np.array(RECALLS) - above[:, None], 0, None)
+    return np.asarray(1 - np.take_along_axis(missed, places, axis=1))
 
 
 def right_pairs(

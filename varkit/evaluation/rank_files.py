@@ -17,6 +17,7 @@ from pydantic import ConfigDict, TypeAdapter, ValidationError
 
 from varkit.errors import RunError
 from varkit.evaluation.metrics import DIRECTIONS
+from varkit.evaluation.rank import RECALLS
 from varkit.interfaces import Count, Fraction, Natural
 from varkit.system.files import write_text
 
@@ -31,8 +32,11 @@ class RankRow:
         id: the query, or the video, that retrieves.
         answer: the right video, or the right query; if several are right, the best.
         rank: of the answer, from 1.
+        hits: the chances that a right answer is among the first 1, 5 and 10: 0 or 1 without ties.
         ties: how many wrong candidates have the same score as the answer.
-        video: the row's video, or the query's own; rows of one video are not independent.
+        video: the row's video, or the query's own.
+        cluster: the first of the videos that share a right query with this one, itself or through
+            further videos; rows of one cluster are not independent.
         label: of that video, 1 = anomalous, 0 = normal, None = unknown.
         classes: what happens in that video; empty = unknown.
         clips: T of that video, or None.
@@ -49,8 +53,10 @@ class RankRow:
     id: str
     answer: str
     rank: Annotated[float, Ge(1)]
+    hits: tuple[Fraction, Fraction, Fraction]
     ties: Natural
     video: str
+    cluster: str
     label: Annotated[int, Ge(0), Le(1)] | None
     classes: tuple[str, ...]
     clips: Count | None
@@ -106,14 +112,18 @@ def _check_whole(path: Path, rows: Sequence[RankRow]) -> None:
         if row.id in seen:
             raise _damaged(path, f"line {number}: {row.direction} {row.id!r} occurs twice")
         seen.add(row.id)
+        if not row.ties and row.hits != tuple(map(float, (row.rank <= k for k in RECALLS))):
+            raise _damaged(path, f"line {number}: rank {row.rank:g} does not have hits {row.hits}")
     if sorted(repeats) != list(range(len(repeats))):
         raise _damaged(path, f"it has repeats {sorted(repeats)}")
     if any(names != repeats[0] for names in repeats.values()):
         raise _damaged(path, "not every repeat holds the same queries and videos")
     queries, videos = (repeats[0][way] for way in DIRECTIONS)
     for row in rows:
-        if row.answer not in (videos if row.direction == "query_to_video" else queries):
-            raise _damaged(path, f"{row.answer!r}, which {row.id!r} belongs to, has no line")
+        answers = videos if row.direction == "query_to_video" else queries
+        for name, known in ((row.answer, answers), (row.cluster, videos)):
+            if name not in known:
+                raise _damaged(path, f"{name!r}, which {row.id!r} belongs to, has no line")
 
 
 def _damaged(path: Path, what: str) -> RunError:

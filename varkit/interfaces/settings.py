@@ -103,8 +103,9 @@ class EvalOptions:
         qrels: a file of TREC relevance judgements of the measured split, ``QUERY 0 VIDEO GRADE`` in
             each line, which decides which answers are right in place of ``positives``. A checkpoint
             is still selected by ``positives``.
-        ties: the rank of candidates with the same score as the right answer: ``average`` = the
-            expected rank in random order, ``optimistic`` = behind it, ``pessimistic`` = before it.
+        ties: where candidates with the same score as the right answer are: ``average`` = in
+            random order, with the expected rank and the expected R@K; ``optimistic`` = behind it;
+            ``pessimistic`` = before it.
         trec_depth: candidates per query in the TREC run files; 0 = write no such files.
     """
 

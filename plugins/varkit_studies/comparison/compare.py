@@ -12,6 +12,7 @@ from typing import Any
 from varkit.errors import RunError
 from varkit.interfaces.settings import Which
 from varkit_studies.code import different_code
+from varkit_studies.comparison.clusters import by_cluster
 from varkit_studies.comparison.estimates import Difference, Value, estimate
 from varkit_studies.comparison.groups import GroupDifference, group_differences
 from varkit_studies.comparison.moves import Flips, Move, flips, moves
@@ -28,6 +29,8 @@ class Comparison:
         different_code: shared modules in which the runs' code differs.
         queries: how many queries searched for videos.
         videos: how many videos searched for queries.
+        clusters: how many of these share no caption with another, each group of those that do
+            counted once; intervals and tests draw these.
         resamples: for each interval and test.
         seed: of the resampling.
         runs: name -> provenance and protocol.
@@ -43,6 +46,7 @@ class Comparison:
     different_code: tuple[str, ...]
     queries: int
     videos: int
+    clusters: int
     resamples: int
     seed: int
     runs: dict[str, dict[str, Any]]
@@ -103,6 +107,7 @@ def compare(
         ),
         queries=ways.count("query_to_video"),
         videos=ways.count("video_to_query"),
+        clusters=len(by_cluster(runs)[0]),
         resamples=resamples,
         seed=seed,
         runs={name: _described(run) for name, run in zip(names, runs, strict=True)},

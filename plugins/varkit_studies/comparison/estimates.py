@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from varkit_studies.comparison.clusters import by_cluster, figures_of_seeds
 from varkit_studies.comparison.ranked_run import RankedRun
 from varkit_studies.comparison.resampling import (
     FIGURES,
@@ -19,7 +20,6 @@ from varkit_studies.comparison.resampling import (
     interval_with_trainings,
     randomisation_test,
 )
-from varkit_studies.comparison.videos import by_video, figures_of_seeds
 
 Limits = tuple[float, float]
 
@@ -90,7 +90,7 @@ def estimate(
         resamples: for each interval and test.
         seed: of the resampling.
     """
-    counts, hits = by_video(runs)
+    counts, hits = by_cluster(runs)
     exact = figures(counts.sum(axis=0), hits.sum(axis=1))
     seeds = [figures_of_seeds(run) for run in runs]
 

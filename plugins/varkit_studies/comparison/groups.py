@@ -7,15 +7,14 @@ from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
-from numpy.typing import NDArray
 
 from varkit.evaluation.rank_files import RankRow
+from varkit_studies.comparison.clusters import by_cluster
 from varkit_studies.comparison.ranked_run import RankedRun
 from varkit_studies.comparison.resampling import FIGURES, bootstrap, figures, interval
-from varkit_studies.comparison.videos import by_video, video_rows
 
 FEW = 10
-"""Groups of fewer videos get no interval: so few say too little about similar videos."""
+"""Groups of fewer videos, or clusters of videos, get no interval: so few say too little."""
 
 
 @dataclass(frozen=True)
@@ -33,7 +32,7 @@ class GroupDifference:
         value_against: of ``against``.
         difference: ``value`` minus ``value_against``.
         interval: 95 % of the difference, over the group's videos, paired, not corrected for
-            multiple comparisons; None for fewer than :data:`FEW` videos.
+            multiple comparisons; None for fewer than :data:`FEW` clusters.
     """
 
     by: Literal["label", "class"]
@@ -57,9 +56,8 @@ def group_differences(
     seed: int,
 ) -> Iterator[GroupDifference]:
     """Yield the differences of pairs (against, run) on abnormal videos, normal ones, each class."""
-    counts, hits = by_video(runs)
-    for by, group, inside in _groups(runs[0].rows):
-        own, right = counts[inside], hits[:, inside]
+    for by, group, videos in _groups(runs[0].rows):
+        own, right = by_cluster(runs, videos)
         # If equal captions are one query, a group may have no query of its own.
         if not own.sum(axis=0).all():
             continue
@@ -75,7 +73,7 @@ def group_differences(
                 yield GroupDifference(
                     by=by,
                     name=group,
-                    videos=len(own),
+                    videos=len(videos),
                     run=names[b],
                     against=names[a],
                     figure=figure,
@@ -88,10 +86,9 @@ def group_differences(
 
 def _groups(
     rows: Sequence[RankRow],
-) -> Iterator[tuple[Literal["label", "class"], str, NDArray[np.bool_]]]:
-    """Yield what defines a group, its name, and a (V,) mask of its videos."""
-    videos = list(video_rows(rows).values())
+) -> Iterator[tuple[Literal["label", "class"], str, set[str]]]:
+    """Yield what defines a group, its name, and its videos."""
     for label, name in ((1, "abnormal"), (0, "normal")):
-        yield "label", name, np.array([video.label == label for video in videos])
-    for name in sorted({name for video in videos for name in video.classes}):
-        yield "class", name, np.array([name in video.classes for video in videos])
+        yield "label", name, {row.video for row in rows if row.label == label}
+    for name in sorted({name for row in rows for name in row.classes}):
+        yield "class", name, {row.video for row in rows if name in row.classes}

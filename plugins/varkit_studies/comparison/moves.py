@@ -8,7 +8,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from varkit.evaluation.metrics import DIRECTIONS, RECALLS
+from varkit.evaluation.metrics import DIRECTIONS
+from varkit.evaluation.rank import RECALLS
 from varkit_studies.comparison.ranked_run import RankedRun
 
 
@@ -50,14 +51,14 @@ class Move:
 class Flips:
     """How many answers are right in one run and wrong in the other.
 
-    An answer that is right in some trainings or sampler seeds of a run counts in part, so that
-    R@K differs by gains minus losses.
+    An answer that is right in some trainings, sampler seeds or orders of ties counts in part, so
+    that R@K differs by gains minus losses.
 
     Attributes:
         run: name of the run.
         against: name of the run that it is compared with.
         direction: ``query_to_video`` or ``video_to_query``.
-        k: right = a rank of at most this.
+        k: right = among the first k.
         gains: right only in ``run``.
         loses: right only in ``against``.
     """
@@ -121,7 +122,5 @@ def flips(against: RankedRun, run: RankedRun, names: tuple[str, str]) -> Iterato
 
 def _changes(against: RankedRun, run: RankedRun) -> dict[int, NDArray[np.float64]]:
     """Return K -> (N,) increase of the share of right answers."""
-    return {
-        k: (run.ranks <= k).mean(axis=(0, 1)) - (against.ranks <= k).mean(axis=(0, 1))
-        for k in RECALLS
-    }
+    change = run.hits.mean(axis=(0, 1)) - against.hits.mean(axis=(0, 1))
+    return dict(zip(RECALLS, change.T, strict=True))

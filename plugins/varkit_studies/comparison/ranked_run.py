@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from varkit.errors import RunError, did_you_mean
-from varkit.evaluation.metrics import DIRECTIONS, RECALLS
+from varkit.evaluation.metrics import DIRECTIONS
 from varkit.evaluation.rank_files import RankRow, read_ranks
 from varkit.evaluation.results import MODELS
 from varkit.interfaces.settings import Measured, Which
@@ -32,6 +32,7 @@ class RankedRun:
         seeds: of its S trainings.
         rows: the N queries and videos that searched, sorted by direction and identifier.
         ranks: (S, P, N) float64, by training, sampler seed and row.
+        hits: (S, P, N, 3) float64, the chances of a right answer among the first 1, 5 and 10.
     """
 
     folder: Path
@@ -42,6 +43,7 @@ class RankedRun:
     seeds: tuple[int, ...]
     rows: tuple[RankRow, ...]
     ranks: NDArray[np.float64]
+    hits: NDArray[np.float64]
 
     @property
     def trained(self) -> tuple[str, ...]:
@@ -73,8 +75,8 @@ def load_ranked_run(folder: Path, checkpoint: Which | None = None) -> RankedRun:
             hint=f"varkit resume {shlex.quote(str(folder))}",
         )
     results = read_json(path)
+    seeds = tuple(facts["seeds"])
     try:
-        seeds = tuple(facts["seeds"])
         trainings = [results["seeds"][str(seed)] for seed in seeds]
         measured = [which for which in MODELS if trainings[0].get(which) is not None]
         which = measured[0] if checkpoint is None or measured == ["given"] else checkpoint
@@ -88,7 +90,7 @@ def load_ranked_run(folder: Path, checkpoint: Which | None = None) -> RankedRun:
             "questions": str(facts.get("questions", facts["fingerprint"])),
             "simulated": "yes" if facts["simulated"] else "no",
             "split": str(results["split"]),
-            "positives rule": str(reports[0].get("positives", "own")),
+            "positives rule": str(reports[0]["positives"]),
             "tie rule": str(reports[0]["tie_rule"]),
         }
         sums = [float(report["SumR"]) for report in reports]
@@ -97,10 +99,10 @@ def load_ranked_run(folder: Path, checkpoint: Which | None = None) -> RankedRun:
     files = [folder / f"seed-{seed}" / "ranks" / f"{which}.jsonl" for seed in seeds]
     again = [_measure_again(folder, seed, facts) for seed in seeds]
     read = [_read(file, hint) for file, hint in zip(files, again, strict=True)]
-    for file, (rows, ranks), total, hint in zip(files, read, sums, again, strict=True):
+    for file, (rows, ranks, hits), total, hint in zip(files, read, sums, again, strict=True):
         if ranks.shape != read[0][1].shape or _keys(rows) != _keys(read[0][0]):
             raise RunError(f"{file} and {files[0]} hold different queries or sampler seeds")
-        summed = _sum_of_recalls(rows, ranks)
+        summed = _sum_of_recalls(rows, hits)
         if abs(summed - total) > 1e-6:
             raise RunError(
                 f"{file} and {path} are of different measurements: SumR {summed:.4f} and "
@@ -115,7 +117,8 @@ def load_ranked_run(folder: Path, checkpoint: Which | None = None) -> RankedRun:
         protocol=protocol,
         seeds=seeds,
         rows=read[0][0],
-        ranks=np.stack([ranks for _, ranks in read]),
+        ranks=np.stack([ranks for _, ranks, _ in read]),
+        hits=np.stack([hits for _, _, hits in read]),
     )
 
 
@@ -157,6 +160,10 @@ def _facts(folder: Path) -> Mapping[str, Any]:
     facts = read_json(path)
     if not isinstance(facts, dict) or facts.get("schema") != 1:
         raise RunError(f"{path} is damaged, or of another version of varkit")
+    kinds = {"seeds": list, "selection": str, "fingerprint": str, "simulated": bool}
+    wrong = [key for key, kind in kinds.items() if not isinstance(facts.get(key), kind)]
+    if wrong:
+        raise RunError(f"{path} is damaged: without {', '.join(wrong)}, or not as varkit writes it")
     return facts
 
 
@@ -164,8 +171,10 @@ def _runs(folder: Path, pattern: str) -> list[Path]:
     return sorted(folder.glob(f"{pattern}/run.json")) if folder.is_dir() else []
 
 
-def _read(file: Path, hint: str | None) -> tuple[tuple[RankRow, ...], NDArray[np.float64]]:
-    """Return the rows of the first sampler seed, and (P, N) ranks."""
+def _read(
+    file: Path, hint: str | None
+) -> tuple[tuple[RankRow, ...], NDArray[np.float64], NDArray[np.float64]]:
+    """Return the rows of the first sampler seed, (P, N) ranks and (P, N, 3) hits."""
     if not file.exists():
         raise RunError(f"the ranks of a training are missing: {file}", hint=hint)
     try:
@@ -175,7 +184,8 @@ def _read(file: Path, hint: str | None) -> tuple[tuple[RankRow, ...], NDArray[np
     rows = sorted(unsorted, key=lambda row: (row.repeat, row.direction, row.id))
     repeats = rows[-1].repeat + 1
     ranks = np.array([row.rank for row in rows], dtype=np.float64).reshape(repeats, -1)
-    return tuple(rows[: ranks.shape[1]]), ranks
+    hits = np.array([row.hits for row in rows]).reshape(*ranks.shape, -1)
+    return tuple(rows[: ranks.shape[1]]), ranks, hits
 
 
 def _measure_again(folder: Path, seed: int, facts: Mapping[str, Any]) -> str | None:
@@ -190,6 +200,6 @@ def _keys(rows: Sequence[RankRow]) -> list[tuple[str, str]]:
     return [(row.direction, row.id) for row in rows]
 
 
-def _sum_of_recalls(rows: Sequence[RankRow], ranks: NDArray[np.float64]) -> float:
+def _sum_of_recalls(rows: Sequence[RankRow], hits: NDArray[np.float64]) -> float:
     ways = np.array([row.direction for row in rows])
-    return sum(100 * float(np.mean(ranks[:, ways == w] <= k)) for w in DIRECTIONS for k in RECALLS)
+    return sum(100 * float(hits[:, ways == w].mean(axis=(0, 1)).sum()) for w in DIRECTIONS)

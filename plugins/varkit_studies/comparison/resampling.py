@@ -1,9 +1,10 @@
 """Bootstrap intervals, randomisation tests and Holm's correction for figures of retrieval.
 
-The resampled unit is the video, with its queries in both directions and in all runs. All figures
-are sums over videos divided by sums over videos, and many videos contribute the same values. So
-only the distinct contributions are drawn, with their frequencies: the distribution is the same as
-when drawing videos, and 100,000 videos cost little more than 290.
+The resampled unit is the cluster of videos that share captions, mostly a single video, with its
+queries in both directions and in all runs. All figures are sums over clusters divided by sums over
+clusters, and many clusters contribute the same values. So only the distinct contributions are
+drawn, with their frequencies: the distribution is the same as when drawing clusters, and 100,000
+videos cost little more than 290.
 """
 
 from __future__ import annotations
@@ -13,7 +14,8 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from varkit.evaluation.metrics import DIRECTIONS, RECALLS
+from varkit.evaluation.metrics import DIRECTIONS
+from varkit.evaluation.rank import RECALLS
 
 Floats = NDArray[np.float64]
 
@@ -31,7 +33,8 @@ def figures(counts: Floats, hits: Floats) -> Floats:
 
     Args:
         counts: (..., 2) queries and videos that search; a figure over none is NaN.
-        hits: (..., 6) how many of them have a rank of at most K, K = 1, 5, 10 in both directions.
+        hits: (..., 6) how many find a right answer among the first K, K = 1, 5, 10 in both
+            directions.
     """
     with np.errstate(invalid="ignore", divide="ignore"):
         recalls = 100 * hits / np.repeat(counts, len(RECALLS), axis=-1)
@@ -41,26 +44,27 @@ def figures(counts: Floats, hits: Floats) -> Floats:
 def bootstrap(
     counts: Floats, hits: Floats, *, resamples: int, random: np.random.Generator
 ) -> Floats:
-    """Return the figures of X runs on R resamples of V videos, drawn with replacement.
+    """Return the figures of X runs on R resamples of C clusters, drawn with replacement.
 
-    Efron and Tibshirani, An Introduction to the Bootstrap (1993), chapter 6. All runs share each
+    Efron and Tibshirani, An Introduction to the Bootstrap (1993), chapter 6; for clusters, Davison
+    and Hinkley, Bootstrap Methods and their Application (1997), section 3.8. All runs share each
     resample, so differences between runs are paired.
 
     Args:
-        counts: (V, 2) rows of each video in each direction.
-        hits: (X, V, 6) how many of those are right at K, in each run.
+        counts: (C, 2) rows of each cluster in each direction.
+        hits: (X, C, 6) how many of those are right at K, in each run.
         resamples: R.
         random: the random generator.
 
     Returns:
         (R, X, F) figures.
     """
-    videos = len(counts)
+    clusters = len(counts)
     contributions = np.concatenate([counts, *hits], axis=1)
     distinct, times = np.unique(contributions, axis=0, return_counts=True)
     totals = np.concatenate(
         [
-            random.multinomial(videos, times / videos, size=size) @ distinct
+            random.multinomial(clusters, times / clusters, size=size) @ distinct
             for size in _batches(resamples, len(distinct))
         ]
     )
@@ -107,12 +111,12 @@ def randomisation_test(
     """Return (F,) two-sided p-values of the differences between two runs.
 
     Fisher's randomisation test on pairs: under the null hypothesis the two runs' results on a
-    video can be swapped, which flips the sign of its change. The observed change counts as one
+    cluster can be swapped, which flips the sign of its change. The observed change counts as one
     of the draws, so p is never 0.
 
     Args:
-        counts: (V, 2) rows of each video in each direction.
-        change: (V, 6) how many more of them are right at K in one run than in the other.
+        counts: (C, 2) rows of each cluster in each direction.
+        change: (C, 6) how many more of them are right at K in one run than in the other.
         resamples: R.
         random: the random generator.
     """

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from varkit.runs.report.tables import ARROWS, SELECTION, Table, plain, positives_note
+from varkit.runs.report.tables import ARROWS, SELECTION, TIES, Table, plain, positives_note
 from varkit_studies.comparison.compare import Comparison
 from varkit_studies.comparison.estimates import Limits, Value
 from varkit_studies.comparison.groups import FEW
@@ -45,7 +45,7 @@ def group_tables(comparison: Comparison) -> list[Table]:
             title=f"SumR by groups of videos{mark(comparison)}",
             caption="Ranks are among all videos or queries. Intervals are not corrected for "
             "multiple comparisons: with many groups some exclude 0 by chance. Groups of fewer "
-            f"than {FEW} videos have none.",
+            f"than {FEW} videos without a common caption have none.",
             columns=("group", "runs", "videos", "before", "after", "difference", "95 %"),
             rows=tuple(rows),
             words=2,
@@ -69,11 +69,16 @@ def notes(comparison: Comparison) -> list[str]:
         f"n = {comparison.queries} queries (Q), {comparison.videos} videos (V), {some['split']} "
         f"split of {'simulated' if comparison.simulated else 'real'} data, "
         f"{fingerprints(comparison)}.",
-        f"{positives_note(rule)}. Ties count by {some['tie_rule']} rank.",
+        f"{positives_note(rule)}. {TIES.get(some['tie_rule'], some['tie_rule'])}.",
         "Figures are means over a run's trainings and sampler seeds, query by query.",
         f"Intervals: 95 %, bootstrap over test videos with their queries in both directions, "
         f"{comparison.resamples} resamples, seed {comparison.seed}; they hold for these trainings.",
     ]
+    if comparison.clusters < comparison.videos:
+        lines.append(
+            f"Videos that share captions are drawn together: {comparison.clusters} clusters"
+            + (f", too few to say much; not {FEW}." if comparison.clusters < FEW else ".")
+        )
     if any(value.interval_trainings for value in comparison.values):
         lines.append(
             "With trainings: 95 % over test videos and trainings; wide if there are few trainings."
@@ -207,8 +212,9 @@ def _flips(comparison: Comparison) -> Table:
     ]
     return Table(
         title=f"Answers that flipped{mark(comparison)}",
-        caption="Right = a rank of at most K. Won: right only in the first-named run; lost: only "
-        "in the other. An answer that is right in some trainings or sampler seeds counts in part.",
+        caption="Right = among the first K. Won: right only in the first-named run; lost: only "
+        "in the other. What is right in some trainings, sampler seeds or orders of ties counts in "
+        "part.",
         columns=("runs", "K", "won", "lost"),
         rows=tuple(rows),
         words=2,

@@ -109,15 +109,17 @@ def match(
 def precision(similarity: Floats, right: NDArray[np.bool_], k: int) -> Floats:
     """Return, for each query, the share of right videos among its first k.
 
-    Ties keep the gallery's order.
+    Ties are in random order, and the share is the expected one.
 
     Args:
         similarity: (V, Q).
         right: (V, Q) True = the video is of the query's category.
         k: at most V.
     """
-    first = np.argsort(-similarity, axis=0, kind="stable")[:k]
-    return np.asarray(np.take_along_axis(right, first, axis=0).mean(axis=0))
+    last = np.sort(similarity, axis=0)[-k]
+    above, tied = similarity > last, similarity == last
+    share = (k - above.sum(axis=0)) / tied.sum(axis=0)  # of the tied that are among the first k
+    return np.asarray(((above & right).sum(axis=0) + share * (tied & right).sum(axis=0)) / k)
 
 
 def of_classes(classes: Iterable[Sequence[str]], wanted: Sequence[str]) -> NDArray[np.bool_]:

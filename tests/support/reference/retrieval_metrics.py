@@ -89,13 +89,38 @@ def right_videos(captions, rule):
     return kept, [{pair[0]} if rule == "own" else {v for v, _ in same[pair]} for pair in kept]
 
 
-def first_right(scores, right, ties):
-    """Rank of the first right candidate, over all orders of those that score the same."""
+def first_places(scores, right):
+    """Places of the first right candidate, in all orders of those that score the same."""
     best = max(scores[c] for c in right)
     above = sum(s > best for s in scores)
     group = [c for c, s in enumerate(scores) if s == best]
     orders = combinations(range(len(group)), sum(c in right for c in group))
-    return above + float(PLACE[ties]([1 + min(places) for places in orders]))
+    return [above + 1 + min(places) for places in orders]
+
+
+def first_right(scores, right, ties):
+    """Rank of the first right candidate, over all orders of those that score the same."""
+    return float(PLACE[ties](first_places(scores, right)))
+
+
+def hits(scores, right):
+    """Shares of these orders in which a right candidate is among the first 1, 5 and 10."""
+    places = first_places(scores, right)
+    return [sum(place <= k for place in places) / len(places) for k in (1, 5, 10)]
+
+
+def components(pairs, videos):
+    """First of the videos that share queries with each: a walk from video to query to video."""
+
+    def reach(seen, video):
+        for query in [q for v, q in pairs if v == video]:
+            for other in [v for v, q in pairs if q == query]:
+                if other not in seen:
+                    seen.add(other)
+                    reach(seen, other)
+        return seen
+
+    return [min(reach({v}, v)) for v in range(videos)]
 
 
 def best_ranks(similarity, right, rule, ties):

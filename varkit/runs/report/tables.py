@@ -24,6 +24,11 @@ POSITIVES = {
     "duplicates": "Every video with literally the same caption is right",
     "unique": "Every video with literally the same caption is right; equal captions are one query",
 }
+TIES = {
+    "average": "Ties are in random order: R@K and ranks are the expected ones",
+    "optimistic": "Ties count in the model's favour",
+    "pessimistic": "Ties count against the model",
+}
 DETECTOR = ("detector AUC", "AP", "AUC, abnormal", "AP, abnormal")
 GROUP_KEYS = ("n", "R@1", "R@5", "R@10", "MdR")
 FEW = 20
@@ -124,7 +129,7 @@ def detection_table(results: Mapping[str, Any]) -> Table | None:
     ]
     kinds: list[Kind] = ["seed"] * len(reports)
     some = reports[0][1]
-    if "sampling_uniform" in some:  # absent in results of an older version
+    if samplers:
         uniform = _shares(dict.fromkeys(samplers, some["sampling_uniform"]), samplers)
         oracle = _shares(some["sampling_oracle"], samplers)
         rows.append(("knows nothing", *_detector(some, blind=True), *uniform))
@@ -145,8 +150,8 @@ def detection_table(results: Mapping[str, Any]) -> Table | None:
 
 def groups_table(results: Mapping[str, Any]) -> Table | None:
     """Return the reported checkpoint's figures by groups of videos, or None."""
-    measured = results.get("groups", {})
-    if not measured:  # absent in results of an older version
+    measured = results["groups"]
+    if not measured:
         return None
     which = reported(measured)
     rows: list[tuple[str, ...]] = []
@@ -235,11 +240,11 @@ def _notes(results: Mapping[str, Any]) -> Iterator[str]:
     chance = results["chance"]
     queries, videos = (chance[way]["n"] for way in DIRECTIONS)
     yield f"n = {queries} queries (Q), {videos} videos (V)"
-    yield positives_note(chance.get("positives", "own"))
+    yield positives_note(chance["positives"])
     if reports:
         yield (
-            f"Ties count by {reports[0]['tie_rule']} rank; the column ties counts right answers "
-            "that tie with another candidate"
+            f"{TIES[reports[0]['tie_rule']]}; the column ties counts right answers that tie with "
+            "another candidate"
         )
         yield SELECTION[results["selection"]]
         repeats = reports[0].get("repeats")
