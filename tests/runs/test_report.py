@@ -11,7 +11,6 @@ import torch
 from tests.support.calls import call, passed
 from tests.support.pages import Page
 from tests.support.ranked_runs import rank_rows
-from tests.support.tiny_runs import read
 from varkit.data.positives import Positives
 from varkit.errors import RunError, VarkitError
 from varkit.evaluation import metrics
@@ -251,7 +250,12 @@ def test_the_table_has_seeds_their_means_and_deviations_and_says_how_they_were_s
     assert [row[0] for row in table.rows if row[0]] == [*both, "chance"]
     assert all(len(row) == len(table.columns) for row in table.rows)
     assert len(table.rows) == len(table.kinds)
-    for text in ("n = 20 queries (Q), 20 videos (V)", "Ties are in random order", "ON THE TEST SET", "3 train"):
+    for text in (
+        "n = 20 queries (Q), 20 videos (V)",
+        "Ties are in random order",
+        "ON THE TEST SET",
+        "3 train",
+    ):
         assert text in table.caption
     assert "simulated" not in (table.title + table.caption).lower()
     sums = [results["seeds"][str(seed)]["best"]["SumR"] for seed in range(3)]
@@ -286,14 +290,11 @@ def test_a_paper_s_row_is_called_published_and_says_from_where():
         ("own", "Only a query's own video is right"),
         ("duplicates", "Every video with literally the same caption is right."),
         ("unique", "equal captions are one query"),
-        (None, "Only a query's own video is right"),  # results of an older version
     ],
 )
 def test_the_table_says_what_is_right_and_warns_of_collapsed_embeddings(rule, text):
     results = results_of([0])
     results["chance"]["positives"] = rule
-    if rule is None:
-        del results["chance"]["positives"]
     results["seeds"]["0"]["best"]["collapsed"] = True
     caption = results_table(results).caption
     assert text in caption
@@ -311,18 +312,3 @@ def test_groups_are_averaged_over_trainings_and_held_against_chance():
     assert table.kinds == ("few", "few", "chance")
     assert all(len(row) == len(table.columns) for row in table.rows)
     assert "means over 2 trainings" in table.caption
-
-
-def test_results_of_an_older_version_still_have_a_page(run):
-    old = read(run / "results.json")
-    for result in old["seeds"].values():
-        for which in ("best", "last"):
-            for key in ("groups", "sampling_uniform", "sampling_oracle", "positives"):
-                del result[which][key]
-            result[which]["detector"] = {"auc": 0.873, "clips": 900}
-    del old["groups"]
-    (run / "results.json").write_text(json.dumps(old))
-    page = write_report(run).read_text()
-    assert "0.873" in page
-    assert "knows nothing" not in page
-    assert "Groups of videos" not in page

@@ -53,7 +53,13 @@ def write_all(runs, out, *arguments):
 
 def test_the_terminal_shows_the_protocol_the_figures_and_what_moved(runs):
     text = " ".join(passed(call("compare", *runs, *FEW, "--queries", 3)).stdout.split())
-    said = ["n = 30 queries (Q), 30 videos (V)", "f00d", "Ties are in random order", "2 trainings", "B − A"]
+    said = [
+        "n = 30 queries (Q), 30 videos (V)",
+        "f00d",
+        "Ties are in random order",
+        "2 trainings",
+        "B − A",
+    ]
     said += ["C − A", "SumR", "Holm", "with trainings", "corrected for all 14"]
     assert [words for words in said if words not in text] == []
     assert "C − B" not in text

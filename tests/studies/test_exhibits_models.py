@@ -119,10 +119,11 @@ def slow_scores(model, dataset, videos, texts):
 
 
 def slow_precision(scores, wanted, classes, k):
-    """Count right videos among the first k, the earlier first where they tie."""
+    """Count right videos among the first k; nothing ties."""
     found = []
     for q, names in enumerate(wanted):
-        order = sorted(range(len(classes)), key=lambda v, q=q: (-scores[v, q], v))
+        order = sorted(range(len(classes)), key=lambda v, q=q: -scores[v, q])
+        assert len({*scores[:, q]}) == len(classes)
         found.append(sum(bool({*names} & {*classes[v]}) for v in order[:k]) / k)
     return found
 
@@ -281,11 +282,19 @@ def test_times_are_those_of_every_row_and_step(place, done):
         assert (one["times_reference"] == 1) == (one["row"] == "text")
 
 
-def test_precision_takes_ties_in_the_gallerys_order():
-    scores = np.array([[1.0, 0.0], [1.0, 2.0], [1.0, 2.0]])
-    right = np.array([[True, True], [False, False], [False, True]])
-    assert precision(scores, right, 1).tolist() == [1, 0]
-    assert precision(scores, right, 2).tolist() == [0.5, 0.5]
+def test_precision_is_the_mean_over_all_orders_of_the_tied():
+    random = np.random.default_rng(0)
+    scores, right = random.integers(0, 3, (6, 20)), random.random((6, 20)) < 0.4
+    for k in range(1, 7):
+        shares = [
+            # In each order of the videos, of those that tie the earlier comes first.
+            np.take_along_axis(right[[*order]], np.argsort(-scores[[*order]], 0, "stable")[:k], 0)
+            for order in itertools.permutations(range(6))
+        ]
+        expected = np.mean(shares, axis=(0, 1))
+        assert precision(scores, right, k) == pytest.approx(expected)
+    constant = precision(np.ones((6, 20)), right, 4)
+    assert constant == pytest.approx(right.mean(axis=0)), "what chance would reach"
 
 
 def test_an_interval_is_that_of_means_of_resamples():

@@ -241,7 +241,14 @@ def test_what_is_written_says_everything_and_escapes_names(done):
     assert r"=\<script\>alert(1)\</script\>\|" in markdown
     fingerprint = told["rows"]["both"]["fingerprint"]
     chance = read(Path(told["rows"]["both"]["run"]) / "results.json")["chance"]
-    texts = [fingerprint, "published", "held out of training", "Ties are in random order", "torch", "364.4"]
+    texts = [
+        fingerprint,
+        "published",
+        "held out of training",
+        "Ties are in random order",
+        "torch",
+        "364.4",
+    ]
     for text in (page, markdown, (folder / "table.tex").read_text()):
         for said in (*texts, f"Chance: SumR {chance['SumR']:.1f}."):
             assert said in text
