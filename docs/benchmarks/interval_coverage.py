@@ -8,7 +8,8 @@ difference over all test sets of that size, each ranked within itself. Docs: com
 from __future__ import annotations
 
 import argparse
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import Literal
 
 import numpy as np
 from varkit_studies.comparison.resampling import (
@@ -20,7 +21,7 @@ from varkit_studies.comparison.resampling import (
     randomisation_test,
 )
 
-from varkit.evaluation.metrics import RECALLS
+from varkit.evaluation.rank import hit_chances
 
 SHOWN = tuple(FIGURES.index(name) for name in ("query_to_video.R@1", "SumR"))
 
@@ -39,6 +40,10 @@ class Population:
         clusters: how far contents lie around 14 centres instead of one.
         hubs: videos that score high with every caption, in units of the scores' deviation.
         captions: a video has 1 to so many.
+        sharing: 1 to so many videos have the same content and the same one caption.
+        rule: which answers are right where captions are equal.
+        together: whether videos with equal captions are drawn together, as ``varkit compare``
+            does under the rules ``duplicates`` and ``unique``.
     """
 
     width: int = 16
@@ -50,6 +55,9 @@ class Population:
     clusters: float = 0.0
     hubs: float = 0.0
     captions: int = 1
+    sharing: int = 1
+    rule: Literal["own", "duplicates", "unique"] = "own"
+    together: bool = False
 
     @property
     def equal(self) -> bool:
@@ -59,45 +67,83 @@ class Population:
     def draw(
         self, videos: int, trainings: int, random: np.random.Generator
     ) -> tuple[np.ndarray, np.ndarray]:
-        """Return (V, 2) counts and (2, S, V, 6) hits of both methods on a new test set."""
-        counts = np.ones((videos, 2))
-        counts[:, 0] = random.integers(1, self.captions + 1, videos)
-        owner = np.repeat(np.arange(videos), counts[:, 0].astype(int))
+        """Return (C, 2) counts and (2, S, C, 6) hits of both methods on a new test set.
+
+        C is V, or the number of different captions if ``together``.
+        """
+        owner = np.repeat(np.arange(videos), random.integers(1, self.captions + 1, videos))
         centres = self.clusters * np.random.default_rng(14).standard_normal((14, self.width))
         content = random.standard_normal((videos, self.width))
         content += centres[random.integers(0, 14, videos)]
+        first, caption = np.arange(videos), np.arange(len(owner))
+        if self.sharing > 1:
+            sizes = random.integers(1, self.sharing + 1, videos)
+            first = caption = np.repeat(np.cumsum(sizes) - sizes, sizes)[:videos]
+            content = content[first]
+        if self.rule == "unique":
+            owner = caption = np.unique(first)
+        own = self.rule == "own"
+        right = np.nonzero(
+            np.arange(videos)[:, None] == owner if own else first[:, None] == caption
+        )
+        place = np.unique(first, return_inverse=True)[1] if self.together else np.arange(videos)
+        counts = np.stack([np.bincount(c, minlength=max(place) + 1) for c in (place[owner], place)])
         sides = (content, content[owner])
-        common = [random.standard_normal(side.shape) for side in sides]
-        hits = np.empty((2, trainings, videos, 6))
+        rows = (np.arange(videos), caption)  # equal captions have one vector, so one noise
+
+        def noise() -> list[np.ndarray]:
+            return [random.standard_normal((max(row) + 1, self.width))[row] for row in rows]
+
+        common = noise()
+        hits = np.empty((2, trainings, counts.shape[1], 6))
         for method, strength in enumerate(self.strength):
-            lasting = [random.standard_normal(side.shape) for side in sides]
+            lasting = noise()
             popular = self.hubs * random.standard_normal((videos, 1))
             for training in range(trainings):
                 scale = strength * np.exp(self.spread * random.standard_normal())
-                video, caption = (
+                video, query = (
                     side
                     + scale * self.shared * everybody
-                    + scale * self.own * np.sqrt(0.5) * (own + random.standard_normal(side.shape))
-                    for side, everybody, own in zip(sides, common, lasting, strict=True)
+                    + scale * self.own * np.sqrt(0.5) * (own + new)
+                    for side, everybody, own, new in zip(
+                        sides, common, lasting, noise(), strict=True
+                    )
                 )
                 if self.unit:
                     video /= np.linalg.norm(video, axis=1, keepdims=True)
-                    caption /= np.linalg.norm(caption, axis=1, keepdims=True)
-                scores = video @ caption.T
+                    query /= np.linalg.norm(query, axis=1, keepdims=True)
+                scores = video @ query.T
                 scores += popular * scores.std()
-                hits[method, training] = count_hits(scores, owner)
-        return counts, hits
+                scores = scores.astype(np.float32)  # so that equal captions tie
+                hits[method, training] = count_hits(scores, right, place, owner)
+        return counts.T.astype(float), hits
 
 
-def count_hits(scores: np.ndarray, owner: np.ndarray) -> np.ndarray:
-    """Return (V, 6) how many of a video's rows are right at K, from (V, Q) scores."""
-    right = scores[owner, np.arange(len(owner))]
-    best = np.full(len(scores), -np.inf)
-    np.maximum.at(best, owner, right)
-    of_query = 1 + (scores > right).sum(axis=0)
-    of_video = 1 + (scores > best[:, None]).sum(axis=1)
-    found = [np.bincount(owner, of_query <= k, minlength=len(scores)) for k in RECALLS]
-    return np.stack([*found, *(of_video <= k for k in RECALLS)], axis=1)
+def count_hits(
+    scores: np.ndarray,
+    right: tuple[np.ndarray, np.ndarray],
+    place: np.ndarray,
+    owner: np.ndarray,
+) -> np.ndarray:
+    """Return (C, 6) how many rows of a cluster are right at K.
+
+    Args:
+        scores: (V, Q).
+        right: (P,) videos and (P,) queries of the right pairs.
+        place: (V,) each video's cluster, from 0 to C - 1.
+        owner: (Q,) each query's video.
+    """
+    known = scores[right]
+    found = np.zeros((2, max(place) + 1, 3))
+    for way, (seeker, cluster) in enumerate(zip(right[::-1], (place[owner], place), strict=True)):
+        best = np.full(len(cluster), -np.inf, scores.dtype)
+        np.maximum.at(best, seeker, known)
+        tied = np.bincount(seeker, known == best[seeker]).astype(int)
+        best = np.expand_dims(best, way)
+        above = np.count_nonzero(scores > best, axis=way)
+        equal = np.count_nonzero(scores >= best, axis=way) - above
+        np.add.at(found[way], cluster, hit_chances(above, equal - tied, tied))
+    return np.concatenate(found, axis=1)
 
 
 @dataclass(frozen=True)
@@ -160,6 +206,7 @@ def coverage(limits: np.ndarray, truth: np.ndarray) -> np.ndarray:
     return ((limits[:, 0] <= truth) & (truth <= limits[:, 1])).mean(axis=0)
 
 
+SHARED = Population(sharing=3, shared=0.7, own=0.5)
 STUDIES: dict[str, tuple[Population, dict[str, int]]] = {
     "equal methods": (Population(), {}),
     "equal, much alike": (Population(shared=1.2, own=0.25), {}),
@@ -167,6 +214,11 @@ STUDIES: dict[str, tuple[Population, dict[str, int]]] = {
     "clusters of contents": (Population(width=64, shared=2.1, own=1.6, clusters=1), {}),
     "100 videos": (Population(), {"videos": 100}),
     "1 to 5 captions a video": (Population(captions=5, shared=0.9, own=0.6), {"videos": 150}),
+    "equal captions, own": (SHARED, {}),
+    "equal captions, duplicates": (replace(SHARED, rule="duplicates", together=True), {}),
+    "equal captions, unique": (replace(SHARED, rule="unique", together=True), {}),
+    "duplicates, video by video": (replace(SHARED, rule="duplicates"), {}),
+    "unique, video by video": (replace(SHARED, rule="unique"), {}),
     "not normalised": (Population(shared=0.95, own=0.65, unit=False), {}),
     "some hubs": (Population(shared=0.95, own=0.65, hubs=0.3), {}),
     "strong hubs": (Population(shared=0.75, own=0.55, hubs=0.6), {}),
@@ -183,12 +235,15 @@ STUDIES: dict[str, tuple[Population, dict[str, int]]] = {
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--tests", type=int, default=2000, help="test sets a population")
+    parser.add_argument("--only", default="", help="populations whose names hold this text")
     options = parser.parse_args()
     print(f"{options.tests} test sets each; one binomial standard error at 95 % is", end=" ")
     print(f"{100 * np.sqrt(0.95 * 0.05 / options.tests):.1f} points")
     print("| population | R@1 | SumR | value | difference | with trainings | p <= 0.05 |")
     print("| --- | --: | --: | --: | --: | --: | --: |")
     for name, (population, settings) in STUDIES.items():
+        if options.only not in name:
+            continue
         found = study(population, tests=options.tests, **settings)
         level = found.values.mean(axis=0)
         truth = found.differences.mean(axis=0)

@@ -68,9 +68,9 @@ def main() -> None:
     videos = len(next(iter(models.values())))
     shorter = np.sqrt(1 - VIDEOS / videos)
     drawn = [random.choice(videos, VIDEOS, replace=False) for _ in range(TESTS)]
-    counts, owner = np.ones((VIDEOS, 2)), np.arange(VIDEOS)
+    counts, place = np.ones((VIDEOS, 2)), np.arange(VIDEOS)
     hits = {
-        name: [count_hits(scores[np.ix_(own, own)], owner) * 1.0 for own in drawn]
+        name: [count_hits(scores[np.ix_(own, own)], (place, place), place, place) for own in drawn]
         for name, scores in models.items()
     }
     for one, other in combinations(models, 2):

@@ -29,8 +29,9 @@ class Comparison:
         different_code: shared modules in which the runs' code differs.
         queries: how many queries searched for videos.
         videos: how many videos searched for queries.
-        clusters: how many of these share no caption with another, each group of those that do
-            counted once; intervals and tests draw these.
+        clusters: how many clusters of videos intervals and tests draw: videos that share a
+            caption are one, unless only a query's own video is right.
+        largest: how many videos the largest of these has.
         resamples: for each interval and test.
         seed: of the resampling.
         runs: name -> provenance and protocol.
@@ -47,6 +48,7 @@ class Comparison:
     queries: int
     videos: int
     clusters: int
+    largest: int
     resamples: int
     seed: int
     runs: dict[str, dict[str, Any]]
@@ -94,6 +96,7 @@ def compare(
     pairs = [(a, b) for a, b in combinations(range(len(runs)), 2) if a == 0 or all_pairs]
     ways = [row.direction for row in runs[0].rows]
     named = [(runs[a], runs[b], (names[a], names[b])) for a, b in pairs]
+    counts, _ = by_cluster(runs)
     values, differences = estimate(runs, pairs, names, resamples=resamples, seed=seed)
     return Comparison(
         simulated=any(run.facts["simulated"] for run in runs),
@@ -107,7 +110,8 @@ def compare(
         ),
         queries=ways.count("query_to_video"),
         videos=ways.count("video_to_query"),
-        clusters=len(by_cluster(runs)[0]),
+        clusters=len(counts),
+        largest=int(counts[:, 1].max()),
         resamples=resamples,
         seed=seed,
         runs={name: _described(run) for name, run in zip(names, runs, strict=True)},

@@ -76,8 +76,9 @@ def notes(comparison: Comparison) -> list[str]:
     ]
     if comparison.clusters < comparison.videos:
         lines.append(
-            f"Videos that share captions are drawn together: {comparison.clusters} clusters"
-            + (f", too few to say much; not {FEW}." if comparison.clusters < FEW else ".")
+            f"Videos that share captions are drawn together: {comparison.clusters} clusters, the "
+            f"largest of {comparison.largest} videos"
+            + (" (too few clusters to say much)." if comparison.clusters < FEW else ".")
         )
     if any(value.interval_trainings for value in comparison.values):
         lines.append(
