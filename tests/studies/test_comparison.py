@@ -187,8 +187,8 @@ def test_they_hold_for_equal_captions_only_if_videos_that_share_one_are_drawn_to
     for share in coverage(together.limits, np.zeros(2)):  # a standard error of 1.5 points
         assert 0.92 <= share <= 0.98
     assert ((together.p <= 0.05).mean(axis=0) <= 0.08).all()
-    assert (coverage(apart.limits, np.zeros(2)) < 0.9).all()
-    assert ((apart.p <= 0.05).mean(axis=0) > 0.1).all()
+    assert coverage(apart.limits, np.zeros(2))[0] < 0.85
+    assert (apart.p <= 0.05).mean(axis=0)[0] > 0.1
 
 
 # Runs
