@@ -52,6 +52,13 @@ trainings ± their standard deviation, and *95 %* is the interval of SumR: for o
 other videos; of a row with one training, for other videos alone. A row that is *measured again*
 trains nothing: it measures another row's models under the changes in its study's file,
 `recipes/studies/`. A row that is *embedded* ran its recipe's `embedded:` block.
+
+Tables below "Ties count by average rank" were made before ties counted by their expected share of
+R@K ({doc}`benchmarks/README`): R@K was the share of average ranks of at most K. The simulated
+UCFCrime-AR has two pairs of equal captions, so that four videos tie with one wrong caption each: SumR of
+the same models would be higher by 0 to 0.7. The simulated XDViolence-AR has no equal sounds or videos, so
+no ties are expected. MSR-VTT has many equal captions, and the difference is not known. Checkpoints were
+chosen by the earlier rule too.
 """
 
 

@@ -303,3 +303,6 @@ def test_an_interval_is_that_of_means_of_resamples():
     means = sorted(sum(drawn) / 4 for drawn in itertools.product(values, repeat=4))
     assert found.value == 0.75
     assert (found.low, found.high) == (means[6], means[-7])
+    # Twice the same query says no more than once.
+    twice = Mean.of(np.repeat(values, 2), resamples=4000, seed=0, together=[*"aabbccdd"])
+    assert twice == found

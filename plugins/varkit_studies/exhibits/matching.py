@@ -136,10 +136,19 @@ class Mean:
     high: float
 
     @classmethod
-    def of(cls, values: Floats, *, resamples: int, seed: int) -> Mean:
-        """Average (n,) values; percentile bootstrap (Efron and Tibshirani 1993, chapter 13)."""
-        draw = np.random.default_rng(seed).integers(len(values), size=(resamples, len(values)))
-        low, high = np.quantile(values[draw].mean(axis=1), (0.025, 0.975))
+    def of(
+        cls, values: Floats, *, resamples: int, seed: int, together: Sequence[Any] | None = None
+    ) -> Mean:
+        """Average (n,) values; percentile bootstrap (Efron and Tibshirani 1993, chapter 13).
+
+        Values with equal entries of ``together``, (n,), are drawn as one.
+        """
+        names = np.arange(len(values)) if together is None else np.array(together)
+        _, place = np.unique(names, return_inverse=True)
+        total, size = np.bincount(place, values), np.bincount(place)
+        draw = np.random.default_rng(seed).integers(len(size), size=(resamples, len(size)))
+        means = total[draw].sum(axis=1) / size[draw].sum(axis=1)
+        low, high = np.quantile(means, (0.025, 0.975))
         return cls(float(values.mean()), float(low), float(high))
 
     def __str__(self) -> str:

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from varkit.data.positives import query_group
 from varkit.errors import DataError, did_you_mean
 from varkit.interfaces import Count, Dataset
 from varkit.runs.report.tables import Table
@@ -68,7 +69,9 @@ class ZeroShot:
             for seed in row.seeds
         ]
         title = f"{row.dataset.name} to {gallery.name}, zero-shot{study.mark()}"
-        records = self._records(study, used, names, scores, gallery)
+        captions = row.dataset.query_kind == "captions"
+        together = {q: query_group(str(row.dataset.query(q))) if captions else q for q in names}
+        records = self._records(study, used, together, scores, gallery)
         notes = [
             f"No test query of {row.dataset.name} is in category {name}."
             for name in self.categories
@@ -120,13 +123,13 @@ class ZeroShot:
         self,
         study: FinishedStudy,
         used: Mapping[str, Sequence[str]],
-        names: Sequence[str],
+        together: Mapping[str, int | str],
         scores: Sequence[Floats],
         gallery: Dataset,
     ) -> list[dict[str, Any]]:
         items = gallery.split("test")
         k = min(self.k, len(items))
-        place = {name: column for column, name in enumerate(names)}
+        place = {name: column for column, name in enumerate(together)}
         records: list[dict[str, Any]] = []
         every: dict[str, list[float]] = {}
         priors: dict[str, list[float]] = {}
@@ -135,7 +138,8 @@ class ZeroShot:
             columns = [place[query] for query in queries]
             right = np.repeat(own[:, None], len(columns), axis=1)
             shares = np.mean([precision(s[:, columns], right, k) for s in scores], axis=0)
-            records.append(self._record(study, category, shares, float(own.mean())))
+            captions = [together[query] for query in queries]
+            records.append(self._record(study, category, shares, captions, float(own.mean())))
             for query, share in zip(queries, shares, strict=True) if own.any() else ():
                 every.setdefault(query, []).append(float(share))
                 priors.setdefault(query, []).append(float(own.mean()))
@@ -143,13 +147,19 @@ class ZeroShot:
             # A query of several categories counts once, or the interval would be too narrow.
             shares = np.array([np.mean(own) for own in every.values()])
             prior = float(np.mean([np.mean(own) for own in priors.values()]))
-            records.append(self._record(study, "all of these", shares, prior))
+            captions = [together[query] for query in every]
+            records.append(self._record(study, "all of these", shares, captions, prior))
         return records
 
     def _record(
-        self, study: FinishedStudy, category: str, shares: Floats, prior: float
+        self,
+        study: FinishedStudy,
+        category: str,
+        shares: Floats,
+        captions: Sequence[int | str],
+        prior: float,
     ) -> dict[str, Any]:
-        mean = Mean.of(shares, resamples=study.resamples, seed=study.seed)
+        mean = Mean.of(shares, resamples=study.resamples, seed=study.seed, together=captions)
         return {
             "category": category,
             "queries": len(shares),
