@@ -55,10 +55,10 @@ trains nothing: it measures another row's models under the changes in its study'
 
 Tables below "Ties count by average rank" were made before ties counted by their expected share of
 R@K ({doc}`benchmarks/README`): R@K was the share of average ranks of at most K. The simulated
-UCFCrime-AR has two pairs of equal captions, so that four videos tie with one wrong caption each: SumR of
-the same models would be higher by 0 to 0.7. The simulated XDViolence-AR has no equal sounds or videos, so
-no ties are expected. MSR-VTT has many equal captions, and the difference is not known. Checkpoints were
-chosen by the earlier rule too.
+UCFCrime-AR has two pairs of equal captions, so that four videos tie with one wrong caption each:
+SumR of the same models would be higher by 0 to 0.7. The simulated XDViolence-AR has no equal sounds
+or videos, so no ties are expected. MSR-VTT has many equal captions, and the difference is not
+known. Checkpoints were chosen by the earlier rule too.
 """
 
 
