@@ -172,6 +172,21 @@ def test_a_file_is_ranked_by_its_inner_products(world, tmp_path, rule):
 
 
 @pytest.mark.parametrize("rule", ["own", "duplicates", "unique"])
+def test_vectors_that_tell_nothing_apart_have_exactly_chance(world, tmp_path, rule):
+    file = write(tmp_path / "same.npz", np.ones((5, 4), "f4"), np.ones((10, 4), "f4"))
+    folder, _ = measured(
+        "eval", file, world["plain recipe"], "--positives", rule, out=tmp_path / "runs"
+    )
+    results = read(folder / "results.json")
+    (report,) = (training["last"] for training in results["seeds"].values())
+    assert report["collapsed"]
+    assert report["SumR"] == results["chance"]["SumR"]
+    for way in ("query_to_video", "video_to_query"):
+        for figure in ("R@1", "R@5", "R@10"):
+            assert report[way][figure] == results["chance"][way][figure]
+
+
+@pytest.mark.parametrize("rule", ["own", "duplicates", "unique"])
 def test_a_model_without_factors_is_ranked_the_same(world, rule, tmp_path):
     """Its dense similarity goes through every rule, as the factors of the same model do."""
     ranks = {}
