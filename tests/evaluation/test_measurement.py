@@ -72,6 +72,17 @@ def test_every_rank_of_every_repeat_is_saved(tmp_path):
     assert [facts[f"v{i}"].anomaly for i in (0, 1, 2)] == [0, None, 1 / 5]
 
 
+def test_a_query_is_in_the_cluster_of_its_right_videos_also_where_its_own_is_wrong(tmp_path):
+    lines = [f"v{v}#{k} 0 v{1 + v % 3} 1\n" for v in range(9) for k in (0, 1)] + ["v0#0 0 v2 1\n"]
+    (tmp_path / "qrels").write_text("".join(lines))
+    measured(tmp_path, qrels=str(tmp_path / "qrels"), trec_depth=0)
+    rows = read_ranks(tmp_path / "ranks" / "best.jsonl")
+    clusters = {row.id: row.cluster for row in rows}
+    assert {v: clusters[v] for v in ("v1", "v2", "v3")} == {"v1": "v1", "v2": "v1", "v3": "v3"}
+    assert len(rows) == 18 + 3, "the other videos are right for no query"
+    assert all(row.cluster == clusters[row.answer] for row in rows)
+
+
 def test_a_normal_video_without_truth_has_no_anomaly():
     _, found, report = measured(dataset=Grouped(truth=False))
     assert len(found.ranks) == 1

@@ -216,11 +216,8 @@ def rank_rows(evaluation: Evaluation, dataset: Dataset) -> Iterator[RankRow]:
 
     Videos that no query names have no rank.
     """
-    clusters = [evaluation.videos[first] for first in evaluation.positives.clusters()]
-    facts = [
-        {**_facts(item, evaluation, dataset), "cluster": cluster}
-        for item, cluster in zip(evaluation.items, clusters, strict=True)
-    ]
+    facts = [_facts(item, evaluation, dataset) for item in evaluation.items]
+    cluster = [evaluation.videos[first] for first in evaluation.positives.clusters()]
     owner = evaluation.owner.tolist()
     videos, queries = evaluation.videos, evaluation.queries
     captions = dataset.query_kind == "captions"
@@ -231,6 +228,7 @@ def rank_rows(evaluation: Evaluation, dataset: Dataset) -> Iterator[RankRow]:
                 direction="query_to_video",
                 repeat=repeat,
                 id=queries[q],
+                cluster=cluster[int(ranks.query_to_video.answer[q])],
                 text=texts[q],
                 **place,
                 **facts[owner[q]],
@@ -241,6 +239,7 @@ def rank_rows(evaluation: Evaluation, dataset: Dataset) -> Iterator[RankRow]:
                 direction="video_to_query",
                 repeat=repeat,
                 id=videos[v],
+                cluster=cluster[v],
                 text=None,
                 **place,
                 **facts[v],

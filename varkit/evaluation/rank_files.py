@@ -35,8 +35,9 @@ class RankRow:
         hits: the chances that a right answer is among the first 1, 5 and 10: 0 or 1 without ties.
         ties: how many wrong candidates have the same score as the answer.
         video: the row's video, or the query's own.
-        cluster: the first of the videos that share a right query with this one, itself or through
-            further videos; rows of one cluster are not independent.
+        cluster: the first of the videos that share a right query with the retrieving video, or
+            with the answer of a query, itself or through further videos; rows of one cluster are
+            not independent.
         label: of that video, 1 = anomalous, 0 = normal, None = unknown.
         classes: what happens in that video; empty = unknown.
         clips: T of that video, or None.

@@ -29,8 +29,8 @@ class Comparison:
         different_code: shared modules in which the runs' code differs.
         queries: how many queries searched for videos.
         videos: how many videos searched for queries.
-        clusters: how many clusters of videos intervals and tests draw: videos that share a
-            caption are one, unless only a query's own video is right.
+        clusters: how many clusters of videos intervals and tests draw: videos that are right for
+            the same query are one.
         largest: how many videos the largest of these has.
         resamples: for each interval and test.
         seed: of the resampling.

@@ -1,10 +1,10 @@
 """Bootstrap intervals, randomisation tests and Holm's correction for figures of retrieval.
 
-The resampled unit is the cluster of videos that share captions, mostly a single video, with its
-queries in both directions and in all runs. All figures are sums over clusters divided by sums over
-clusters, and many clusters contribute the same values. So only the distinct contributions are
-drawn, with their frequencies: the distribution is the same as when drawing clusters, and 100,000
-videos cost little more than 290.
+The resampled unit is the cluster of videos that are right for the same queries, mostly a single
+video, with its queries in both directions and in all runs. All figures are sums over clusters
+divided by sums over clusters, and many clusters contribute the same values. So only the distinct
+contributions are drawn, with their frequencies: the distribution is the same as when drawing
+clusters, and 100,000 videos cost little more than 290.
 """
 
 from __future__ import annotations

@@ -45,7 +45,7 @@ def group_tables(comparison: Comparison) -> list[Table]:
             title=f"SumR by groups of videos{mark(comparison)}",
             caption="Ranks are among all videos or queries. Intervals are not corrected for "
             "multiple comparisons: with many groups some exclude 0 by chance. Groups of fewer "
-            f"than {FEW} videos without a common caption have none.",
+            f"than {FEW} videos, or clusters of videos, have none.",
             columns=("group", "runs", "videos", "before", "after", "difference", "95 %"),
             rows=tuple(rows),
             words=2,
@@ -76,8 +76,8 @@ def notes(comparison: Comparison) -> list[str]:
     ]
     if comparison.clusters < comparison.videos:
         lines.append(
-            f"Videos that share captions are drawn together: {comparison.clusters} clusters, the "
-            f"largest of {comparison.largest} videos"
+            f"Videos that are right for the same query are drawn together: {comparison.clusters} "
+            f"clusters, the largest of {comparison.largest} videos"
             + (" (too few clusters to say much)." if comparison.clusters < FEW else ".")
         )
     if any(value.interval_trainings for value in comparison.values):
