@@ -19,6 +19,8 @@ class VarkitError(Exception):
     """
 
     exit_code = 1
+    what = ""
+    hint: str | None = None  # both are also there if a plugin's subclass forgets this constructor
 
     def __init__(self, what: str, *, hint: str | None = None) -> None:
         super().__init__(what)
@@ -70,6 +72,20 @@ class StoppedError(VarkitError):
     def __init__(self, what: str, *, signal_number: int, hint: str | None = None) -> None:
         super().__init__(what, hint=hint)
         self.exit_code = 128 + signal_number
+
+
+def named(error: BaseException) -> str:
+    """Return the type of an error and what it says on one line, even if it cannot say it.
+
+    >>> named(ValueError("no clips"))
+    'ValueError: no clips'
+    """
+    kind = type(error).__name__
+    try:
+        said = " ".join((error.what if isinstance(error, VarkitError) else str(error)).split())
+    except BaseException:  # whatever a plugin's __str__ does, this must say who failed
+        said = "its message cannot be printed"
+    return f"{kind}: {said}".rstrip(": ")
 
 
 def nearest(name: str, allowed: Iterable[str]) -> str | None:

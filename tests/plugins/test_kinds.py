@@ -3,6 +3,7 @@
 import json
 import sys
 from importlib.metadata import EntryPoint
+from types import SimpleNamespace
 
 import pytest
 import reference
@@ -30,7 +31,8 @@ def scaffolded(monkeypatch, tmp_path):
     """Scaffold a component of that kind and install it."""
     module = scaffold("captioner", "my_thing", tmp_path)[0]
     monkeypatch.syspath_prepend(module.parent)
-    points = [EntryPoint("mine", module.stem, "varkit")]
+    own = SimpleNamespace(name="varkit", version="1.0")
+    points = [EntryPoint("mine", module.stem, "varkit")._for(own)]
     monkeypatch.setattr(loading, "entry_points", lambda group: points)
     yield module
     del sys.modules[module.stem]

@@ -15,13 +15,13 @@ import sys
 import traceback
 import warnings
 from collections.abc import Sequence
-from contextlib import redirect_stdout
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from varkit import __version__
-from varkit.errors import PluginError, RecipeError, VarkitError, did_you_mean
+from varkit.errors import RecipeError, VarkitError, did_you_mean, named
+from varkit.plugins.loading import PATIENCE
 from varkit.plugins.registry import import_target
 
 if TYPE_CHECKING:
@@ -59,6 +59,8 @@ VERBS: dict[str, tuple[str, str]] = {
 
 ARGUMENTS = f"{__name__}.arguments"
 """Key of the command line in click's context."""
+HELP_PATIENCE = 3.0
+"""Seconds after which help does not wait for the import of a plugin any longer."""
 MOST_PROBLEMS = 30
 """How many problems are printed; the rest are counted."""
 
@@ -97,6 +99,9 @@ class Verbs(click.Group):
         if added := _added(ctx):
             with formatter.section("Verbs of plugins"):
                 formatter.write_dl(list(added.items()))
+        if failures := installed_plugins(ctx, HELP_PATIENCE).failures:
+            with formatter.section("Plugins that failed to load"):
+                formatter.write_dl([(failure.plugin, failure.reason) for failure in failures])
 
     def make_context(self, *arguments: Any, **keywords: Any) -> click.Context:
         """Read the options that stand before the verb."""
@@ -130,7 +135,9 @@ class Verbs(click.Group):
         except KeyboardInterrupt:
             echo("interrupted", err=True)
             ctx.exit(130)
-        except Exception as error:
+        except SystemExit:
+            raise  # a verb of a plugin may exit with a code
+        except BaseException as error:  # a plugin may raise anything
             if ctx.params["debug"]:
                 echo(traceback.format_exc(), err=True, nl=False)
             print_error(error)
@@ -150,31 +157,20 @@ def _about_dashes(error: click.NoSuchOption, arguments: Sequence[str]) -> click.
     return click.UsageError(f"{error.format_message().rstrip('.')}. {hint}", error.ctx)
 
 
-def installed_plugins(ctx: click.Context) -> Plugins:
-    """Load the installed plugins, once per call of the program.
-
-    Raises:
-        PluginError: two components share a name.
-    """
+def installed_plugins(ctx: click.Context, patience: float = PATIENCE) -> Plugins:
+    """Load the installed plugins, once per call of the program; see :func:`load_plugins`."""
     from varkit.plugins.loading import load_plugins
 
     key = f"{__name__}.plugins"
     if key not in ctx.meta:
-        with redirect_stdout(sys.stderr):  # a plugin that prints at import must not break JSON
-            ctx.meta[key] = load_plugins()
+        ctx.meta[key] = load_plugins(patience=patience)
     loaded: Plugins = ctx.meta[key]
     return loaded
 
 
 def _added(ctx: click.Context) -> dict[str, str]:
-    """Return the verbs of plugins and their summaries; none if plugins are in conflict.
-
-    Help and completion must still work then; ``varkit plugins`` shows the conflict.
-    """
-    try:
-        commands = installed_plugins(ctx).commands
-    except PluginError:
-        return {}
+    """Return the verbs of plugins and their summaries."""
+    commands = installed_plugins(ctx, HELP_PATIENCE).commands
     summaries = {command.name: command.summary for command in commands if command.name not in VERBS}
     return dict(sorted(summaries.items()))
 
@@ -184,15 +180,15 @@ def print_warning(message: Warning | str, *_: object, **__: object) -> None:
     _print_labelled("warning", "yellow", str(message))
 
 
-def print_error(error: Exception) -> None:
+def print_error(error: BaseException) -> None:
     """Print an error on stderr: what failed, the causes, what to do."""
-    lines = [error.what] if isinstance(error, VarkitError) else [_named(error)]
+    lines = [error.what] if isinstance(error, VarkitError) else [named(error)]
     if isinstance(error, RecipeError) and len(error.problems) > 1:
         shown = error.problems[:MOST_PROBLEMS]
         lines = [f"{len(error.problems)} problems", *(f"  {problem}" for problem in shown)]
         if len(shown) < len(error.problems):
             lines.append(f"  and {len(error.problems) - len(shown)} more")
-    lines += [f"  cause: {_named(cause)}" for cause in _causes(error)]
+    lines += [f"  cause: {named(cause)}" for cause in _causes(error)]
     _print_labelled("error", "red", "\n".join(lines))
     hint = error.hint if isinstance(error, VarkitError) else "varkit --debug ... shows where"
     if hint:
@@ -221,8 +217,8 @@ def _escaped(error: click.ClickException) -> click.ClickException:
 def _causes(error: BaseException) -> list[BaseException]:
     """Return the causes of an error, except those that its message already states."""
     chain = [error]
-    while (cause := chain[-1].__cause__) is not None and cause not in chain:
-        chain.append(cause)  # "not in" stops at a circle, as "raise error from error" makes
+    while (cause := chain[-1].__cause__) is not None and all(cause is not e for e in chain):
+        chain.append(cause)  # stops at a circle, as "raise error from error" makes
     known = _reason(error)
     causes = []
     for cause in chain[1:]:
@@ -234,14 +230,7 @@ def _causes(error: BaseException) -> list[BaseException]:
 
 
 def _reason(error: BaseException) -> str:
-    if isinstance(error, VarkitError):
-        return error.what
-    return (isinstance(error, OSError) and error.strerror) or str(error)
-
-
-def _named(error: BaseException) -> str:
-    text = error.what if isinstance(error, VarkitError) else str(error)
-    return f"{type(error).__name__}: {text}".rstrip(": ")
+    return (isinstance(error, OSError) and error.strerror) or named(error).partition(": ")[2]
 
 
 EXAMPLES = """\b

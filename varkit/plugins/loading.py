@@ -1,36 +1,41 @@
 """Loads plugins: installed ones by entry point, and files that a recipe names.
 
-An installed plugin that fails to import does not stop the program, because the rest still works.
-``varkit plugins`` shows the failure, and so does the message for any component that is missing.
+An installed plugin that fails does not stop the program, because the rest still works. ``varkit
+plugins`` shows the failure, and so does the message for any component that is missing. The plugins
+of varkit's own distribution are imported here; other people's are asked in processes of their own
+(:mod:`varkit.plugins.probe`).
 """
 
 from __future__ import annotations
 
 import hashlib
 import importlib.util
-import re
 import sys
-import traceback
-from collections.abc import Callable, Iterable
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
-from importlib.metadata import EntryPoint, entry_points
+from importlib.metadata import EntryPoint, distributions
 from pathlib import Path
 from types import ModuleType
 
 from varkit.errors import PluginError
-from varkit.plugins import hookspecs
-from varkit.plugins.kinds import KINDS
-from varkit.plugins.registry import Command, Entry, Register, RegisterCommand, Registry
+from varkit.plugins.hookspecs import GROUP
+from varkit.plugins.isolation import raised_at
+from varkit.plugins.registration import Registration, registration
+from varkit.plugins.registry import Command, Entry, Registry, clash
+
+PATIENCE = 10.0
+"""Seconds that the import of an installed plugin may take."""
 
 
 @dataclass(frozen=True)
 class Failure:
-    """A plugin that could not be loaded, and why."""
+    """A plugin that is left out, and why."""
 
     plugin: str
     reason: str
-    error: BaseException
 
 
 class Plugins:
@@ -38,9 +43,8 @@ class Plugins:
 
     Attributes:
         registry: every component of every plugin that loaded.
-        commands: every verb of every plugin that loaded, in the order of loading. Two verbs of
-            the same name are an error only if that verb is called.
-        failures: the plugins that failed to load.
+        commands: every verb of every plugin that loaded.
+        failures: the plugins that are left out.
     """
 
     def __init__(self) -> None:
@@ -48,29 +52,29 @@ class Plugins:
         self.commands: list[Command] = []
         self.failures: list[Failure] = []
 
-    def add(self, name: str, version: str, load: Callable[[], object]) -> None:
-        """Load one plugin and register its components; a failure is recorded, not raised.
+    def add(self, plugins: Sequence[tuple[str, Registration | PluginError]]) -> None:
+        """Add plugins, each with what it registers or why it failed.
 
-        Raises:
-            PluginError: a component's name is taken or malformed.
+        A plugin with a name that is taken is left out. If two of ``plugins`` use a name, both are:
+        which of them a recipe means cannot be known.
         """
-        manager = hookspecs.manager()
-        try:
-            manager.register(load(), name=name)
-            manager.check_pending()
-            entries: list[Entry] = []
-            for kind in KINDS.values():
-                hook = getattr(manager.hook, kind.hook)
-                hook(register=_collector(entries, kind.name, name, version))
-            commands: list[Command] = []
-            manager.hook.register_commands(register=_command_collector(commands, name, version))
-        except (Exception, SystemExit) as error:
-            # SystemExit too: a module that calls sys.exit at import must not end the program.
-            self.failures.append(Failure(name, f"{type(error).__name__}: {error}", error))
-            return
-        for entry in entries:
-            self.registry.add(entry)
-        self.commands += commands
+        users: dict[tuple[str, str], list[Entry | Command]] = defaultdict(list)
+        new = [given for _, made in plugins if isinstance(made, tuple) for given in made]
+        for given in (*self.registry, *self.commands, *new):
+            users[given.kind, given.name].append(given)
+        for plugin, made in plugins:
+            if isinstance(made, PluginError):
+                self.failures.append(Failure(plugin, made.what))
+                continue
+            clashes = [same for g in made if len(same := users[g.kind, g.name]) > 1]
+            if clashes:
+                self.failures.append(Failure(plugin, clash(*clashes[0][:2])))
+                continue
+            for given in made:
+                if isinstance(given, Entry):
+                    self.registry.add(given)
+                else:
+                    self.commands.append(given)
 
     def get(self, kind: str, name: str) -> Entry:
         """Return a component's entry.
@@ -84,19 +88,8 @@ class Plugins:
             raise PluginError(f"{error.what}{self.failed()}") from None
 
     def command(self, name: str) -> Command | None:
-        """Return the verb of this name, or None.
-
-        Raises:
-            PluginError: several plugins have a verb of this name.
-        """
-        matches = [command for command in self.commands if command.name == name]
-        if len(matches) > 1:
-            raise PluginError(
-                f"{len(matches)} verbs are named {name!r}: "
-                + " and ".join(f"{c.target} ({c.origin})" for c in matches),
-                hint="uninstall the plugin you do not need",
-            )
-        return matches[0] if matches else None
+        """Return the verb of this name, or None."""
+        return next((command for command in self.commands if command.name == name), None)
 
     def failed(self) -> str:
         """Return a sentence that lists the plugins that failed, for messages; empty if none did."""
@@ -105,32 +98,75 @@ class Plugins:
 
 
 def load_plugins(
-    files: Iterable[Path] = (), *, installed: Iterable[EntryPoint] | None = None
+    files: Iterable[Path] = (),
+    *,
+    installed: Iterable[EntryPoint] | None = None,
+    patience: float = PATIENCE,
 ) -> Plugins:
     """Load the installed plugins, then the given files.
 
     Args:
         files: plugin files named by a recipe; if one fails to load, that is an error.
         installed: the entry points to load; by default those of the group ``varkit``.
+        patience: seconds that the import of an installed plugin may take.
 
     Raises:
-        PluginError: two components share a name, or one of ``files`` cannot be loaded.
+        PluginError: one of ``files`` cannot be loaded, or uses a name that is taken.
     """
     plugins = Plugins()
-    points = entry_points(group=hookspecs.GROUP) if installed is None else installed
+    points = entry_points(GROUP) if installed is None else installed
+    own, strange = [], []
     for point in sorted(points, key=lambda p: p.name):
-        version = point.dist.version if point.dist is not None else "unknown"
-        plugins.add(point.name, version, point.load)
+        distribution, version = _distribution(point)
+        (own if distribution == "varkit" else strange).append((point, version))
+    plugins.add([(p.name, _here(p.name, version, p.load, p.value)) for p, version in own])
+    if strange:
+        from varkit.plugins.probe import ask
+
+        names = [point.name for point, _ in strange]
+        plugins.add(list(zip(names, ask(strange, patience), strict=True)))
     for file in files:
+        try:
+            made = _here(str(file), "file", partial(load_file, file), file_module(file))
+        except KeyboardInterrupt as error:  # the file's or the user's: both end the program
+            made = PluginError(f"KeyboardInterrupt{raised_at(error, file_module(file))}")
         before = len(plugins.failures)
-        plugins.add(str(file), "file", partial(load_file, file))
+        plugins.add([(str(file), made)])
         if len(plugins.failures) > before:
-            failure = plugins.failures[-1]
             raise PluginError(
-                f"plugin file {file} failed to load: {failure.reason}{_line(failure.error, file)}",
+                f"plugin file {file} failed to load: {plugins.failures[-1].reason}",
                 hint="varkit --debug ... shows the traceback",
-            ) from failure.error
+            ) from (made if isinstance(made, PluginError) else None)
     return plugins
+
+
+def entry_points(group: str) -> list[EntryPoint]:
+    """Return the entry points of a group; a distribution with damaged files has none."""
+    points: dict[str, list[EntryPoint]] = {}
+    for distribution in distributions():
+        with suppress(Exception):
+            own = [point for point in distribution.entry_points if point.group == group]
+            if own:
+                points.setdefault(distribution.name, own)  # the first on the path counts
+    return [point for own in points.values() for point in own]
+
+
+def _distribution(point: EntryPoint) -> tuple[str, str]:
+    """Return name and version of the distribution that an entry point belongs to."""
+    try:
+        return str(point.dist.name), str(point.dist.version)
+    except Exception:  # it has none, or its files are damaged
+        return "unknown", "unknown"
+
+
+def _here(
+    plugin: str, version: str, load: Callable[[], object], module: str
+) -> Registration | PluginError:
+    """Import a plugin in this process and return what it registers, or why it failed."""
+    try:
+        return registration(plugin, version, load, module)
+    except PluginError as error:
+        return error
 
 
 def load_file(file: Path) -> ModuleType:
@@ -159,27 +195,3 @@ def file_module(file: Path) -> str:
     """Return the name under which :func:`load_file` imports a file."""
     path = file.resolve()
     return f"varkit_file_{hashlib.sha256(bytes(path)).hexdigest()[:12]}_{path.stem}"
-
-
-def _line(error: BaseException, file: Path) -> str:
-    """Return which line of a plugin file raised an error; a syntax error says so itself."""
-    lines = [f.lineno for f in traceback.extract_tb(error.__traceback__) if f.filename == str(file)]
-    return f" (line {lines[-1]})" if lines and not isinstance(error, SyntaxError) else ""
-
-
-def _collector(entries: list[Entry], kind: str, plugin: str, version: str) -> Register:
-    def register(name: str, target: str | type, *, summary: str) -> None:
-        entries.append(Entry(kind, name, target, plugin, version, summary))
-
-    return register
-
-
-def _command_collector(commands: list[Command], plugin: str, version: str) -> RegisterCommand:
-    def register(name: str, target: str, *, summary: str) -> None:
-        if not re.fullmatch("[a-z][a-z0-9-]*", name):
-            raise PluginError(
-                f"verb {name!r} must be lower-case letters, digits and hyphens, as in 'bench'"
-            )
-        commands.append(Command(name, target, plugin, version, summary))
-
-    return register

@@ -6,13 +6,14 @@ here.
 
 from __future__ import annotations
 
-import inspect
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pkgutil import resolve_name
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, ClassVar, Protocol
 
 from varkit.errors import PluginError, did_you_mean
+from varkit.plugins.isolation import contained
 from varkit.plugins.kinds import KINDS, kind_named
 
 if TYPE_CHECKING:
@@ -30,6 +31,10 @@ class Entry:
         plugin: which plugin registered it.
         version: the version of that plugin's distribution, or ``"file"``.
         summary: one line for ``varkit plugins``.
+
+    Raises:
+        PluginError: the kind is unknown, the name is not snake_case, or anything else has the
+            wrong type or form.
     """
 
     kind: str
@@ -39,10 +44,21 @@ class Entry:
     version: str
     summary: str
 
+    def __post_init__(self) -> None:
+        """Check what a plugin gave, before anything reads it."""
+        kind_named(self.kind)
+        _check(self, r"[^\W\d]\w*", "snake_case, as in 'anomaly_led'")
+
     @property
     def origin(self) -> str:
         """Plugin and version, for messages and for the record of a run."""
         return f"plugin {self.plugin} {self.version}"
+
+    @property
+    def path(self) -> str:
+        """Where its class is: ``"module:Class"``."""
+        target = self.target
+        return target if isinstance(target, str) else f"{target.__module__}:{target.__qualname__}"
 
     @property
     def check_command(self) -> str:
@@ -60,11 +76,11 @@ class Entry:
             return self.target
         where = f"{self.kind} {self.name!r} of {self.origin}"
         component = import_target(self.target, where)
-        if not inspect.isclass(component):
+        if not issubclass(type(component), type):  # isinstance() would ask the object itself
             raise PluginError(
                 f"{where}: {self.target!r} is not a class: {type(component).__name__}"
             )
-        return component
+        return component  # type: ignore[no-any-return]  # the line above made sure of it
 
 
 def import_target(target: str, where: str) -> Any:
@@ -77,12 +93,30 @@ def import_target(target: str, where: str) -> Any:
     Raises:
         PluginError: the import failed, or the module has no such attribute.
     """
-    try:
+    with contained(f"{where}: cannot import {target!r}: ", target.partition(":")[0]):
         return resolve_name(target)
-    except (Exception, SystemExit) as error:  # SystemExit: a module may call sys.exit
-        raise PluginError(
-            f"{where}: cannot import {target!r}: {type(error).__name__}: {error}"
-        ) from error
+
+
+def _check(given: Entry | Command, name: str, form: str) -> None:
+    """Check the types of what a plugin registers, and the form of its name.
+
+    Subclasses of ``str`` are refused too: they may do anything when they are compared or printed.
+    """
+    whose = given.kind
+    fits = type(given.name) is str and given.name == given.name.lower()
+    if not fits or not re.fullmatch(name, given.name):
+        raise PluginError(f"{whose} name {given.name!r} must be {form}")
+    whose += f" {given.name!r}"
+    target, summary = given.target, given.summary
+    if type(target) is str:
+        fits = bool(re.fullmatch(r"\w+(\.\w+)*(:\w+(\.\w+)*)?", target))
+    else:
+        fits = isinstance(given, Entry) and issubclass(type(target), type)
+    if not fits:
+        classes = "a class or " if isinstance(given, Entry) else ""
+        raise PluginError(f"{whose}: its target must be {classes}'module:name'; it is {target!r}")
+    if type(summary) is not str or not summary.isprintable():
+        raise PluginError(f"{whose}: its summary must be one line of text; it is {summary!r}")
 
 
 class Register(Protocol):
@@ -102,18 +136,32 @@ class Command:
         plugin: which plugin registered it.
         version: the version of that plugin's distribution, or ``"file"``.
         summary: one line for ``varkit --help``.
+
+    Raises:
+        PluginError: the name has other characters than small letters, digits and hyphens, or
+            anything else has the wrong type or form.
     """
 
+    kind: ClassVar[str] = "verb"
     name: str
     target: str
     plugin: str
     version: str
     summary: str
 
+    def __post_init__(self) -> None:
+        """Check what a plugin gave, before anything reads it."""
+        _check(self, "[a-z][a-z0-9-]*", "lower-case letters, digits and hyphens, as in 'bench'")
+
     @property
     def origin(self) -> str:
         """Plugin and version, for messages."""
         return f"plugin {self.plugin} {self.version}"
+
+    @property
+    def path(self) -> str:
+        """Where its click command is: ``"module:command"``."""
+        return self.target
 
     def load(self) -> click.Command:
         """Import and return the click command.
@@ -138,6 +186,13 @@ class RegisterCommand(Protocol):
         """Add one verb."""
 
 
+def clash(first: Entry | Command, second: Entry | Command) -> str:
+    """Return a message that two things of one kind have the same name, with their origins."""
+    plural = "verbs" if isinstance(first, Command) else KINDS[first.kind].plural
+    sides = (f"{each.path} ({each.origin})" for each in (first, second))
+    return f"two {plural} are named {first.name!r}: {' and '.join(sides)}"
+
+
 class Registry:
     """All components of the loaded plugins."""
 
@@ -148,20 +203,12 @@ class Registry:
         """Add an entry.
 
         Raises:
-            PluginError: the kind is unknown, the name is not snake_case, or the name is taken;
-                the message then names both origins.
+            PluginError: the name is taken; the message names both origins.
         """
-        kind = kind_named(entry.kind)
-        if not entry.name.isidentifier() or entry.name != entry.name.lower():
-            raise PluginError(
-                f"{entry.origin}: {entry.kind} name {entry.name!r} must be snake_case, "
-                "as in 'anomaly_led'"
-            )
         taken = self._entries.get((entry.kind, entry.name))
         if taken is not None:
             raise PluginError(
-                f"two {kind.plural} are named {entry.name!r}: {taken.target} ({taken.origin}) "
-                f"and {entry.target} ({entry.origin})",
+                clash(taken, entry),
                 hint="rename one, or uninstall the plugin you do not need",
             )
         self._entries[entry.kind, entry.name] = entry
