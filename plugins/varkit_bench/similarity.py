@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import shlex
 from pathlib import Path
 from typing import Any
@@ -10,6 +9,7 @@ from typing import Any
 import click
 
 from varkit.cli.options import json_option, machine_options
+from varkit.cli.output import print_json
 from varkit_bench.options import check_number, check_picture, parse_names, parse_sizes
 
 
@@ -107,7 +107,7 @@ def similarity(
     finally:
         torch.set_num_threads(before)
     if as_json:
-        click.echo(json.dumps(report, indent=2, allow_nan=False))
+        print_json(report)
     else:
         display.show(report)
     written = []

@@ -33,15 +33,15 @@ def run(command, *arguments, code=0):
 @pytest.fixture
 def broken_plugin(tmp_path, monkeypatch):
     """Install, for this test, a plugin that fails."""
-    (tmp_path / "plugged_in.py").write_text(
-        "print('hello'); raise ImportError('no [bold]module[/bold] bar')"
-    )
+    file = tmp_path / "plugged_in.py"
+    file.write_text("print('hello'); raise ImportError('no [bold]module[/bold] bar')")
     monkeypatch.syspath_prepend(tmp_path)
     points = [
         *varkit_plugins.entry_points(group="varkit"),
         EntryPoint("plugged", "plugged_in", "varkit"),
     ]
     monkeypatch.setattr(varkit_plugins, "entry_points", lambda group: points)
+    return file
 
 
 def test_the_table_names_every_component():
@@ -57,7 +57,10 @@ def test_json_has_every_component_and_every_failure_which_the_table_shows_on_std
     assert sampler["plugin"] == "alan"
     assert set(sampler) == {"kind", "name", "plugin", "version", "summary", "target"}
     assert said["failures"] == [
-        {"plugin": "plugged", "reason": "ImportError: no [bold]module[/bold] bar"}
+        {
+            "plugin": "plugged",
+            "reason": f"ImportError: no [bold]module[/bold] bar at {broken_plugin}:1",
+        }
     ]
     shown = run(plugins).stderr
     assert "plugin plugged failed to load" in shown

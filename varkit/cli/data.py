@@ -9,6 +9,7 @@ from pathlib import Path
 import click
 
 from varkit.cli.options import json_option, options, strict_option, target_argument
+from varkit.cli.output import print_json
 
 TARGET = """\b
 TARGET is a recipe (a file, or a name listed by varkit ls), whose data section is used, or the name
@@ -48,8 +49,6 @@ def verify(
     Every video and every query is read. Faults are reported in the words of a training that meets
     them. The exit code is 0 without faults and 3 otherwise.
     """
-    import json
-
     from varkit.cli.data_display import announce, print_verification, progress
     from varkit.data.inspect.verify import verify
     from varkit.recipe.target import find_target
@@ -59,7 +58,7 @@ def verify(
     with progress("reading") as tell:
         result = verify(source.cls, source.options, quick=quick, workers=workers, progress=tell)
     if as_json:
-        click.echo(json.dumps(result.to_dict() | {"data": source.to_dict()}, indent=2))
+        print_json(result.to_dict() | {"data": source.to_dict()})
     else:
         print_verification(result)
     if result.faults:
@@ -83,8 +82,6 @@ def stats(
     Videos, hours, captions, classes and anomalies, by split. Published figures of the
     data set stand beside them.
     """
-    import json
-
     from varkit.cli.data_display import (
         announce,
         pointing_to_verify,
@@ -101,7 +98,7 @@ def stats(
         result = statistics(source.build(), tell)
     published = getattr(source.cls, "published", {})
     if as_json:
-        click.echo(json.dumps(result.to_dict(published) | {"data": source.to_dict()}, indent=2))
+        print_json(result.to_dict(published) | {"data": source.to_dict()})
     else:
         print_statistics(result, published)
     if out is not None:
@@ -119,8 +116,6 @@ def leak(target: str, changes: tuple[str, ...], strict: bool, as_json: bool) -> 
     Each test caption is paired with its nearest training caption by TF-IDF. How often do their
     videos agree in class, and in being normal or anomalous?
     """
-    import json
-
     from varkit.cli.data_display import announce, pointing_to_verify, print_leak
     from varkit.data.inspect.leak import caption_leak
     from varkit.recipe.target import find_target
@@ -131,7 +126,7 @@ def leak(target: str, changes: tuple[str, ...], strict: bool, as_json: bool) -> 
         dataset = source.build()
     result = caption_leak(dataset)
     if as_json:
-        click.echo(json.dumps(result.to_dict() | {"data": source.to_dict()}, indent=2))
+        print_json(result.to_dict() | {"data": source.to_dict()})
     else:
         print_leak(result)
 
@@ -156,8 +151,6 @@ def show(
 
     Its queries, label and streams, and where it is anomalous.
     """
-    import json
-
     from varkit.cli.data_display import announce, pointing_to_verify, print_video
     from varkit.data.inspect.show import video_details
     from varkit.recipe.target import find_target
@@ -168,7 +161,7 @@ def show(
         dataset = source.build()
     details = video_details(dataset, video)
     if as_json:
-        click.echo(json.dumps(details.to_dict() | {"data": source.to_dict()}, indent=2))
+        print_json(details.to_dict() | {"data": source.to_dict()})
     else:
         print_video(details)
     if out is not None:

@@ -8,6 +8,7 @@ from pathlib import Path
 import click
 
 from varkit.cli.options import json_option
+from varkit.cli.output import print_json
 
 COLOURS = {"ok": "green", "warn": "yellow", "fail": "red"}
 
@@ -20,7 +21,7 @@ def doctor(as_json: bool) -> None:
     Nothing is changed or downloaded. The exit code is 1 if a check fails.
     """
     from varkit.cli.machine_checks import examine
-    from varkit.cli.output import echo, print_json
+    from varkit.cli.output import echo
     from varkit.cli.terminal import print_text
 
     checks = examine(Path("runs"))

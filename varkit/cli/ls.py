@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from varkit.cli.options import json_option
+from varkit.cli.output import print_json
 
 if TYPE_CHECKING:
     from varkit.cli.missing import Readiness
@@ -26,7 +27,7 @@ Examples:
 def ls(as_json: bool) -> None:
     """List the shipped recipes: what each is, and what is missing here to run it."""
     from varkit.cli.missing import causes, readiness
-    from varkit.cli.output import echo, print_json
+    from varkit.cli.output import echo
     from varkit.cli.terminal import print_table, print_text
     from varkit.runs.report.tables import Table
 

@@ -9,6 +9,7 @@ from typing import Any
 import click
 
 from varkit.cli import completion
+from varkit.cli.output import keep_stdout
 
 THREADS = "OMP_NUM_THREADS, or usable cores"
 
@@ -50,7 +51,9 @@ def machine_options(
     )
 
 
-json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON on stdout.")
+json_option = click.option(
+    "--json", "as_json", is_flag=True, callback=keep_stdout, help="Print JSON on stdout."
+)
 strict_option = click.option(
     "--strict", is_flag=True, help="Refuse to use a recipe's embedded: block."
 )

@@ -10,9 +10,15 @@ import io
 import json
 import sys
 import unicodedata
+from contextlib import ExitStack
 from typing import Any
 
 import click
+
+from varkit.system.output import stdout_to_stderr
+
+STDOUT = "varkit.stdout"
+"""Under this key a click context holds what gives stdout back."""
 
 PLAIN = str.maketrans(
     {"→": "->", "−": "-", "–": "-", "±": "+-", "×": "x", "…": "...", "·": ".", "█": "#"}
@@ -34,9 +40,22 @@ def echo(text: object = "", *, err: bool = False, nl: bool = True, **style: Any)
     click.secho(printable(text, sys.stderr if err else sys.stdout), err=err, nl=nl, **style)
 
 
+def keep_stdout(context: click.Context, _: click.Parameter, as_json: bool) -> bool:
+    """Keep stdout for the JSON: what libraries and plugins print goes to stderr meanwhile."""
+    if as_json:
+        kept = context.meta[STDOUT] = ExitStack()
+        kept.enter_context(stdout_to_stderr())
+        context.call_on_close(kept.close)
+    return as_json
+
+
 def print_json(value: Any, *, indent: int | None = 2) -> None:
     """Print a value on stdout as JSON in ASCII."""
-    click.echo(json.dumps(value, indent=indent).replace("\x7f", "\\u007f"))
+    text = json.dumps(value, indent=indent).replace("\x7f", "\\u007f")
+    context = click.get_current_context(silent=True)
+    kept: ExitStack = context.meta.get(STDOUT, ExitStack()) if context else ExitStack()
+    kept.close()
+    click.echo(text)
 
 
 def printable(text: object, stream: Any = None) -> str:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator
 from dataclasses import asdict
 from typing import TYPE_CHECKING
@@ -10,6 +9,7 @@ from typing import TYPE_CHECKING
 import click
 
 from varkit.cli.options import json_option
+from varkit.cli.output import print_json
 
 if TYPE_CHECKING:
     from varkit.plugins.loading import Plugins
@@ -23,7 +23,7 @@ def plugins(as_json: bool) -> None:
 
     loaded = installed_plugins(click.get_current_context())
     if as_json:
-        click.echo(json.dumps(_listing(loaded), indent=2))
+        print_json(_listing(loaded))
     else:
         _show(loaded)
 

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import json
-
 import click
 
 from varkit.cli.options import json_option, recipe_argument, strict_option
+from varkit.cli.output import print_json
 
 EXAMPLES = """\b
 Examples:
@@ -39,4 +38,4 @@ def show(recipe: str, overrides: tuple[str, ...], strict: bool, as_json: bool) -
         "recipe": resolved.to_dict(),
         "origins": resolved.origins,
     }
-    click.echo(json.dumps(shown, indent=2))
+    print_json(shown)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import shlex
 import time
 from contextlib import nullcontext
@@ -13,7 +12,7 @@ import torch
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
 
-from varkit.cli.output import echo
+from varkit.cli.output import echo, print_json
 from varkit.cli.terminal import print_table
 from varkit.errors import VarkitError, WriteError
 from varkit.evaluation.results import RunResults
@@ -88,7 +87,7 @@ def finish(run: Run, dataset: Dataset, device: torch.device, *, as_json: bool) -
 def show_results(results: RunResults, *, as_json: bool) -> None:
     """Print results on stdout: as a table, or as JSON."""
     if as_json:
-        click.echo(json.dumps(results))
+        print_json(results, indent=None)
     else:
         print_table(results_table(results))
 

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import json
 from typing import TYPE_CHECKING
 
 import click
 
 from varkit.cli.options import json_option, recipe_argument, strict_option
+from varkit.cli.output import print_json
 
 if TYPE_CHECKING:
     from varkit.plugins.loading import Plugins
@@ -43,11 +43,11 @@ def validate(
             _build(resolved, plugins)
     except RecipeError as error:
         if as_json:
-            click.echo(json.dumps({"valid": False, "problems": error.problems}, indent=2))
+            print_json({"valid": False, "problems": error.problems})
         raise
     if as_json:
         outcome = {"valid": True, "embedded": resolved.embedded, "missing": resolved.missing}
-        click.echo(json.dumps(outcome, indent=2))
+        print_json(outcome)
         return
     click.echo(f"{resolved.path}: valid" + ", and its model can be built" * build)
     if resolved.embedded:

@@ -117,8 +117,9 @@ def _truth(dataset: Dataset) -> Callable[[str], NDArray[np.bool_] | None]:
 def _build(component: Component, plugins: Plugins, supplies: Mapping[str, Any]) -> Any:
     entry, kind = plugins.get(component.kind, component.use), KINDS[component.kind]
     given = {name: supplies[name] for name in kind.supplied}
-    built = construct(entry.load(), component.options, given)
-    _check_members(entry, built, resolve_name(kind.protocol))
+    with entry.contained():
+        built = construct(entry.load(), component.options, given)
+        _check_members(entry, built, resolve_name(kind.protocol))
     return built
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pkgutil import resolve_name
 from typing import TYPE_CHECKING, Any, ClassVar, Protocol
@@ -65,6 +66,11 @@ class Entry:
         """The command that checks the component against its interface, for hints."""
         target = self.plugin if self.version == "file" else f"{self.name} --kind {self.kind}"
         return f"varkit plugin test {target}"
+
+    def contained(self) -> AbstractContextManager[None]:
+        """Run a block that touches the component, so that what it raises names the component."""
+        where = f"{self.kind} {self.name!r} of {self.origin}: "
+        return contained(where, self.path.partition(":")[0])
 
     def load(self) -> type[Any]:
         """Import and return the component's class.

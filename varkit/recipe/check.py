@@ -178,15 +178,17 @@ class _RecipeChecker(Checker):
             self.problem((*path, "use"), f"{fault}; {listed}{meant and '.'}{meant}")
             return None
         try:
-            cls = self.plugins.get(kind, use).load()
-            supplied_to(cls)
-            own, beside = options_of(cls), options_of(settings_class)
-            taken = [name for name in own if name == "use" or name in beside]
-            if taken:
-                raise PluginError(
-                    f"{kind} {use!r} has an option {taken[0]!r}, which the recipe uses itself"
-                )
-            options = self.options(path, cls, {k: v for k, v in value.items() if k in own})
+            entry = self.plugins.get(kind, use)
+            with entry.contained():
+                cls = entry.load()
+                supplied_to(cls)
+                own, beside = options_of(cls), options_of(settings_class)
+                taken = [name for name in own if name == "use" or name in beside]
+                if taken:
+                    raise PluginError(
+                        f"{kind} {use!r} has an option {taken[0]!r}, which the recipe uses itself"
+                    )
+                options = self.options(path, cls, {k: v for k, v in value.items() if k in own})
         except PluginError as error:
             self.problem((*path, "use"), error.line)
             return None

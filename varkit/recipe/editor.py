@@ -96,8 +96,9 @@ def _choice(kind: str, plugins: Plugins) -> Schema:
 def _component(entry: Entry, beside: type[Any], definitions: Schema) -> Schema:
     """Return the schema of one component; if it cannot be loaded here, anything is valid."""
     try:
-        cls = entry.load()
-        block = _block({**options_of(beside), **options_of(cls)}, definitions)
+        with entry.contained():
+            cls = entry.load()
+            block = _block({**options_of(beside), **options_of(cls)}, definitions)
     except PluginError as error:
         return {"description": error.what}
     block["properties"] = {"use": {"const": entry.name}} | block["properties"]

@@ -16,8 +16,9 @@ from typing import Any
 
 from pydantic_core import to_jsonable_python
 
-from varkit.errors import PluginError, RecipeError
+from varkit.errors import RecipeError
 from varkit.interfaces.settings import EvalOptions, ModelOptions, TrainOptions
+from varkit.plugins.isolation import contained
 from varkit.plugins.loading import Plugins, load_plugins
 from varkit.recipe import yaml
 from varkit.recipe.check import SECTIONS, VERSION, Checked, Component, check
@@ -276,11 +277,8 @@ def missing_here(cls: type[Any], options: Mapping[str, Any], name: str) -> list[
     """
     if not hasattr(cls, "missing"):
         return []
-    try:
-        lines: list[str] = cls.missing(**options)
-    except Exception as error:
-        raise PluginError(f"{name}: missing() failed: {type(error).__name__}: {error}") from error
-    return lines
+    with contained(f"{name}: missing() failed: ", cls.__module__):
+        return [str(line) for line in cls.missing(**options)]
 
 
 def _plain(part: Any) -> Any:

@@ -20,7 +20,8 @@ from pydantic import ConfigDict, TypeAdapter, ValidationError
 from pydantic.errors import PydanticUserError
 from pydantic_core import PydanticSerializationError, to_jsonable_python
 
-from varkit.errors import PluginError, RecipeError, VarkitError, did_you_mean
+from varkit.errors import PluginError, RecipeError, did_you_mean
+from varkit.plugins.isolation import contained
 from varkit.plugins.kinds import SUPPLIED
 from varkit.recipe.descriptions import describe, documented
 from varkit.recipe.yaml import KeyPath
@@ -179,16 +180,11 @@ def construct(cls: type[Any], options: Mapping[str, Any], supplies: Mapping[str,
                 f"{_name(cls)} asks for {name!r}, which its kind is not given; "
                 f"given: {_list(supplies)}"
             )
-    try:
-        return cls(*(supplies[name] for name in names), **options)
-    except VarkitError:
-        raise
-    except ValueError as error:
-        raise RecipeError([f"{_name(cls)}: {error}"]) from error
-    except Exception as error:
-        raise PluginError(
-            f"{_name(cls)} cannot be built: {type(error).__name__}: {error}"
-        ) from error
+    with contained(f"{_name(cls)} cannot be built: ", cls.__module__):
+        try:
+            return cls(*(supplies[name] for name in names), **options)
+        except ValueError as error:
+            raise RecipeError([f"{_name(cls)}: {error}"]) from error
 
 
 def _valid(option: Option, value: Any, written: Mapping[KeyPath, str]) -> Any:

@@ -9,6 +9,7 @@ import click
 
 from varkit.cli import completion
 from varkit.cli.options import checkpoint_option, json_option
+from varkit.cli.output import print_json
 
 if TYPE_CHECKING:
     from varkit.interfaces.settings import Which
@@ -76,7 +77,6 @@ def compare(
     from varkit.cli.terminal import print_table, print_text
     from varkit_studies.comparison import compare as compare_runs
     from varkit_studies.comparison.tables import figure_tables, notes, query_tables
-    from varkit_studies.comparison.writers import as_json as to_json
     from varkit_studies.comparison.writers import check_extra, write_comparison
 
     if out is not None:
@@ -90,7 +90,7 @@ def compare(
         seed=seed,
     )
     if as_json:
-        click.echo(to_json(comparison), nl=False)
+        print_json(comparison.as_json())
     else:
         for table in [*figure_tables(comparison), *query_tables(comparison, queries)]:
             click.echo()

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -11,6 +10,7 @@ import click
 from click.shell_completion import CompletionItem
 
 from varkit.cli.options import json_option, machine_options, strict_option
+from varkit.cli.output import print_json
 
 if TYPE_CHECKING:
     from varkit_studies.execution import Settings
@@ -117,7 +117,7 @@ def study(
         if as_json:
             head = {"schema": 1, "study": loaded.name, "left_out": list(loaded.left_out)}
             planned = [planned.as_json() for planned in planner.plan().values()]
-            click.echo(json.dumps({**head, "rows": planned}, indent=2))
+            print_json({**head, "rows": planned})
         else:
             show_plan(planner)
         return
@@ -125,7 +125,7 @@ def study(
     finished = _run(planner, settings, overrides, resamples)
     paths, failed = write_study(finished, planner.results)
     if as_json:
-        click.echo(json.dumps(read_json(planner.results / "study.json")))
+        print_json(read_json(planner.results / "study.json"), indent=None)
     else:
         show_results(finished)
     show_files(paths)
@@ -143,7 +143,7 @@ def _list(as_json: bool) -> None:
         about = {"title": content["title"], "table": content.get("table", "")}
         listed.append({"name": name, **about, "path": str(path)})
     if as_json:
-        click.echo(json.dumps(listed, indent=2))
+        print_json(listed)
         return
     for study in listed:
         click.secho(study["name"], bold=True, nl=False)
