@@ -6,13 +6,13 @@ import pytest
 
 
 @pytest.fixture
-def point(tmp_path, monkeypatch):
+def point(tmp_path, tmp_path_factory, monkeypatch):
     """Write a module and return an entry point to it; the test's end forgets the module.
 
     It belongs to varkit's own distribution, or with ``own=False`` to a stranger's.
     """
     monkeypatch.syspath_prepend(tmp_path)
-    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path_factory.mktemp("cache")))
     before = set(sys.modules)
 
     def write(name, source, own=True):

@@ -36,7 +36,7 @@ def _listing(loaded: Plugins) -> dict[str, object]:
             "plugin": entry.plugin,
             "version": entry.version,
             "summary": entry.summary,
-            "target": _target(entry.target),
+            "target": entry.path,
         }
         for entry in loaded.registry
     ]
@@ -75,7 +75,7 @@ def _show(loaded: Plugins) -> None:
     table.add_column("summary and class", overflow="fold")
     for entry in loaded.registry:
         # Text, so that rich does not read a plugin's words as markup.
-        words = Text(f"{entry.summary}\n").append(_target(entry.target), style="dim")
+        words = Text(f"{entry.summary}\n").append(entry.path, style="dim")
         plugin = f"{entry.plugin} {entry.version}"
         table.add_row(*map(Text, (entry.kind, entry.name, plugin)), words)
     for command in loaded.commands:

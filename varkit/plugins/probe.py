@@ -136,8 +136,10 @@ def answer(request: str) -> None:
 def _importable(given: Entry | Command) -> str:
     """Return where another process finds what was registered."""
     target, path = given.target, given.path
-    if not isinstance(target, str) and import_target(path, given.name) is not target:
-        raise PluginError(f"{given.kind} {given.name!r}: its class cannot be imported as {path!r}")
+    if not isinstance(target, str):
+        where = f"{given.kind} {given.name!r}"
+        if import_target(path, where) is not target:
+            raise PluginError(f"{where}: {path!r} is another class")
     return path
 
 

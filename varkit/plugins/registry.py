@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from contextlib import AbstractContextManager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pkgutil import resolve_name
 from typing import TYPE_CHECKING, Any, ClassVar, Protocol
 
@@ -32,6 +32,7 @@ class Entry:
         plugin: which plugin registered it.
         version: the version of that plugin's distribution, or ``"file"``.
         summary: one line for ``varkit plugins``.
+        path: where its class is, ``"module:Class"``.
 
     Raises:
         PluginError: the kind is unknown, the name is not snake_case, or anything else has the
@@ -44,22 +45,21 @@ class Entry:
     plugin: str
     version: str
     summary: str
+    path: str = field(init=False, compare=False)
 
     def __post_init__(self) -> None:
         """Check what a plugin gave, before anything reads it."""
         kind_named(self.kind)
         _check(self, r"[^\W\d]\w*", "snake_case, as in 'anomaly_led'")
+        target = self.target
+        if not isinstance(target, str):
+            target = f"{target.__module__}:{target.__qualname__}"
+        object.__setattr__(self, "path", target)  # once, because a metaclass may compute it
 
     @property
     def origin(self) -> str:
         """Plugin and version, for messages and for the record of a run."""
         return f"plugin {self.plugin} {self.version}"
-
-    @property
-    def path(self) -> str:
-        """Where its class is: ``"module:Class"``."""
-        target = self.target
-        return target if isinstance(target, str) else f"{target.__module__}:{target.__qualname__}"
 
     @property
     def check_command(self) -> str:

@@ -44,10 +44,7 @@ def code_of(recipe: Recipe, plugins: Plugins) -> dict[str, str]:
     roots = [*ROOTS, *files]
     for part in _components(recipe):
         entry = plugins.get(part.kind, part.use)
-        target = entry.target
-        if isinstance(target, type):
-            target = f"{target.__module__}:{target.__qualname__}"
-        module, _, name = target.partition(":")
+        module, _, name = entry.path.partition(":")
         code[f"{entry.kind} {entry.name}"] = f"{files.get(module, module)}:{name}"
         versions[_top(module)] = entry.version
         roots.append(module)
