@@ -117,6 +117,21 @@ def test_all_components_of_a_file_are_tested(tmp_path):
         assert said in shown
 
 
+def test_a_name_that_is_taken_is_told_unless_the_file_is_the_installed_plugin(
+    tmp_path, monkeypatch
+):
+    file = tmp_path / "plugged_file.py"
+    file.write_text(FILE.replace('"draws", Draws', '"fixed_frame", Draws'), encoding="utf-8")
+    shown = run(plugin, "test", file, code=1).stdout
+    assert "BROKEN  name_is_free" in shown
+    assert "two samplers are named 'fixed_frame'" in shown
+    file.write_text(FILE, encoding="utf-8")
+    monkeypatch.syspath_prepend(tmp_path)
+    points = [EntryPoint("mine", "plugged_file", "varkit")]
+    monkeypatch.setattr(varkit_plugins, "entry_points", lambda group: points)
+    assert "name_is_free" not in run(plugin, "test", file, code=1).stdout
+
+
 @pytest.mark.parametrize(
     ("source", "said"),
     [

@@ -28,7 +28,7 @@ ROW = Kind(
 
 def check_captioner(captioner, *, widths, subject="captioner"):
     checks = (captions_fit, padding_changes_nothing)
-    return run(subject, checks, (captioner, make_clips(widths)))
+    return run(subject, captioner, checks, lambda: (captioner, make_clips(widths)))
 
 
 def captions_fit(case):

@@ -59,7 +59,8 @@ def test(target: str, kind: str | None) -> None:
     The exit code is 1 if a promise is broken or a component cannot be checked here.
     """
     entries = _find(target, kind)
-    passed = [_checked(entry) for entry in entries]
+    taken = _taken(entries)
+    passed = [_checked(entry, taken.get(entry)) for entry in entries]
     if not all(passed):
         raise click.exceptions.Exit(1)
 
@@ -99,10 +100,33 @@ def _find(target: str, kind: str | None) -> list[Entry]:
     return entries
 
 
-def _checked(entry: Entry) -> bool:
+def _taken(entries: list[Entry]) -> dict[Entry, Entry]:
+    """Return the installed component, if there is one, that has the name of a component of a file.
+
+    A file may be the module of an installed plugin; then the name is its own.
+    """
+    from varkit.plugins.loading import load_plugins
+
+    files = [entry for entry in entries if entry.version == "file"]
+    installed = {(e.kind, e.name): e for e in (load_plugins().registry if files else ())}
+    pairs = {e: installed[e.kind, e.name] for e in files if (e.kind, e.name) in installed}
+    return {e: other for e, other in pairs.items() if _source(other) != Path(e.plugin).resolve()}
+
+
+def _source(entry: Entry) -> Path | None:
+    """Return the file that an installed component's module is imported from."""
+    from importlib.util import find_spec
+
+    with entry.contained():
+        spec = find_spec(entry.path.partition(":")[0])
+    return None if spec is None or spec.origin is None else Path(spec.origin).resolve()
+
+
+def _checked(entry: Entry, taken: Entry | None) -> bool:
     """Check one component, print the results, and return whether it passed."""
     from varkit.errors import PluginError
-    from varkit.testing import ConformanceError, check
+    from varkit.plugins.registry import clash
+    from varkit.testing import ConformanceError, Result, check
 
     click.echo(f"{entry.kind} {entry.name} ({entry.origin})")
     try:
@@ -112,6 +136,9 @@ def _checked(entry: Entry) -> bool:
     except PluginError as error:
         click.echo(f"  - {error.line}")
         return False
+    if taken is not None:
+        named = "Its name is not that of an installed component"
+        results = (Result("name_is_free", named, clash(taken, entry)), *results)
     for result in results:
         click.echo(f"  {'ok' if result.fault is None else 'BROKEN'}  {result}")
     broken = sum(result.fault is not None for result in results)

@@ -87,7 +87,3 @@ def _show(loaded: Plugins) -> None:
         click.secho(conflict, fg="red", err=True)
     for failure in loaded.failures:
         click.secho(f"plugin {failure.plugin} failed to load: {failure.reason}", fg="red", err=True)
-
-
-def _target(target: str | type) -> str:
-    return target if isinstance(target, str) else f"{target.__module__}:{target.__qualname__}"

@@ -6,7 +6,8 @@ objective computes the ranking loss, and pretext tasks and detectors add their o
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -14,7 +15,7 @@ import torch
 from torch import Tensor, nn
 from torch.profiler import record_function
 
-from varkit.errors import VarkitError
+from varkit.errors import RecipeError, VarkitError
 from varkit.interfaces import Batch, Encoder, Objective, Pairs, Representation
 from varkit.interfaces.checks import expect_shape
 from varkit.interfaces.settings import DetectorSettings
@@ -72,7 +73,8 @@ class RetrievalModel(nn.Module):
         """
         blocks = []
         for name, weighted in self._counting_alignments():
-            block = weighted.component.factors(representation, side)
+            with _naming_parts(f"alignments.{name}", **{side: representation}):
+                block = weighted.component.factors(representation, side)
             if block is None:
                 return None
             expect_shape(block, (len(representation), "K"), f"alignments.{name}: {side} factors")
@@ -83,7 +85,8 @@ class RetrievalModel(nn.Module):
         """Return the (V, Q) weighted sum of the alignments' similarities (ALAN, Eq. 5)."""
         total: Tensor | None = None
         for name, weighted in self._counting_alignments():
-            part = weighted.component.similarity(video, query)
+            with _naming_parts(f"alignments.{name}", video=video, query=query):
+                part = weighted.component.similarity(video, query)
             expect_shape(part, (len(video), len(query)), f"alignments.{name}: similarity")
             part = part * weighted.weight
             total = part if total is None else total + part
@@ -119,7 +122,7 @@ class RetrievalModel(nn.Module):
         if not only_detector:
             for name, weighted in self._pretexts.items():
                 with record_function(f"varkit.pretext.{name}"):
-                    losses[name] = weighted.component(video, query, batch)
+                    losses[name] = self._pretext_loss(name, video, query, batch)
                 weights[name] = weighted.weight
         if not losses:
             raise VarkitError(
@@ -130,6 +133,25 @@ class RetrievalModel(nn.Module):
             expect_shape(loss, (), f"loss {name}")
         losses["total"] = torch.stack([losses[n] * weights[n] for n in weights]).sum()
         return losses
+
+    def check_parts(self, batch: Batch) -> None:
+        """Check that encoders give every part that alignments and pretext tasks ask for.
+
+        Raises:
+            RecipeError: one asks for another part; the message says which parts there are.
+        """
+        video, query = self.video(batch.video), self.query(batch.query)
+        if self.factors(video, "video") is None or self.factors(query, "query") is None:
+            self.similarity(video, query)
+        for name in self._pretexts:
+            self._pretext_loss(name, video, query, batch)
+
+    def _pretext_loss(
+        self, name: str, video: Representation, query: Representation, batch: Batch
+    ) -> Tensor:
+        with _naming_parts(f"pretexts.{name}", video=video, query=query):
+            loss: Tensor = self._pretexts[name].component(video, query, batch)
+        return loss
 
     def _ranking_loss(
         self, video: Representation, query: Representation, batch: Batch, epoch: int
@@ -177,6 +199,23 @@ class RetrievalModel(nn.Module):
 
     def _counting_alignments(self) -> list[tuple[str, Weighted]]:
         return [(name, part) for name, part in self._alignments.items() if part.weight != 0]
+
+
+@contextmanager
+def _naming_parts(where: str, **sides: Representation) -> Iterator[None]:
+    """Turn the KeyError for a part that an encoder does not give into a message with its parts."""
+    try:
+        yield
+    except KeyError as error:
+        name = error.args[0] if error.args else None
+        parts = {f"{side} encoder": parts_of(side_parts) for side, side_parts in sides.items()}
+        if all(name in given.split() for given in parts.values()):
+            raise  # the KeyError of something else
+        listed = "; ".join(f"the {encoder} gives {given}" for encoder, given in parts.items())
+        raise RecipeError(
+            [f"{where}: asks for the part {name!r}, but {listed}"],
+            hint="varkit plugins NAME shows which parts a component gives or asks for",
+        ) from error
 
 
 def _at_least_fp32(values: Tensor) -> Tensor:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 
 import torch
@@ -65,10 +66,19 @@ def check_alignment(
     Raises:
         ConformanceError: it breaks a promise.
     """
-    video = make_representation("video", VIDEOS, dim=dim, experts=experts)
-    query = make_representation("query", QUERIES, dim=dim, experts=experts)
-    names = names_of(video, query)
-    return run(subject, _CHECKS, _Case(alignment, fresh, video, query), names=names)
+
+    def make_case() -> _Case:
+        video = make_representation("video", VIDEOS, dim=dim, experts=experts)
+        query = make_representation("query", QUERIES, dim=dim, experts=experts)
+        return _Case(alignment, fresh, video, query)
+
+    case = make_case()
+    names = names_of(case.video, case.query)
+    return run(subject, alignment, _CHECKS, make_case, unchanged=_unchanged, names=names)
+
+
+def _unchanged(case: _Case) -> AbstractContextManager[None]:
+    return expect_unchanged(video=case.video, query=case.query)
 
 
 def similarity_is_a_matrix(case: _Case) -> None:
@@ -125,7 +135,7 @@ def nothing_is_left_to_chance(case: _Case) -> None:
 
 def inputs_stay(case: _Case) -> None:
     """The representations are not changed."""
-    with expect_unchanged(video=case.video, query=case.query), evaluation(case.alignment):
+    with _unchanged(case), evaluation(case.alignment):
         case.alignment.similarity(case.video, case.query)
         case.alignment.factors(case.video, "video")
         case.alignment.factors(case.query, "query")
@@ -137,21 +147,16 @@ def gradients_flow(case: _Case) -> None:
     leaves = {name: part for name, part in named_tensors(sides).items() if part.is_floating_point()}
     for leaf in leaves.values():
         leaf.requires_grad_(True)
-    try:
-        with mode(case.alignment, training=True), seeded(1):
-            similarity = case.alignment.similarity(case.video, case.query)
-        seeds = torch.linspace(-1, 2, similarity.numel()).reshape(similarity.shape)
-        torch.autograd.backward((similarity * seeds).sum())
-        for side in sides:
-            grads = [leaf.grad for name, leaf in leaves.items() if f"'{side}'" in name]
-            reached = [grad for grad in grads if grad is not None]
-            for grad in reached:
-                expect_finite(grad, f"the gradient of the {side} side")
-            expect(any(bool(g.any()) for g in reached), f"no gradient reaches the {side} side")
-    finally:
-        for leaf in leaves.values():
-            leaf.requires_grad_(False)
-            leaf.grad = None
+    with mode(case.alignment, training=True), seeded(1):
+        similarity = case.alignment.similarity(case.video, case.query)
+    seeds = torch.linspace(-1, 2, similarity.numel()).reshape(similarity.shape)
+    torch.autograd.backward((similarity * seeds).sum())
+    for side in sides:
+        grads = [leaf.grad for name, leaf in leaves.items() if f"'{side}'" in name]
+        reached = [grad for grad in grads if grad is not None]
+        for grad in reached:
+            expect_finite(grad, f"the gradient of the {side} side")
+        expect(any(bool(g.any()) for g in reached), f"no gradient reaches the {side} side")
 
 
 def state_is_complete(case: _Case) -> None:

@@ -9,10 +9,13 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
-from typing import TypeVar
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass, replace
+from typing import Any, TypeVar
 
-from varkit.errors import PluginError
+from varkit.errors import PluginError, named
+from varkit.plugins.isolation import raised_at
+from varkit.system.output import stdout_to_stderr
 
 Case = TypeVar("Case")
 
@@ -69,35 +72,63 @@ def expect(holds: bool, observed: str) -> None:
 
 
 def run(
-    subject: str, checks: Iterable[Callable[[Case], None]], case: Case, *, names: str = ""
+    subject: str,
+    component: object,
+    checks: Iterable[Callable[[Case], None]],
+    make_case: Callable[[], Case],
+    *,
+    unchanged: Callable[[Case], AbstractContextManager[Any]] = nullcontext,
+    names: str = "",
 ) -> tuple[Result, ...]:
-    """Run all checks on one case and return their results.
+    """Run all checks, each on a case of its own, and return their results.
 
     Args:
         subject: kind and name of the component.
+        component: whose errors are traced to their line.
         checks: of its kind.
-        case: the argument of each check.
+        make_case: makes the argument of a check, so that no check sees what another one changed.
+        unchanged: expects a block not to change a case's inputs. The check ``inputs_stay`` fails if
+            one is changed in any check.
         names: the names in the kit's inputs, added to the message if the component raises a
             KeyError, because it may have looked for another name.
 
     Raises:
         ConformanceError: at least one promise is broken; the error lists all broken ones.
     """
-    results = tuple(_run_one(check, case, names) for check in checks)
+    results: list[Result] = []
+    changed: list[str] = []
+    module = type(component).__module__
+    for check in checks:
+        case = make_case()
+        try:
+            with unchanged(case):
+                results.append(_run_one(check, case, module, names))
+        except BrokenPromiseError as broken:
+            changed.append(f"{broken}, in the check {check.__name__}")
+    if changed:
+        results = [
+            replace(result, fault=result.fault or changed[0])
+            if result.check == "inputs_stay"
+            else result
+            for result in results
+        ]
     if any(result.fault is not None for result in results):
         raise ConformanceError(subject, results)
-    return results
+    return tuple(results)
 
 
-def _run_one(check: Callable[[Case], None], case: Case, names: str) -> Result:
+def _run_one(check: Callable[[Case], None], case: Case, module: str, names: str) -> Result:
     name = check.__name__
     promise = (inspect.getdoc(check) or name).partition("\n")[0].rstrip(".")
     try:
-        check(case)
+        with stdout_to_stderr():
+            check(case)
     except BrokenPromiseError as broken:
         return Result(name, promise, str(broken))
-    except Exception as error:
+    except KeyboardInterrupt:
+        raise
+    except BaseException as error:
         # Any error of a component is a fault of it, and the remaining checks still run.
         known = f"; {names}" if names and isinstance(error, KeyError) else ""
-        return Result(name, promise, f"raised {type(error).__name__}: {error}{known}")
+        return Result(name, promise, f"raised {named(error)}{raised_at(error, module)}{known}")
     return Result(name, promise)

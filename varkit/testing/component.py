@@ -11,6 +11,7 @@ from typing import Any
 
 from varkit.errors import PluginError, VarkitError
 from varkit.interfaces.checks import absent_members
+from varkit.plugins.isolation import contained
 from varkit.plugins.kinds import SUPPLIED, Kind, kind_named
 from varkit.recipe.options import check_options, construct
 from varkit.testing.checks import ConformanceError, Result
@@ -59,28 +60,28 @@ def check(
     subject = f"{kind} {component.__name__}"
     with tempfile.TemporaryDirectory(prefix="varkit-check-") as folder, seeded(0):
         try:
-            given = dict(component.example(Path(folder))) if hasattr(component, "example") else {}
-            given |= options or {}
-            chosen = {name: value for name, value in given.items() if name not in SUPPLIED}
-            complete, problems = check_options(component, chosen)
-            if problems:
-                lines = (f"option {'.'.join(map(str, path))} {what}" for path, what in problems)
-                raise PluginError("; ".join(lines))
-            lacking = component.missing(**complete) if hasattr(component, "missing") else []
-            if lacking:
-                raise MissingError(f"{subject} cannot be checked here: {'; '.join(lacking)}")
-            supplied = _stand_ins() | {n: value for n, value in given.items() if n in SUPPLIED}
-            build = _builder(row, component, complete, supplied)
-            built, fresh = build(), build()
+            with contained(module=component.__module__):
+                example = getattr(component, "example", lambda _: {})
+                given = dict(example(Path(folder))) | dict(options or {})
+                chosen = {name: value for name, value in given.items() if name not in SUPPLIED}
+                complete, problems = check_options(component, chosen)
+                if problems:
+                    lines = (f"option {'.'.join(map(str, path))} {what}" for path, what in problems)
+                    raise PluginError("; ".join(lines))
+                lacking = component.missing(**complete) if hasattr(component, "missing") else []
+                if lacking:
+                    raise MissingError(f"{subject} cannot be checked here: {'; '.join(lacking)}")
+                supplied = _stand_ins() | {n: value for n, value in given.items() if n in SUPPLIED}
+                build = _builder(row, component, complete, supplied)
+                built, fresh = build(), build()
+                absent = absent_members(built, resolve_name(row.protocol))
         except MissingError:
             raise
-        except Exception as error:
-            known = isinstance(error, VarkitError)
-            fault = str(error) if known else f"{type(error).__name__}: {error}"
+        except VarkitError as error:
             promise = "It can be built from its example, or from its defaults if it has none"
-            failed = Result("can_be_built", promise, fault)
+            failed = Result("can_be_built", promise, str(error))
             raise ConformanceError(subject, [failed]) from error
-        if absent := absent_members(built, resolve_name(row.protocol)):
+        if absent:
             promise = f"It has all members of {row.protocol.replace(':', '.')}"
             failed = Result("has_all_members", promise, f"no {' and no '.join(absent)}")
             raise ConformanceError(subject, [failed])

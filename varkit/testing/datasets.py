@@ -58,7 +58,7 @@ def check_dataset(
     Raises:
         ConformanceError: it breaks a promise.
     """
-    return run(subject, _CHECKS, _Case(dataset, fresh))
+    return run(subject, dataset, _CHECKS, lambda: _Case(dataset, fresh))
 
 
 def says_what_it_is(case: _Case) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 
 import torch
@@ -63,8 +64,16 @@ def check_detector(
     Raises:
         ConformanceError: it breaks a promise.
     """
-    clips = make_clips({"raw": width})
-    return run(subject, _CHECKS, _Case(detector, fresh, clips.streams["raw"], clips.mask))
+
+    def make_case() -> _Case:
+        clips = make_clips({"raw": width})
+        return _Case(detector, fresh, clips.streams["raw"], clips.mask)
+
+    return run(subject, detector, _CHECKS, make_case, unchanged=_unchanged)
+
+
+def _unchanged(case: _Case) -> AbstractContextManager[None]:
+    return expect_unchanged(features=case.features, mask=case.mask)
 
 
 def scores_are_confidences(case: _Case) -> None:
@@ -123,7 +132,7 @@ def inputs_stay(case: _Case) -> None:
     """Features, mask, scores and labels are not changed."""
     label = torch.tensor([1.0, 0.0, torch.nan, 1.0])
     scores = case.score()
-    with expect_unchanged(features=case.features, mask=case.mask, scores=scores, label=label):
+    with _unchanged(case), expect_unchanged(scores=scores, label=label):
         case.score()
         case.detector.loss(scores, case.mask, label)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
 
 import torch
@@ -84,24 +85,33 @@ def check_pretext(
         ConformanceError: it breaks a promise.
     """
     encoder = Words(dim, experts) if query_encoder is None else query_encoder
-    inputs = (
-        encoder.tokenize(TEXTS)
-        if isinstance(encoder, TextEncoder)
-        else make_clips({"audio": FEATURES})
-    )
-    with evaluation(encoder):
-        query = encoder(inputs)
     size = len(TEXTS)
-    batch = Batch(
-        video=make_clips({name: WIDTHS.get(name, FEATURES) for name in experts}),
-        query=inputs,
-        label=torch.tensor([1.0, 0.0, torch.nan, 1.0]),
-        group=torch.arange(size),
-        draws=Draws(3, tuple(f"video-{b}|query-{b}" for b in range(size))),
-    )
-    video = make_representation("video", size, dim=dim, experts=experts)
-    names = names_of(video, query)
-    return run(subject, _CHECKS, _Case(pretext, fresh, video, query, batch), names=names)
+
+    def make_case() -> _Case:
+        inputs = (
+            encoder.tokenize(TEXTS)
+            if isinstance(encoder, TextEncoder)
+            else make_clips({"audio": FEATURES})
+        )
+        with evaluation(encoder):
+            query = encoder(inputs)
+        batch = Batch(
+            video=make_clips({name: WIDTHS.get(name, FEATURES) for name in experts}),
+            query=inputs,
+            label=torch.tensor([1.0, 0.0, torch.nan, 1.0]),
+            group=torch.arange(size),
+            draws=Draws(3, tuple(f"video-{b}|query-{b}" for b in range(size))),
+        )
+        video = make_representation("video", size, dim=dim, experts=experts)
+        return _Case(pretext, fresh, video, query, batch)
+
+    case = make_case()
+    names = names_of(case.video, case.query)
+    return run(subject, pretext, _CHECKS, make_case, unchanged=_unchanged, names=names)
+
+
+def _unchanged(case: _Case) -> AbstractContextManager[None]:
+    return expect_unchanged(video=case.video, query=case.query, batch=case.batch)
 
 
 def loss_is_a_number(case: _Case) -> None:
@@ -137,7 +147,7 @@ def chance_is_in_draws(case: _Case) -> None:
 
 def inputs_stay(case: _Case) -> None:
     """Representations and batch are not changed."""
-    with expect_unchanged(video=case.video, query=case.query, batch=case.batch):
+    with _unchanged(case):
         case.loss()
 
 

@@ -127,15 +127,10 @@ def expect_same(expected: Row, actual: Row, when: str) -> None:
             before.shape == after.shape,
             f"{when}: {label} is {tuple(after.shape)} instead of {tuple(before.shape)}",
         )
-        if before.dtype.is_floating_point:
-            same = torch.allclose(before, after, rtol=TOLERANCE, atol=TOLERANCE, equal_nan=True)
-            change = (before.double() - after.double()).abs().nan_to_num(torch.inf)
-            expect(same, f"{when}: {label} changes by up to {_largest(change):.2g}")
-        else:
-            expect(
-                bool(torch.equal(before, after)),
-                f"{when}: {label} is {after.tolist()} instead of {before.tolist()}",
-            )
+        tolerance = TOLERANCE if before.dtype.is_floating_point else 0.0
+        differing = _differing(before, after, tolerance)
+        where = first_difference(before, after, tolerance)
+        expect(not bool(differing.any()), f"{when}: {label} differs: {where}")
 
 
 def expect_finite(value: Tensor, name: str) -> None:
@@ -213,9 +208,15 @@ def expect_unchanged(**inputs: Any) -> Iterator[None]:
     """Expect a block not to change the inputs."""
     before = {name: part.detach().clone() for name, part in named_tensors(inputs).items()}
     yield
-    for name, part in named_tensors(inputs).items():
-        same = torch.equal(before[name].nan_to_num(), part.detach().nan_to_num())
-        expect(same, f"input {name} was changed in place")
+    after = named_tensors(inputs)
+    expect(before.keys() == after.keys(), f"inputs {sorted(before)} became {sorted(after)}")
+    for name, part in before.items():
+        now = after[name].detach()
+        same = now.shape == part.shape and now.dtype == part.dtype
+        where = f": {first_difference(part, now)}" if same else ""
+        same = same and not bool(_differing(part, now).any())
+        short = name.removeprefix("['").replace("']", "", 1)
+        expect(same, f"input {short} is changed in place{where}")
 
 
 def expect_serialisable(component: object, fresh: object, compute: Callable[[Any], Row]) -> None:
@@ -237,5 +238,21 @@ def expect_gradients(parameters: Mapping[str, Tensor]) -> None:
             expect_finite(parameter.grad, f"the gradient of {name}")
 
 
-def _largest(change: Tensor) -> float:
-    return float(change.detach().max()) if change.numel() else 0.0
+def first_difference(expected: Tensor, actual: Tensor, tolerance: float = 0.0) -> str:
+    """Return where two tensors of one shape differ first, and in how many numbers."""
+    differing = _differing(expected, actual, tolerance)
+    if not bool(differing.any()):
+        return "nowhere"
+    place = tuple(differing.nonzero()[0].tolist())
+    at = f"at {list(place)} " if place else ""
+    values = f"{_shown(actual[place])} instead of {_shown(expected[place])}"
+    count = f" ({int(differing.sum())} of {differing.numel()} differ)" if place else ""
+    return f"{at}{values}{count}"
+
+
+def _differing(expected: Tensor, actual: Tensor, tolerance: float = 0.0) -> Tensor:
+    return ~torch.isclose(actual, expected, rtol=tolerance, atol=tolerance, equal_nan=True)
+
+
+def _shown(value: Tensor) -> str:
+    return f"{value.item():.6g}" if value.dtype.is_floating_point else str(value.item())
