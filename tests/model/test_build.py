@@ -75,3 +75,80 @@ def test_an_encoder_of_the_wrong_input_is_refused(path, tmp_path):
     for side in ("query", "video"):
         with pytest.raises(RecipeError, match=f"reads captions, but {side} inputs of"):
             build(path, f"{side}={{use: bert, model: {folder}}}")
+
+
+ASKS = """
+import torch
+from varkit import hookimpl
+
+
+class Asks:
+    # the cosine of one vector
+
+    def __init__(self, *, part: str) -> None:
+        self.part = part
+
+    def similarity(self, video, query):
+        return self.factors(video, "video") @ self.factors(query, "query").T
+
+    def factors(self, representation, side):
+        return representation.vectors[self.part].flatten(1)
+
+
+class Counts:
+    # adds up tokens
+
+    def __call__(self, video, query, batch):
+        return video.tokens["faces"].sum()
+
+
+@hookimpl
+def register_alignments(register):
+    register("asks", Asks, summary="s")
+
+
+@hookimpl
+def register_pretexts(register):
+    register("counts", Counts, summary="s")
+"""
+
+
+@pytest.mark.parametrize(
+    ("overrides", "said"),
+    [
+        (
+            ["alignments.mine={use: asks, part: max, weight: 1}"],
+            "alignments.mine: there is no part 'max': the video encoder gives vectors (cls, avg), "
+            "tokens (object, motion)",
+        ),
+        (
+            ["pretexts.mine={use: counts, weight: 1}"],
+            "pretexts.mine: there is no part 'faces': the video encoder gives vectors (cls, avg), "
+            "tokens (object, motion); the query encoder gives vectors (cls, avg), "
+            "weights (cls, avg)",
+        ),
+    ],
+)
+def test_a_part_that_no_encoder_gives_is_told_with_those_there_are(path, overrides, said):
+    (path.parent / "asks.py").write_text(ASKS)
+    recipe = path.parent / "asks.yaml"
+    recipe.write_text(f"plugins: [asks.py]\n{path.read_text()}")
+    with pytest.raises(RecipeError) as caught:
+        build(recipe, *overrides)
+    assert caught.value.problems[0].startswith(said)
+
+
+def test_the_check_of_parts_changes_neither_modes_nor_the_random_state(path, monkeypatch):
+    torch.manual_seed(0)
+    model = build(path)
+    after = torch.rand(1)
+    monkeypatch.setattr("varkit.model.build._check_parts", lambda model, dataset: None)
+    torch.manual_seed(0)
+    unchecked = build(path)
+    assert torch.equal(torch.rand(1), after)
+    for checked, plain in zip(model.modules(), unchecked.modules(), strict=True):
+        assert checked.training == plain.training
+    assert all(
+        torch.equal(tensor, unchecked.state_dict()[name])
+        for name, tensor in model.state_dict().items()
+    )

@@ -13,6 +13,9 @@ if TYPE_CHECKING:
     from varkit.plugins.loading import Plugins
     from varkit.recipe.load import Recipe
 
+PAIRS = 4
+"""How many pairs a batch has that is only tried."""
+
 EXAMPLES = """\b
 Examples:
   varkit validate mine.yaml
@@ -25,40 +28,82 @@ Examples:
 @recipe_argument
 @click.argument("overrides", nargs=-1, metavar="[KEY=VALUE]...")
 @strict_option
-@click.option("--build", is_flag=True, help="Also open its data and build its model.")
+@click.option("--build", is_flag=True, help="Also build its model, and train it on one batch.")
 @json_option
 def validate(
     recipe: str, overrides: tuple[str, ...], strict: bool, build: bool, as_json: bool
 ) -> None:
     """Check a recipe: every name, key and value, and what is missing here to run it.
 
-    --build also finds parts that do not fit together, such as heads that do not divide a width.
+    --build also finds what does not fit together, such as heads that do not divide a width, or an
+    alignment that asks for a part that the encoders do not give. Nothing is written.
     """
     from varkit.errors import RecipeError
     from varkit.recipe.load import load_recipe
 
     try:
         resolved, plugins = load_recipe(recipe, overrides, strict=strict)
-        if build:
-            _build(resolved, plugins)
+        losses = _train_one_batch(resolved, plugins) if build else {}
     except RecipeError as error:
         if as_json:
             print_json({"valid": False, "problems": error.problems})
         raise
     if as_json:
         outcome = {"valid": True, "embedded": resolved.embedded, "missing": resolved.missing}
-        print_json(outcome)
+        print_json(outcome | ({"losses": losses} if build else {}))
         return
     click.echo(f"{resolved.path}: valid" + ", and its model can be built" * build)
+    if build:
+        shown = ", ".join(f"{name} {loss:.4g}" for name, loss in losses.items())
+        click.echo(f"losses of one batch: {shown}")
     if resolved.embedded:
         click.echo("uses its embedded block, since this is missing here:")
         for line in resolved.missing:
             click.echo(f"  {line}")
 
 
-def _build(recipe: Recipe, plugins: Plugins) -> None:
-    from varkit.model.build import build_dataset, build_model
-    from varkit.runs.captions import read_captions
+def _train_one_batch(recipe: Recipe, plugins: Plugins) -> dict[str, float]:
+    """Return the losses of the first few training pairs, after a backward pass.
 
-    dataset = build_dataset(recipe, plugins)
-    read_captions(build_model(recipe, plugins, dataset).query, dataset)
+    Raises:
+        PluginError: a component raised an error, or a loss is not finite.
+    """
+    import math
+
+    import torch
+
+    from varkit.data.batches import training_batches
+    from varkit.errors import PluginError, VarkitError, named
+    from varkit.model.build import build_dataset, build_model
+    from varkit.plugins.isolation import raised_at
+    from varkit.runs.captions import read_captions
+    from varkit.system.output import stdout_to_stderr
+
+    dataset, seed = build_dataset(recipe, plugins), recipe.train.seeds[0]
+    torch.manual_seed(seed)
+    model = build_model(recipe, plugins, dataset).train()
+    read_captions(model.query, dataset)
+    batches = training_batches(
+        dataset,
+        dataset.split("train")[:PAIRS],
+        tokenize=getattr(model.query, "tokenize", None),
+        batch_size=PAIRS,
+        max_clips=recipe.train.max_clips,
+        seed=seed,
+        epoch=0,
+    )
+    first = recipe.detector.settings.pretrain_epochs if recipe.detector is not None else 0
+    try:
+        with stdout_to_stderr():  # what plugins print is not a result
+            losses = model(next(batches), epoch=first)  # the first epoch that has every loss
+            torch.autograd.backward(losses["total"])
+    except VarkitError:
+        raise
+    except Exception as error:
+        at = raised_at(error, *(entry.path.partition(":")[0] for entry in plugins.registry))
+        raise PluginError(f"one batch does not go through the model: {named(error)}{at}") from error
+    figures = {name: float(loss.detach()) for name, loss in losses.items()}
+    for name, figure in figures.items():
+        if not math.isfinite(figure):
+            raise PluginError(f"one batch of {PAIRS} pairs has the loss {name} = {figure}")
+    return figures

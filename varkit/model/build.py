@@ -9,11 +9,12 @@ from pkgutil import resolve_name
 from typing import Any
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 from torch import nn
 
-from varkit.errors import DataError, PluginError, RecipeError
-from varkit.interfaces import Dataset, Detector, Encoder, TextEncoder
+from varkit.errors import DataError, PluginError, RecipeError, VarkitError
+from varkit.interfaces import Batch, Clips, Dataset, Detector, Draws, Encoder, TextEncoder
 from varkit.interfaces.checks import absent_members, expect_shape
 from varkit.interfaces.settings import AlignmentSettings, DetectorSettings, PretextSettings
 from varkit.model.retrieval import RetrievalModel, Weighted
@@ -23,6 +24,7 @@ from varkit.plugins.registry import Entry
 from varkit.recipe.check import Component
 from varkit.recipe.load import Recipe
 from varkit.recipe.options import construct
+from varkit.system import distributed
 
 
 def build_dataset(recipe: Recipe, plugins: Plugins) -> Dataset:
@@ -84,13 +86,54 @@ def build_model(recipe: Recipe, plugins: Plugins, dataset: Dataset) -> Retrieval
     if not any(alignment.weight for alignment in alignments.values()):
         raise RecipeError(["alignments: every weight is 0; at least one must be above 0"])
     supplies["alignments"] = {name: part.component for name, part in alignments.items()}
-    return RetrievalModel(
+    model = RetrievalModel(
         video=video,
         query=query,
         alignments=alignments,
         pretexts={name: weighted(c) for name, c in recipe.pretexts.items()},
         objective=_build(recipe.objective, plugins, supplies),
         detector=settings,
+    )
+    if distributed.world_size() == 1:  # a component may wait for the other ranks
+        _check_parts(model, dataset)
+    return model
+
+
+def _check_parts(model: RetrievalModel, dataset: Dataset) -> None:
+    """Check on two made-up pairs that each component gets the parts that it asks for.
+
+    Neither weights nor torch's random state change.
+    """
+    modes = {module: module.training for module in model.modules()}
+    try:
+        with torch.random.fork_rng(devices=[]), torch.no_grad():
+            model.eval()
+            model.check_parts(_made_up(model, dataset))
+    except Exception as error:
+        # Made-up data may be too unlike real data. Any fault but of parts shows with real data too.
+        if isinstance(error, VarkitError) and not isinstance(error, DataError):
+            raise
+    finally:
+        for module, training in modes.items():
+            module.training = training
+
+
+def _made_up(model: RetrievalModel, dataset: Dataset) -> Batch:
+    names = ("made-up 1", "made-up 2")
+
+    def clips(widths: Mapping[str, int]) -> Clips:
+        starts = torch.arange(4.0).expand(2, -1)
+        streams = {name: torch.rand(2, 4, width) for name, width in widths.items()}
+        times = torch.stack([starts, starts + 1], dim=-1)
+        return Clips(streams, torch.ones(2, 4, dtype=torch.bool), times, Draws(0, names))
+
+    texts = dataset.query_kind == "captions"
+    return Batch(
+        video=clips(dataset.widths),
+        query=model.query.tokenize(names) if texts else clips(dataset.query_widths),
+        label=torch.tensor([1.0, 0.0]),
+        group=torch.arange(2),
+        draws=Draws(0, names),
     )
 
 

@@ -203,19 +203,22 @@ class RetrievalModel(nn.Module):
 
 @contextmanager
 def _naming_parts(where: str, **sides: Representation) -> Iterator[None]:
-    """Turn the KeyError for a part that an encoder does not give into a message with its parts."""
+    """Add to the KeyError for a part that an encoder does not give which parts there are."""
     try:
         yield
     except KeyError as error:
-        name = error.args[0] if error.args else None
-        parts = {f"{side} encoder": parts_of(side_parts) for side, side_parts in sides.items()}
-        if all(name in given.split() for given in parts.values()):
-            raise  # the KeyError of something else
-        listed = "; ".join(f"the {encoder} gives {given}" for encoder, given in parts.items())
+        given = "; ".join(f"the {side} encoder gives {_parts(r)}" for side, r in sides.items())
         raise RecipeError(
-            [f"{where}: asks for the part {name!r}, but {listed}"],
-            hint="varkit plugins NAME shows which parts a component gives or asks for",
+            [f"{where}: there is no part {error!s}: {given}"],
+            hint="varkit plugins NAME shows the parts that a component gives, or asks for",
         ) from error
+
+
+def _parts(representation: Representation) -> str:
+    """Return the names of a representation's parts, for messages."""
+    kinds = ("vectors", "weights", "tokens")
+    parts = {kind: ", ".join(getattr(representation, kind)) for kind in kinds}
+    return ", ".join(f"{kind} ({names})" for kind, names in parts.items() if names) or "nothing"
 
 
 def _at_least_fp32(values: Tensor) -> Tensor:

@@ -50,20 +50,21 @@ def contained(what: str = "", module: str = "") -> Iterator[None]:
             raise PluginError(f"{what}{named(error)}{raised_at(error, module)}") from error
 
 
-def raised_at(error: BaseException, module: str) -> str:
-    """Return ``" at FILE:LINE"``: the last line of a package that an error passed.
+def raised_at(error: BaseException, *modules: str) -> str:
+    """Return ``" at FILE:LINE"``: the last line of some packages that an error passed.
 
     Args:
         error: as it was caught.
-        module: any module of the package; empty = none, and the result is empty.
+        modules: one of each package; without one, or if no line of theirs was passed, the result
+            is empty.
     """
-    top = module.partition(".")[0]
-    if not top or isinstance(error, SyntaxError):  # a syntax error says itself where it is
+    tops = {module.partition(".")[0] for module in modules}
+    if isinstance(error, SyntaxError):  # a syntax error says itself where it is
         return ""
     lines = [
         (frame.f_code.co_filename, line)
         for frame, line in traceback.walk_tb(error.__traceback__)
-        if str(frame.f_globals.get("__name__")).partition(".")[0] == top
+        if str(frame.f_globals.get("__name__")).partition(".")[0] in tops
     ]
     if not lines:
         return ""
