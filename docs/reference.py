@@ -1,14 +1,14 @@
-"""Generates documentation from the program: components, options, hooks and commands.
+"""Generates documentation from the program: components, options, parts, hooks and commands.
 
 ``docs/conf.py`` calls :func:`write` before every build. An option without documentation stops the
-build and fails ``tests/test_docs.py``.
+build and fails ``tests/test_docs.py``. ``python docs/reference.py`` writes ``docs/parts.md``, which
+is kept in the repository.
 """
 
 from __future__ import annotations
 
 import json
-import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from importlib.metadata import entry_points
 from pathlib import Path
 from typing import Any
@@ -21,13 +21,29 @@ from varkit.plugins.kinds import KINDS, SUPPLIED
 from varkit.plugins.loading import Plugins, load_plugins
 from varkit.plugins.registry import Registry
 from varkit.recipe.check import SECTIONS
-from varkit.recipe.options import describe, options_of
+from varkit.recipe.descriptions import describe, plain
+from varkit.recipe.options import options_of
+from varkit.testing.parts import Part, parts_of
 
 COMPONENTS = """\
 # Components and their options
 
 Every component that varkit ships, and every option of its recipe block. This page is generated from
 the program. `varkit plugins` also lists the components of other installed plugins.
+"""
+
+
+PARTS = """\
+# Which parts fit together
+
+An encoder gives parts: vectors, their weights, tokens. An alignment or a pretext task asks for some
+of them by name. A model works if its two encoders give all that its alignments and pretext tasks
+ask for; `varkit validate RECIPE --build` checks it. This page is generated from what varkit's
+components do with inputs of the conformance kit, where the experts are `object` and `motion`. With
+other options a component may give or ask for other parts: `varkit plugins NAME` shows its options.
+
+B videos or queries, E experts, D the width `model.dim`, H another width, T clips, N sampled clips,
+L tokens.
 """
 
 
@@ -64,6 +80,33 @@ def components(registry: Registry) -> str:
                 parts.append(f"{entry.summary} (plugin {entry.plugin})\n")
                 parts.append(option_table(entry.load()))
     return "\n".join(parts)
+
+
+def parts(registry: Registry) -> str:
+    """Return a page with the parts that encoders give and that alignments and pretexts ask for."""
+    given, asked = [], []
+    for entry in registry:
+        if entry.kind == "encoder":
+            cls = entry.load()
+            own = _cell(parts_of(entry.kind, cls))
+            given.append((f"`{entry.name}`", getattr(cls, "consumes", "both"), own))
+        elif entry.kind in ("alignment", "pretext"):
+            every = parts_of(entry.kind, entry.load())
+            sides = (_cell([p for p in every if p.side == side]) for side in ("video", "query"))
+            asked.append((f"{entry.kind} `{entry.name}`", *sides))
+    return "\n".join(
+        [
+            PARTS,
+            "## What encoders give\n",
+            table(("encoder", "reads", "parts"), given),
+            "## What alignments and pretext tasks ask for\n",
+            table(("component", "of the video", "of the query"), asked),
+        ]
+    )
+
+
+def _cell(parts: Iterable[Part]) -> str:
+    return "; ".join(f"`{part.name}` {part.shape}" for part in parts) or "nothing"
 
 
 def sections() -> str:
@@ -151,15 +194,14 @@ def shown(value: Any) -> str:
     return f"{value:.6g}" if isinstance(value, float) else json.dumps(value)
 
 
-def plain(text: str) -> str:
-    """Return docstring text on one line, without Sphinx's roles."""
-    text = re.sub(r":\w+:`~?(?:[\w.]+\.)?(\w+)`", r"`\1`", text.replace("``", "`"))
-    return " ".join(text.split())
-
-
 def table(head: tuple[str, ...], rows: list[tuple[str, ...]]) -> str:
     """Return a Markdown table."""
     lines = [head, tuple("---" for _ in head), *rows]
     return "".join(
         f"| {' | '.join(cell.replace('|', chr(92) + '|') for cell in line)} |\n" for line in lines
     )
+
+
+if __name__ == "__main__":
+    page = Path(__file__).with_name("parts.md")
+    page.write_text(parts(own_plugins().registry), encoding="utf-8")

@@ -49,6 +49,13 @@ def test_every_component_and_option_is_described(registry):
             assert f"| `{option}` |" in block, f"{entry.kind} {entry.name}: {option}"
 
 
+def test_the_page_of_parts_is_what_the_components_do(registry):
+    page = (ROOT / "docs/parts.md").read_text(encoding="utf-8")
+    assert page == reference.parts(registry), "python docs/reference.py writes it again"
+    assert "| `two_stream` | clips | `vectors.cls` (B, E, D); `vectors.avg` (B, E, D)" in page
+    assert "| alignment `xml` | `tokens.object` (B, L, D)" in page
+
+
 def test_every_section_of_a_recipe_and_its_options_are_described():
     overview, details = reference.sections(), reference.section_options()
     for name, section in SECTIONS.items():

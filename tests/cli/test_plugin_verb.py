@@ -67,6 +67,50 @@ def test_json_has_every_component_and_every_failure_which_the_table_shows_on_std
     assert "no [bold]module[/bold] bar" in shown
 
 
+def test_a_component_is_shown_with_its_options_and_parts_in_80_columns(monkeypatch):
+    monkeypatch.setenv("COLUMNS", "80")
+    shown = run(plugins, "two_stream").stdout
+    assert max(map(len, shown.splitlines())) <= 80
+    lines = [line.split() for line in shown.splitlines()]
+    assert ["plugin", "alan", "0.1.0,", "varkit_alan.two_stream:TwoStream"] in lines
+    assert ["vectors.cls", "(B,", "E,", "D)"] in lines
+    assert any(line[:2] == ["heads", "12"] for line in lines)
+    (told,) = json.loads(run(plugins, "cls", "--json").stdout)["components"]
+    assert {(part["side"], part["name"]) for part in told["parts"]} == {
+        ("video", "vectors.cls"),
+        ("query", "vectors.cls"),
+        ("query", "weights.cls"),
+    }
+    kinds = [c["kind"] for c in json.loads(run(plugins, "ce", "--json").stdout)["components"]]
+    assert kinds == ["encoder", "alignment"]
+    with pytest.raises(PluginError, match="Did you mean 'two_stream'"):
+        run(plugins, "tow_stream")
+
+
+ODD = """
+from varkit import hookimpl
+
+class Unprintable:
+    def __repr__(self): raise ValueError("hostile")
+
+class P:
+    def __init__(self, *, part: object = Unprintable()) -> None: ...
+
+@hookimpl
+def register_samplers(register):
+    register("odd", P, summary="s")
+"""
+
+
+def test_a_component_that_cannot_be_read_says_so(tmp_path, monkeypatch):
+    (tmp_path / "plugged_odd.py").write_text(ODD)
+    monkeypatch.syspath_prepend(tmp_path)
+    points = [EntryPoint("odd", "plugged_odd", "varkit")]
+    monkeypatch.setattr(varkit_plugins, "entry_points", lambda group: points)
+    (told,) = json.loads(run(plugins, "odd", "--json").stdout)["components"]
+    assert told["fault"].startswith("sampler 'odd' of plugin odd unknown: ")
+
+
 # ---------------------------------------------------------------- plugin test
 
 

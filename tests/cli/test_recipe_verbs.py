@@ -1,5 +1,6 @@
 import json
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -147,9 +148,39 @@ def test_validate_builds_the_model_when_asked(tmp_path):
     result = varkit("validate", recipe, *small, "--build")
     assert (result.exit_code, result.stderr) == (0, "")
     assert ": valid, and its model can be built\n" in result.stdout
+    assert re.search(r"losses of one batch: align \d\.\d+, total \d\.\d+\n", result.stdout)
     wrong = "model.experts=[objekt]"
     passed(varkit("validate", recipe, *small, wrong))
     assert "objekt" in varkit("validate", recipe, *small, wrong, "--build").stderr
+
+
+FAILS = """
+from varkit import hookimpl
+
+class Fails:
+    def factored(self, video, query, pairs):
+        print("noise")
+        return 1 / 0
+
+    dense = factored
+
+@hookimpl
+def register_objectives(register):
+    register("fails", Fails, summary="s")
+"""
+
+
+def test_validate_names_the_line_of_a_component_that_fails_on_a_batch(tmp_path):
+    (tmp_path / "fails.py").write_text(FAILS)
+    recipe = tmp_path / "mine.yaml"
+    shipped = shipped_recipes()["mean_pool_ucf"].read_text()
+    recipe.write_text(f"plugins: [fails.py]\n{shipped}")
+    small = ("data.size=small", f"data.root={tmp_path}", "model.dim=12", "objective={use: fails}")
+    result = varkit("validate", str(recipe), *small, "--build")
+    assert result.exit_code == 1
+    said = r"one batch does not go through the model: ZeroDivisionError: .* at \S+fails\.py:7\n"
+    assert re.search(said, result.stderr)
+    assert "noise" not in result.stdout
 
 
 def test_validate_reports_all_problems(recipe):

@@ -1,7 +1,7 @@
 """The command line: one short module per verb, imported only when that verb is called.
 
 Plugins may add verbs, but cannot replace those of varkit. They are loaded only to list all verbs,
-or for a verb that is not in varkit's own table, so a plugin cannot break ``varkit run``.
+or for a verb that is not in varkit's own table.
 
 The verbs' modules import heavy packages inside their functions, so ``varkit --help`` and shell
 completion stay fast. Library errors become messages here and nowhere else.

@@ -66,7 +66,7 @@ def test(target: str, kind: str | None) -> None:
 
 
 def _find(target: str, kind: str | None) -> list[Entry]:
-    from varkit.errors import PluginError, did_you_mean
+    from varkit.errors import PluginError
     from varkit.plugins.loading import load_plugins
 
     if target.endswith(".py") or Path(target).name != target:
@@ -83,14 +83,7 @@ def _find(target: str, kind: str | None) -> list[Entry]:
     loaded = load_plugins()
     if kind is not None:
         return [loaded.get(kind, target)]
-    entries = [entry for entry in loaded.registry if entry.name == target]
-    if not entries:
-        names = sorted({entry.name for entry in loaded.registry})
-        failed = "".join(f" Plugin {f.plugin} failed: {f.reason}." for f in loaded.failures)
-        raise PluginError(
-            f"no component is named {target!r}.{did_you_mean(target, names)} "
-            f"Available: {', '.join(names) or 'none'}.{failed}"
-        )
+    entries = loaded.components_named(target)
     if len(entries) > 1:
         kinds = [entry.kind for entry in entries]
         raise PluginError(

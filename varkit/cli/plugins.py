@@ -1,89 +1,160 @@
-"""``varkit plugins``: what is installed, and what failed to load."""
+"""``varkit plugins``: what is installed, what failed to load, and all about one component."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import asdict
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
+from varkit.cli import completion
 from varkit.cli.options import json_option
-from varkit.cli.output import print_json
+from varkit.cli.output import echo, print_json
 
 if TYPE_CHECKING:
     from varkit.plugins.loading import Plugins
+    from varkit.plugins.registry import Entry
+
+EXAMPLES = """\b
+Examples:
+  varkit plugins
+  varkit plugins two_stream
+"""
 
 
-@click.command(epilog="Example: varkit plugins --json")
+@click.command(epilog=EXAMPLES)
+@click.argument("name", required=False, shell_complete=completion.components)
 @json_option
-def plugins(as_json: bool) -> None:
-    """List every component and verb of every plugin, and the plugins that failed to load."""
+def plugins(name: str | None, as_json: bool) -> None:
+    """List every component and verb of every plugin, and the plugins that failed to load.
+
+    With NAME, show the options of the components of that name, and the parts of a representation
+    that they give, or ask for.
+    """
     from varkit.cli import installed_plugins
 
     loaded = installed_plugins(click.get_current_context())
-    if as_json:
+    if name is not None:
+        details = [_details(entry) for entry in loaded.components_named(name)]
+        if as_json:
+            print_json({"schema": 1, "components": details})
+        else:
+            for each in details:
+                _show_details(each)
+    elif as_json:
         print_json(_listing(loaded))
     else:
         _show(loaded)
 
 
 def _listing(loaded: Plugins) -> dict[str, object]:
-    components = [
-        {
-            "kind": entry.kind,
-            "name": entry.name,
-            "plugin": entry.plugin,
-            "version": entry.version,
-            "summary": entry.summary,
-            "target": entry.path,
-        }
-        for entry in loaded.registry
-    ]
     return {
         "schema": 1,
-        "components": components,
+        "components": [_facts(entry) for entry in loaded.registry],
         "commands": [asdict(command) for command in loaded.commands],
         "conflicts": list(_conflicts(loaded)),
-        "failures": [{"plugin": f.plugin, "reason": f.reason} for f in loaded.failures],
+        "failures": [asdict(failure) for failure in loaded.failures],
+    }
+
+
+def _facts(entry: Entry) -> dict[str, Any]:
+    return {
+        "kind": entry.kind,
+        "name": entry.name,
+        "plugin": entry.plugin,
+        "version": entry.version,
+        "summary": entry.summary,
+        "target": entry.path,
     }
 
 
 def _conflicts(loaded: Plugins) -> Iterator[str]:
-    """Yield the conflicts of verb names: with varkit's own, or between plugins."""
+    """Yield the conflicts of plugins' verbs with varkit's own."""
     from varkit.cli import VERBS
-    from varkit.errors import PluginError
 
-    for name in sorted({command.name for command in loaded.commands}):
-        try:
-            command = loaded.command(name)
-        except PluginError as error:
-            yield error.what
-        else:
-            if command is not None and name in VERBS:
-                yield f"{command.origin}: verb {name!r} is varkit's own, and cannot be replaced"
+    for command in loaded.commands:
+        if command.name in VERBS:
+            yield f"{command.origin}: verb {command.name!r} is varkit's own, and cannot be replaced"
 
 
 def _show(loaded: Plugins) -> None:
-    from rich.console import Console
-    from rich.table import Table
-    from rich.text import Text
+    from varkit.cli.terminal import print_table
+    from varkit.runs.report.tables import Table
 
-    table = Table(box=None, pad_edge=False)
-    for column in ("kind", "name", "plugin"):
-        table.add_column(column, no_wrap=True)
-    table.add_column("summary and class", overflow="fold")
-    for entry in loaded.registry:
-        # Text, so that rich does not read a plugin's words as markup.
-        words = Text(f"{entry.summary}\n").append(entry.path, style="dim")
-        plugin = f"{entry.plugin} {entry.version}"
-        table.add_row(*map(Text, (entry.kind, entry.name, plugin)), words)
-    for command in loaded.commands:
-        words = Text(f"{command.summary}\n").append(command.target, style="dim")
-        plugin = f"{command.plugin} {command.version}"
-        table.add_row("verb", Text(command.name), Text(plugin), words)
-    Console().print(table)
+    rows = tuple(
+        (each.kind, each.name, f"{each.plugin} {each.version}", each.summary)
+        for each in (*loaded.registry, *loaded.commands)
+    )
+    print_table(Table(("kind", "name", "plugin", "summary"), rows, words=4))
     for conflict in _conflicts(loaded):
-        click.secho(conflict, fg="red", err=True)
+        echo(conflict, fg="red", err=True)
     for failure in loaded.failures:
-        click.secho(f"plugin {failure.plugin} failed to load: {failure.reason}", fg="red", err=True)
+        echo(f"plugin {failure.plugin} failed to load: {failure.reason}", fg="red", err=True)
+
+
+def _details(entry: Entry) -> dict[str, Any]:
+    """Return all about a component; where it cannot be tried here, say why."""
+    from varkit.errors import PluginError
+    from varkit.plugins.kinds import KINDS
+    from varkit.recipe.descriptions import describe, plain
+    from varkit.recipe.options import options_of
+    from varkit.testing.parts import parts_of
+
+    details = _facts(entry) | {"sections": [slot.section for slot in KINDS[entry.kind].slots]}
+    try:
+        with entry.contained():
+            cls = entry.load()
+            details["options"] = [
+                {
+                    "name": option.name,
+                    "allowed": describe(option.annotation),
+                    "required": option.required,
+                    "default": None if option.required else option.plain_default(),
+                    "meaning": plain(option.doc),
+                }
+                for option in options_of(cls).values()
+            ]
+            details["parts"] = [asdict(part) for part in parts_of(entry.kind, cls)]
+    except PluginError as error:
+        details["fault"] = error.what
+    return details
+
+
+def _show_details(details: dict[str, Any]) -> None:
+    import json
+
+    from varkit.cli.terminal import print_table, print_text
+    from varkit.runs.report.tables import Table
+
+    echo(f"{details['kind']} {details['name']}", bold=True)
+    print_text(details["summary"])
+    echo(f"plugin {details['plugin']} {details['version']}, {details['target']}")
+    if details["sections"]:
+        echo(f"in a recipe: {', '.join(details['sections'])}")
+    rows = tuple(
+        (
+            option["name"],
+            "required" if option["required"] else json.dumps(option["default"]),
+            option["allowed"],
+            option["meaning"],
+        )
+        for option in details.get("options", ())
+    )
+    if rows:
+        echo()
+        print_table(Table(("option", "default", "value", "meaning"), rows, words=4))
+    for side, title in (
+        (None, "gives"),
+        ("video", "asks videos for"),
+        ("query", "asks queries for"),
+    ):
+        parts = [part for part in details.get("parts", ()) if part["side"] == side]
+        if parts:
+            echo()
+            print_table(
+                Table((title, "shape"), tuple((p["name"], p["shape"]) for p in parts), words=2)
+            )
+    if "fault" in details:
+        echo(details["fault"], fg="red", err=True)
+    echo()

@@ -128,9 +128,10 @@ def _made_up(model: RetrievalModel, dataset: Dataset) -> Batch:
         return Clips(streams, torch.ones(2, 4, dtype=torch.bool), times, Draws(0, names))
 
     texts = dataset.query_kind == "captions"
+    tokenize: Any = getattr(model.query, "tokenize", None)
     return Batch(
         video=clips(dataset.widths),
-        query=model.query.tokenize(names) if texts else clips(dataset.query_widths),
+        query=tokenize(names) if texts else clips(dataset.query_widths),
         label=torch.tensor([1.0, 0.0]),
         group=torch.arange(2),
         draws=Draws(0, names),

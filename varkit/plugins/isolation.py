@@ -79,10 +79,10 @@ def _state_restored() -> Iterator[None]:
     """Put back what a block changes of the state that the whole program shares."""
     before, end, here = list(_state()), os._exit, os.getpid()
 
-    def refuse(code: int) -> NoReturn:
+    def refuse(status: int) -> NoReturn:
         if os.getpid() != here:  # a process that the plugin forked may end as it likes
-            end(code)
-        raise SystemExit(f"os._exit({code}) would end the program")
+            end(status)
+        raise SystemExit(f"os._exit({status}) would end the program")
 
     os._exit = refuse
     try:

@@ -20,7 +20,7 @@ from importlib.metadata import EntryPoint, distributions
 from pathlib import Path
 from types import ModuleType
 
-from varkit.errors import PluginError
+from varkit.errors import PluginError, did_you_mean
 from varkit.plugins.hookspecs import GROUP
 from varkit.plugins.isolation import raised_at
 from varkit.plugins.registration import Registration, registration
@@ -87,6 +87,21 @@ class Plugins:
         except PluginError as error:
             raise PluginError(f"{error.what}{self.failed()}") from None
 
+    def components_named(self, name: str) -> list[Entry]:
+        """Return the components of any kind with this name, at least one.
+
+        Raises:
+            PluginError: there is none; the message lists all names and the plugins that failed.
+        """
+        entries = [entry for entry in self.registry if entry.name == name]
+        if not entries:
+            names = sorted({entry.name for entry in self.registry})
+            raise PluginError(
+                f"no component is named {name!r}.{did_you_mean(name, names)} "
+                f"Available: {', '.join(names) or 'none'}.{self.failed()}"
+            )
+        return entries
+
     def command(self, name: str) -> Command | None:
         """Return the verb of this name, or None."""
         return next((command for command in self.commands if command.name == name), None)
@@ -115,7 +130,8 @@ def load_plugins(
     """
     plugins = Plugins()
     points = entry_points(GROUP) if installed is None else installed
-    own, strange = [], []
+    own: list[tuple[EntryPoint, str]] = []
+    strange: list[tuple[EntryPoint, str]] = []
     for point in sorted(points, key=lambda p: p.name):
         distribution, version = _distribution(point)
         (own if distribution == "varkit" else strange).append((point, version))
@@ -153,10 +169,10 @@ def entry_points(group: str) -> list[EntryPoint]:
 
 def _distribution(point: EntryPoint) -> tuple[str, str]:
     """Return name and version of the distribution that an entry point belongs to."""
-    try:
-        return str(point.dist.name), str(point.dist.version)
-    except Exception:  # it has none, or its files are damaged
-        return "unknown", "unknown"
+    with suppress(Exception):  # its files may be damaged
+        if point.dist is not None:
+            return str(point.dist.name), str(point.dist.version)
+    return "unknown", "unknown"
 
 
 def _here(

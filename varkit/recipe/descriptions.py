@@ -91,6 +91,16 @@ def documented(cls: type[Any]) -> dict[str, str]:
     return texts
 
 
+def plain(text: str) -> str:
+    """Return docstring text on one line, without Sphinx's roles.
+
+    >>> plain("``raw``; see :class:`~varkit.blocks.transformer.Position`")
+    '`raw`; see `Position`'
+    """
+    text = re.sub(r":\w+:`~?(?:[\w.]+\.)?(\w+)`", r"`\1`", text.replace("``", "`"))
+    return " ".join(text.split())
+
+
 def summary(cls: type[Any]) -> str:
     """Return the first line of a class's docstring."""
     return (inspect.getdoc(cls) or "").partition("\n")[0]

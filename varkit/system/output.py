@@ -31,7 +31,7 @@ def stdout_to_stderr() -> Iterator[None]:
                 stack.callback(os.dup2, kept, descriptor)
             stdout.flush()
             os.dup2(2, 1)
-        sys.stdout = _Aside()  # type: ignore[assignment]  # a text stream in all but its type
+        sys.stdout = _Aside()
         try:
             yield
         finally:

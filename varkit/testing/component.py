@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import inspect
 import tempfile
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from pkgutil import resolve_name
 from typing import Any
@@ -57,12 +58,36 @@ def check(
         PluginError: there is no such kind.
     """
     row = kind_named(kind)
+    with example(kind, component, options) as (built, fresh, supplied):
+        known = {**supplied, "fresh": fresh, "subject": f"{kind} {component.__name__}"}
+        return _checked(row, built, known)
+
+
+@contextmanager
+def example(
+    kind: str, component: type[Any], options: Mapping[str, Any] | None = None
+) -> Iterator[tuple[Any, Any, dict[str, Any]]]:
+    """Build a component as :func:`check` does.
+
+    Args:
+        kind: as for :func:`check`.
+        component: as for :func:`check`.
+        options: as for :func:`check`.
+
+    Yields:
+        The component, another instance with the same options, and what the build supplied.
+
+    Raises:
+        ConformanceError: it cannot be built, or lacks members of its interface.
+        MissingError: its ``missing`` says that this machine cannot run it.
+    """
+    row = kind_named(kind)
     subject = f"{kind} {component.__name__}"
     with tempfile.TemporaryDirectory(prefix="varkit-check-") as folder, seeded(0):
         try:
             with contained(module=component.__module__):
-                example = getattr(component, "example", lambda _: {})
-                given = dict(example(Path(folder))) | dict(options or {})
+                made = component.example(Path(folder)) if hasattr(component, "example") else {}
+                given = {**made, **(options or {})}
                 chosen = {name: value for name, value in given.items() if name not in SUPPLIED}
                 complete, problems = check_options(component, chosen)
                 if problems:
@@ -85,7 +110,7 @@ def check(
             promise = f"It has all members of {row.protocol.replace(':', '.')}"
             failed = Result("has_all_members", promise, f"no {' and no '.join(absent)}")
             raise ConformanceError(subject, [failed])
-        return _checked(row, built, {**supplied, "fresh": fresh, "subject": subject})
+        yield built, fresh, supplied
 
 
 def _checked(kind: Kind, built: Any, known: Mapping[str, Any]) -> tuple[Result, ...]:

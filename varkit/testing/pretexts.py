@@ -85,29 +85,35 @@ def check_pretext(
         ConformanceError: it breaks a promise.
     """
     encoder = Words(dim, experts) if query_encoder is None else query_encoder
-    size = len(TEXTS)
 
     def make_case() -> _Case:
-        inputs = (
-            encoder.tokenize(TEXTS)
-            if isinstance(encoder, TextEncoder)
-            else make_clips({"audio": FEATURES})
-        )
-        with evaluation(encoder):
-            query = encoder(inputs)
-        batch = Batch(
-            video=make_clips({name: WIDTHS.get(name, FEATURES) for name in experts}),
-            query=inputs,
-            label=torch.tensor([1.0, 0.0, torch.nan, 1.0]),
-            group=torch.arange(size),
-            draws=Draws(3, tuple(f"video-{b}|query-{b}" for b in range(size))),
-        )
-        video = make_representation("video", size, dim=dim, experts=experts)
-        return _Case(pretext, fresh, video, query, batch)
+        return _Case(pretext, fresh, *make_inputs(encoder, dim=dim, experts=experts))
 
     case = make_case()
     names = names_of(case.video, case.query)
     return run(subject, pretext, _CHECKS, make_case, unchanged=_unchanged, names=names)
+
+
+def make_inputs(
+    encoder: Encoder, *, dim: int, experts: Sequence[str]
+) -> tuple[Representation, Representation, Batch]:
+    """Return the representations of 4 made-up videos and of their queries, and their batch."""
+    size = len(TEXTS)
+    inputs = (
+        encoder.tokenize(TEXTS)
+        if isinstance(encoder, TextEncoder)
+        else make_clips({"audio": FEATURES})
+    )
+    with evaluation(encoder):
+        query = encoder(inputs)
+    batch = Batch(
+        video=make_clips({name: WIDTHS.get(name, FEATURES) for name in experts}),
+        query=inputs,
+        label=torch.tensor([1.0, 0.0, torch.nan, 1.0]),
+        group=torch.arange(size),
+        draws=Draws(3, tuple(f"video-{b}|query-{b}" for b in range(size))),
+    )
+    return make_representation("video", size, dim=dim, experts=experts), query, batch
 
 
 def _unchanged(case: _Case) -> AbstractContextManager[None]:
