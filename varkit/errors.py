@@ -9,6 +9,9 @@ from __future__ import annotations
 import difflib
 from collections.abc import Iterable, Sequence
 
+LONGEST = 1000
+"""Letters of an error's message that are quoted."""
+
 
 class VarkitError(Exception):
     """Something a user can act on.
@@ -85,6 +88,8 @@ def named(error: BaseException) -> str:
         said = " ".join((error.what if isinstance(error, VarkitError) else str(error)).split())
     except BaseException:  # whatever a plugin's __str__ does, this must say who failed
         said = "its message cannot be printed"
+    if len(said) > LONGEST:
+        said = f"{said[:LONGEST]}..."
     return f"{kind}: {said}".rstrip(": ")
 
 

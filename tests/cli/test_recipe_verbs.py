@@ -183,6 +183,53 @@ def test_validate_names_the_line_of_a_component_that_fails_on_a_batch(tmp_path):
     assert "noise" not in result.stdout
 
 
+NOISY = """
+import os
+from varkit import hookimpl
+from varkit_baselines.info_nce import InfoNCE
+
+def say(when):
+    print("PRINTED", when)
+    os.write(1, f"WRITTEN {when}\\n".encode())
+
+class Noisy(InfoNCE):
+    def __init__(self) -> None:
+        say("at build")
+        super().__init__()
+
+    def factored(self, *given):
+        say("in training")
+        return super().factored(*given)
+
+    @staticmethod
+    def missing():
+        say("in missing")
+        return []
+
+say("at import")
+
+@hookimpl
+def register_objectives(register):
+    say("at registration")
+    register("noisy", Noisy, summary="s")
+"""
+
+
+def test_what_a_plugin_file_prints_at_any_time_leaves_stdout_to_the_json(tmp_path, capfd):
+    (tmp_path / "noisy.py").write_text(NOISY)
+    recipe = tmp_path / "mine.yaml"
+    shipped = shipped_recipes()["mean_pool_ucf"].read_text()
+    recipe.write_text(f"plugins: [noisy.py]\n{shipped}")
+    small = ("data.size=small", f"data.root={tmp_path}", "model.dim=12", "objective={use: noisy}")
+    result = varkit("validate", str(recipe), *small, "--build", "--json")
+    assert json.loads(result.stdout)["valid"]
+    written = capfd.readouterr()
+    assert written.out == ""
+    for when in ("at import", "at registration", "in missing", "at build", "in training"):
+        assert f"PRINTED {when}" in result.stderr
+        assert f"WRITTEN {when}" in written.err
+
+
 def test_validate_reports_all_problems(recipe):
     result = varkit("validate", recipe, "train.epoch=3", "model.dim=0")
     assert result.exit_code == 2

@@ -24,6 +24,7 @@ from varkit.runs.report import write_report
 from varkit.runs.report.tables import results_table
 from varkit.system import distributed
 from varkit.system.machine import return_freed_memory
+from varkit.system.output import stdout_to_stderr
 from varkit.system.signals import stop_request
 from varkit.training.log import Listener, Record
 
@@ -73,7 +74,12 @@ def finish(run: Run, dataset: Dataset, device: torch.device, *, as_json: bool) -
         )
     try:
         held = locked(run.folder) if first else nullcontext()
-        with held, stop_request() as stop, Display(enabled=first) as display:
+        with (
+            held,
+            stop_request() as stop,
+            Display(enabled=first) as display,
+            stdout_to_stderr(),  # what plugins print is not a result
+        ):
             results = run_experiment(run, dataset, device=device, listen=display.listen, stop=stop)
     except WriteError as error:
         error.hint = f"{error.hint}, then: varkit resume {shlex.quote(str(run.folder))}"

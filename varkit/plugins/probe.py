@@ -123,6 +123,8 @@ def answer(request: str) -> None:
         os.dup2(2, 1)
         try:
             module = point.value.partition(":")[0].strip()
+            if not point.pattern.match(point.value):
+                raise PluginError(f"its entry point {point.value!r} is not a module")
             made = registration(point.name, given["version"], point.load, module)
             said["registers"] = [[g.kind, g.name, _importable(g), g.summary] for g in made]
             said["stamps"] = _stamps(_sources(module))
