@@ -74,14 +74,14 @@ def test_without_spacy_and_hub_every_way_out_is_named(tmp_path, monkeypatch):
 @pytest.mark.parametrize(
     ("override", "said"),
     [
-        ("samplers.anomaly={use: early, fault: flat}", r"anomaly.*\(4, N\).*\(4,\)"),
+        ("samplers.anomaly={use: early, fault: flat}", r"anomaly.*\(2, N\).*\(2,\)"),
         ("samplers.anomaly={use: early, fault: behind}", "anomaly.* positions of real clips"),
         ("samplers.anomaly={use: early, fault: measured}", r"anomaly.*\(\d, N\).*\(1, 3\)"),
-        ("detector={use: steep, fault: deep}", r"detector: confidence .*\(4, \d+, 1\)"),
+        ("detector={use: steep, fault: deep}", r"detector: confidence .*\(2, \d+, 1\)"),
         ("detector={use: steep, fault: loss}", r"loss detector .*\(\); it is shape \(4,\)"),
-        ("alignments.cls={use: near, fault: deep}", r"alignments\.cls: video factors .*\(4, K\)"),
+        ("alignments.cls={use: near, fault: deep}", r"alignments\.cls: video factors .*\(2, K\)"),
         ("alignments.cls={use: near, fault: short}", r"query factors .*\(4, 16\).*\(4, 11\)"),
-        ("alignments.cls={use: near, fault: row}", r"\.cls: similarity .*\(4, 4\).*\(1, 4\)"),
+        ("alignments.cls={use: near, fault: row}", r"\.cls: similarity .*\(2, 2\).*\(1, 2\)"),
         ("alignments.cls={use: half}", "alignment 'half' of plugin .* has no factors"),
     ],
 )
