@@ -78,6 +78,58 @@ def test_no_test_module_imports_a_test_module():
     assert {(file, name) for file, name in imported if ".test_" in name} == set()
 
 
+OPENERS = {
+    *("open", "read_text", "read_bytes", "ZipFile", "safe_open", "from_pretrained"),
+    *("np.load", "np.fromfile", "np.loadtxt", "np.memmap", "load_workbook", "read_table"),
+}
+GUARDS = {"open_user_file", "check_user_file"}
+OWN_FILES = {
+    "varkit/cli/ls.py:_summary",  # shipped recipes
+    "varkit/system/files.py:replacing",
+    "varkit/system/files.py:sync_folder",
+    "varkit/system/inputs.py:open_user_file",
+    "varkit/system/machine.py:_read",  # /proc and /sys
+    "varkit/testing/scaffold.py:scaffold",  # shipped templates
+    "varkit/training/log.py:sync",
+    "plugins/varkit_bench/machine.py:_search",  # /proc
+    "plugins/varkit_simulator/real_captions.py:embed_words",
+    "plugins/varkit_studies/exhibits/running_time.py:_machine",  # /proc
+}
+"""Functions that read without a guard what no user names."""
+
+
+def opens(call: ast.Call) -> bool:
+    """Whether a call opens a file to read it, by its name alone."""
+    match call.func, call.args:
+        case ast.Attribute(ast.Name("os"), "open"), _:
+            return True
+        case ast.Attribute(_, "open"), [mode, *_]:  # a data set opens a video by its name
+            return isinstance(mode, ast.Constant) and str(mode.value).startswith("r")
+        case ast.Attribute(ast.Name("np"), name), _:
+            return f"np.{name}" in OPENERS
+        case ast.Attribute(_, name), _:
+            return name in OPENERS
+        case ast.Name(name), _:
+            return name in OPENERS - {"read_text", "read_table"}  # functions of our own
+    return False
+
+
+def test_users_files_are_opened_under_one_guard():
+    readers, unguarded = set(), set()
+    for file in (f for place in ("varkit", "plugins") for f in (ROOT / place).rglob("*.py")):
+        for function in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
+            if not isinstance(function, ast.FunctionDef):
+                continue
+            calls = [node for node in ast.walk(function) if isinstance(node, ast.Call)]
+            if any(map(opens, calls)):
+                place = f"{file.relative_to(ROOT)}:{function.name}"
+                readers.add(place)
+                if not GUARDS & {getattr(call.func, "id", "") for call in calls}:
+                    unguarded.add(place)
+    assert len(readers) > len(OWN_FILES) + 5
+    assert unguarded == OWN_FILES
+
+
 @pytest.mark.parametrize("plugin", PLUGINS)
 def test_plugins_import_only_the_plugins_that_they_are_built_on(plugin):
     others = set(PLUGINS) - {plugin} - BUILT_ON.get(plugin, set())

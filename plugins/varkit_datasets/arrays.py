@@ -1,42 +1,25 @@
-"""Arrays in files: .npy, .npz and .safetensors, never pickle.
-
-A file is untrusted: its header is compared with its size before anything is allocated, so that a
-truncated file or a decompression bomb is an error, not a crash.
-"""
+"""Arrays of features in files: .npy, .npz and .safetensors, never pickle."""
 
 from __future__ import annotations
 
 import math
 import os
 import zipfile
-import zlib
 from collections.abc import Collection, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
-from typing import IO, Any, Literal
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from safetensors import SafetensorError, safe_open
+from safetensors import safe_open
 
 from varkit.errors import did_you_mean
+from varkit.system.inputs import InputError, check_user_file, open_user_file, reason
+from varkit.system.npy import Header, members, open_member, read_header, read_member
 from varkit_datasets.findings import few
 from varkit_datasets.sources import FeatureError, Source
-
-BOMB_BYTES, BOMB_RATIO = 2**26, 200
-"""An archive member above 64 MiB that was compressed more than 200 times is refused."""
-
-_UNREADABLE = (
-    ValueError,
-    EOFError,
-    RuntimeError,
-    NotImplementedError,
-    zipfile.BadZipFile,
-    zlib.error,
-    SafetensorError,
-)
 
 Stamp = tuple[int, int]
 """A file's modification time and size; what is cached of it holds until they change."""
@@ -73,32 +56,22 @@ def load_clips(source: Source, crop: int, start: int, stop: int) -> NDArray[Any]
 
 @contextmanager
 def _reading() -> Iterator[None]:
-    """Turn every error of a library over a bad file into a FeatureError."""
+    """Turn every error over a bad file, which libraries raise of any kind, into a FeatureError."""
     try:
         yield
     except FeatureError:
         raise
+    except InputError as error:
+        raise FeatureError(str(error)) from error
     except FileNotFoundError as error:
         raise FeatureError("is not there") from error
-    except OSError as error:
-        raise FeatureError(f"cannot be read: {error.strerror or error}") from error
-    except _UNREADABLE as error:
-        raise FeatureError(f"cannot be read: {str(error) or type(error).__name__}") from error
+    except Exception as error:
+        raise FeatureError(f"cannot be read: {reason(error)}") from error
 
 
 def _stamp(file: Path) -> Stamp:
     status = file.stat()
     return status.st_mtime_ns, status.st_size
-
-
-@dataclass(frozen=True)
-class _Header:
-    """What the header of an array in .npy format says, and the offset of its first number."""
-
-    shape: tuple[int, ...]
-    dtype: np.dtype[Any]
-    order: Literal["C", "F"]
-    offset: int
 
 
 # Training needs the same shapes in every epoch, and parsing a header takes longer than reading a
@@ -108,7 +81,9 @@ def _shape(source: Source, stamp: Stamp) -> tuple[int, ...]:
     if source.file.suffix == ".npy":
         return _npy_header(source.file, stamp).shape
     if source.file.suffix == ".npz":
-        return _open_member(source)[1].shape
+        member, header = open_member(*_member(source))
+        member.close()
+        return header.shape
     tensors, key = _tensors(source)
     return tuple(tensors.get_slice(key).get_shape())
 
@@ -120,16 +95,12 @@ def _load(source: Source, crop: int, start: int, stop: int) -> NDArray[Any]:
         if header.order == "C":
             *_, length, width = header.shape
             offset = header.offset + (crop * length + start) * width * header.dtype.itemsize
-            array = np.fromfile(source.file, header.dtype, (stop - start) * width, offset=offset)
+            array = _numbers(source.file, header, offset, (stop - start) * width)
             return array.reshape(-1, width)
-        array = np.fromfile(
-            source.file, header.dtype, math.prod(header.shape), offset=header.offset
-        ).reshape(header.shape, order="F")
+        array = _numbers(source.file, header, header.offset, math.prod(header.shape))
+        array = array.reshape(header.shape, order="F")
     elif source.file.suffix == ".npz":
-        member, header = _open_member(source)
-        with member:
-            array = np.frombuffer(member.read(), dtype=header.dtype)
-        array = array.reshape(header.shape, order=header.order)
+        array = read_member(*_member(source))
     else:
         # Through torch, since numpy has no bfloat16.
         tensors, key = _tensors(source)
@@ -139,66 +110,42 @@ def _load(source: Source, crop: int, start: int, stop: int) -> NDArray[Any]:
 
 
 @lru_cache(maxsize=2**16)
-def _npy_header(file: Path, stamp: Stamp) -> _Header:
-    with file.open("rb") as opened:
-        return _parse_header(opened, stamp[1])
+def _npy_header(file: Path, stamp: Stamp) -> Header:
+    with open_user_file(file) as opened:
+        return read_header(opened, stamp[1])
 
 
-def _parse_header(file: IO[bytes], size: int) -> _Header:
-    """Read up to the first number.
-
-    Raises:
-        FeatureError: the array is of Python objects, or longer or shorter than ``size`` allows.
-    """
-    try:
-        version = np.lib.format.read_magic(file)
-    except ValueError:
-        raise FeatureError("does not begin like a .npy file" if size else "is empty") from None
-    parse = {
-        (1, 0): np.lib.format.read_array_header_1_0,
-        (2, 0): np.lib.format.read_array_header_2_0,
-    }
-    if version not in parse:
-        raise FeatureError(f"is of .npy version {version}; known: 1.0, 2.0")
-    dims, fortran, dtype = parse[version](file)
-    if dtype.hasobject:
-        raise FeatureError("holds Python objects, not numbers")
-    promised = file.tell() + math.prod(dims) * dtype.itemsize
-    if promised != size:
-        fault = "is truncated" if size < promised else "is too long"
-        raise FeatureError(f"{fault}: its header promises shape {dims}")
-    return _Header(dims, dtype, "F" if fortran else "C", file.tell())
+def _numbers(file: Path, header: Header, offset: int, count: int) -> NDArray[Any]:
+    with open_user_file(file) as opened:
+        return np.fromfile(opened, header.dtype, count, offset=offset)
 
 
 @lru_cache(maxsize=8)
-def _archive(file: Path, stamp: Stamp, process: int) -> tuple[zipfile.ZipFile, dict[str, str]]:
+def _archive(
+    file: Path, stamp: Stamp, process: int
+) -> tuple[zipfile.ZipFile, dict[str, zipfile.ZipInfo]]:
     """Open an archive once, since listing a large one takes longer than reading an array.
 
     ``stamp`` and ``process`` are only keys of the cache: a changed file is opened again, and a
     forked process, which would share the position in the file, opens its own.
 
     Returns:
-        The archive, and array name -> member name.
+        The archive, and array name -> member.
     """
+    check_user_file(file)
     archive = zipfile.ZipFile(file)
-    return archive, {name.removesuffix(".npy"): name for name in archive.namelist()}
+    return archive, members(archive)
 
 
-def _open_member(source: Source) -> tuple[IO[bytes], _Header]:
-    """Open an array in an archive, at its first number."""
-    archive, names = _archive(source.file, _stamp(source.file), os.getpid())
-    info = archive.getinfo(names[_choose(source, names)])
-    if info.file_size > max(BOMB_BYTES, BOMB_RATIO * info.compress_size):
-        raise FeatureError(
-            f"would grow from {info.compress_size:,} to {info.file_size:,} bytes; refused"
-        )
-    member = archive.open(info)
-    return member, _parse_header(member, info.file_size)
+def _member(source: Source) -> tuple[zipfile.ZipFile, zipfile.ZipInfo]:
+    archive, named = _archive(source.file, _stamp(source.file), os.getpid())
+    return archive, named[_choose(source, named)]
 
 
 @lru_cache(maxsize=8)
 def _mapped_tensors(file: Path, stamp: Stamp) -> Any:
     """Map a file once; ``stamp`` is only a key of the cache, for files that change."""
+    check_user_file(file)
     return safe_open(file, framework="pt")
 
 

@@ -7,7 +7,7 @@ import os
 from collections.abc import Iterable
 from pathlib import Path
 
-from varkit.errors import DataError
+from varkit.system.inputs import open_user_file, reading
 
 ENDS = 2**16
 """Bytes that are hashed at the beginning and at the end of a file."""
@@ -27,14 +27,11 @@ def fingerprint(known: Iterable[object], files: Iterable[Path], root: Path) -> s
     for fact in known:
         digest.update(repr(fact).encode())
     for path in sorted(files):
-        try:
-            with path.open("rb") as file:
-                size = os.fstat(file.fileno()).st_size
-                digest.update(f"{path.relative_to(root).as_posix()} {size}\n".encode())
-                digest.update(file.read(ENDS))
-                if size > ENDS:
-                    file.seek(-ENDS, os.SEEK_END)
-                    digest.update(file.read())
-        except OSError as error:
-            raise DataError(f"{path} cannot be read: {error.strerror}") from error
+        with reading(path), open_user_file(path) as file:
+            size = os.fstat(file.fileno()).st_size
+            digest.update(os.fsencode(f"{path.relative_to(root).as_posix()} {size}\n"))
+            digest.update(file.read(ENDS))
+            if size > ENDS:
+                file.seek(-ENDS, os.SEEK_END)
+                digest.update(file.read())
     return digest.hexdigest()

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from varkit.errors import DataError, did_you_mean
+from varkit.system.inputs import open_user_file
 from varkit_datasets.findings import absence
 
 UNPACKED = 2**24
@@ -77,7 +78,7 @@ def _sheets(path: Path) -> dict[str, _Cells]:
     try:
         _check(path)
         # Opened here, since openpyxl does not close a file that it fails to read.
-        with path.open("rb") as file, warnings.catch_warnings():
+        with open_user_file(path) as file, warnings.catch_warnings():
             warnings.simplefilter("ignore")  # of styles and the like
             book = openpyxl.load_workbook(file, read_only=True, data_only=True)
             return {sheet.title: _rows(sheet) for sheet in book.worksheets}
@@ -96,14 +97,14 @@ def _sheets(path: Path) -> dict[str, _Cells]:
 
 
 def _check(path: Path) -> None:
-    with path.open("rb") as file:
+    with open_user_file(path) as file:
         if file.read(len(OLE)) == OLE:
             raise DataError(
                 f"{path} is encrypted, or an old .xls file",
                 hint="open it and save it as .xlsx, without a password",
             )
-    with zipfile.ZipFile(path) as archive:
-        unpacked = sum(member.file_size for member in archive.infolist())
+        with zipfile.ZipFile(file) as archive:
+            unpacked = sum(member.file_size for member in archive.infolist())
     if unpacked > UNPACKED:
         raise DataError(f"{path} would grow to {unpacked:,} bytes; refused")
 

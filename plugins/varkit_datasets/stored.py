@@ -17,7 +17,7 @@ from varkit.interfaces import Item
 from varkit_datasets.fingerprint import fingerprint
 from varkit_datasets.layout import Layout, Video
 from varkit_datasets.reader import FeatureReader
-from varkit_datasets.shapes import common_width
+from varkit_datasets.shapes import common_width, shape_of
 from varkit_datasets.sources import Source
 from varkit_datasets.timing import anomalous_clips
 
@@ -183,8 +183,22 @@ def survey(layout: Layout) -> Survey:
     try:
         dataset = Stored(replace(layout, faults=())) if layout.videos else None
     except DataError as error:  # no file of a stream can be read
-        return Survey(None, (*layout.faults, error.line), layout.remarks)
+        faults = _unreadable(layout) or [error.line]
+        return Survey(None, (*layout.faults, *faults), layout.remarks)
     return Survey(dataset, layout.faults, layout.remarks)
+
+
+def _unreadable(layout: Layout) -> list[str]:
+    """Return what is wrong with every file whose header cannot be read."""
+    faults = []
+    for video, row in layout.videos.items():
+        for stream, sources in row.streams.items():
+            for source in sources:
+                try:
+                    shape_of(source, None, f"video {video!r}, stream {stream!r}")
+                except DataError as error:
+                    faults.append(error.line)
+    return faults
 
 
 def _listed(layout: Layout) -> str:

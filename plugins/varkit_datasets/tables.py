@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from varkit.errors import DataError
+from varkit.system.inputs import open_user_file, reading
 from varkit_datasets.findings import absence
 from varkit_datasets.text_lists import read_text
 
@@ -45,10 +46,8 @@ def read_rows(
     if (why := absence(path)) is not None:
         raise DataError(why)
     readers = {".json": _json, ".jsonl": _jsonl, ".parquet": _parquet}
-    try:
+    with reading(f"manifest {path}"):
         rows = list(readers[kind](path) if kind in readers else _csv(path, delimiter))
-    except (OSError, ValueError, csv.Error, RecursionError) as error:
-        raise DataError(f"manifest {path} cannot be read: {error}") from error
     return rows, list(dict.fromkeys(column for _, row in rows for column in row))
 
 
@@ -123,12 +122,9 @@ def _parquet(path: Path) -> Iterator[tuple[int, Row]]:
         raise DataError(
             f"reading {path} needs pyarrow", hint="pip install 'varkit[parquet]'"
         ) from error
-    try:
-        with pyarrow.parquet.ParquetFile(path) as file:
-            _refuse_twice(file.schema_arrow.names)
-            rows = file.read().to_pylist()
-    except Exception as error:  # pyarrow raises errors of many kinds over damaged files
-        raise ValueError(str(error) or type(error).__name__) from error
+    with open_user_file(path) as opened, pyarrow.parquet.ParquetFile(opened) as file:
+        _refuse_twice(file.schema_arrow.names)
+        rows = file.read().to_pylist()
     yield from enumerate(rows, 1)
 
 

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import codecs
+import os
 from pathlib import Path
 
 from varkit.errors import DataError
+from varkit.system.inputs import open_user_file, reading
 from varkit_datasets.findings import absence
 
 LARGEST = 2**25
@@ -36,13 +38,11 @@ def read_text(path: Path, largest: int | None = None) -> str:
     """
     if (why := absence(path)) is not None:
         raise DataError(why)
-    try:
-        size = path.stat().st_size
+    with reading(path), open_user_file(path) as file:
+        size = os.fstat(file.fileno()).st_size
         if largest is not None and size > largest:
             raise DataError(f"{path} has {size:,} bytes, too many for a list of videos")
-        data = path.read_bytes()
-    except OSError as error:
-        raise DataError(f"{path} cannot be read: {error.strerror}") from error
+        data = file.read()
     hint = "save it as UTF-8"
     if data.startswith(_WIDE):
         raise DataError(f"{path} is UTF-16 or UTF-32 text; expected UTF-8", hint=hint)

@@ -25,6 +25,7 @@ from __future__ import annotations
 
 import csv
 import json
+import zipfile
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -34,6 +35,8 @@ from numpy.typing import NDArray
 from varkit_datasets.layout import SIMULATED
 
 from varkit.interfaces import Array
+from varkit.system.inputs import open_user_file, read_user_file, reading
+from varkit.system.npy import members, read_member
 from varkit_simulator.events import Task
 from varkit_simulator.features import (
     ALWAYS,
@@ -235,14 +238,16 @@ def write_ground_truth(videos: Sequence[SimulatedVideo], root: Path) -> None:
 
 def read_ground_truth(root: Path) -> dict[str, dict[str, Any]]:
     """Return video -> ground truth, except what is known by clip."""
-    facts: dict[str, dict[str, Any]] = json.loads((root / SIMULATED).read_text(encoding="utf-8"))
+    with reading(root / SIMULATED):
+        facts: dict[str, dict[str, Any]] = json.loads(read_user_file(root / SIMULATED))
     return facts
 
 
 def read_masks(root: Path, video: str) -> dict[str, NDArray[np.bool_]]:
     """Return the ground truth of a video by clip, under the names above."""
-    with np.load(root / MASKS / f"{video}.npz", allow_pickle=False) as file:
-        return {name: file[name] for name in file.files}
+    path = root / MASKS / f"{video}.npz"
+    with reading(path), open_user_file(path) as file, zipfile.ZipFile(file) as archive:
+        return {name: read_member(archive, info) for name, info in members(archive).items()}
 
 
 def _facts(video: SimulatedVideo) -> dict[str, Any]:

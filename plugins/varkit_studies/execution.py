@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from varkit.errors import StoppedError
+from varkit.system.inputs import read_user_file
 from varkit.system.signals import StopRequest
 from varkit_studies.plan import Planned, Planner
 
@@ -213,6 +214,6 @@ def _last_line(log: Path) -> str:
 
 def _lines(log: Path) -> list[str]:
     try:
-        return log.read_text("utf-8", errors="replace").splitlines()
+        return read_user_file(log).decode(errors="replace").splitlines()
     except OSError:
         return []

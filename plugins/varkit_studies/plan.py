@@ -10,13 +10,15 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any, Literal
 
-from varkit.errors import DataError, RecipeError, VarkitError
+from varkit.errors import DataError, RecipeError, RunError, VarkitError
 from varkit.interfaces import Dataset
 from varkit.model.build import build_dataset
 from varkit.recipe import yaml
 from varkit.recipe.load import Recipe
 from varkit.runs.code import code_of, differing
 from varkit.runs.folder import open_run
+from varkit.system.files import read_json
+from varkit.system.inputs import read_user_file
 from varkit_studies.rows import ResolvedRow
 from varkit_studies.study_file import Study
 
@@ -52,8 +54,8 @@ class FoundRun:
     def finished(self) -> bool:
         """Whether training and measuring are complete and the results can be read."""
         try:
-            results = json.loads((self.folder / "results.json").read_text("utf-8"))
-        except (OSError, ValueError):
+            results = read_json(self.folder / "results.json")
+        except RunError:
             return False
         return isinstance(results, dict) and "seeds" in results
 
@@ -74,7 +76,7 @@ class FoundRun:
             return math.fsum(
                 record["seconds"]
                 for file in self.folder.glob("seed-*/metrics.jsonl")
-                for record in map(json.loads, file.read_text("utf-8").splitlines())
+                for record in map(json.loads, read_user_file(file).splitlines())
                 if record["kind"] == "step"
             )
         except (OSError, ValueError, KeyError, TypeError):
@@ -302,8 +304,8 @@ def _run(file: Path) -> FoundRun | None:
     """Return a run; None if it is not a run or is damaged, so that the study makes its own."""
     needed = ("digest", "fingerprint", "started", "recipe", "seeds")
     try:
-        facts = json.loads(file.read_text("utf-8"))
-    except (OSError, ValueError):
+        facts = read_json(file)
+    except RunError:
         return None
     valid = isinstance(facts, dict) and facts.get("schema") == 1 and all(k in facts for k in needed)
     return FoundRun(file.parent, facts) if valid else None

@@ -35,7 +35,7 @@ def test_every_wrong_key_name_and_type_at_once(recipe):
 
 
 def test_places_that_are_missing_or_something_else_are_named(recipe, tmp_path):
-    assert failed(run(recipe.parent, out=recipe.parent), 2).endswith("data: not a file")
+    assert failed(run(recipe.parent, out=recipe.parent), 2).endswith("it is a folder, not a file")
     assert run(recipe, out=recipe).exit_code == 2  # click: it is a file
     (tmp_path / "blocked").mkdir()
     (tmp_path / "blocked" / "tiny").write_text("a file where the recipe's folder goes")

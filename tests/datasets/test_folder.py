@@ -24,6 +24,7 @@ from tests.support.toys import ALL, clips_of
 from varkit.data.batches import training_batches, video_batches
 from varkit.data.collate import segment_means
 from varkit.data.in_memory import InMemory
+from varkit.data.inspect.verify import verify
 from varkit.errors import DataError
 from varkit.testing.datasets import check_dataset
 
@@ -245,7 +246,7 @@ def broken_files(tmp_path):
         "nan.npy": "clip 3 holds NaN or infinity",
         "inf.npy": "clip 0 holds NaN or infinity",
         "short.npy": "is truncated: its header promises shape (50, 4)",
-        "header.npy": "cannot be read",
+        "header.npy": "is damaged: its header claims 118 bytes",
         "nothing.npy": "is empty",
         "pickle.npy": "does not begin like a .npy file",
         "short.npz": "cannot be read",
@@ -265,6 +266,47 @@ def test_bad_files_are_named_with_video_and_reason(tmp_path):
         assert message.startswith(f"video 'v1', stream 'object': {tmp_path / cell} "), message
         assert reason in message
         assert "\n" not in message
+
+
+def test_verify_lists_every_broken_file_and_reads_the_rest(tmp_path):
+    """Also what is not a file at all, and headers made to hurt."""
+    rows = make(tmp_path, videos=40)
+    broken = broken_files(tmp_path)
+    os.mkfifo(tmp_path / "pipe.npy")
+    (tmp_path / "loop.npy").symlink_to("loop.npy")
+    (tmp_path / "device.npz").symlink_to("/dev/zero")
+    (tmp_path / "folder.safetensors").mkdir()
+    for name in ("sparse.npy", "sparse.npz", "sparse.safetensors"):
+        with (tmp_path / name).open("wb") as file:
+            file.truncate(2**40)
+    for name, header in HOSTILE_HEADERS.items():
+        head = b"\x93NUMPY\x01\0" + len(header).to_bytes(2, "little") + header
+        (tmp_path / name).write_bytes(head + bytes(64))
+    (tmp_path / "long.npy").write_bytes(b"\x93NUMPY\x02\0" + b"\xff" * 64)
+    (tmp_path / "deep.safetensors").write_bytes((9000).to_bytes(8, "little") + b"[" * 9000)
+    broken |= dict.fromkeys(("pipe.npy", "device.npz", "folder.safetensors"), "no file")
+    broken |= dict.fromkeys(("sparse.npy", "sparse.npz"), "of which the disk holds 0; refused")
+    broken |= {"loop.npy": "no file", "long.npy": "its header claims 4,294,967,295 bytes"}
+    broken |= dict.fromkeys(HOSTILE_HEADERS, "is damaged: its header")
+    broken |= {"deep.safetensors": "cannot be read", "gone.npy": "no file"}
+    for row, cell in zip(rows, broken, strict=False):
+        row["rgb"] = cell
+    assert len(broken) > 20
+    write_csv(tmp_path, rows)
+    result = verify(Folder, {"root": str(tmp_path), "streams": STREAMS})
+    texts = [fault.text for fault in result.faults]
+    for cell, reason in broken.items():
+        assert [text for text in texts if str(tmp_path / cell) in text and reason in text], cell
+    assert result.size > 0
+
+
+HOSTILE_HEADERS = {
+    "nested.npy": b"[" * 5000,
+    "huge.npy": b"{'descr': '<f4', 'fortran_order': False, 'shape': (%s, 4)}" % (b"9" * 5000),
+    "negative.npy": b"{'descr': '<f4', 'fortran_order': False, 'shape': (-4, -4)}",
+    "nothing_wide.npy": b"{'descr': '|V0', 'fortran_order': False, 'shape': (10**18, 4)}",
+    "text_shape.npy": b"{'descr': '<f4', 'fortran_order': False, 'shape': ('a', 4)}",
+}
 
 
 def test_a_file_that_vanished_is_named(tmp_path):

@@ -16,6 +16,7 @@ from varkit.blocks.tokenizer_checks import check_tokenizer
 from varkit.errors import VarkitError, did_you_mean
 from varkit.interfaces import CaptionFacts, Captions
 from varkit.system.files import sha256
+from varkit.system.inputs import check_user_file, read_user_file
 
 DROPOUT_OF = {
     "bert": "hidden_dropout_prob",
@@ -138,8 +139,11 @@ class Language(nn.Module):
 
 def _load(folder: Path, dropout: float) -> tuple[Any, Any]:
     try:
-        kind = json.loads((folder / "config.json").read_text())["model_type"]
-    except (OSError, ValueError, KeyError, TypeError) as error:
+        for file in folder.iterdir():  # transformers opens them itself
+            if not file.is_dir():
+                check_user_file(file)
+        kind = json.loads(read_user_file(folder / "config.json"))["model_type"]
+    except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
         raise VarkitError(f"{folder / 'config.json'} names no model_type: {error!r}") from error
     if kind not in DROPOUT_OF:
         raise VarkitError(

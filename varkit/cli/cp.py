@@ -24,10 +24,11 @@ def cp(recipe: str, destination: Path, force: bool) -> None:
     from varkit.errors import VarkitError
     from varkit.recipe.shipped import find_recipe
     from varkit.system.files import write_bytes
+    from varkit.system.inputs import read_user_file
 
     source = find_recipe(recipe)
     target = destination / source.name if destination.is_dir() else destination
     if target.exists() and not force:
         raise VarkitError(f"{target} exists", hint="choose another name, or add --force")
-    write_bytes(target, source.read_bytes())
+    write_bytes(target, read_user_file(source))
     click.echo(f"copied {source} to {target}; next: varkit run {target}")

@@ -13,6 +13,7 @@ from pathlib import Path
 from urllib.parse import quote
 
 from varkit.errors import DataError, did_you_mean
+from varkit.system.inputs import read_user_file, reading
 
 UNSAFE = re.compile(r"[\s%\x00-\x1f\x7f\ud800-\udfff]")
 """Characters that identifiers in these files cannot have."""
@@ -98,10 +99,10 @@ def _lines(
 ) -> Iterator[tuple[int, tuple[int, int], list[str]]]:
     """Yield line number, (query, video) by position, and all fields but these two."""
     of_query, of_video = _places(queries), _places(videos)
+    with reading(path):
+        data = read_user_file(path)
     try:
-        text = path.read_text(encoding="utf-8-sig")
-    except OSError as error:
-        raise DataError(f"{path} cannot be read: {error.strerror or error}") from error
+        text = data.decode("utf-8-sig")
     except ValueError as error:
         raise DataError(f"{path} is not UTF-8 text: {error}") from error
     for line, content in enumerate(text.split("\n"), start=1):

@@ -20,6 +20,7 @@ from varkit.evaluation.metrics import DIRECTIONS
 from varkit.evaluation.rank import RECALLS
 from varkit.interfaces import Count, Fraction, Natural
 from varkit.system.files import write_text
+from varkit.system.inputs import read_user_file, reading
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -81,13 +82,8 @@ def read_ranks(path: Path) -> list[RankRow]:
         RunError: it cannot be read, is damaged or truncated.
     """
     path = Path(path)
-    try:
-        lines = path.read_bytes().split(b"\n")
-    except OSError as error:
-        raise RunError(
-            f"{path} cannot be read: {error.strerror}",
-            hint="varkit eval RUN --out FOLDER writes the ranks of a run",
-        ) from error
+    with reading(path, RunError, hint="varkit eval RUN --out FOLDER writes the ranks of a run"):
+        lines = read_user_file(path).split(b"\n")
     if lines.pop():
         raise _damaged(path, f"cut short in line {len(lines) + 1}")
     adapter = TypeAdapter(RankRow)

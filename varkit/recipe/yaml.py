@@ -18,6 +18,7 @@ import yaml
 from yaml import MappingNode, Node, ScalarNode, SequenceNode
 
 from varkit.errors import RecipeError
+from varkit.system.inputs import open_user_file
 
 MAX_BYTES = 128 * 1024
 """Largest file that is read: about fifty times the size of a recipe, and quick to read."""
@@ -86,11 +87,11 @@ def load(path: Path) -> Document:
         RecipeError: it cannot be read, :func:`parse` refuses it, or it is not a block of keys.
     """
     file = str(path)
-    if not path.is_file():  # opening a pipe or a device could hang
-        raise RecipeError([f"{file}: {'not a file' if path.exists() else 'no such file'}"])
     try:
-        with path.open("rb") as stream:
+        with open_user_file(path) as stream:
             data = stream.read(MAX_BYTES + 1)
+    except FileNotFoundError:
+        raise RecipeError([f"{file}: no such file"]) from None
     except OSError as error:
         raise RecipeError([f"{file}: cannot be read: {error.strerror}"]) from error
     document = parse(data, file)

@@ -7,10 +7,7 @@ itself. A TREC run holds the best videos of each query.
 from __future__ import annotations
 
 import io
-import lzma
-import struct
 import zipfile
-import zlib
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, fields
@@ -27,6 +24,8 @@ from varkit.evaluation.rank import check_finite
 from varkit.interfaces.settings import Measured
 from varkit.search.scores import Scores
 from varkit.system.files import write_bytes
+from varkit.system.inputs import open_user_file, reason
+from varkit.system.npy import members, read_member
 
 IDENTIFIERS = ("video_ids", "query_ids")
 VECTORS = ("videos", "queries")
@@ -37,11 +36,6 @@ CHECKPOINTS = ("best", "last", "given")
 SHOWN = 5
 """How many identifiers an error lists."""
 _SMALLEST, _LARGEST = (float(limit) for limit in (np.finfo("f4").tiny, np.finfo("f4").max))
-_DAMAGE = (
-    *(ValueError, EOFError, KeyError, RuntimeError, OverflowError),
-    *(zipfile.BadZipFile, zlib.error, struct.error, lzma.LZMAError),
-)
-"""What numpy and zipfile raise for a file that is damaged or of another format."""
 
 
 @dataclass(frozen=True)
@@ -202,23 +196,20 @@ def write_scores(path: Path, content: ScoreFile) -> None:
 
 def _arrays(path: Path) -> Mapping[str, Any]:
     try:
-        # Opened here, since numpy leaves a file open that is not in its format.
-        with path.open("rb") as file:
-            if file.peek(2)[:2] != b"PK":  # numpy would take it for a pickle
-                raise DataError(f"{path} is not an .npz file", hint="write it with numpy.savez")
-            archive = np.load(file, allow_pickle=False)
-            return {name: archive[name] for name in archive.files}
+        with open_user_file(path) as file, zipfile.ZipFile(file) as archive:
+            return {name: read_member(archive, info) for name, info in members(archive).items()}
     except OSError as error:
-        raise DataError(f"{path} cannot be read: {error.strerror or error}") from error
-    except MemoryError as error:
-        raise DataError(f"{path} does not fit into memory") from error
-    except _DAMAGE as error:
-        if "Object arrays" in str(error):
+        raise DataError(f"{path} cannot be read: {reason(error)}") from error
+    except Exception as error:  # numpy and zipfile raise errors of any kind over a damaged file
+        if "Python objects" in str(error):
             raise DataError(
                 f"{path} holds Python objects, which are never read",
                 hint="write identifiers with numpy.array(names), whose type is <U",
             ) from error
-        raise DataError(f"{path} is not an .npz file, or is damaged: {error}") from error
+        raise DataError(
+            f"{path} is not an .npz file, or is damaged: {reason(error)}",
+            hint="write it with numpy.savez",
+        ) from error
 
 
 def _score_file(arrays: Mapping[str, Any]) -> ScoreFile:

@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from varkit.errors import RunError, WriteError
+from varkit.system.inputs import open_user_file, read_user_file, reading
 
 
 @contextmanager
@@ -75,11 +76,11 @@ def read_json(path: Path, *, hint: str | None = None) -> Any:
     Raises:
         RunError: the file cannot be read, or is damaged.
     """
+    with reading(path, RunError):
+        data = read_user_file(path)
     try:
-        return json.loads(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise RunError(f"{path} cannot be read: {error.strerror}") from error
-    except ValueError as error:
+        return json.loads(data)
+    except (ValueError, RecursionError) as error:
         raise RunError(f"{path} is damaged: {error}", hint=hint) from error
 
 
@@ -117,7 +118,7 @@ def sync_folder(folder: Path) -> None:
 
 def sha256(path: Path) -> str:
     """Return the hex SHA-256 of a file."""
-    with path.open("rb") as file:
+    with open_user_file(path) as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 

@@ -21,6 +21,7 @@ from torch import Tensor
 
 from varkit.errors import CheckpointError
 from varkit.system.files import replacing
+from varkit.system.inputs import check_user_file, reason
 
 FORMAT = "varkit-1"
 
@@ -61,6 +62,7 @@ def load(
         CheckpointError: the file is missing, truncated, changed, or not a varkit checkpoint.
     """
     try:
+        check_user_file(path)
         with safe_open(path, framework="pt") as file:
             metadata = file.metadata() or {}
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
@@ -68,8 +70,10 @@ def load(
                 tensors = {name: tensor.clone() for name, tensor in tensors.items()}
     except FileNotFoundError:
         raise CheckpointError(f"no checkpoint {path}") from None
-    except (OSError, SafetensorError) as error:
-        raise CheckpointError(f"checkpoint {path} cannot be read: {error}", hint=hint) from error
+    except Exception as error:
+        raise CheckpointError(
+            f"checkpoint {path} cannot be read: {reason(error)}", hint=hint
+        ) from error
     if metadata.get("format") != FORMAT:
         raise CheckpointError(
             f"{path} is not a checkpoint of this version of varkit: its format is "

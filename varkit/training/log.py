@@ -10,6 +10,7 @@ from typing import Any
 
 from varkit.errors import VarkitError
 from varkit.system.files import write_error
+from varkit.system.inputs import check_user_file
 
 Record = Mapping[str, Any]
 Listener = Callable[[Record], None]
@@ -45,6 +46,7 @@ class MetricsLog:
             try:
                 path.parent.mkdir(parents=True, exist_ok=True)
                 path.touch()
+                check_user_file(path)
                 with path.open("rb+") as file:
                     kept = file.read(length)
                     file.truncate(kept.rfind(b"\n") + 1)

@@ -15,6 +15,7 @@ import torch
 from varkit.evaluation.evaluate import evaluating
 from varkit.interfaces import Count
 from varkit.runs.report.tables import Table
+from varkit.system.inputs import read_user_file
 from varkit_studies.exhibits import Exhibit
 from varkit_studies.exhibits.matching import encoder, matrix
 from varkit_studies.finished import FinishedRow, FinishedStudy
@@ -128,7 +129,7 @@ def _epochs(row: FinishedRow) -> list[float]:
         return []
     seconds: dict[tuple[Path, int], float] = {}
     for file in sorted(row.folder.glob("seed-*/metrics.jsonl")):
-        for record in map(json.loads, file.read_text("utf-8").splitlines()):
+        for record in map(json.loads, read_user_file(file).splitlines()):
             if record["kind"] == "step":
                 key = file, record["epoch"]
                 seconds[key] = seconds.get(key, 0.0) + record["seconds"]

@@ -9,6 +9,7 @@ from typing import Any
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from varkit.runs.report.tables import plain
+from varkit.system.inputs import read_user_file
 
 
 def render(template: Path, **values: Any) -> str:
@@ -32,4 +33,4 @@ def render(template: Path, **values: Any) -> str:
 
 def data_uri(picture: Path) -> str:
     """Return a PNG file as a ``data:`` URI."""
-    return f"data:image/png;base64,{base64.b64encode(picture.read_bytes()).decode()}"
+    return f"data:image/png;base64,{base64.b64encode(read_user_file(picture)).decode()}"

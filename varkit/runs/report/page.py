@@ -27,6 +27,7 @@ from varkit.runs.report.tables import (
     results_table,
 )
 from varkit.system.files import read_json, write_text
+from varkit.system.inputs import read_user_file, reading
 
 TEMPLATE = Path(__file__).with_name("page.html.j2")
 NO_EXAMPLES: Mapping[str, Any] = {"retrieval": [], "sampling": []}
@@ -120,12 +121,10 @@ def _plain(value: Any) -> list[str]:
 
 
 def _text(path: Path) -> str:
-    try:
-        return path.read_text(encoding="utf-8")
-    except FileNotFoundError:
+    if not path.exists():
         return ""
-    except (OSError, ValueError) as error:
-        raise RunError(f"{path} cannot be read: {error}") from error
+    with reading(path, RunError):
+        return read_user_file(path).decode()
 
 
 def _json(path: Path) -> Any:
