@@ -18,6 +18,10 @@ class WeightedCosine:
 
     The weights are always the query's, so one matrix serves both directions of retrieval (ALAN,
     below Eq. 3).
+
+    An expert that a video lacks, where the video's own weights are 0, does not count; the rest is
+    multiplied by E / (how many it has). The paper's videos lack none. Weights of the query that
+    are divided by their sum over the video's experts, as in CE, would not be an inner product.
     """
 
     vectors: ClassVar[str]
@@ -37,6 +41,9 @@ class WeightedCosine:
             x = unit(representation.vectors[self.vectors])
             if side == "query":
                 x = x * representation.weights[self.vectors].unsqueeze(-1)
+            elif self.vectors in representation.weights:
+                has = (representation.weights[self.vectors] != 0).to(x.dtype)
+                x = x * (has / has.mean(dim=-1, keepdim=True)).unsqueeze(-1)
         except KeyError:
             part = "vectors and weights" if side == "query" else "vectors"
             raise VarkitError(

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from varkit.blocks.sampling import draw, gather
-from varkit.blocks.streams import expect_samplers, expect_streams
+from varkit.blocks.streams import even_weights, expect_samplers, expect_streams
 from varkit.blocks.transformer import (
     CrossEncoder,
     Position,
@@ -56,6 +56,9 @@ class TwoStream(nn.Module):
     One detector reads the concatenation of all streams, as in Fig. 4. Streams share no weights.
     The paper has two streams, one per expert. Any number works here: a single stream has no Cross
     Encoder; of three or more, each attends to the concatenation of all but itself.
+
+    The paper's videos have all streams. Of a stream that a video lacks, the detector reads zeros,
+    no other stream attends to it, its vectors are 0 and its tokens masked.
 
     Args:
         dim: D.
@@ -141,10 +144,12 @@ class TwoStream(nn.Module):
         """Encode B videos.
 
         Returns:
-            Vectors ``cls`` and ``avg`` ``(B, E, D)``; tokens ``(B, sum(N), D)`` by expert, all of
-            them real; scores ``(B, T)`` where there is a detector; picks ``(B, N)`` by sampler.
+            Vectors ``cls`` and ``avg`` ``(B, E, D)``, and weights ``(B, E)``, even over the experts
+            that a video has; tokens ``(B, sum(N), D)`` by expert; scores ``(B, T)`` where there is
+            a detector; picks ``(B, N)`` by sampler.
         """
-        features = [clips.streams[expert] for expert in self.experts]
+        features = [clips.features(expert) for expert in self.experts]
+        has = clips.has(self.experts)
         if self.project_first:
             features = self._project(features)
         scores = None
@@ -163,17 +168,20 @@ class TwoStream(nn.Module):
             own = [streams[k] for streams in sequences]
             encoded.append(encode(embed(own, list(picks.values()), length)))
         for cross in self.cross_encoders:
-            encoded = cross(encoded)
+            encoded = cross(encoded, ~has if clips.present else None)
 
         parts = [readout(z, [pick.shape[1] for pick in picks.values()]) for z in encoded]
         tokens = {expert: part[2] for expert, part in zip(self.experts, parts, strict=True)}
+        lacking = ~has.unsqueeze(-1)
+        vectors = {
+            "cls": torch.stack([g for g, _, _ in parts], dim=1).masked_fill(lacking, 0),
+            "avg": torch.stack([h for _, h, _ in parts], dim=1).masked_fill(lacking, 0),
+        }
         return Representation(
-            vectors={
-                "cls": torch.stack([g for g, _, _ in parts], dim=1),
-                "avg": torch.stack([h for _, h, _ in parts], dim=1),
-            },
+            vectors=vectors,
+            weights={name: even_weights(has, x) for name, x in vectors.items()},
             tokens=tokens,
-            masks={name: x.new_ones(x.shape[:2], dtype=torch.bool) for name, x in tokens.items()},
+            masks={e: has[:, [k]].expand(tokens[e].shape[:2]) for k, e in enumerate(self.experts)},
             scores=scores,
             picks=picks,
         )

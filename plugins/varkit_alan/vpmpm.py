@@ -177,6 +177,8 @@ class Vpmpm(nn.Module):
         """
         clips = torch.cat([video.tokens[name] for name in seen], dim=1)
         no_clip = ~torch.cat([video.masks[name] for name in seen], dim=1)
+        blind = no_clip.all(dim=1, keepdim=True)  # a video that lacks all these experts
+        no_clip, hidden = no_clip & ~blind, hidden & ~blind
         words = query.masks["words"]
         # Attention over nothing is NaN, so a caption without words attends to its padding. It has
         # no part in the loss.

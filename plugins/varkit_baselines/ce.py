@@ -11,17 +11,11 @@ from torch import Tensor, nn
 from varkit.blocks.batch_statistics import expect_batch
 from varkit.blocks.gated_embedding import GateNorm
 from varkit.blocks.pooling import masked_mean
-from varkit.blocks.streams import expect_streams
+from varkit.blocks.streams import even_weights, expect_streams
 from varkit.blocks.unit import unit
 from varkit.errors import VarkitError
 from varkit.interfaces import Clips, Count, Natural, Representation
-from varkit_baselines.mixture import (
-    Missing,
-    MixtureOfExperts,
-    availability,
-    even_weights,
-    part,
-)
+from varkit_baselines.mixture import Missing, MixtureOfExperts, part
 from varkit_baselines.netvlad import NetVlad
 
 
@@ -68,9 +62,9 @@ class CollaborativeExperts(nn.Module):
     * The paper leaves out an expert's opinion of itself and applies another network to the sum.
       The code's configuration takes the mean, the expert itself included, and has no such network.
       So does this class; ``include_self=false`` leaves the expert itself out.
-    * A missing expert is one whose clips are all 0 (theirs: NaN). It gives no opinion and gets
-      none; its vector is the layers' output for 0, and its weight is 0. A video without any expert
-      has a NaN similarity in the code; here it counts as having all experts.
+    * A missing expert gives no opinion and gets none, as in the code; its vector is the layers'
+      output for 0, and its weight is 0. A video without any expert has a NaN similarity in the
+      code; here it counts as having all experts.
 
     Args:
         dim: D; the code: 768.
@@ -127,8 +121,8 @@ class CollaborativeExperts(nn.Module):
         """
         if self.training:
             expect_batch("ce", len(clips))
-        means = [masked_mean(clips.streams[e], clips.mask) for e in self.experts]
-        available = availability(clips, self.experts)
+        means = [masked_mean(clips.features(e), clips.mask) for e in self.experts]
+        available = clips.has(self.experts)
         x = [unit(project(mean)) for project, mean in zip(self.project, means, strict=True)]
         vectors = torch.stack(self._collaborate(x, available), dim=1)
         return Representation(

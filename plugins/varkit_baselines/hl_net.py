@@ -33,7 +33,8 @@ class HlNet(nn.Module):
 
     Differs from the code: padding is zero before every convolution and in every graph, where the
     code has the stem's biases and an unmasked distance graph (``mask_padding``); a video longer
-    than ``segments`` is averaged over that many segments, in evaluation too.
+    than ``segments`` is averaged over that many segments, in evaluation too; a stream that a video
+    lacks is read as zeros.
 
     Args:
         dim: D.
@@ -108,7 +109,7 @@ class HlNet(nn.Module):
             Vectors ``avg`` ``(B, E, D)``; tokens ``(B, S, D)`` by expert, S segments; scores
             ``(B, T)``.
         """
-        joined = torch.cat([clips.streams[name] for name in self.streams], dim=-1)
+        joined = torch.cat([clips.features(name) for name in self.streams], dim=-1)
         raw, mask = segment_means(joined, clips.mask, self.segments)
         seen = mask if self.mask_padding else torch.ones_like(mask)
         x = self.stem(raw).masked_fill(~seen.unsqueeze(-1), 0)

@@ -9,7 +9,7 @@ import torch
 from torch import nn
 
 from varkit.blocks.pooling import masked_mean
-from varkit.blocks.streams import expect_streams
+from varkit.blocks.streams import even_weights, expect_streams
 from varkit.interfaces import Clips, Representation
 
 
@@ -17,6 +17,8 @@ class MeanPool(nn.Module):
     """The mean of all clips of a stream, projected: one vector per expert.
 
     v_e = Linear_e(mean_t F_e[t]),  w_e = 1 / E
+
+    The vector of an expert that a video lacks is 0, and so is its weight.
 
     It serves videos, with a stream for every expert, and sounds, whose one stream is projected
     once for every expert.
@@ -57,12 +59,13 @@ class MeanPool(nn.Module):
             Vectors ``(B, E, D)`` and weights ``(B, E)``, the same under every name.
         """
         names = dict.fromkeys(self.sources)
-        means = {name: masked_mean(clips.streams[name], clips.mask) for name in names}
+        means = {name: masked_mean(clips.features(name), clips.mask) for name in names}
         projected = [
             linear(means[source]) for linear, source in zip(self.project, self.sources, strict=True)
         ]
-        vectors = torch.stack(projected, dim=1)
-        weights = torch.full_like(vectors[..., 0], 1 / len(projected))
+        has = clips.has(self.sources)
+        vectors = torch.stack(projected, dim=1).masked_fill(~has.unsqueeze(-1), 0)
+        weights = even_weights(has, vectors)
         return Representation(
             vectors=dict.fromkeys(self.vectors, vectors),
             weights=dict.fromkeys(self.vectors, weights),

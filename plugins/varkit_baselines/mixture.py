@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from itertools import product
 from typing import ClassVar, Literal
 
@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from varkit.blocks.gated_embedding import GatedEmbedding, GateNorm
 from varkit.blocks.unit import unit
 from varkit.errors import VarkitError
-from varkit.interfaces import Clips, Representation
+from varkit.interfaces import Representation
 
 Missing = Literal["renormalise", "keep", "equal"]
 
@@ -122,23 +122,3 @@ def _sets_of(like: Tensor) -> Tensor:
     """Return the S = 2^E - 1 non-empty sets of experts, bool ``(S, E)``."""
     sets = [members for members in product((True, False), repeat=like.shape[-1]) if any(members)]
     return torch.tensor(sets, device=like.device)
-
-
-def availability(clips: Clips, experts: Sequence[str]) -> Tensor:
-    """Return which experts each video has: bool ``(B, E)``, False where all its numbers are 0."""
-    largest = [clips.streams[expert].abs().amax(dim=-1) for expert in experts]
-    return torch.stack([((x != 0) & clips.mask).any(dim=1) for x in largest], dim=1)
-
-
-def even_weights(available: Tensor, like: Tensor) -> Tensor:
-    """Weigh a video's experts equally; a video without any counts as having all.
-
-    Args:
-        available: bool ``(B, E)``.
-        like: a tensor of the wanted dtype.
-
-    Returns:
-        ``(B, E)``, rows sum to 1.
-    """
-    counted = (available | ~available.any(dim=1, keepdim=True)).to(like.dtype)
-    return counted / counted.sum(dim=1, keepdim=True)

@@ -12,17 +12,11 @@ from torch.nn import functional as F
 
 from varkit.blocks.gated_embedding import GateNorm
 from varkit.blocks.sampling import draw, gather
-from varkit.blocks.streams import expect_samplers, expect_streams
+from varkit.blocks.streams import even_weights, expect_samplers, expect_streams
 from varkit.blocks.transformer import check_heads
 from varkit.blocks.unit import unit
 from varkit.interfaces import Clips, Count, Positive, Rate, Representation, Sampler
-from varkit_baselines.mixture import (
-    Missing,
-    MixtureOfExperts,
-    availability,
-    even_weights,
-    part,
-)
+from varkit_baselines.mixture import Missing, MixtureOfExperts, part
 
 
 class Layer(nn.Module):
@@ -91,8 +85,8 @@ class MultiModalTransformer(nn.Module):
       counts once, which has the same effect for a video shorter than N.
     * With ``window`` 1 and P = 32, all clips after 29 s share one position. ``duration`` sets the
       window to 1 / (P - 3) of the video's duration, so that the positions cover a long video.
-    * A missing expert is one whose clips are all 0. As in the code, no token attends to its tokens,
-      but its aggregation token attends to the rest and is an output.
+    * As in the code, no token attends to those of a missing expert, but its aggregation token, made
+      of zeros, attends to the rest and is an output.
     * Video weights are even over the experts that a video has; the code's further options for them
       are left out.
     * In the last layer only the aggregation tokens are queries, since only they are outputs.
@@ -155,14 +149,14 @@ class MultiModalTransformer(nn.Module):
         picks = draw(self.samplers, None, clips, training=self.training)
         chosen = torch.cat(list(picks.values()), dim=1)
         fresh = torch.cat([_first(row) for row in picks.values()], dim=1)
-        available = availability(clips, self.experts)
+        available = clips.has(self.experts)
         where = self.position[self._positions(clips).gather(1, chosen)]
         padding = ~clips.mask.unsqueeze(-1)
 
         cls = (self.position[0] + self.kind[0]).expand(len(clips), 1, -1)
         tokens, masks = [cls], [torch.ones_like(available[:, :1])]
         for e, (expert, project) in enumerate(zip(self.experts, self.project, strict=True)):
-            features = clips.streams[expert]
+            features = clips.features(expert)
             greatest = features.masked_fill(padding, -torch.inf).amax(dim=1, keepdim=True)
             kind = self.kind[1 + e]
             tokens.append(unit(project(greatest)) + self.position[0] + kind)

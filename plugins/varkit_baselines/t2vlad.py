@@ -10,17 +10,11 @@ from torch import Tensor, nn
 
 from varkit.blocks.gated_embedding import GatedEmbedding, GateNorm
 from varkit.blocks.sampling import draw, gather
-from varkit.blocks.streams import expect_samplers, expect_streams
+from varkit.blocks.streams import even_weights, expect_samplers, expect_streams
 from varkit.blocks.transformer import check_heads
 from varkit.blocks.unit import unit
 from varkit.interfaces import Clips, Count, Fraction, Natural, Representation, Sampler
-from varkit_baselines.mixture import (
-    Missing,
-    MixtureOfExperts,
-    availability,
-    even_weights,
-    part,
-)
+from varkit_baselines.mixture import Missing, MixtureOfExperts, part
 from varkit_baselines.netvlad import NetVlad, pool, soft_assign
 
 
@@ -101,7 +95,7 @@ class T2VladVideo(nn.Module):
         padding = ~clips.mask.unsqueeze(-1)
         local, whole = [], []
         for expert, project, gated in zip(self.experts, self.project, self.gated, strict=True):
-            raw = clips.streams[expert]
+            raw = clips.features(expert)
             local.append(unit(project(gather(raw, chosen))))
             whole.append(gated(raw.masked_fill(padding, -torch.inf).amax(dim=1)))
         z = torch.cat(local, dim=1)
@@ -112,7 +106,7 @@ class T2VladVideo(nn.Module):
         vectors = torch.stack(whole, dim=1)
         return Representation(
             vectors={"cls": vectors},
-            weights={"cls": even_weights(availability(clips, self.experts), vectors)},
+            weights={"cls": even_weights(clips.has(self.experts), vectors)},
             tokens=dict(zip(self.experts, parts, strict=True)),
             masks=dict.fromkeys(self.experts, real),
             picks=picks,

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
 from varkit.blocks.sampling import draw, gather
-from varkit.blocks.streams import expect_samplers, expect_streams
+from varkit.blocks.streams import expect_samplers, expect_streams, mean_of_experts
 from varkit.blocks.transformer import check_heads
 from varkit.blocks.unit import unit
 from varkit.errors import VarkitError
@@ -37,7 +37,7 @@ class XClipVideo(nn.Module):
       sentence, would see only one of them.
     * The Transformer starts at random, not from CLIP's text layers.
     * A video shorter than the sampler's count repeats clips; no frame is padding.
-    * CLIP's images are never missing; here a missing stream is averaged in as zeros.
+    * CLIP's images are never missing; here the mean leaves out the streams that a video lacks.
 
     Args:
         dim: D.
@@ -107,19 +107,21 @@ class XClipVideo(nn.Module):
                 hint=f"set video.max_frames={count}, and that of the alignment",
             )
         tokens = {
-            name: project(gather(clips.streams[name], chosen))
+            name: project(gather(clips.features(name), chosen))
             for name, project in self.project.items()
         }
-        frames = torch.stack(list(tokens.values())).mean(dim=0)
+        has = clips.has([*tokens])
+        counts = has | ~has.any(dim=1, keepdim=True)  # of a video without any, all are zeros
+        masks = {name: counts[:, [e]].expand_as(chosen) for e, name in enumerate(tokens)}
+        frames = mean_of_experts([*tokens.values()], [*masks.values()])
         z = frames + self.position[:count]
         for layer in self.layers:
             z = layer(z)
         whole = unit(frames + z).mean(dim=1, keepdim=True)
-        real = torch.ones_like(chosen, dtype=torch.bool)
         return Representation(
             vectors={"cls": whole.expand(-1, len(tokens), -1)},
             tokens=tokens,
-            masks=dict.fromkeys(tokens, real),
+            masks=masks,
             picks=picks,
         )
 
@@ -200,8 +202,12 @@ class XClip(nn.Module):
         """
         try:
             whole = unit(video.vectors["cls"].mean(dim=1))
-            clips = torch.stack([video.tokens[expert] for expert in self.experts]).mean(dim=0)
-            frames = self._fit(clips, video.masks[self.experts[0]], len(self.frames), "max_frames")
+            masks = [video.masks[expert] for expert in self.experts]
+            real = torch.stack(masks).any(dim=0)
+            if not self.mask_padding:  # an expert's padding counts where it has any frame
+                masks = [mask.any(dim=1, keepdim=True).expand_as(mask) for mask in masks]
+            clips = mean_of_experts([video.tokens[expert] for expert in self.experts], masks)
+            frames = self._fit(clips, real, len(self.frames), "max_frames")
             sentence = unit(query.tokens["sentence"][:, 0])
             words = self._fit(
                 query.tokens["words"], query.masks["words"], len(self.words), "max_words"

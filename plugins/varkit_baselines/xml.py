@@ -28,7 +28,7 @@ class XmlVideo(nn.Module):
 
     Differs from the code: the second encoder, cross-attention and ConvSE are left out. They find
     the moment inside a video and do not enter its retrieval score. A clip that samplers pick more
-    than once counts once. A missing stream is read as zeros and still averaged in.
+    than once counts once. A stream that a video lacks does not count in the average over streams.
 
     Args:
         dim: D (the code's command line: 256).
@@ -82,12 +82,13 @@ class XmlVideo(nn.Module):
         # A clip of a short video may be picked several times, but is one candidate.
         real = torch.ones_like(chosen, dtype=torch.bool)
         real[:, 1:] = chosen[:, 1:] != chosen[:, :-1]
-        tokens = {}
+        tokens, masks = {}, {}
         for expert, project, attend in zip(self.experts, self.project, self.attend, strict=True):
-            features = gather(clips.streams[expert], chosen)
+            features = gather(clips.features(expert), chosen)
             x = project(unit(features) if self.normalize else features)
             tokens[expert] = attend(self.position(x, real), real)
-        return Representation(tokens=tokens, masks=dict.fromkeys(tokens, real), picks=picks)
+            masks[expert] = real & clips.has([expert])
+        return Representation(tokens=tokens, masks=masks, picks=picks)
 
 
 class XmlAlignment(nn.Module):
@@ -95,6 +96,8 @@ class XmlAlignment(nn.Module):
 
     H = the same block as :class:`XmlVideo`, with weights of its own, over the query's words;
     q_e = sum_l softmax_l(w_e . H_l) H_l,  s = 1/E sum_e max_t cos(q_e, v_et)
+
+    A stream of which a video has no clip does not count; a video without any scores 0.
 
     Source: as :class:`XmlVideo` (``get_modularized_queries``, ``get_video_level_scores``).
     A maximum over clips is not an inner product, so there are no factors. The code's exp(20 s) in
@@ -138,12 +141,14 @@ class XmlAlignment(nn.Module):
             VarkitError: an encoder gave no such tokens.
         """
         queries = self.queries(query)
-        scores = []
+        scores, counts = [], []
         for e, expert in enumerate(self.experts):
             clips, mask = _tokens(video, expert, "video")
             cosine = torch.einsum("vtd,qd->vqt", unit(clips), queries[:, e])
-            scores.append(cosine.masked_fill(~mask.unsqueeze(1), -torch.inf).amax(dim=-1))
-        return torch.stack(scores).mean(dim=0)
+            best = cosine.masked_fill(~mask.unsqueeze(1), -torch.inf).amax(dim=-1)
+            counts.append(mask.any(dim=1, keepdim=True))
+            scores.append(best.masked_fill(~counts[-1], 0))
+        return torch.stack(scores).sum(dim=0) / torch.stack(counts).sum(dim=0).clamp(min=1)
 
     def factors(self, representation: Representation, side: Literal["video", "query"]) -> None:
         """Return None: a maximum is not an inner product."""

@@ -10,6 +10,7 @@ import torch
 from torch import nn
 
 from varkit.blocks.pooling import masked_mean
+from varkit.blocks.streams import expect_present
 from varkit.blocks.unit import unit
 from varkit.interfaces import Clips, Representation
 from varkit_varcmp.streams import check_width, only_expert, only_stream
@@ -60,7 +61,12 @@ class FrozenPool(nn.Module):
         return {"dim": 24, "experts": ("clip",), "widths": {"clip": 24}}
 
     def forward(self, clips: Clips) -> Representation:
-        """Encode B videos or queries: vectors ``avg`` ``(B, 1, D)`` and their weights, 1."""
+        """Encode B videos or queries: vectors ``avg`` ``(B, 1, D)`` and their weights, 1.
+
+        Raises:
+            DataError: one lacks the stream.
+        """
+        expect_present("frozen_pool", self.stream, clips)
         rows = unit(clips.streams[self.stream])
         pooled = rows[:, 0] if self.rows == "first" else masked_mean(rows, clips.mask)
         return Representation(

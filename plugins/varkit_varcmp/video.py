@@ -9,6 +9,7 @@ from typing import Any, ClassVar, Literal
 from torch import Tensor, nn
 
 from varkit.blocks.pooling import masked_mean
+from varkit.blocks.streams import expect_present
 from varkit.blocks.unit import unit
 from varkit.interfaces import Clips, Count, Detector, Natural, Representation
 from varkit_varcmp.adapters import Bottleneck, TemporalAdapter
@@ -84,37 +85,44 @@ class ClipVideo(nn.Module):
 
         Returns:
             Vectors ``avg`` ``(B, 1, D)``, the mean frame; tokens ``frames`` ``(B, T, D)`` and
-            ``patches`` ``(B, T, p D)``; scores ``(B, T)`` where there is a detector.
+            ``patches`` ``(B, T, p D)``, 0 where a video has none; scores ``(B, T)`` where there is
+            a detector.
+
+        Raises:
+            DataError: a video lacks the frames.
         """
+        expect_present("clip_video", self.frames, clips)
         raw = clips.streams[self.frames]
         frames = self.adapter(unit(raw), clips.mask)
         patches = self._patches(clips)
         if patches is not None:
             patches = self.patch_adapter(patches)
         scores = None if self.detector is None else self.detector(raw, clips.mask)
-        return _represent(frames, patches, clips.mask, scores)
+        return self._represent(frames, patches, clips, scores)
 
     def zero_shot(self, clips: Clips) -> Representation:
         """Return what :meth:`forward` does before the first step, without scores."""
         frames = unit(clips.streams[self.frames])
-        return _represent(frames, self._patches(clips), clips.mask, None)
+        return self._represent(frames, self._patches(clips), clips, None)
 
     def _patches(self, clips: Clips) -> Tensor | None:
         """Return ``(B, T, p, D)`` unit vectors."""
         if self.patches is None:
             return None
-        side_by_side = clips.streams[self.patches].masked_fill(~clips.mask.unsqueeze(-1), 0)
+        side_by_side = clips.features(self.patches).masked_fill(~clips.mask.unsqueeze(-1), 0)
         return unit(side_by_side.view(*side_by_side.shape[:2], -1, self.dim))
 
-
-def _represent(
-    frames: Tensor, patches: Tensor | None, mask: Tensor, scores: Tensor | None
-) -> Representation:
-    parts = {"frames": frames} | ({} if patches is None else {"patches": patches.flatten(2)})
-    tokens = {name: x.masked_fill(~mask.unsqueeze(-1), 0) for name, x in parts.items()}
-    return Representation(
-        vectors={"avg": masked_mean(tokens["frames"], mask).unsqueeze(1)},
-        tokens=tokens,
-        masks=dict.fromkeys(tokens, mask),
-        scores=scores,
-    )
+    def _represent(
+        self, frames: Tensor, patches: Tensor | None, clips: Clips, scores: Tensor | None
+    ) -> Representation:
+        parts, masks = {"frames": frames}, {"frames": clips.mask}
+        if patches is not None and self.patches is not None:
+            parts["patches"] = patches.flatten(2)
+            masks["patches"] = clips.mask & clips.has([self.patches])
+        tokens = {n: x.masked_fill(~masks[n].unsqueeze(-1), 0) for n, x in parts.items()}
+        return Representation(
+            vectors={"avg": masked_mean(tokens["frames"], clips.mask).unsqueeze(1)},
+            tokens=tokens,
+            masks=masks,
+            scores=scores,
+        )

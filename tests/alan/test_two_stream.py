@@ -74,7 +74,9 @@ def test_shapes_and_names():
     for name, x in found.tokens.items():
         assert x.shape == (4, 10, 8)
         assert torch.equal(found.masks[name], torch.ones(4, 10, dtype=torch.bool))
-    assert found.weights == {}
+    assert {n: x.tolist() for n, x in found.weights.items()} == {
+        name: [[0.5, 0.5]] * 4 for name in found.vectors
+    }
     assert {n: x.shape for n, x in found.picks.items()} == {"fixed": (4, 6), "anomaly": (4, 4)}
 
 

@@ -1,12 +1,12 @@
 import pytest
 import torch
 from varkit_baselines.ce import CeSimilarity
-from varkit_baselines.mixture import availability, even_weights
 from varkit_baselines.mmt import MmtSimilarity
 
-from tests.support.alan import make_clips, random, shake
+from tests.support.alan import random, shake
 from tests.support.reference import expert_mixtures as reference
 from tests.support.reference.alan_video import numpy_state
+from varkit.blocks.streams import even_weights
 from varkit.errors import VarkitError
 from varkit.interfaces import Representation
 
@@ -60,15 +60,6 @@ def test_factors_have_a_block_for_every_set_of_experts(missing, length):
     model = small(missing=missing).eval()
     assert model.factors(video(SOME), "video").shape == (5, length * 3 * 6)
     assert model.factors(queries(), "query").shape == (4, length * 3 * 6)
-
-
-def test_an_expert_is_missing_where_all_its_clips_are_zero():
-    clips = make_clips(garbage=float("nan"))
-    clips.streams["object"][1:3, :17] = 0
-    clips.streams["object"][2, 16, 4] = -1  # one number is enough
-    clips.streams["motion"][1, :1] = 0
-    found = availability(clips, ("object", "motion"))
-    assert found.tolist() == [[True, True], [False, False], [True, True], [True, True]]
 
 
 def test_a_part_that_is_not_there_is_named():

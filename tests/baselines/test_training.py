@@ -10,6 +10,7 @@ from varkit_baselines.t2vlad import T2Vlad
 from varkit_baselines.xml import XmlAlignment
 
 from tests.support.alan import make_clips, single, take
+from tests.support.baselines import with_missing
 from tests.support.methods import ADDITIVE, DIM, EXPERTS, METHODS, make_method
 from tests.support.ranks import on_ranks
 from tests.support.toys import Toy
@@ -67,9 +68,7 @@ def test_half_precision_words_are_read_without_autocast():
 @pytest.mark.parametrize("name", METHODS)
 def test_missing_experts_and_silence_have_numbers_and_gradients(name):
     model, batch = method(name), make_batch()
-    for x in batch.video.streams.values():
-        x[3] = 0
-    batch.video.streams["object"][2] = 0
+    batch = replace(batch, video=with_missing(batch.video))
     batch.query.streams["audio"][0] = 0
     loss = model(batch)["total"]
     loss.backward()

@@ -19,12 +19,16 @@ def trained(module):
 
 
 def with_missing(clips):
-    """The third video has no stream `object`, the last none at all."""
+    """The third video has no stream `object`, the last none at all.
+
+    The references take a stream of zeros for a missing one.
+    """
     streams = {name: x.clone() for name, x in clips.streams.items()}
     streams["object"][2, :17] = 0
     for x in streams.values():
         x[3, :9] = 0
-    return replace(clips, streams=streams)
+    present = {name: torch.tensor([True, True, name != "object", False]) for name in streams}
+    return replace(clips, streams=streams, present=present)
 
 
 def masked(lengths, extra, garbage, seed):

@@ -84,12 +84,12 @@ class Pool(nn.Module):
         self.detector = detector(sum(widths[e] for e in experts))
 
     def encode(self, clips):
-        parts = [p(clips.streams[e]) for p, e in zip(self.project, self.experts, strict=True)]
+        parts = [p(clips.features(e)) for p, e in zip(self.project, self.experts, strict=True)]
         return [part.masked_fill(~clips.mask[..., None], 0) for part in parts]
 
     def forward(self, clips):
         mask, parts = clips.mask, self.encode(clips)
-        whole = torch.cat([clips.streams[e] for e in self.experts], dim=-1)
+        whole = torch.cat([clips.features(e) for e in self.experts], dim=-1)
         scores = self.detector(whole.masked_fill(~mask[..., None], 0), mask)
         picks = {
             name: sampler(scores.detach(), mask, clips.draws.named(name), training=self.training)

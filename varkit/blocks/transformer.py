@@ -177,10 +177,23 @@ class CrossAttention(nn.Module):
         self.norm = nn.LayerNorm(dim)
         self.dropout = nn.Dropout(dropout)
 
-    def forward(self, z: Tensor, others: Tensor) -> Tensor:
-        """Return ``(B, L, D)`` from ``z`` ``(B, L, D)`` and ``others`` ``(B, L', D)``."""
-        seen, _ = self.attention(z, others, others, need_weights=False)
-        out: Tensor = self.norm(z + self.dropout(self.linear(seen)))
+    def forward(self, z: Tensor, others: Tensor, hidden: Tensor | None = None) -> Tensor:
+        """Return ``(B, L, D)`` from ``z`` ``(B, L, D)`` and ``others`` ``(B, L', D)``.
+
+        Args:
+            z: the stream that looks.
+            others: what it is shown.
+            hidden: ``(B, L')`` bool, True = not seen. An item that sees nothing adds 0 to ``z``.
+        """
+        if hidden is None:
+            seen = self.linear(self.attention(z, others, others, need_weights=False)[0])
+        else:
+            blind = hidden.all(dim=1, keepdim=True)  # attention over nothing is NaN
+            seen, _ = self.attention(
+                z, others, others, key_padding_mask=hidden & ~blind, need_weights=False
+            )
+            seen = self.linear(seen).masked_fill(blind.unsqueeze(-1), 0)
+        out: Tensor = self.norm(z + self.dropout(seen))
         return out
 
 
@@ -204,12 +217,22 @@ class CrossEncoder(nn.Module):
             CrossAttention(dim, heads=heads, dropout=dropout) for _ in range(streams)
         )
 
-    def forward(self, streams: Sequence[Tensor]) -> list[Tensor]:
-        """Map one ``(B, L_s, D)`` a stream to the same shapes."""
+    def forward(self, streams: Sequence[Tensor], absent: Tensor | None = None) -> list[Tensor]:
+        """Map one ``(B, L_s, D)`` a stream to the same shapes.
+
+        Args:
+            streams: in order.
+            absent: ``(B, S)`` bool, True = an item lacks that stream, and no other looks at it.
+        """
         out = []
         for s, attend in enumerate(self.attend):
-            others = torch.cat([*streams[:s], *streams[s + 1 :]], dim=1)
-            out.append(attend(streams[s], others))
+            rest = [other for other in range(len(streams)) if other != s]
+            others = torch.cat([streams[other] for other in rest], dim=1)
+            hidden = None
+            if absent is not None:
+                sizes = torch.tensor([streams[o].shape[1] for o in rest], device=absent.device)
+                hidden = absent[:, rest].repeat_interleave(sizes, dim=1)
+            out.append(attend(streams[s], others, hidden))
         return out
 
 

@@ -35,7 +35,12 @@ def collate_clips(sequences: Sequence[Sequences], draws: Draws) -> Clips:
             stream[b, : len(sequence)] = torch.from_numpy(sequence.streams[name])
         times[b, : len(sequence)] = torch.from_numpy(sequence.times)
         mask[b, : len(sequence)] = True
-    return Clips(streams, mask, times, draws)
+    present = {
+        name: torch.tensor([name not in sequence.absent for sequence in sequences])
+        for name in streams
+        if any(name in sequence.absent for sequence in sequences)
+    }
+    return Clips(streams, mask, times, draws, present)
 
 
 def _check(item: str, sequence: Sequences, first: Sequences) -> None:

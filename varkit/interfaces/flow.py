@@ -7,7 +7,7 @@ Padding is always given by a bool mask, True = real; adding padding must not cha
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
 from typing import Any, TypeVar
 
@@ -26,16 +26,31 @@ class Clips:
         mask: (B, T) bool, True = a real clip; every item has at least one.
         times: (B, T, 2) float32, start and end of each clip in seconds; 0 in the padding.
         draws: the random numbers of these B items.
+        present: name -> (B,) bool, True = the item has this stream; a stream that all items have
+            may be left out. What stands in a stream that an item lacks must not change any output.
     """
 
     streams: Mapping[str, Tensor]
     mask: Tensor
     times: Tensor
     draws: Draws
+    present: Mapping[str, Tensor] = field(default_factory=dict)
 
     def __len__(self) -> int:
         """Return B."""
         return self.mask.shape[0]
+
+    def has(self, names: Sequence[str]) -> Tensor:
+        """Return (B, E) bool: which of E streams each item has."""
+        every = torch.ones_like(self.mask[:, 0])
+        return torch.stack([self.present.get(name, every) for name in names], dim=1)
+
+    def features(self, name: str) -> Tensor:
+        """Return a stream's (B, T, D), all 0 for the items that lack it."""
+        features = self.streams[name]
+        if name not in self.present:
+            return features
+        return features.masked_fill(~self.present[name][:, None, None], 0)
 
     def to(self, device: torch.device | str) -> Clips:
         """Return the same clips on a device."""

@@ -163,10 +163,12 @@ class Sequences:
     Attributes:
         streams: name -> (T, D_stream) float32, the same T in all.
         times: (T, 2) float32, start and end of every clip in seconds.
+        absent: the streams that it lacks, such as the audio of a silent film; their numbers are 0.
     """
 
     streams: Mapping[str, Array]
     times: Array
+    absent: frozenset[str] = frozenset()
 
     def __len__(self) -> int:
         """Return T."""

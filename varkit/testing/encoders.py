@@ -9,6 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from varkit.errors import VarkitError
 from varkit.interfaces import CaptionFacts, Captions, Clips, Encoder, Representation, TextEncoder
 from varkit.testing.checks import Result, expect, run
 from varkit.testing.probes import (
@@ -160,6 +161,53 @@ def padding_changes_nothing(case: _Case) -> None:
         expect_same(_row(before, inputs, b), _row(after, padded, b), when)
 
 
+def absent_streams_change_nothing(case: _Case) -> None:
+    """What stands in a stream that an item lacks changes nothing; an encoder may also refuse it.
+
+    Some items lack each stream in turn. All outputs are finite, and the stream has no gradient.
+    """
+    if case.encoder.consumes != "clips" or len(case.widths) < 2:
+        return
+    clips = make_clips(case.widths)
+    lacks = torch.arange(len(clips)) % 2 == 1
+    for stream in case.widths:
+        when = f"items without stream {stream!r}"
+        outputs: list[Representation] = []
+        for value in (0.0, GARBAGE):
+            features = clips.streams[stream].masked_fill(lacks[:, None, None], value)
+            features.requires_grad_()
+            given = replace(
+                clips,
+                streams={**clips.streams, stream: features},
+                present={stream: ~lacks},
+            )
+            try:
+                with mode(case.encoder, training=False):
+                    outputs.append(case.encoder(given))
+            except VarkitError as error:
+                named = [clips.draws.items[b] for b in lacks.nonzero()[:, 0].tolist()]
+                expect(any(map(str(error).__contains__, named)), f"{when}: {error} names none")
+                break
+            parts = named_tensors({"v": outputs[-1].vectors, "t": _real_tokens(outputs[-1])})
+            for name, part in parts.items():
+                expect_finite(part, f"{when}: {name}")
+            reached = [part.sum() for part in parts.values() if part.requires_grad]
+            if reached and torch.stack(reached).sum().requires_grad:
+                (slope,) = torch.autograd.grad(
+                    torch.stack(reached).sum(), features, allow_unused=True
+                )
+                touched = slope is not None and bool(slope[lacks].any())
+                expect(not touched, f"{when}: its numbers have a gradient")
+        else:
+            for b in range(len(clips)):
+                rows = [_row(output, clips, b) for output in outputs]
+                expect_same(*rows, f"item {b} with other numbers there, of {when}")
+
+
+def _real_tokens(output: Representation) -> dict[str, Tensor]:
+    return {name: part[output.masks[name]] for name, part in output.tokens.items()}
+
+
 def items_are_independent(case: _Case) -> None:
     """In evaluation an item depends neither on other items nor on the batch's order."""
     inputs = case.inputs
@@ -293,6 +341,7 @@ _CHECKS = (
     tokens_have_masks,
     scores_and_picks_fit,
     padding_changes_nothing,
+    absent_streams_change_nothing,
     items_are_independent,
     one_clip_is_enough,
     evaluation_has_no_chance,

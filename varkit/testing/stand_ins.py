@@ -166,7 +166,7 @@ class Means(nn.Module):
     def forward(self, inputs: Clips) -> Representation:
         """Encode B videos."""
         means = [
-            masked_mean(layer(inputs.streams[name]), inputs.mask)
+            masked_mean(layer(inputs.features(name)), inputs.mask)
             for name, layer in self.project.items()
         ]
         return Representation(vectors={"avg": torch.stack(means, dim=1)})

@@ -42,7 +42,7 @@ class MyPart(nn.Module):
         length = clips.mask.sum(dim=1, keepdim=True)
         vectors = []
         for expert, project in zip(self.experts, self.project, strict=True):
-            real = clips.streams[expert].masked_fill(~clips.mask.unsqueeze(-1), 0)
+            real = clips.features(expert).masked_fill(~clips.mask.unsqueeze(-1), 0)
             vectors.append(project(self.dropout(real.sum(dim=1) / length)))
         return Representation(vectors={"avg": torch.stack(vectors, dim=1)})
 
