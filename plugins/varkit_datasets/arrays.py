@@ -26,13 +26,16 @@ Stamp = tuple[int, int]
 
 
 def shape(source: Source) -> tuple[int, ...]:
-    """Return an array's shape, from the header alone.
+    """Return an array's shape, from the header alone; that of crops is (C, T, D).
 
     Raises:
         FeatureError: the file is missing, unreadable or truncated, or holds no such array.
     """
     with _reading():
-        return _shape(source, _stamp(source.file))
+        dims = _shape(source, _stamp(source.file))
+    if len(dims) == 3 and source.crops_axis == 1:
+        return dims[1], dims[0], dims[2]
+    return dims
 
 
 def load_clips(source: Source, crop: int, start: int, stop: int) -> NDArray[Any]:
@@ -92,6 +95,11 @@ def _load(source: Source, crop: int, start: int, stop: int) -> NDArray[Any]:
     array: NDArray[Any]
     if source.file.suffix == ".npy":
         header = _npy_header(source.file, _stamp(source.file))
+        if header.order == "C" and len(header.shape) == 3 and source.crops_axis == 1:
+            _, crops, width = header.shape
+            offset = header.offset + start * crops * width * header.dtype.itemsize
+            array = _numbers(source.file, header, offset, (stop - start) * crops * width)
+            return array.reshape(-1, crops, width)[:, crop]
         if header.order == "C":
             *_, length, width = header.shape
             offset = header.offset + (crop * length + start) * width * header.dtype.itemsize
@@ -106,7 +114,7 @@ def _load(source: Source, crop: int, start: int, stop: int) -> NDArray[Any]:
         tensors, key = _tensors(source)
         tensor = tensors.get_tensor(key)
         array = (tensor.float() if tensor.is_floating_point() else tensor).numpy()
-    return (array[crop] if array.ndim == 3 else array)[start:stop]
+    return (array.take(crop, source.crops_axis) if array.ndim == 3 else array)[start:stop]
 
 
 @lru_cache(maxsize=2**16)

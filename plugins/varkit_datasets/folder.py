@@ -5,14 +5,15 @@ from __future__ import annotations
 import importlib.util
 import shlex
 import warnings
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
 
 from varkit.data.inspect.verify import Survey
-from varkit.errors import DataError
+from varkit.errors import DataError, did_you_mean
 from varkit.interfaces import Positive
 from varkit_datasets.findings import absence, lines
 from varkit_datasets.layout import SIMULATED, Layout
@@ -46,6 +47,12 @@ class Folder(Stored):
         delimiter: between the cells of a .csv file; null = the only one in its header.
         missing_files: ``leave_out`` = use the data without the videos whose feature files are
             missing, and list these videos; ``refuse`` = that is an error.
+        may_lack: streams that single videos may lack, such as ``[audio]``: by an empty cell, a
+            missing file, an array without clips, or one that is NaN throughout.
+        clips_of: the stream whose clips count if streams have other rates, such as ``object``:
+            all are resampled to its clips by time; null = more than one clip of difference is an
+            error.
+        crops_axis: of arrays with three axes; 0 = (C, T, D), 1 = (T, C, D).
         name: what tables call the data; by default the folder's name.
     """
 
@@ -61,6 +68,9 @@ class Folder(Stored):
         columns: Mapping[str, str | None] = NO_COLUMNS,
         delimiter: Delimiter | None = None,
         missing_files: MissingFiles = "refuse",
+        may_lack: tuple[str, ...] = (),
+        clips_of: str | None = None,
+        crops_axis: Literal[0, 1] = 0,
         name: str | None = None,
     ) -> None:
         listed = layout(
@@ -73,6 +83,9 @@ class Folder(Stored):
             columns=columns,
             delimiter=delimiter,
             missing_files=missing_files,
+            may_lack=may_lack,
+            clips_of=clips_of,
+            crops_axis=crops_axis,
             name=name,
         )
         super().__init__(listed)
@@ -160,11 +173,20 @@ def layout(
     columns: Mapping[str, str | None] = NO_COLUMNS,
     delimiter: Delimiter | None = None,
     missing_files: MissingFiles = "refuse",
+    may_lack: Sequence[str] = (),
+    clips_of: str | None = None,
+    crops_axis: Literal[0, 1] = 0,
     name: str | None = None,
 ) -> Layout:
     """List the folder without opening feature files; options as of :class:`Folder`."""
     if not streams:
         raise DataError(f"folder {root}: name at least one stream, as in {{object: rgb}}")
+    for stream in (*may_lack, *([] if clips_of is None else [clips_of])):
+        if stream not in streams:
+            raise DataError(
+                f"folder {root}: may_lack and clips_of name streams; there is no {stream!r}."
+                f"{did_you_mean(stream, streams)} Streams: {', '.join(streams)}"
+            )
     path = Path(root)
     videos, findings = read_manifest(
         path / manifest,
@@ -174,7 +196,12 @@ def layout(
         columns=columns,
         delimiter=delimiter,
         missing_files=missing_files,
+        may_lack=may_lack,
     )
+    if crops_axis:
+        for row in videos.values():
+            for stream, sources in row.streams.items():
+                row.streams[stream] = tuple(replace(x, crops_axis=crops_axis) for x in sources)
     return Layout(
         root=path,
         name=name or path.resolve().name,
@@ -183,6 +210,8 @@ def layout(
         seconds=seconds_per_clip,
         sound_seconds=seconds_per_sound_clip,
         simulated=(path / SIMULATED).is_file(),
+        may_lack=frozenset(may_lack),
+        clips_of=clips_of,
         faults=lines(findings.faults),
         remarks=lines(findings.remarks),
     )

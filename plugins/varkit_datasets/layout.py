@@ -20,7 +20,8 @@ class Video:
     Attributes:
         split: ``train``, ``val`` or ``test``.
         label: 1, 0, or None where unknown.
-        streams: stream -> its feature files: one per crop, the centre first, or one with all crops.
+        streams: stream -> its feature files: one per crop, the centre first, or one with all
+            crops; none where the video lacks the stream.
         anomalies: (start, end) in seconds; None where unknown.
         queries: captions, or feature files of sounds.
         classes: what happens, sorted; empty where unknown.
@@ -49,6 +50,8 @@ class Layout:
         seconds: length of a video's clip.
         sound_seconds: length of a sound's clip; None = as for the clips of its video.
         simulated: whether the data are simulated.
+        may_lack: the streams that single videos may lack.
+        clips_of: the stream to whose clips the others are resampled; None = they are not.
         faults: what must be fixed before training.
         remarks: what users should know.
     """
@@ -60,5 +63,7 @@ class Layout:
     seconds: float
     sound_seconds: float | None
     simulated: bool = False
+    may_lack: frozenset[str] = frozenset()
+    clips_of: str | None = None
     faults: tuple[str, ...] = ()
     remarks: tuple[str, ...] = ()

@@ -7,7 +7,7 @@ Other columns are ignored.
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cache, partial
 from pathlib import Path
@@ -53,6 +53,7 @@ def read_manifest(
     columns: Mapping[str, str | None] | None = None,
     delimiter: Delimiter | None = None,
     missing_files: MissingFiles = "refuse",
+    may_lack: Collection[str] = (),
 ) -> tuple[dict[str, Video], Findings]:
     """Read and check a manifest.
 
@@ -64,6 +65,7 @@ def read_manifest(
         columns: varkit's column -> the manifest's; None = not to be read.
         delimiter: as in :func:`varkit_datasets.tables.read_rows`.
         missing_files: whether missing feature files are faults, or leave out their videos.
+        may_lack: the streams whose cells may be empty, and whose files may be missing.
 
     Returns:
         The videos by identifier, in the manifest's order, without those that have a fault; and
@@ -75,7 +77,8 @@ def read_manifest(
     rows, there = read_rows(path, delimiter)
     if not rows:
         raise DataError(f"{path} has no rows")
-    reader = _Reader(path.name, _columns(path, there, root, streams, query, columns or {}))
+    named = _columns(path, there, root, streams, query, columns or {})
+    reader = _Reader(path.name, named, may_lack)
     for number, row in rows:
         reader.add(number, row)
     reader.finish()
@@ -130,6 +133,7 @@ class _Reader:
     Attributes:
         file: the manifest's name in messages.
         columns: as :func:`_columns` returns them.
+        may_lack: the streams that a video may lack.
         videos: identifier -> video, without those whose first row has a fault.
         first: identifier -> the number of its first row.
         findings: what is wrong.
@@ -137,6 +141,7 @@ class _Reader:
 
     file: str
     columns: Mapping[str, _Column]
+    may_lack: Collection[str]
     videos: dict[str, Video] = field(default_factory=dict)
     first: dict[str, int] = field(default_factory=dict)
     findings: Findings = field(default_factory=Findings)
@@ -149,7 +154,8 @@ class _Reader:
             return  # its first row is wrong, so later rows cannot be compared
         known = self.videos.get(name) if name else None
         streams = {column.stream: key for key, column in self.columns.items() if column.stream}
-        needed = ("query",) if known is not None else ("split", *streams.values())
+        own = [key for stream, key in streams.items() if stream not in self.may_lack]
+        needed = ("query",) if known is not None else ("split", *own)
         for key in needed if name else ("video",):
             if key in values and values[key] is None:
                 faults.append(f"column {self.columns[key].name!r} is empty")
@@ -166,7 +172,7 @@ class _Reader:
             self.videos[name] = known = Video(
                 values["split"],
                 values.get("label"),
-                {stream: (values[key],) for stream, key in streams.items()},
+                {s: (values[key],) if values[key] else () for s, key in streams.items()},
                 anomalies,
                 classes=values.get("class") or (),
                 duration=values.get("duration"),
@@ -217,7 +223,7 @@ class _Reader:
             "anomaly": known.anomalies,
             "class": known.classes,
             "duration": known.duration,
-        } | {f"stream {stream}": sources[0] for stream, sources in known.streams.items()}
+        } | {f"stream {stream}": next(iter(files), None) for stream, files in known.streams.items()}
         now = values["duration"]
         if known.duration is not None and now is not None and same_duration(known.duration, now):
             before["duration"] = now  # counted in frames before, and in seconds here
@@ -235,6 +241,8 @@ def _leave_out_missing(reader: _Reader, missing_files: MissingFiles) -> None:
     is_there = cache(os.path.isfile)  # never raises
     absent: dict[str, dict[str, Path]] = {}
     for name, video in reader.videos.items():
+        for stream in reader.may_lack:
+            video.streams[stream] = tuple(x for x in video.streams[stream] if is_there(x.file))
         sources = [(f"stream {s}", crop) for s, crops in video.streams.items() for crop in crops]
         sources += [("query", query) for query in video.queries if isinstance(query, Source)]
         for key, source in sources:

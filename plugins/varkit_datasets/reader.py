@@ -5,10 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
+import numpy as np
+
 from varkit.data.collate import segment_means
 from varkit.errors import DataError
 from varkit.interfaces import Array, Sequences
-from varkit_datasets.features import read_pieces
+from varkit_datasets.features import is_absent, read_pieces
 from varkit_datasets.shapes import named, shape_of
 from varkit_datasets.sources import Source
 from varkit_datasets.timing import Edges, clip_edges, clip_times
@@ -19,14 +21,19 @@ class FeatureReader:
     """The clips of one video or sound (see :class:`varkit.interfaces.VideoReader`).
 
     A file is opened whenever its header or its numbers are needed, and closed again. Streams may
-    differ by one clip, since optical flow has one frame less; the longer ones are cut.
+    differ by one clip, since optical flow has one frame less; the longer ones are cut. With
+    ``clips_of``, all are resampled by time to the clips of one stream.
 
     Attributes:
         name: of the video or sound, such as ``video 'a'``.
-        streams: stream -> its feature files: one per crop, the centre first, or one with all crops.
+        streams: stream -> its feature files: one per crop, the centre first, or one with all
+            crops; none where the video lacks the stream.
         widths: stream -> D.
         seconds: length of a clip.
         duration: seconds that the clips share equally instead; None = unknown.
+        may_lack: the streams that the video may lack.
+        clips_of: the stream whose clips count, or the first one where the video lacks it; None =
+            all streams have the same clips.
     """
 
     name: str
@@ -34,6 +41,17 @@ class FeatureReader:
     widths: Mapping[str, int]
     seconds: float
     duration: float | None = None
+    may_lack: frozenset[str] = frozenset()
+    clips_of: str | None = None
+
+    @property
+    def absent(self) -> frozenset[str]:
+        """The streams that the video lacks: without a file, without a clip, or all NaN.
+
+        Raises:
+            DataError: a file cannot be read, or all streams are absent.
+        """
+        return self._absent(0)
 
     @property
     def length(self) -> int:
@@ -62,7 +80,7 @@ class FeatureReader:
             DataError: the streams do not have the same number.
         """
         counts = {}
-        for stream in self.widths:
+        for stream in self._present(0):
             sources, shape = self.streams[stream], self._shape(stream, 0)
             inside = shape[0] if len(shape) == 3 else 1
             if len(sources) > 1 and inside > 1:
@@ -83,6 +101,8 @@ class FeatureReader:
             DataError: its feature file is missing, unreadable, empty or not finite, or its shape
                 differs from that of the other streams.
         """
+        if self._lacks(stream, crop):
+            return iter([self._zeros(stream, self._length(crop))])
         try:
             length = self._length(crop)
         except DataError:  # perhaps another stream's fault: read this one to its end
@@ -96,23 +116,62 @@ class FeatureReader:
             DataError: as :attr:`length` and :meth:`pieces`.
         """
         length = self._length(crop)
-        streams = {stream: self._pieces(stream, crop, length) for stream in self.widths}
+        present = {s: self._pieces(s, crop, length) for s in self._present(crop)}
         edges = clip_edges(length, self.seconds, self.duration)
-        return segment_means(streams, clip_times(edges), count)
+        means = segment_means(present, clip_times(edges), count)
+        if len(present) == len(self.widths):
+            return means
+        absent = self.widths.keys() - present.keys()
+        zeros = {stream: self._zeros(stream, len(means)) for stream in absent}
+        streams = {stream: (means.streams | zeros)[stream] for stream in self.widths}
+        return Sequences(streams, means.times, frozenset(absent))
 
     def _pieces(self, stream: str, crop: int, length: int | None) -> Iterator[Array]:
         source, inside = self._source(stream, crop)
         where = f"{self._where(stream)}: {source}"
         with named(where):
-            pieces = read_pieces(source, length, width=self.widths[stream], crop=inside)
+            pieces = read_pieces(
+                source,
+                length,
+                width=self.widths[stream],
+                crop=inside,
+                resample=self.clips_of is not None,
+            )
         return _each(pieces, where)
 
+    def _zeros(self, stream: str, length: int) -> Array:
+        return np.zeros((length, self.widths[stream]), np.float32)
+
+    def _lacks(self, stream: str, crop: int) -> bool:
+        if stream not in self.may_lack:
+            return False
+        if not self.streams[stream]:
+            return True
+        source, inside = self._source(stream, crop)
+        with named(f"{self._where(stream)}: {source}"):
+            return is_absent(source, inside)
+
+    def _absent(self, crop: int) -> frozenset[str]:
+        absent = frozenset(stream for stream in self.widths if self._lacks(stream, crop))
+        if len(absent) == len(self.widths):
+            raise DataError(f"{self.name} lacks all of its streams: {', '.join(self.widths)}")
+        return absent
+
+    def _present(self, crop: int) -> list[str]:
+        absent = self._absent(crop)
+        return [stream for stream in self.widths if stream not in absent]
+
     def _length(self, crop: int) -> int:
-        lengths = {stream: self._shape(stream, crop)[-2] for stream in self.widths}
+        lengths = {stream: self._shape(stream, crop)[-2] for stream in self._present(crop)}
+        if self.clips_of is not None:
+            return lengths.get(self.clips_of, next(iter(lengths.values())))
         shortest = min(lengths.values())
         if max(lengths.values()) > shortest + 1:
             listed = ", ".join(f"{stream} has {length}" for stream, length in lengths.items())
-            raise DataError(f"{self.name}: streams differ by more than one clip: {listed}")
+            raise DataError(
+                f"{self.name}: streams differ by more than one clip: {listed}",
+                hint="if they have other rates, a folder's option clips_of=STREAM resamples them",
+            )
         return shortest
 
     def _shape(self, stream: str, crop: int) -> tuple[int, ...]:

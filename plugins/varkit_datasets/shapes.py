@@ -57,11 +57,12 @@ def common_width(sources: Iterable[tuple[Source, str]]) -> int:
     if not shapes:
         raise unreadable[0]
     if order := _swapped_axes(shapes):
-        right = "(crops, T, D)" if "crops" in order else "(T, D)"
-        axes = "0, 1" if "crops" in order else "-2, -1"
+        right, axes, instead = "(T, D)", "-2, -1", ""
+        if "crops" in order:
+            right, axes, instead = "(crops, T, D)", "0, 1", ", or set a folder's option crops_axis"
         raise DataError(
             f"{where}: {source} and other files seem to hold {order}: expected {right}",
-            hint=f"write them again after numpy's array.swapaxes({axes})",
+            hint=f"write them again after numpy's array.swapaxes({axes}){instead}",
         )
     return Counter(dims[-1] for dims in shapes).most_common(1)[0][0]
 

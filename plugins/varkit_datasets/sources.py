@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 from pathlib import Path, PureWindowsPath
+from typing import Literal
 
 SUFFIXES = (".npy", ".npz", ".safetensors")
 _MEMBER = re.compile(r"(?P<file>.*\.(?:npz|safetensors))#(?P<key>.+)")
@@ -21,10 +22,12 @@ class Source:
     Attributes:
         file: a .npy, .npz or .safetensors file.
         key: the array's name in a .npz or .safetensors file; None = its only one.
+        crops_axis: 0 = an array of three axes is (C, T, D); 1 = (T, C, D).
     """
 
     file: Path
     key: str | None = None
+    crops_axis: Literal[0, 1] = 0
 
     def __str__(self) -> str:
         return str(self.file) if self.key is None else f"{self.file}#{self.key}"

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
@@ -23,6 +25,8 @@ from varkit_datasets.timing import anomalous_clips
 
 SHOWN = 20
 """Most faults that an error lists."""
+MOST_CROPS = 10
+"""More crops than this are not usual: 1, 5 and 10 are."""
 SAMPLED = 64
 """Videos, from all parts of the list, whose majority decides how wide a stream is."""
 
@@ -52,16 +56,9 @@ class Stored:
             for video, row in self._videos.items()
             for k, query in enumerate(row.queries)
         }
-        some = _sampled(list(self._videos.items()))
         asked = _sampled([(video, row) for video, row in self._videos.items() if row.queries])
         streams = next(iter(self._videos.values())).streams
-        self.widths: Mapping[str, int] = {
-            stream: common_width(
-                (row.streams[stream][0], f"video {video!r}, stream {stream!r}")
-                for video, row in some
-            )
-            for stream in streams
-        }
+        self.widths: Mapping[str, int] = {stream: self._width(stream) for stream in streams}
         sounds = [
             (query, f"sound of {video!r}")
             for video, row in asked
@@ -99,8 +96,16 @@ class Stored:
         Raises:
             DataError: there is no such video.
         """
-        row, seconds = self._row(video), self._layout.seconds
-        return FeatureReader(f"video {video!r}", row.streams, self.widths, seconds, row.duration)
+        row, layout = self._row(video), self._layout
+        return FeatureReader(
+            f"video {video!r}",
+            row.streams,
+            self.widths,
+            layout.seconds,
+            row.duration,
+            layout.may_lack,
+            layout.clips_of,
+        )
 
     def query(self, query: str) -> str | FeatureReader:
         """Return a caption, or open a sound."""
@@ -150,6 +155,8 @@ class Stored:
     def _fingerprint(self) -> str:
         layout = self._layout
         known: list[object] = [(layout.seconds, layout.sound_seconds or layout.seconds)]
+        if layout.may_lack or layout.clips_of is not None:
+            known.append((sorted(layout.may_lack), layout.clips_of))
         known += [(n, v.duration) for n, v in self._videos.items() if v.duration is not None]
         files: set[Path] = set()
         for name, row in self._videos.items():
@@ -166,7 +173,18 @@ class Stored:
         if isinstance(query, str):
             return query
         place = query.file.relative_to(self._layout.root).as_posix()
-        return place if query.key is None else f"{place}#{query.key}"
+        place = place if query.key is None else f"{place}#{query.key}"
+        return place if query.crops_axis == 0 else f"{place}, crops on axis {query.crops_axis}"
+
+    def _width(self, stream: str) -> int:
+        """Return the D of a stream."""
+        owners = [(video, row) for video, row in self._videos.items() if row.streams[stream]]
+        if not owners:
+            raise DataError(f"stream {stream!r}: no video has a file of it")
+        return common_width(
+            (row.streams[stream][0], f"video {video!r}, stream {stream!r}")
+            for video, row in _sampled(owners)
+        )
 
     def _row(self, video: str) -> Video:
         if video not in self._videos:
@@ -185,7 +203,45 @@ def survey(layout: Layout) -> Survey:
     except DataError as error:  # no file of a stream can be read
         faults = _unreadable(layout) or [error.line]
         return Survey(None, (*layout.faults, *faults), layout.remarks)
-    return Survey(dataset, layout.faults, layout.remarks)
+    told = [] if dataset is None else [*_resampled(dataset, layout), *_many_crops(layout)]
+    return Survey(dataset, layout.faults, (*layout.remarks, *told))
+
+
+def _resampled(dataset: Stored, layout: Layout) -> Iterator[str]:
+    """Say which streams are resampled, in how many videos, and from which rates."""
+    rates: dict[str, list[float]] = {}
+    for video, row in layout.videos.items() if layout.clips_of is not None else ():
+        with suppress(DataError):  # a fault, which verify finds
+            reader = dataset.open(video)
+            absent = reader.absent
+            for stream, sources in row.streams.items():
+                every = 0 if stream in absent else shape_of(sources[0], None, video)[-2]
+                if every not in (0, reader.length):
+                    rates.setdefault(stream, []).append(every / reader.length)
+    for stream, ratios in rates.items():
+        yield (
+            f"stream {stream!r}: {len(ratios):,} of {len(layout.videos):,} videos have "
+            f"{min(ratios):.3g} to {max(ratios):.3g} times as many clips as {layout.clips_of!r}, "
+            "and are resampled by time"
+        )
+
+
+def _many_crops(layout: Layout) -> Iterator[str]:
+    """Say where the number of crops is so unusual that the axis may be time."""
+    for stream in next(iter(layout.videos.values())).streams:
+        crops: Counter[tuple[int, ...]] = Counter()
+        for row in layout.videos.values():
+            for source in row.streams[stream][:1]:
+                with suppress(DataError):
+                    crops[shape_of(source, None, "")] += 1
+        unusual = {dims: n for dims, n in crops.items() if len(dims) == 3 and dims[0] > MOST_CROPS}
+        if unusual:
+            dims = max(unusual, key=lambda dims: unusual[dims])
+            yield (
+                f"stream {stream!r}: {sum(unusual.values()):,} arrays of shapes such as {dims} are "
+                f"read as {dims[0]} crops of {dims[1]} clips; if it is {dims[0]} clips of "
+                f"{dims[1]} crops, set crops_axis={1 - source.crops_axis}"
+            )
 
 
 def _unreadable(layout: Layout) -> list[str]:

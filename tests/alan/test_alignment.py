@@ -53,6 +53,18 @@ def test_weights_and_lengths_of_the_video_side_do_not_count():
     )
 
 
+def test_an_expert_that_a_video_lacks_does_not_count():
+    video, query = make(3, 4, 3, 5)
+    has = torch.tensor([[True, True, True], [True, False, True], [False, False, True]])
+    lacking = Representation(vectors=video.vectors, weights={"cls": has / has.sum(1, keepdim=True)})
+    found = Cls().similarity(lacking, query)
+    assert torch.equal(found[0], Cls().similarity(video, query)[0])
+    unit_q = unit(query.vectors["cls"]) * query.weights["cls"].unsqueeze(-1)
+    by_expert = torch.einsum("ved,qed->vqe", unit(video.vectors["cls"]), unit_q)
+    torch.testing.assert_close(found[1], by_expert[1][:, [0, 2]].sum(-1) * 3 / 2)
+    torch.testing.assert_close(found[2], by_expert[2][:, 2] * 3)
+
+
 def test_zero_vector_gives_zero_and_no_gradient():
     video, query = make(2, 3, 2, 4)
     leaf = video.vectors["cls"].index_fill(1, torch.tensor(1), 0).requires_grad_()

@@ -92,6 +92,18 @@ def test_cross_encoder_shows_every_stream_all_others():
     )
 
 
+def test_cross_encoder_does_not_look_at_an_absent_stream():
+    module = CrossEncoder(6, 3, heads=2, dropout=0.0).double().eval()
+    streams = [random(3, n, 6) for n in (3, 4, 5)]
+    absent = torch.tensor([[False, False, False], [False, True, False], [False, True, True]])
+    found = module(streams, absent)
+    torch.testing.assert_close([x[0] for x in found], [x[0] for x in module(streams)])
+    attend = module.attend[0]
+    alone = attend(streams[0][1:2], streams[2][1:2])
+    torch.testing.assert_close(found[0][1:2], alone)
+    assert torch.equal(found[0][2], attend.norm(streams[0][2]))
+
+
 def test_readout_weighs_sequences_alike():
     cls_1, cls_2, u, r = (
         torch.full((1, n, 2), v) for n, v in ((1, 1.0), (1, 3.0), (4, 5.0), (2, 9.0))

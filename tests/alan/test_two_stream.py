@@ -1,4 +1,5 @@
 import functools
+from dataclasses import replace
 
 import pytest
 import torch
@@ -78,6 +79,19 @@ def test_shapes_and_names():
         name: [[0.5, 0.5]] * 4 for name in found.vectors
     }
     assert {n: x.shape for n, x in found.picks.items()} == {"fixed": (4, 6), "anomaly": (4, 4)}
+
+
+def test_a_stream_that_a_video_lacks_has_no_vectors_and_no_tokens():
+    clips = make_clips()
+    present = {"motion": torch.tensor([True, False, True, True])}
+    found = small()(replace(clips, present=present))
+    whole = small()(clips)
+    for name, vectors in found.vectors.items():
+        assert not vectors[1, 1].any()
+        assert found.weights[name].tolist() == [[0.5, 0.5], [1.0, 0.0], [0.5, 0.5], [0.5, 0.5]]
+        torch.testing.assert_close(vectors[[0, 2, 3]], whole.vectors[name][[0, 2, 3]])
+    assert found.masks["motion"].any(dim=1).tolist() == [True, False, True, True]
+    assert found.masks["object"].all()
 
 
 @pytest.mark.parametrize("detector_input", ["raw", "projected"])

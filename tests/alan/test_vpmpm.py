@@ -105,6 +105,23 @@ def test_agrees_with_the_reference(build, dim, options, rows):
     assert found.item() == pytest.approx(expected, rel=1e-7)
 
 
+def test_a_video_without_a_clip_to_look_at_does_not_count(build):
+    case = build(**RANDOM)
+    hidden, query = positions(case, [[2, 3], [1], [], [4]]), case.bert(case.batch.query)
+    masks = {"object": case.video.masks["object"].clone(), "motion": case.video.masks["motion"]}
+    masks["object"][1] = False
+    lacking = replace(case.video, masks=masks)
+
+    def loss(hidden, video, seen):
+        return case.task.loss(hidden, seen, video, query, case.batch.query)
+
+    rest = positions(case, [[2, 3], [], [], [4]])
+    expected = loss(rest, case.video, ("object",))
+    torch.testing.assert_close(loss(hidden, lacking, ("object",)), expected)
+    assert loss(hidden, lacking, EXPERTS).isfinite()
+    assert not torch.equal(loss(hidden, lacking, EXPERTS), expected)
+
+
 def test_nothing_hidden_is_zero_with_a_graph(build):
     case = build(texts=("", " "), **RANDOM)
     loss = case.loss()

@@ -62,6 +62,19 @@ def test_padding_and_batch_change_nothing():
     expect_padding_and_batch_to_change_nothing(model)
 
 
+def test_frames_are_the_mean_of_the_streams_that_a_video_has():
+    present = {"motion": torch.tensor([True, False, True, True])}
+    found, whole = encoder()(replace(make_clips(), present=present)), encoder()(make_clips())
+    align = XClip(6, EXPERTS, max_words=6, max_frames=7).double()
+    text = replace(queries(), tokens={n: F.pad(x, (0, 2)) for n, x in queries().tokens.items()})
+    same = {"object": whole.tokens["object"], "motion": whole.tokens["object"]}
+    alone = replace(found, tokens=same, masks=whole.masks)
+    for model in (align, XClip(6, EXPERTS, max_frames=7, mask_padding=False).double()):
+        similarity = model.similarity(found, text)
+        torch.testing.assert_close(similarity[1], model.similarity(alone, text)[1])
+        torch.testing.assert_close(similarity[0], model.similarity(whole, text)[0])
+
+
 def test_what_cannot_be_built_is_said():
     with pytest.raises(VarkitError, match="heads=4 does not divide"):
         encoder(heads=4)

@@ -17,6 +17,7 @@ from tests.support.alan import (
 )
 from tests.support.reference import xml_hl_net as reference
 from tests.support.reference.alan_video import numpy_state
+from varkit.blocks.unit import unit
 from varkit.errors import VarkitError
 from varkit.interfaces import Representation
 from varkit.testing import check
@@ -125,6 +126,20 @@ def test_a_padded_clip_is_never_the_best():
     assert align.similarity(video, query)[0, 0].item() == pytest.approx(-1)
     seen = replace(video, masks=dict.fromkeys(EXPERTS, torch.ones_like(mask)))
     assert align.similarity(seen, query)[0, 0].item() == pytest.approx(1)
+
+
+def test_a_stream_that_a_video_lacks_does_not_count():
+    align, query = alignment(), words()
+    present = {"motion": torch.tensor([True, False, True, True])}
+    found = align.similarity(encoder()(replace(make_clips(), present=present)), query)
+    whole = encoder()(make_clips())
+    clips, mask = whole.tokens["object"][1], whole.masks["object"][1]
+    best = (unit(clips[mask]) @ align.queries(query)[:, EXPERTS.index("object")].T).amax(dim=0)
+    torch.testing.assert_close(found[1], best)
+    torch.testing.assert_close(found[[0, 2, 3]], align.similarity(whole, query)[[0, 2, 3]])
+    none = {name: torch.tensor([True, False, True, True]) for name in EXPERTS}
+    found = align.similarity(encoder()(replace(make_clips(), present=none)), query)
+    assert not found[1].any()
 
 
 def test_streams_share_positions_alone_and_weights_start_small():

@@ -297,6 +297,8 @@ def test_verify_lists_every_broken_file_and_reads_the_rest(tmp_path):
     texts = [fault.text for fault in result.faults]
     for cell, reason in broken.items():
         assert [text for text in texts if str(tmp_path / cell) in text and reason in text], cell
+    listed = ", ".join(repr(row["video"]) for row in rows if row["rgb"] in missing)
+    assert [text for text in texts if f"files of 5 of 40 videos are missing: {listed}" in text]
     assert result.size > 0
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterator
+from dataclasses import replace
 
 from varkit.data.collate import segment_means
 from varkit.interfaces import Array, Dataset, Sequences
@@ -22,6 +23,7 @@ class InMemory:
         self.length = len(centre)
         self.times = centre.times
         self.crops = len(self._of_crop)
+        self.absent = centre.absent
 
     def pieces(self, stream: str, crop: int = 0) -> Iterator[Array]:
         """Return one stream's (T, D) clips, in one piece."""
@@ -30,7 +32,8 @@ class InMemory:
     def means(self, count: int, crop: int = 0) -> Sequences:
         """Return all streams, averaged over ``count`` equal segments if there are more clips."""
         clips = self._of_crop[crop]
-        return segment_means({n: [x] for n, x in clips.streams.items()}, clips.times, count)
+        means = segment_means({n: [x] for n, x in clips.streams.items()}, clips.times, count)
+        return replace(means, absent=clips.absent)
 
 
 def hash_questions(dataset: Dataset) -> str:

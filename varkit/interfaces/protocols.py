@@ -198,8 +198,14 @@ class VideoReader(Protocol):
     def crops(self) -> int:
         """The number of crops, at least 1; crop 0 is the centre."""
 
+    @property
+    def absent(self) -> frozenset[str]:
+        """The streams that it lacks, such as the audio of a silent film; never all of them."""
+
     def pieces(self, stream: str, crop: int = 0) -> Iterator[Array]:
         """Read one stream's T clips in order, as many at a time as memory allows.
+
+        A stream that is absent is read as zeros.
 
         A fault that the header shows is raised by the call itself. Numbers are read and checked
         during iteration.

@@ -108,7 +108,11 @@ def open_member(archive: zipfile.ZipFile, info: zipfile.ZipInfo) -> tuple[IO[byt
         raise InputError(f"holds {info.filename!r}, compressed as numpy does not")
     expect_plausible(info.file_size, info.compress_size)
     member = archive.open(info)
-    return member, read_header(member, info.file_size)
+    try:
+        return member, read_header(member, info.file_size)
+    except BaseException:
+        member.close()  # an open member keeps the archive's file open
+        raise
 
 
 def read_member(archive: zipfile.ZipFile, info: zipfile.ZipInfo) -> NDArray[Any]:

@@ -80,6 +80,9 @@ class SplitCheck:
         for text, most in ((f"fewer than {SHORT} clips", SHORT - 1), ("a single clip", 1)):
             short = [(c.item.video,) for c in self.checked if 0 < (c.clips or 0) <= most]
             yield from _remark("features", f"videos of {text}", short)
+        for stream in self.dataset.widths:
+            lacking = [(c.item.video,) for c in self.checked if stream in c.absent]
+            yield from _remark("streams", f"videos that lack stream {stream!r}", lacking)
         yield from self._dead_dimensions()
         same = [group for group in self._same_videos if len(self._splits_of(group)) == 1]
         yield from _remark("features", "videos with the same features", same)

@@ -82,6 +82,7 @@ class VideoCheck:
         seconds: the end of the last clip; None likewise.
         crops: the number of crops; None if it could not be read.
         truth: whether it has ground truth.
+        absent: the streams that it lacks.
         faults: each text once.
         extents: stream -> the extent of crop 0, if all of it could be read.
         content: hash of all streams of crop 0; None if they could not be read.
@@ -95,6 +96,7 @@ class VideoCheck:
     seconds: float | None = None
     crops: int | None = None
     truth: bool = False
+    absent: frozenset[str] = frozenset()
     faults: list[Finding] = field(default_factory=list)
     extents: dict[str, Extent] = field(default_factory=dict)
     content: bytes | None = None
@@ -135,13 +137,15 @@ def check_video(dataset: Dataset, item: Item, *, quick: bool) -> VideoCheck:
     reader = check.attempt("features", partial(dataset.open, item.video))
     if reader is not None:
         check.crops = check.attempt("features", lambda: reader.crops)
+        check.absent = check.attempt("features", lambda: reader.absent) or frozenset()
         for crop in range(check.crops or 1):
             read = _streams(check, "features", video, reader, dataset.widths, crop, quick=quick)
-            for stream, (extent, _) in read.items():
+            extents = {s: extent for s, (extent, _) in read.items() if s not in check.absent}
+            for stream, extent in extents.items():
                 if extent.frozen:
                     check.fault("features", f"{video}, stream {stream!r}: {_frozen(extent)}")
             if crop == 0:
-                check.extents = {stream: extent for stream, (extent, _) in read.items()}
+                check.extents = extents
                 check.content = _content(read, dataset.widths)
         check.clips = check.attempt("streams", lambda: reader.length)
         check.seconds = check.attempt("streams", lambda: float(reader.times[-1, 1]))
