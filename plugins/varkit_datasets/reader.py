@@ -123,7 +123,7 @@ class FeatureReader:
             return means
         absent = self.widths.keys() - present.keys()
         zeros = {stream: self._zeros(stream, len(means)) for stream in absent}
-        streams = {stream: (means.streams | zeros)[stream] for stream in self.widths}
+        streams = {stream: {**means.streams, **zeros}[stream] for stream in self.widths}
         return Sequences(streams, means.times, frozenset(absent))
 
     def _pieces(self, stream: str, crop: int, length: int | None) -> Iterator[Array]:

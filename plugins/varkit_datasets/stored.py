@@ -219,10 +219,11 @@ def _resampled(dataset: Stored, layout: Layout) -> Iterator[str]:
                 if every not in (0, reader.length):
                     rates.setdefault(stream, []).append(every / reader.length)
     for stream, ratios in rates.items():
+        extremes = dict.fromkeys(f"{ratio:.3g}" for ratio in (min(ratios), max(ratios)))
         yield (
             f"stream {stream!r}: {len(ratios):,} of {len(layout.videos):,} videos have "
-            f"{min(ratios):.3g} to {max(ratios):.3g} times as many clips as {layout.clips_of!r}, "
-            "and are resampled by time"
+            f"{' to '.join(extremes)} times as many clips as {layout.clips_of!r}, and are "
+            "resampled by time"
         )
 
 

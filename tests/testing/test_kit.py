@@ -302,6 +302,10 @@ def ignores_mask(base, clips):
     return base(replace(clips, mask=torch.ones_like(clips.mask)))
 
 
+def ignores_absence(base, clips):
+    return base(replace(clips, present={}))
+
+
 def draws_from_torch_for_all(base, clips):
     return replace(base(clips), picks={"noise": torch.randint(0, 1, (len(clips), 1))})
 
@@ -315,6 +319,7 @@ def reads_padded_words(made):
     ("check_name", "base", "fault"),
     [
         ("padding_changes_nothing", Pool, {"encode": ignores_mask}),
+        ("absent_streams_change_nothing", Pool, {"encode": ignores_absence}),
         ("items_are_independent", Pool, {"encode": then(lambda xs: [x - x.mean(0) for x in xs])}),
         ("inputs_stay", Pool, {"encode": mutates}),
         ("gradients_flow", Pool, {"encode": then(lambda xs: [xs[0], xs[1].detach()])}),

@@ -200,8 +200,8 @@ def absent_streams_change_nothing(case: _Case) -> None:
                 expect(not touched, f"{when}: its numbers have a gradient")
         else:
             for b in range(len(clips)):
-                rows = [_row(output, clips, b) for output in outputs]
-                expect_same(*rows, f"item {b} with other numbers there, of {when}")
+                before, after = (_row(output, clips, b) for output in outputs)
+                expect_same(before, after, f"item {b} with other numbers there, of {when}")
 
 
 def _real_tokens(output: Representation) -> dict[str, Tensor]:
