@@ -92,7 +92,6 @@ OWN_FILES = {
     "varkit/testing/scaffold.py:scaffold",  # shipped templates
     "varkit/training/log.py:sync",
     "plugins/varkit_bench/machine.py:_search",  # /proc
-    "plugins/varkit_simulator/real_captions.py:embed_words",
     "plugins/varkit_studies/exhibits/running_time.py:_machine",  # /proc
 }
 """Functions that read without a guard what no user names."""

@@ -8,7 +8,6 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from varkit.search.score_files import read_scores
 from varkit_datasets.spreadsheets import read_table
 from varkit_datasets.tables import read_rows
 from varkit_datasets.text_lists import read_lines
@@ -16,6 +15,7 @@ from varkit_datasets.text_lists import read_lines
 from varkit.errors import RunError, VarkitError
 from varkit.evaluation.rank_files import read_ranks
 from varkit.recipe import yaml
+from varkit.search.score_files import read_scores
 from varkit.system import tensors
 from varkit.system.files import read_json
 from varkit.system.inputs import GIANT, open_user_file, read_user_file, reading
