@@ -24,12 +24,13 @@ from importlib.metadata import EntryPoint
 from pathlib import Path
 from typing import Any
 
-from varkit.errors import PluginError, WriteError, named
+from varkit.errors import PluginError, VarkitError, WriteError, named
 from varkit.plugins.hookspecs import GROUP
 from varkit.plugins.isolation import raised_at
 from varkit.plugins.registration import Registration, registration
 from varkit.plugins.registry import Command, Entry, import_target
 from varkit.system.files import write_text
+from varkit.system.inputs import read_user_file
 
 CHILD = """\
 import json, sys
@@ -63,11 +64,10 @@ def ask(
 def _asked(request: str, patience: float) -> Registration | PluginError:
     kept = _cache_file(request)
     try:
-        text = kept.read_text(encoding="utf-8")
-        said = json.loads(text)
+        said = json.loads(read_user_file(kept))
         if said["request"] == request and said["stamps"] == _stamps(said["stamps"]):
             return _registration(said)
-    except (OSError, ValueError, LookupError, TypeError, PluginError):
+    except (OSError, ValueError, LookupError, TypeError, VarkitError):
         pass  # there is no answer yet, or it is out of date
     try:
         text = _child(request, patience)
