@@ -86,6 +86,17 @@ def test_every_command_is_shown_in_use_and_only_commands_are():
     assert used == known
 
 
+def test_every_promise_names_a_test_that_exists():
+    page = (ROOT / "docs/promises.md").read_text()
+    rows = re.findall(r"^\| (?!promise|---)[^|]+ \| ([^|]+) \|$", page, re.MULTILINE)
+    assert len(rows) > 30
+    for row in rows:
+        proofs = re.findall(r"`(tests/[\w/]+\.py)::(\w+)`", row)
+        assert proofs, row
+        for file, name in proofs:
+            assert f"def {name}(" in (ROOT / file).read_text(), name
+
+
 def test_every_shipped_recipe_is_listed_and_only_those():
     page = (ROOT / "docs/recipes.md").read_text()
     rows = re.findall(r"^\| (`\w+`(?:, `\w+`)*) \|", page, re.MULTILINE)
