@@ -188,7 +188,7 @@ def layout(
                 f"{did_you_mean(stream, streams)} Streams: {', '.join(streams)}"
             )
     path = Path(root)
-    videos, findings = read_manifest(
+    videos, listed, findings = read_manifest(
         path / manifest,
         root=path,
         streams=streams,
@@ -214,4 +214,5 @@ def layout(
         clips_of=clips_of,
         faults=lines(findings.faults),
         remarks=lines(findings.remarks),
+        listed=listed,
     )

@@ -54,6 +54,7 @@ class Layout:
         clips_of: the stream to whose clips the others are resampled; None = they are not.
         faults: what must be fixed before training.
         remarks: what users should know.
+        listed: all videos, whether or not their feature files are there.
     """
 
     root: Path
@@ -67,3 +68,4 @@ class Layout:
     clips_of: str | None = None
     faults: tuple[str, ...] = ()
     remarks: tuple[str, ...] = ()
+    listed: Mapping[str, Video] = field(default_factory=dict)

@@ -54,7 +54,7 @@ def read_manifest(
     delimiter: Delimiter | None = None,
     missing_files: MissingFiles = "refuse",
     may_lack: Collection[str] = (),
-) -> tuple[dict[str, Video], Findings]:
+) -> tuple[dict[str, Video], dict[str, Video], Findings]:
     """Read and check a manifest.
 
     Args:
@@ -68,8 +68,8 @@ def read_manifest(
         may_lack: the streams whose cells may be empty, and whose files may be missing.
 
     Returns:
-        The videos by identifier, in the manifest's order, without those that have a fault; and
-        what is wrong with rows and files.
+        The videos by identifier, in the manifest's order, without those that have a fault; the
+        same with those whose files are missing; and what is wrong with rows and files.
 
     Raises:
         DataError: the manifest cannot be read, or lacks a column.
@@ -82,8 +82,9 @@ def read_manifest(
     for number, row in rows:
         reader.add(number, row)
     reader.finish()
+    listed = dict(reader.videos)
     _leave_out_missing(reader, missing_files)
-    return reader.videos, reader.findings
+    return reader.videos, listed, reader.findings
 
 
 def _columns(

@@ -140,6 +140,20 @@ class Stored:
         """
         return self._fingerprint
 
+    def files(self) -> list[Path]:
+        """Return all feature files, of sounds too, in order."""
+        files: set[Path] = set()
+        for row in self._videos.values():
+            files.update(source.file for crops in row.streams.values() for source in crops)
+            files.update(query.file for query in row.queries if isinstance(query, Source))
+        return sorted(files)
+
+    @cached_property
+    def remarks(self) -> tuple[str, ...]:
+        """What users should know of the files, and of the shapes in their headers."""
+        layout = self._layout
+        return (*layout.remarks, *_resampled(self, layout), *_many_crops(layout))
+
     def questions(self) -> str:
         """Return a hash of the test split's videos and their queries.
 
@@ -158,15 +172,11 @@ class Stored:
         if layout.may_lack or layout.clips_of is not None:
             known.append((sorted(layout.may_lack), layout.clips_of))
         known += [(n, v.duration) for n, v in self._videos.items() if v.duration is not None]
-        files: set[Path] = set()
         for name, row in self._videos.items():
-            sounds = [query for query in row.queries if isinstance(query, Source)]
-            files.update(source.file for crops in row.streams.values() for source in crops)
-            files.update(source.file for source in sounds)
             streams = {s: [self._place(x) for x in crops] for s, crops in row.streams.items()}
             queries = [self._place(query) for query in row.queries]
             known.append((name, row.split, row.label, row.classes, row.anomalies, queries, streams))
-        return fingerprint(known, files, layout.root)
+        return fingerprint(known, self.files(), layout.root)
 
     def _place(self, query: str | Source) -> str:
         """Return a caption, or the place of an array below the root."""
@@ -202,9 +212,10 @@ def survey(layout: Layout) -> Survey:
         dataset = Stored(replace(layout, faults=())) if layout.videos else None
     except DataError as error:  # no file of a stream can be read
         faults = _unreadable(layout) or [error.line]
-        return Survey(None, (*layout.faults, *faults), layout.remarks)
-    told = [] if dataset is None else [*_resampled(dataset, layout), *_many_crops(layout)]
-    return Survey(dataset, layout.faults, (*layout.remarks, *told))
+        return Survey(None, (*layout.faults, *faults), layout.remarks, _captions(layout))
+    if dataset is None:
+        return Survey(None, layout.faults, layout.remarks, _captions(layout))
+    return Survey(dataset, layout.faults, dataset.remarks)
 
 
 def _resampled(dataset: Stored, layout: Layout) -> Iterator[str]:
@@ -256,6 +267,16 @@ def _unreadable(layout: Layout) -> list[str]:
                 except DataError as error:
                     faults.append(error.line)
     return faults
+
+
+def _captions(layout: Layout) -> Stored | None:
+    """Return the listed captions as a data set without streams; None if there are none."""
+    listed = {
+        name: replace(video, streams={})
+        for name, video in layout.listed.items()
+        if video.queries and layout.query == "text"
+    }
+    return Stored(replace(layout, videos=listed, faults=())) if listed else None
 
 
 def _listed(layout: Layout) -> str:

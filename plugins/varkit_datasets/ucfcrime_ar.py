@@ -211,6 +211,7 @@ def layout(
         simulated=(path / SIMULATED).is_file(),
         faults=lines(findings.faults),
         remarks=lines(findings.remarks),
+        listed=videos,
     )
 
 

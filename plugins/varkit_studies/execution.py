@@ -11,6 +11,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from varkit.data.inspect.check import Depth
 from varkit.errors import StoppedError
 from varkit.system.inputs import read_user_file
 from varkit.system.signals import StopRequest
@@ -30,6 +31,7 @@ class Settings:
         jobs: how many at once.
         device: of each.
         threads: of each.
+        check: of the data before a training.
         strict: refuse to use an embedded block.
         accept_code: resume and measure runs that other code made.
     """
@@ -37,6 +39,7 @@ class Settings:
     jobs: int
     device: str
     threads: int
+    check: Depth = "full"
     strict: bool = False
     accept_code: bool = False
 
@@ -142,10 +145,20 @@ def command(planned: Planned, base: Path | None, out: Path, settings: Settings) 
     if not resolved.row.trains:
         place = ["--out", str(planned.folder)]
         return ["eval", str(base), *resolved.overrides, *place, *accept, *machine]
+    check = ["--check", settings.check] * (settings.check != "full")
     if planned.state == "partial":  # with the device and threads that it began with
-        return ["resume", str(planned.folder), *accept]
+        return ["resume", str(planned.folder), *check, *accept]
     strict = ["--strict"] * settings.strict
-    return ["run", str(resolved.file), *resolved.overrides, *strict, "--out", str(out), *machine]
+    return [
+        "run",
+        str(resolved.file),
+        *resolved.overrides,
+        *strict,
+        *check,
+        "--out",
+        str(out),
+        *machine,
+    ]
 
 
 def _start(

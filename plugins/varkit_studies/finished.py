@@ -9,13 +9,14 @@ from pathlib import Path
 from typing import Any
 
 from varkit.errors import RunError, VarkitError
+from varkit.evaluation.results import RunResults
 from varkit.interfaces import Dataset
 from varkit.interfaces.settings import Which
 from varkit.model.retrieval import RetrievalModel
 from varkit.recipe.load import Recipe
 from varkit.runs.folder import open_run
 from varkit.runs.trained import open_model
-from varkit.system.files import read_json
+from varkit.system.records import read_json
 from varkit_studies.comparison.compare import Comparison, compare
 from varkit_studies.comparison.estimates import Difference, Value
 from varkit_studies.comparison.ranked_run import RankedRun, load_ranked_run
@@ -261,18 +262,17 @@ def open_study(
         assert trained is not None  # a measured row has a trained base
         try:
             ranked = load_ranked_run(planned.folder)
-            results = read_json(planned.folder / "results.json")
+            results = read_json(planned.folder / "results.json", RunResults)
         except VarkitError as error:
             missing[name] = error.line
             continue
-        protocol = {**ranked.protocol, "questions": planned.dataset.questions()}
         rows[name] = FinishedRow(
             row=row,
             folder=planned.folder,
             trained=trained,
             recipe=planned.resolved.recipe,
             dataset=planned.dataset,
-            ranked=replace(ranked, protocol=protocol),  # older runs did not record questions
+            ranked=ranked,
             results=results,
             other_code=planned.other_code,
         )

@@ -11,14 +11,15 @@ from pathlib import Path
 from typing import Any, Literal
 
 from varkit.errors import DataError, RecipeError, RunError, VarkitError
+from varkit.evaluation.results import RunResults
 from varkit.interfaces import Dataset
 from varkit.model.build import build_dataset
 from varkit.recipe import yaml
 from varkit.recipe.load import Recipe
 from varkit.runs.code import code_of, differing
-from varkit.runs.folder import open_run
-from varkit.system.files import read_json
-from varkit.system.inputs import read_user_file
+from varkit.runs.folder import RecipeFacts, open_run
+from varkit.system.records import read_json
+from varkit.training.log import read_log
 from varkit_studies.rows import ResolvedRow
 from varkit_studies.study_file import Study
 
@@ -48,16 +49,16 @@ class FoundRun:
     """
 
     folder: Path
-    facts: Mapping[str, Any]
+    facts: RecipeFacts
 
     @property
     def finished(self) -> bool:
         """Whether training and measuring are complete and the results can be read."""
         try:
-            results = read_json(self.folder / "results.json")
+            read_json(self.folder / "results.json", RunResults)
         except RunError:
             return False
-        return isinstance(results, dict) and "seeds" in results
+        return True
 
     @property
     def identity(self) -> Identity:
@@ -76,10 +77,10 @@ class FoundRun:
             return math.fsum(
                 record["seconds"]
                 for file in self.folder.glob("seed-*/metrics.jsonl")
-                for record in map(json.loads, read_user_file(file).splitlines())
+                for record in read_log(file)
                 if record["kind"] == "step"
             )
-        except (OSError, ValueError, KeyError, TypeError):
+        except RunError:
             return None
 
 
@@ -302,13 +303,10 @@ def _runs(out: Path) -> Iterable[FoundRun]:
 
 def _run(file: Path) -> FoundRun | None:
     """Return a run; None if it is not a run or is damaged, so that the study makes its own."""
-    needed = ("digest", "fingerprint", "started", "recipe", "seeds")
     try:
-        facts = read_json(file)
+        return FoundRun(file.parent, read_json(file, RecipeFacts))
     except RunError:
         return None
-    valid = isinstance(facts, dict) and facts.get("schema") == 1 and all(k in facts for k in needed)
-    return FoundRun(file.parent, facts) if valid else None
 
 
 def _epochs(file: Path) -> int | None:

@@ -6,9 +6,11 @@ import csv
 import json
 import re
 import shlex
+import shutil
 
 import numpy as np
 import pytest
+from varkit_datasets.ucfcrime_ar import UCFCrimeAR
 
 from tests.support.calls import call, failed, hint, passed, printed
 from tests.support.faulty_data import change, make, spoil, write
@@ -322,3 +324,33 @@ def test_a_column_on_the_command_line_may_look_like_a_number(folder):
     told = printed(call("data", "verify", "folder", *options, "--json"))["data"]["options"]
     assert (told["streams"], told["columns"]) == ({"object": "2024"}, {"label": None})
     assert "root: must be text; not null" in call("data", "verify", "folder", "root=null").stderr
+
+
+def test_captions_alone_are_counted_and_searched_for_leaks(folder, tmp_path):
+    with_features = printed(call("data", "stats", *of_folder(folder), "--json"))["figures"]
+    leaks = printed(call("data", "leak", *of_folder(folder), "--json"))
+    (folder / "0.rgb.npy").unlink()
+    assert "has 1 fault" in failed(call("data", "stats", *of_folder(folder)))
+    for file in folder.glob("*.npy"):
+        file.unlink()
+    result = call("data", "stats", *of_folder(folder), "--json", "--out", tmp_path / "out")
+    alone = printed(result)["figures"]
+    assert "Captions and labels alone, since no features can be read" in result.stderr
+    assert "are missing" in result.stderr
+    assert alone.items() < with_features.items()
+    lost = {key.partition(".")[0] for key in with_features.keys() - alone.keys()}
+    assert lost == {"hours", "seconds", "clips", "anomaly", "class"}
+    assert not [key for key in with_features.keys() - alone.keys() if ".videos" in key[:-7]]
+    names = {file.name for file in (tmp_path / "out").iterdir()}
+    assert names == {"stats.json", "stats.csv", "captions.png", "classes.png"}
+    assert printed(call("data", "leak", *of_folder(folder), "--json")) == leaks
+    passed(call("data", "stats", *of_folder(folder)))
+
+
+def test_a_benchmark_without_features_has_figures_of_its_captions(tmp_path):
+    UCFCrimeAR.example(tmp_path)
+    for stream in ("rgb", "flow"):
+        shutil.rmtree(tmp_path / stream)
+    result = call("data", "stats", "ucfcrime_ar", f"root={tmp_path}", "--json")
+    assert printed(result)["figures"]["words.mean"] == 3
+    assert "there is no folder" in result.stderr

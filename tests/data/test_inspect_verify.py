@@ -16,7 +16,8 @@ from tests.support.tiny_runs import make_data, run
 from tests.support.toys import clips_of
 from varkit.data.in_memory import InMemory
 from varkit.data.inspect.stats import statistics
-from varkit.data.inspect.verify import verify
+from varkit.data.inspect.verify import survey, verify
+from varkit.data.positives import positives_of
 from varkit.errors import DataError
 from varkit.interfaces import Item, Sequences
 
@@ -28,7 +29,7 @@ def options(root, **more):
 
 
 def checked(root, *, quick=False, workers=0, **more):
-    return verify(Folder, options(root, **more), quick=quick, workers=workers)
+    return verify(survey(Folder, options(root, **more)), quick=quick, workers=workers)
 
 
 def copy_features(root, one, other):
@@ -143,7 +144,7 @@ def test_many_videos_with_the_same_features_are_counted(tmp_path):
 def test_a_data_set_in_order_video_by_video(tmp_path):
     make(tmp_path)
     told = []
-    found = verify(Folder, options(tmp_path), progress=lambda *now: told.append(now))
+    found = verify(survey(Folder, options(tmp_path)), progress=lambda *now: told.append(now))
     assert told == [(i, 6) for i in range(1, 7)]
     assert found.faults == found.remarks == ()
     names = ("videos", "anomalous", "normal", "unlabelled", "queries", "truth")
@@ -280,7 +281,7 @@ def test_equal_videos_and_captions_within_a_split_and_across(tmp_path):
     write(tmp_path, rows)
     assert remarks(checked(tmp_path)) == {
         ("features", "videos with the same features: 1 group (v1 = v3)"): (("v1", "v3"),),
-        ("queries", "videos with the same caption in train: 1 group (v0 = v2)"): (("v0", "v2"),),
+        ("queries", "the same caption in train: 1 group (v0 = v2)"): (("v0", "v2"),),
         (
             "leaks",
             "videos sharing 80 % of the words of their caption in train and test: 2 groups "
@@ -289,16 +290,35 @@ def test_equal_videos_and_captions_within_a_split_and_across(tmp_path):
     }
     rows[4]["caption"] = rows[0]["caption"]
     write(tmp_path, rows)
-    text = "videos with the same caption in train and test: 1 group (v0 = v2 = v4)"
+    text = "the same caption in train and test: 1 group (v0 = v2 = v4)"
     assert ("leaks", text) in remarks(checked(tmp_path))
 
 
-def test_several_captions_of_one_video_may_be_alike(tmp_path):
+def test_equal_captions_are_counted_as_stats_counts_them(tmp_path):
     rows = make(tmp_path)
-    rows.append({"video": "v0", "caption": rows[0]["caption"]})
+    same = [("v0", 0), ("v0", 0), ("v1", 0), ("v2", 2), ("v3", 3), ("v3", 3), ("v4", 4), ("v5", 0)]
+    rows += [{"video": v, "caption": rows[i]["caption"].upper() + " ."} for v, i in same]
     rows.append({"video": "v0", "caption": rows[0]["caption"] + " again"})
     write(tmp_path, rows)
-    assert remarks(checked(tmp_path)) == {}
+    groups = [
+        videos
+        for (_, text), found in remarks(checked(tmp_path)).items()
+        if text.startswith("the same caption")
+        for videos in found
+    ]
+    assert sorted(groups) == [
+        ("v0", "v0", "v0", "v1", "v5"),
+        ("v2", "v2"),
+        ("v3", "v3", "v3"),
+        ("v4", "v4"),
+    ]
+    figures = statistics(Folder(**options(tmp_path))).figures
+    assert figures["duplicates.groups"] == len(groups)
+    assert figures["duplicates.captions"] == sum(map(len, groups))
+    dataset = Folder(**options(tmp_path))
+    items = [*dataset.split("train"), *dataset.split("test")]
+    queries, _, _ = positives_of(dataset, items, "unique")
+    assert figures["queries"] - len(queries) == sum(len(group) - 1 for group in groups)
 
 
 def test_labels_and_classes_that_a_split_lacks(tmp_path):
@@ -331,7 +351,7 @@ def test_sounds_are_read_and_compared(tmp_path):
     write(tmp_path, rows)
     assert [text for _, text in remarks(checked(tmp_path, query="audio"))] == [
         "videos with a sound that never changes: 1 (v0)",
-        "videos with the same sound in train and test: 1 group (v1 = v4)",
+        "the same sound in train and test: 1 group (v1 = v4)",
     ]
     change(tmp_path / "2.sound.npy", lambda a: a[:, :3])
     change(tmp_path / "3.sound.npy", lambda a: a * np.float32(np.inf))
@@ -448,13 +468,13 @@ class Bare:
     ],
 )
 def test_any_data_set_can_be_verified(fault, said):
-    found = verify(Bare, {"fault": fault})
+    found = verify(survey(Bare, {"fault": fault}))
     assert [f.text for f in found.faults] == ([said] if said else [])
     assert found.simulated
 
 
 def test_headers_of_a_data_set_that_has_none_are_not_looked_at():
-    assert verify(Bare, {"fault": "nan"}, quick=True).faults == ()
+    assert verify(survey(Bare, {"fault": "nan"}), quick=True).faults == ()
 
 
 def test_captions_from_one_template_are_not_all_paired(tmp_path):

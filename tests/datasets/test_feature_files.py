@@ -13,7 +13,7 @@ from varkit_datasets.ucfcrime_ar import UCFCrimeAR
 
 from tests.support.toys import ALL, clips_of
 from tests.support.ucfcrime_ar import TEST, TRAIN, faults, make, remarks
-from varkit.data.inspect.verify import verify
+from varkit.data.inspect.verify import survey, verify
 from varkit.errors import DataError
 
 
@@ -93,7 +93,7 @@ def test_crops_of_other_lengths_are_refused(tmp_path):
             opened.open(video).means(count, 2)
     with pytest.raises(DataError, match="has 4 clips"):
         opened.open(video).pieces("object", 2)
-    (fault,) = verify(UCFCrimeAR, {"root": str(tmp_path)}, quick=True).faults
+    (fault,) = verify(survey(UCFCrimeAR, {"root": str(tmp_path)}), quick=True).faults
     assert "__2.npy has 4 clips" in fault.text
     with pytest.raises(DataError, match="has 3 crops; there is no crop 3"):
         clips_of(opened, video, 3)

@@ -38,10 +38,10 @@ def here(tmp_path, monkeypatch):
     (tmp_path / "data").mkdir()
 
     def write(train):
-        rows = ["video,split,caption,rgb"]
+        rows, random = ["video,split,caption,rgb"], np.random.default_rng(0)
         for split, captions in (("train", train), ("test", TEST)):
             for i, caption in enumerate(captions):
-                np.save(f"data/{split}{i}.npy", np.random.default_rng(i).normal(size=(4, 3)))
+                np.save(f"data/{split}{i}.npy", random.normal(size=(4, 3)))
                 rows.append(f"{split}{i},{split},{caption},{split}{i}.npy")
         (tmp_path / "data" / "manifest.csv").write_text("\n".join(rows))
         return tmp_path

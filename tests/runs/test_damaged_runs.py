@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import json
 import os
 import shutil
 import signal
@@ -56,7 +57,7 @@ def test_a_full_disk_at_any_write_ends_with_one_line_and_resumes(
         real(handle)
 
     monkeypatch.setattr(os, "fsync", full)
-    result = run(recipe)
+    result = run(recipe, "--check", "quick")
     monkeypatch.undo()
     assert "No space left on device" in failed(result)
     assert hint(result).startswith("free at least")
@@ -126,14 +127,18 @@ def test_trained_weights_that_are_damaged_or_gone(cut):
     assert f"no checkpoint {weights}" in failed(call("eval", cut, "--checkpoint", "last"))
 
 
-def test_results_that_are_damaged_can_be_made_again(cut, finished):
+@pytest.mark.filterwarnings("default:.*measured again")
+@pytest.mark.parametrize("damage", ["{", "[]", "chance", "best.SumR"])
+def test_results_that_are_damaged_are_made_again(cut, finished, damage):
     done = cut / "seed-0" / "results.json"
-    done.write_text("{")
-    result = call("resume", cut)
-    assert f"{done} is damaged" in failed(result)
-    assert hint(result).startswith(f"rm {done}")
-    done.unlink()
-    passed(call("resume", cut))
+    content = read(finished / "seed-0" / "results.json")
+    if damage == "chance":
+        del content["chance"]
+    elif damage == "best.SumR":
+        content["best"]["SumR"] = "high"
+    done.write_text(damage if damage in "{[]" else json.dumps(content))
+    said = passed(call("resume", cut)).stderr
+    assert said.count(f"{done} is damaged") == said.count("measured again") == 1
     assert (cut / "results.json").read_text() == (finished / "results.json").read_text()
 
 
@@ -168,7 +173,7 @@ def test_a_log_goes_on_with_whole_lines_after_a_lost_end_and_a_damaged_line_is_n
     assert all(log_of(cut))
     first, *rest = log.read_text().splitlines(keepends=True)
     log.write_text("".join([first[:20] + "\n", *rest]))
-    assert "metrics.jsonl is damaged in line 1" in failed(call("report", cut))
+    assert "metrics.jsonl, line 1, is damaged" in failed(call("report", cut))
 
 
 def test_a_split_or_seed_that_the_run_has_not(finished):

@@ -89,6 +89,8 @@ def write_run(folder, *, simulated=True, seeds=(0, 1), name="v_abnormal", query=
         "versions": {"varkit": "0.1.0", "torch": "2.13.0"},
         "plugins": {"alan": "0.1.0"},
         "fingerprint": "abc123",
+        "questions": "def456",
+        "machine": "a machine",
         "command": "varkit run recipes/alan_tiny.yaml",
         "started": "2026-01-02T03:04:05+00:00",
     }
@@ -111,7 +113,7 @@ def write_run(folder, *, simulated=True, seeds=(0, 1), name="v_abnormal", query=
         for step in range(1, 31):
             align, at = 3 / (step + seed), {"epoch": step // 10}
             losses = {"align": align, "detector": 0.7, "total": align + 0.07}
-            log.append({"kind": "step", **at, "step": step, "losses": losses})
+            log.append({"kind": "step", **at, "step": step, "losses": losses, "seconds": 0.1})
             if step % 10 == 0:
                 figures = measured(step + seed, extras=False)
                 log.append({"kind": "validation", **at, "part": "val", **figures})
@@ -217,9 +219,10 @@ def test_a_run_that_has_only_begun_has_a_page(run):
 def test_no_run_and_damaged_files_are_errors(run, tmp_path):
     for name in ("results.json", "seed-0/metrics.jsonl", "run.json"):
         before = (run / name).read_text()
-        (run / name).write_text("{]\n")
-        with pytest.raises(RunError, match=f"{name} is damaged"):
-            write_report(run)
+        for damage, said in (("{]\n", "damaged"), ("[]\n", "damaged")):
+            (run / name).write_text(damage)
+            with pytest.raises(RunError, match=f"{name}.* is {said}"):
+                write_report(run)
         (run / name).write_text(before)
     with pytest.raises(RunError, match=r"no run\.json"):
         write_report(tmp_path)

@@ -8,6 +8,15 @@ from varkit.evaluation.rank import within
 from varkit.evaluation.rank_files import RankRow, write_ranks
 
 WAYS = ("query_to_video", "video_to_query")
+MEASURED = {
+    "run": "runs/tiny/a",
+    "changes": [],
+    "recipe_differs": False,
+    "data_differs": False,
+    "dataset": "Tiny",
+    "weights": {},
+    "seconds": 1.0,
+}
 
 
 def random_ranks(seed, videos=30, *, seeds=1, repeats=1, captions=None, strength=1.0):
@@ -94,11 +103,18 @@ def write_run(folder, ranks, *, checkpoint="best", reports=None, split="test", r
         "dataset": "Tiny",
         "simulated": False,
         "embedded": False,
+        "missing": [],
         "seeds": seeds,
         "selection": "val",
         "fingerprint": "f00d",
+        "questions": "f00d",
+        "versions": {},
+        "machine": "a machine",
+        "command": "varkit run tiny.yaml",
         "started": "2026-01-02T03:04:05+00:00",
     }
+    if "measured_from" in facts:
+        facts["measured_from"] = MEASURED | facts["measured_from"]
     (folder / "run.json").write_text(json.dumps(about | facts))
     trainings = {}
     for seed, queries, videos in zip(seeds, *ranks, strict=True):

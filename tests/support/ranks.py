@@ -14,7 +14,7 @@ import torch.multiprocessing as mp
 from varkit.system import distributed
 
 
-def start(rank: int, world: int, port: int, function, arguments) -> None:
+def start(rank: int, world: int, port: int, function, arguments, timeout: float = 300) -> None:
     os.environ.update(
         MASTER_ADDR="127.0.0.1",
         MASTER_PORT=str(port),
@@ -23,7 +23,7 @@ def start(rank: int, world: int, port: int, function, arguments) -> None:
         TORCHELASTIC_USE_AGENT_STORE="True",
     )
     torch.set_num_threads(1)
-    with distributed.process_group(torch.device("cpu")):
+    with distributed.process_group(torch.device("cpu"), timeout):
         function(*arguments)
     expect_no_thread_of_gloo()
 

@@ -1,14 +1,19 @@
-"""Two ranks with gloo give the gradients, statistics and weights of one big batch."""
+"""Two ranks with gloo give the gradients, statistics and weights of one big batch, or end."""
 
 from __future__ import annotations
 
 import math
+import multiprocessing
+import os
+import re
+import signal
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
 import pytest
 import torch
+import torch.distributed as dist
 from torch import nn
 from varkit_alan.alignment import Avg, Cls
 from varkit_alan.anomaly_led import AnomalyLed
@@ -18,8 +23,9 @@ from varkit_alan.margin_ranking import MarginRanking
 from varkit_alan.temporal_convolution import TemporalConvolution
 from varkit_alan.two_stream import TwoStream
 
-from tests.support.ranks import on_ranks
+from tests.support.ranks import on_ranks, start
 from tests.support.toys import Toy
+from varkit.errors import RunError
 from varkit.interfaces.settings import DetectorSettings, EvalOptions, TrainOptions
 from varkit.model.retrieval import RetrievalModel, Weighted
 from varkit.system import distributed
@@ -53,7 +59,11 @@ OBJECTIVES = {
 
 
 def train(folder: str, objective: str, dtype: torch.dtype) -> None:
-    """Train the audio model without dropout: all that is left of chance belongs to items."""
+    make_trainer(folder, objective, dtype).run()
+
+
+def make_trainer(folder: str, objective: str, dtype: torch.dtype) -> Trainer:
+    """Of the audio model without dropout: all that is left of chance belongs to items."""
     torch.manual_seed(0)
     dataset, experts = Toy(query="audio"), ("object", "motion")
     samplers = {"fixed": FixedFrame(count=3), "anomaly": AnomalyLed(count=3)}
@@ -65,7 +75,7 @@ def train(folder: str, objective: str, dtype: torch.dtype) -> None:
         objective=OBJECTIVES[objective],
         detector=DetectorSettings(),
     )
-    Trainer(
+    return Trainer(
         model if dtype == torch.float32 else widened(model),
         dataset,
         dataset.split("train"),
@@ -75,7 +85,7 @@ def train(folder: str, objective: str, dtype: torch.dtype) -> None:
         seed=0,
         folder=Path(folder),
         identity={},
-    ).run()
+    )
 
 
 def widened(model: RetrievalModel) -> RetrievalModel:
@@ -101,7 +111,7 @@ def widened(model: RetrievalModel) -> RetrievalModel:
 def test_two_ranks_train_like_one(tmp_path, objective, dtype, tolerance):
     on_ranks(1, train, str(tmp_path / "one"), objective, dtype)
     on_ranks(2, train, str(tmp_path / "two"), objective, dtype)
-    (one, _), (two, _) = (
+    (_, one, _), (_, two, _) = (
         checkpoint.load_newest(tmp_path / name / "checkpoints") for name in ("one", "two")
     )
     assert one.keys() == two.keys()
@@ -177,3 +187,49 @@ def check_parts(folder: str) -> None:
 def test_the_parts_with_unequal_shares(tmp_path, world):
     on_ranks(world, check_parts, str(tmp_path))
     assert len(list(tmp_path.iterdir())) == world
+
+
+def write_what_happens(folder: str, how: str, when: str) -> None:
+    """Train; rank 1 stops or ends during a step, or rank 0 during the validation."""
+    rank = distributed.rank()
+
+    def lose(record: dict) -> None:
+        if record["kind"] == when and rank == (when == "step"):
+            os.kill(os.getpid(), getattr(signal, how))
+
+    trainer = make_trainer(f"{folder}/run", "over ranks", torch.float32)
+    trainer.log._listener = lose
+    try:
+        trainer.run()
+    except RunError as error:
+        (Path(folder) / "said").write_text(str(error))
+
+
+@pytest.mark.parametrize(
+    ("how", "when", "said"),
+    [
+        ("SIGSTOP", "step", r"rank 0 of 2 waited \d s for the end of optimiser step 1; another "),
+        ("SIGKILL", "step", r"rank 0 of 2 waited for the end of .*, but another rank has ended"),
+        ("SIGSTOP", "validation", r"rank 1 of 2 waited \d s for rank 0, which measures the val"),
+    ],
+)
+def test_a_lost_rank_ends_the_rest_in_bounded_time(tmp_path, how, when, said):
+    context = multiprocessing.get_context("spawn")
+    store = dist.TCPStore("127.0.0.1", 0, is_master=True, wait_for_workers=False)
+    given = write_what_happens, (str(tmp_path), how, when), 3.0
+    ranks = [context.Process(target=start, args=(r, 2, store.port, *given)) for r in range(2)]
+    for rank in ranks:
+        rank.start()
+    lost = ranks[when == "step"]
+    (left,) = (rank for rank in ranks if rank is not lost)
+    left.join(120)
+    lost.kill()
+    assert left.exitcode == 0
+    text = (tmp_path / "said").read_text()
+    assert re.search(said, text), text
+    assert "varkit resume goes on" in text
+
+
+def test_errors_of_one_process_stay_what_they_are():
+    with pytest.raises(RuntimeError, match="shapes"), distributed.waiting_for("anything"):
+        torch.zeros(2, 3) @ torch.zeros(2, 3)

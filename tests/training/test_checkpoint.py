@@ -14,7 +14,7 @@ def test_prune_keeps_the_newest(tmp_path):
         save(tmp_path / f"{update:03d}.safetensors", {}, {"update": update})
     checkpoint.prune(tmp_path, keep=2)
     assert sorted(p.name for p in tmp_path.iterdir()) == ["002.safetensors", "003.safetensors"]
-    assert checkpoint.load_newest(tmp_path)[1] == {"update": 3}
+    assert checkpoint.load_newest(tmp_path)[2] == {"update": 3}
     assert checkpoint.load_newest(tmp_path / "nothing") is None
 
 
@@ -28,6 +28,8 @@ def test_weights_load_strictly():
         checkpoint.load_weights(model, {**good, "extra": torch.zeros(1)}, "here")
     with pytest.raises(CheckpointError, match=r"weight is \(2, 4\), the model's \(2, 3\)"):
         checkpoint.load_weights(model, {**good, "weight": torch.zeros(2, 4)}, "here")
+    with pytest.raises(CheckpointError, match=r"bias is torch.int64, the model's torch.float32"):
+        checkpoint.load_weights(model, {**good, "bias": torch.zeros(2, dtype=torch.int64)}, "here")
 
 
 def test_another_recipes_checkpoint_is_refused():

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import signal
 from functools import partial
 from pathlib import Path
@@ -23,7 +24,7 @@ from varkit.errors import CheckpointError, RecipeError, RunError, StoppedError
 from varkit.interfaces.settings import DetectorSettings, EvalOptions, TrainOptions
 from varkit.model.retrieval import RetrievalModel, Weighted
 from varkit.system.signals import stop_request
-from varkit.system.tensors import load
+from varkit.system.tensors import load, save
 from varkit.testing.stand_ins import Words
 from varkit.training import checkpoint
 from varkit.training.loop import Trainer
@@ -291,7 +292,7 @@ def test_pretext_weights_do_not_leave_the_training(tmp_path):
     model.pretexts["extra"] = model._pretexts["extra"].component
     make_trainer(tmp_path, model=model).run()
     assert not any(key.startswith("pretexts") for key in weights(tmp_path))
-    tensors, _ = checkpoint.load_newest(tmp_path / "checkpoints")
+    _, tensors, _ = checkpoint.load_newest(tmp_path / "checkpoints")
     assert "model/pretexts.extra.head.weight" in tensors
 
 
@@ -330,3 +331,89 @@ def test_a_batch_that_cannot_be_shared_is_refused(tmp_path):
         make_trainer(tmp_path, batch_size=5, accumulate=2)
     with pytest.raises(RecipeError, match="fewer than 8 micro-batches"):
         make_trainer(tmp_path, batch_size=32, accumulate=8)
+
+
+def put(name, tensor):
+    def edit(tensors, state):
+        tensors[name] = tensor
+
+    return edit
+
+
+def put_state(*keys, value):
+    def edit(tensors, state):
+        for key in keys[:-1]:
+            state = state[key]
+        state[keys[-1]] = value
+
+    return edit
+
+
+@pytest.mark.parametrize(
+    ("edit", "said"),
+    [
+        (lambda tensors, state: drop(tensors, "optimizer/"), "the optimiser's tensors.*missing: "),
+        (lambda tensors, state: drop(tensors, "/exp_avg"), "missing: .*/exp_avg"),
+        (lambda tensors, state: drop(tensors, "model/query"), "the weights.*missing: query"),
+        (
+            lambda tensors, state: cast(tensors, "/exp_avg_sq"),
+            "type: .*/exp_avg_sq is torch.float64",
+        ),
+        (lambda tensors, state: cast(tensors, "model/query"), "type: query.* is torch.float64"),
+        (lambda tensors, state: flatten(tensors, "/exp_avg"), "shape: .*/exp_avg"),
+        (put("optimizer/nothing/step", torch.zeros(())), "not in the model: nothing/step"),
+        (put_state("position", value=[]), "position: input should be a valid dictionary"),
+        (put_state("position", "epoch", value="2"), "position.epoch: input should be a valid int"),
+        (put_state("position", "epoch", value=-1), "position.epoch: input should be greater"),
+        (put_state("position", "epoch", value=99), "there is no position"),
+        (put_state("position", "updates", value=7), "there is no position"),
+        (put_state("position", "best", value="high"), "position.best: input should be a valid num"),
+        (
+            lambda tensors, state: state["position"].pop("log_bytes"),
+            "position.log_bytes: field req",
+        ),
+        (lambda tensors, state: state.pop("position"), "position: field required"),
+        (put_state("scaler", value={"scale": 2.0}), r"its scaler has \['scale'\], not \[\]"),
+        (put_state("scaler", value=3), "scaler: input should be a valid dictionary"),
+        (put_state("optimised", value=[1]), "optimised.0: input should be a valid string"),
+        (lambda tensors, state: state.pop("recipe"), "belongs to another recipe: None"),
+    ],
+)
+def test_a_wrong_state_behind_a_right_checksum_is_named(tmp_path, trained, edit, said):
+    shutil.copytree(trained, tmp_path, dirs_exist_ok=True)
+    newest = checkpoint.checkpoints(tmp_path / "checkpoints")[-1]
+    tensors, state = load(newest)
+    edit(tensors, state)
+    save(newest, tensors, state)
+    with pytest.raises(CheckpointError, match=said) as caught:
+        make_trainer(tmp_path)
+    assert str(newest) in caught.value.what
+    assert caught.value.hint
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("trained")
+    make_trainer(folder, epochs=3).run()
+    return folder
+
+
+def drop(tensors, part):
+    for name in [name for name in tensors if part in name]:
+        del tensors[name]
+
+
+def cast(tensors, part):
+    tensors |= {name: t.double() for name, t in tensors.items() if part in name}
+
+
+def flatten(tensors, part):
+    tensors |= {name: t.flatten()[:1] for name, t in tensors.items() if name.endswith(part)}
+
+
+@pytest.mark.parametrize("content", ["[]", "3", "", '{"a": '])
+def test_a_state_that_is_not_a_dict_is_named(tmp_path, monkeypatch, content):
+    monkeypatch.setattr("varkit.system.tensors.json.dumps", lambda *_, **__: content)
+    save(tmp_path / "a.safetensors", {}, {})
+    with pytest.raises(CheckpointError, match=r"a\.safetensors: its state is"):
+        load(tmp_path / "a.safetensors")

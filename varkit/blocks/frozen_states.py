@@ -70,7 +70,7 @@ def frozen_states(
     for start in range(0, len(order), PART):
         part, done = order[start : start + PART], start
         path = folder / f"{_digest(part)}.safetensors"
-        states = _read(path)
+        states = _read(path, part)
         if states is None and writable:
             try:
                 states = _written(path, part, tracked)
@@ -97,18 +97,21 @@ def _computed(part: Sequence[Ids], compute: Compute) -> Tensor:
 def _written(path: Path, part: Sequence[Ids], compute: Compute) -> Tensor | None:
     """Compute and write a file, unless another process just did; return its states."""
     with exclusive(path.parent / ".lock"):
-        if _read(path) is None:
+        if _read(path, part) is None:
             sweep(path.parent)
             save(path, {"states": _computed(part, compute)}, {})
-    return _read(path)
+    return _read(path, part)
 
 
-def _read(path: Path) -> Tensor | None:
+def _read(path: Path, part: Sequence[Ids]) -> Tensor | None:
     """Return the states of a file, or None if it is missing or damaged."""
     if not path.is_file():
         return None
     try:
-        return load(path, mapped=True)[0]["states"]
+        states = load(path, mapped=True)[0].get("states")
+        if states is None or states.ndim != 2 or len(states) != sum(map(len, part)):
+            raise CheckpointError(f"{path} does not hold the states of its captions")
+        return states
     except CheckpointError as error:
         warnings.warn(f"{error.what}; its states are computed again", stacklevel=2)
         return None

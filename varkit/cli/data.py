@@ -50,13 +50,18 @@ def verify(
     them. The exit code is 0 without faults and 3 otherwise.
     """
     from varkit.cli.data_display import announce, print_verification, progress
-    from varkit.data.inspect.verify import verify
+    from varkit.data.inspect.check import verify_and_keep
+    from varkit.data.inspect.verify import survey, verify
     from varkit.recipe.target import find_target
 
     source = find_target(target, changes, strict=strict)
     announce(source)
     with progress("reading") as tell:
-        result = verify(source.cls, source.options, quick=quick, workers=workers, progress=tell)
+        opened = survey(source.cls, source.options)
+        if quick:
+            result = verify(opened, quick=True, workers=workers, progress=tell)
+        else:
+            result = verify_and_keep(opened, workers=workers, progress=tell)
     if as_json:
         print_json(result.to_dict() | {"data": source.to_dict()})
     else:
@@ -80,10 +85,11 @@ def stats(
     """Count and measure a data set.
 
     Videos, hours, captions, classes and anomalies, by split. Published figures of the
-    data set stand beside them.
+    data set stand beside them. Without any features, captions and classes are counted.
     """
     from varkit.cli.data_display import (
         announce,
+        build_or_captions,
         pointing_to_verify,
         print_statistics,
         progress,
@@ -95,7 +101,7 @@ def stats(
     source = find_target(target, changes, strict=strict)
     announce(source)
     with pointing_to_verify(target, *changes, *["--strict"] * strict), progress("counting") as tell:
-        result = statistics(source.build(), tell)
+        result = statistics(build_or_captions(source), tell)
     published = getattr(source.cls, "published", {})
     if as_json:
         print_json(result.to_dict(published) | {"data": source.to_dict()})
@@ -116,15 +122,19 @@ def leak(target: str, changes: tuple[str, ...], strict: bool, as_json: bool) -> 
     Each test caption is paired with its nearest training caption by TF-IDF. How often do their
     videos agree in class, and in being normal or anomalous?
     """
-    from varkit.cli.data_display import announce, pointing_to_verify, print_leak
+    from varkit.cli.data_display import (
+        announce,
+        build_or_captions,
+        pointing_to_verify,
+        print_leak,
+    )
     from varkit.data.inspect.leak import caption_leak
     from varkit.recipe.target import find_target
 
     source = find_target(target, changes, strict=strict)
     announce(source)
     with pointing_to_verify(target, *changes, *["--strict"] * strict):
-        dataset = source.build()
-    result = caption_leak(dataset)
+        result = caption_leak(build_or_captions(source))
     if as_json:
         print_json(result.to_dict() | {"data": source.to_dict()})
     else:

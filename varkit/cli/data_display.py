@@ -19,12 +19,14 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 from varkit.cli.terminal import print_table
 from varkit.cli.training_display import HEARTBEAT
+from varkit.data.inspect.check import Check, Depth, check_data
 from varkit.data.inspect.leak import Leak
 from varkit.data.inspect.show import VideoDetails, timeline
 from varkit.data.inspect.stats import Published, Statistics
 from varkit.data.inspect.verify import Verification, survey
 from varkit.data.inspect.verify_video import Finding
 from varkit.errors import DataError
+from varkit.interfaces import Dataset
 from varkit.recipe import yaml
 from varkit.recipe.target import Target
 from varkit.recipe.yaml import KeyPath
@@ -85,6 +87,47 @@ def announce(target: Target, *, strict: bool = True) -> None:
     click.echo(f"data set {target.use}", err=True)
     for line in yaml.dump(to_jsonable_python(dict(target.options)), comments).splitlines():
         click.echo(f"  {line}", err=True)
+
+
+def build_or_captions(target: Target) -> Dataset:
+    """Open a data set; if no video has features, only its captions, and say so.
+
+    Raises:
+        DataError: there are no captions either, or only some of the features are missing.
+    """
+    try:
+        return target.build()
+    except DataError as error:
+        captions = survey(target.cls, target.options).captions
+        if captions is None:
+            raise
+        click.secho(
+            "Captions and labels alone, since no features can be read:", fg="yellow", err=True
+        )
+        click.echo(error.what, err=True)
+        return captions
+
+
+def check_dataset(dataset: Dataset, depth: Depth, *, workers: int) -> Check:
+    """Check a data set before a training, and print what is worth knowing.
+
+    Raises:
+        DataError: it has faults; they are listed.
+    """
+    with progress("checking the data") as tell:
+        check = check_data(dataset, depth, workers=workers, progress=tell)
+    how = {
+        "read": f"{check.size / 1e6:,.1f} MB of numbers read in {check.seconds:.1f} s; "
+        "that is not repeated until a file changes",
+        "kept": "no file has changed since all numbers were read",
+        "unread": "as far as headers say; --check full reads all numbers",
+    }
+    click.echo(f"data: in order: {how[check.numbers]}", err=True)
+    for remark in check.remarks[:MOST]:
+        click.secho(f"  remark: {remark.text}", fg="yellow", err=True)
+    if len(check.remarks) > MOST:
+        click.echo(f"  ... and {len(check.remarks) - MOST} more remarks", err=True)
+    return check
 
 
 def print_verification(result: Verification) -> None:

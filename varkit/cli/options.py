@@ -70,6 +70,14 @@ accept_code_option = click.option(
     is_flag=True,
     help="Use a run even if the code that made it has changed since.",
 )
+check_option = click.option(
+    "--check",
+    type=click.Choice(["full", "quick"]),
+    default="full",
+    show_default=True,
+    help="Of the data before training. full: every number is read, once for the same files; "
+    "quick: only headers.",
+)
 recipe_argument = click.argument("recipe", shell_complete=completion.recipes)
 target_argument = click.argument("target", shell_complete=completion.data)
 run_argument = click.argument(

@@ -3,38 +3,67 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
-from varkit.cli.options import accept_code_option, json_option, machine_options, run_argument
+from varkit.cli.options import (
+    accept_code_option,
+    check_option,
+    json_option,
+    machine_options,
+    run_argument,
+)
+
+if TYPE_CHECKING:
+    from varkit.data.inspect.check import Depth
 
 
 @click.command()
 @run_argument
 @accept_code_option
+@check_option
 @machine_options(device=None, otherwise="as when the run began")
 @json_option
 def resume(
-    run: Path, accept_code: bool, device: str | None, threads: int | None, as_json: bool
+    run: Path,
+    accept_code: bool,
+    check: Depth,
+    device: str | None,
+    threads: int | None,
+    as_json: bool,
 ) -> None:
     """Continue a run from its newest checkpoint.
 
     On the same machine, with the same threads and processes, the result equals that of an
-    uninterrupted run to the last bit. A finished run is only measured and shown again.
+    uninterrupted run to the last bit. A finished run is only shown again.
 
     \b
     Example:
       varkit resume runs/alan_ucf/20260101-120000-1a2b3c
     """
-    from varkit.cli.training_display import announce, finish
+    from varkit.cli.data_display import check_dataset, pointing_to_verify
+    from varkit.cli.training_display import announce, finish, show_finished
     from varkit.model.build import build_dataset
+    from varkit.runs.experiment import finished_results
     from varkit.runs.folder import open_run
     from varkit.system import distributed
     from varkit.system.machine import prepare
 
     opened = open_run(run, accept_code=accept_code)
     opened.check_trainings()
+    if (results := finished_results(opened)) is not None:
+        show_finished(opened, results, as_json=as_json)
+        return
+    recipe = opened.recipe
     chosen, count = prepare(device or opened.facts["device"], threads or opened.facts["threads"])
-    with distributed.process_group(chosen):
-        announce(opened.recipe, chosen, count)
-        finish(opened, build_dataset(opened.recipe, opened.plugins), chosen, as_json=as_json)
+    with (
+        distributed.process_group(chosen, recipe.train.timeout),
+        pointing_to_verify(str(run / "recipe.yaml")),
+    ):
+        announce(recipe, chosen, count)
+        dataset = build_dataset(recipe, opened.plugins)
+        checked = None
+        if distributed.rank() == 0:
+            checked = check_dataset(dataset, check, workers=recipe.train.workers)
+        finish(opened, dataset, checked, chosen, as_json=as_json)

@@ -5,10 +5,20 @@ from __future__ import annotations
 import sys
 from datetime import UTC
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
-from varkit.cli.options import json_option, machine_options, recipe_argument, strict_option
+from varkit.cli.options import (
+    check_option,
+    json_option,
+    machine_options,
+    recipe_argument,
+    strict_option,
+)
+
+if TYPE_CHECKING:
+    from varkit.data.inspect.check import Depth
 
 
 @click.command()
@@ -22,6 +32,7 @@ from varkit.cli.options import json_option, machine_options, recipe_argument, st
     show_default=True,
     help="Folder that gets <recipe>/<time>-<id>/.",
 )
+@check_option
 @machine_options()
 @json_option
 def run(
@@ -29,11 +40,14 @@ def run(
     overrides: tuple[str, ...],
     strict: bool,
     out: Path,
+    check: Depth,
     device: str,
     threads: int | None,
     as_json: bool,
 ) -> None:
     """Train a recipe, select a checkpoint, measure it and write the page.
+
+    Faults of the data that varkit data verify would list are refused before the first step.
 
     RECIPE is a file, or the name of a recipe that ships with varkit (see varkit ls). KEY=VALUE
     overrides any line of it. Start with torchrun for several processes.
@@ -47,7 +61,7 @@ def run(
     """
     from datetime import datetime
 
-    from varkit.cli.data_display import pointing_to_verify
+    from varkit.cli.data_display import check_dataset, pointing_to_verify
     from varkit.cli.training_display import announce, finish
     from varkit.model.build import build_dataset
     from varkit.recipe.load import load_recipe
@@ -58,15 +72,17 @@ def run(
     resolved, plugins = load_recipe(recipe, overrides, strict=strict)
     chosen, count = prepare(device, threads)
     verify = [recipe, *overrides, *["--strict"] * strict]
-    with distributed.process_group(chosen), pointing_to_verify(*verify):
+    with distributed.process_group(chosen, resolved.train.timeout), pointing_to_verify(*verify):
         announce(resolved, chosen, count)
         dataset = build_dataset(resolved, plugins)
-        folder = ""
+        folder, checked = "", None
         if distributed.rank() == 0:
+            checked = check_dataset(dataset, check, workers=resolved.train.workers)
             made = create_run(
                 resolved,
                 plugins,
                 dataset,
+                checked,
                 out=out,
                 command=["varkit", *sys.argv[1:]],
                 started=datetime.now(UTC),
@@ -75,4 +91,4 @@ def run(
             )
             folder = str(made.folder)
         opened = open_run(Path(distributed.from_first_rank(folder, chosen)))
-        finish(opened, dataset, chosen, as_json=as_json)
+        finish(opened, dataset, checked, chosen, as_json=as_json)

@@ -14,6 +14,7 @@ from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeRemaining
 
 from varkit.cli.output import echo, print_json
 from varkit.cli.terminal import print_table
+from varkit.data.inspect.check import Check
 from varkit.errors import VarkitError, WriteError
 from varkit.evaluation.results import RunResults
 from varkit.interfaces import Dataset
@@ -60,8 +61,18 @@ def announce(recipe: Recipe, device: torch.device, threads: int) -> None:
         )
 
 
-def finish(run: Run, dataset: Dataset, device: torch.device, *, as_json: bool) -> None:
-    """Train and measure what is left of a run, and print its results."""
+def finish(
+    run: Run, dataset: Dataset, check: Check | None, device: torch.device, *, as_json: bool
+) -> None:
+    """Train and measure what is left of a run, and print its results.
+
+    Args:
+        run: a new run, or one to continue.
+        dataset: the run's.
+        check: of the data set; None on ranks other than 0.
+        device: where to compute.
+        as_json: print the results as JSON.
+    """
     _make_room(run.recipe, dataset)
     first = distributed.rank() == 0
     train, select = training_parts(run, dataset)
@@ -80,7 +91,9 @@ def finish(run: Run, dataset: Dataset, device: torch.device, *, as_json: bool) -
             Display(enabled=first) as display,
             stdout_to_stderr(),  # what plugins print is not a result
         ):
-            results = run_experiment(run, dataset, device=device, listen=display.listen, stop=stop)
+            results = run_experiment(
+                run, dataset, check, device=device, listen=display.listen, stop=stop
+            )
     except WriteError as error:
         error.hint = f"{error.hint}, then: varkit resume {shlex.quote(str(run.folder))}"
         raise
@@ -88,6 +101,21 @@ def finish(run: Run, dataset: Dataset, device: torch.device, *, as_json: bool) -
         return
     show_results(results, as_json=as_json)
     report(run.folder)
+
+
+def show_finished(run: Run, results: RunResults, *, as_json: bool) -> None:
+    """Print the results of a finished run; nothing needs to be written."""
+    if distributed.rank() != 0:
+        return
+    if changed := run.facts.get("data_changed"):
+        text = f"WARNING: the data changed while this run trained: {', '.join(changed)}"
+        click.secho(text, fg="red", err=True)
+    show_results(results, as_json=as_json)
+    page = run.folder / "report.html"
+    if page.is_file():
+        click.echo(f"report: {page}", err=True)
+    else:
+        report(run.folder)
 
 
 def show_results(results: RunResults, *, as_json: bool) -> None:

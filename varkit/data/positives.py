@@ -9,9 +9,10 @@ in a TREC file can replace the rule.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import TypeVar
 
 import torch
 from torch import Tensor
@@ -21,6 +22,8 @@ from varkit.errors import DataError
 from varkit.interfaces import Dataset, Item
 from varkit.interfaces.settings import Rule
 from varkit.system.files import sha256
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -148,18 +151,28 @@ def positives_of(
     if rule == "own" or dataset.query_kind == "clips":
         positives = Positives.own(owner, len(items))
         return tuple(queries), owner, replace(positives, rule=rule)
-    groups = {query: query_group(str(dataset.query(query))) for query in queries}
-    right: dict[int, dict[int, None]] = {}  # as an ordered set
-    first: dict[int, str] = {}
-    for query, group in groups.items():
-        right.setdefault(group, {})[owners[query]] = None
-        first.setdefault(group, query)
+    groups = equal_captions((query, str(dataset.query(query))) for query in queries)
+    right: dict[str, dict[int, None]] = {}  # query -> its right videos, as an ordered set
+    for alike in groups:
+        right |= dict.fromkeys(alike, dict.fromkeys(owners[query] for query in alike))
     if rule == "unique":
-        queries = list(first.values())
-    pairs = [(v, q) for q, query in enumerate(queries) for v in right[groups[query]]]
+        queries = [first for first, *_ in groups]
+    pairs = [(v, q) for q, query in enumerate(queries) for v in right[query]]
     video, position = torch.tensor(pairs, dtype=torch.int64).view(-1, 2).T
     owner = torch.tensor([owners[query] for query in queries])
     return tuple(queries), owner, Positives(video, position, len(items), len(queries), rule)
+
+
+def equal_captions(captions: Iterable[tuple[T, str]]) -> list[list[T]]:
+    """Return the owners of every distinct caption, by :func:`query_group`, in order.
+
+    >>> equal_captions([("a", "A man runs."), ("b", "A car."), ("c", "a man  runs")])
+    [['a', 'c'], ['b']]
+    """
+    groups: dict[int, list[T]] = {}
+    for owner, caption in captions:
+        groups.setdefault(query_group(caption), []).append(owner)
+    return list(groups.values())
 
 
 def query_group(text: str) -> int:

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, TypeVar
+from typing import TypeVar
 
 import numpy as np
+from typing_extensions import TypedDict
 
 from varkit.evaluation.evaluate import Evaluation
 from varkit.interfaces import Dataset
@@ -13,7 +14,42 @@ from varkit.interfaces import Dataset
 T = TypeVar("T")
 
 
-def examples(evaluation: Evaluation, dataset: Dataset, *, count: int = 6) -> dict[str, Any]:
+class Hit(TypedDict):
+    """A video that a query retrieved."""
+
+    video: str
+    score: float
+    correct: bool
+
+
+class Retrieved(TypedDict):
+    """A query, its video, the rank of the right answer, and the best videos."""
+
+    query: str
+    video: str
+    rank: float
+    top: list[Hit]
+
+
+class Sampled(TypedDict):
+    """A video over time: confidence, picks by sampler, and ground truth if it is known."""
+
+    video: str
+    seconds: float
+    scores: list[float]
+    picks: dict[str, list[int]]
+    truth: list[bool] | None
+    times: list[list[float]]
+
+
+class Examples(TypedDict):
+    """The content of ``examples.json``."""
+
+    retrieval: list[Retrieved]
+    sampling: list[Sampled]
+
+
+def examples(evaluation: Evaluation, dataset: Dataset, *, count: int = 6) -> Examples:
     """Choose examples and return them in the form of ``examples.json``.
 
     Queries are evenly spaced from the best rank to the worst, so that failures show. One video is
@@ -39,7 +75,7 @@ def spread(values: Sequence[T], count: int) -> list[T]:
     return [values[place] for place in places]
 
 
-def _retrieval(evaluation: Evaluation, dataset: Dataset, query: int) -> dict[str, Any]:
+def _retrieval(evaluation: Evaluation, dataset: Dataset, query: int) -> Retrieved:
     scores = evaluation.scores(query)
     right = evaluation.positives.of_query(query)
     content = dataset.query(evaluation.queries[query])
@@ -65,7 +101,7 @@ def _videos(evaluation: Evaluation, dataset: Dataset, count: int) -> list[str]:
     return [*spread(anomalous, count - min(1, len(rest))), *rest]
 
 
-def _sampling(evaluation: Evaluation, dataset: Dataset, video: str) -> dict[str, Any]:
+def _sampling(evaluation: Evaluation, dataset: Dataset, video: str) -> Sampled:
     curve, truth = evaluation.curves[video], dataset.truth(video)
     times = dataset.open(video).times
     return {

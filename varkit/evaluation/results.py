@@ -4,42 +4,80 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from statistics import fmean, stdev
-from typing import Any, NotRequired, TypedDict
+from typing import TYPE_CHECKING, Annotated, Any, Literal, NotRequired
+
+from annotated_types import MinLen
+from typing_extensions import TypedDict
 
 from varkit.evaluation.detection import DETECTION
 from varkit.evaluation.graded import GRADED
 from varkit.evaluation.metrics import DIRECTIONS, FIGURES, Report, figure
+from varkit.evaluation.rank import RECALLS
 from varkit.interfaces.settings import Measured
 
 MODELS: tuple[Measured, ...] = ("best", "last", "given")
 """The models that may have been measured, the reported one first."""
 
+if TYPE_CHECKING:
+    Figures = Report
+    ModelReport = Report
+    Spreads = dict[str, dict[str, float | None]]
+else:  # what files must hold; the code itself takes reports apart by names in variables
+    Direction = TypedDict(
+        "Direction",
+        {**{f"R@{k}": float for k in RECALLS}, "MdR": float, "MnR": float, "n": int, "ties": int},
+    )
+
+    class Figures(TypedDict):
+        """A report of a split or of a group of it."""
+
+        query_to_video: Direction
+        video_to_query: Direction
+        SumR: float
+
+    class ModelReport(Figures):
+        """A report of a model."""
+
+        tie_rule: str
+        positives: NotRequired[str]
+        collapsed: bool
+        epoch: NotRequired[int]
+        groups: NotRequired[list[Figures]]
+
+    class Spread(TypedDict):
+        """Mean and standard deviation over trainings."""
+
+        mean: float
+        sd: float | None
+
+    Spreads = TypedDict("Spreads", dict.fromkeys(FIGURES, Spread))
+
 
 class TrainingResults(TypedDict):
     """The contents of ``seed-<n>/results.json``; :func:`training_results` makes them."""
 
-    schema: int
+    schema: Literal[1]
     simulated: bool
     dataset: str
     selection: str
-    chance: Report
-    best: Report | None
-    last: Report | None
-    given: NotRequired[Report]
+    chance: Figures
+    best: ModelReport | None
+    last: ModelReport | None
+    given: NotRequired[ModelReport]
 
 
 class RunResults(TypedDict):
     """The contents of a run's ``results.json``; :func:`summarize_seeds` makes them."""
 
-    schema: int
+    schema: Literal[1]
     simulated: bool
     dataset: str
     split: str
     selection: str
-    chance: Report
-    seeds: dict[str, TrainingResults]
-    summary: dict[str, dict[str, dict[str, float | None]]]
-    groups: dict[str, list[Report]]
+    chance: Figures
+    seeds: Annotated[dict[str, TrainingResults], MinLen(1)]
+    summary: Annotated[dict[Measured, Spreads], MinLen(1)]
+    groups: NotRequired[dict[Measured, list[Figures]]]
     published: NotRequired[Report]
 
 

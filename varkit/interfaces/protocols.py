@@ -251,14 +251,17 @@ class Dataset(Protocol):
         widths: stream -> D_stream on the video side.
         query_widths: the same on the query side; empty for captions.
 
-    Its class may also have, for ``varkit data``:
+    Its class may also have, for ``varkit data`` and the check before a training:
 
     * a static method ``survey(**options) -> varkit.data.inspect.verify.Survey``, which opens what
       can be opened and lists every fault instead of raising;
     * a static method ``guide(**options) -> str``, which says where to get the data and where to
       put them; it is called even if a required option was not given;
     * ``published: Mapping[str, tuple[float, str]]``, published figures of the data set and their
-      source, by the names of :mod:`varkit.data.inspect.stats`.
+      source, by the names of :mod:`varkit.data.inspect.stats`;
+    * a method ``files() -> Sequence[Path]``, the files that features are read from. A training
+      notices by their sizes and times that they changed; otherwise only ``fingerprint`` tells;
+    * ``remarks: Sequence[str]``, what users should know of the files.
     """
 
     name: str

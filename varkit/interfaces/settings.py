@@ -63,6 +63,8 @@ class TrainOptions:
             each epoch.
         keep: how many of the newest checkpoints to keep besides the best.
         workers: processes that read features; 0 reads in the training process.
+        timeout: the most seconds that one of several ranks waits for another. Rank 0 checks the
+            data, validates and measures while the rest wait, so it must be longer than that takes.
         tensorboard: also write TensorBoard events; needs the extra ``tensorboard``.
     """
 
@@ -83,6 +85,7 @@ class TrainOptions:
     checkpoint_steps: Natural = 0
     keep: Count = 2
     workers: Natural = 0
+    timeout: Positive = 1800.0
     tensorboard: bool = False
 
 

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import asdict
-from typing import Any
+from dataclasses import asdict, fields
+from typing import TYPE_CHECKING, Any
+
+from typing_extensions import TypedDict
 
 from varkit.data.batches import caption_of
 from varkit.errors import DataError, PluginError, RecipeError
@@ -16,7 +18,12 @@ MOST_UNKNOWN = 0.5
 NOTABLE = 0.05
 """The share of unknown tokens above which a remark is made."""
 
-Facts = Mapping[str, Mapping[str, int]]
+if TYPE_CHECKING:
+    CaptionCounts = dict[str, int]
+else:  # what a file must hold
+    CaptionCounts = TypedDict("CaptionCounts", {f.name: int for f in fields(CaptionFacts)})
+
+Facts = Mapping[str, CaptionCounts]
 """Split -> :class:`varkit.interfaces.CaptionFacts` as a dictionary."""
 
 

@@ -2,32 +2,41 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable
 from dataclasses import replace
+from pathlib import Path
 
 import torch
 
 from varkit.data.batches import carve_validation, remember_captions
+from varkit.data.inspect.check import Check
 from varkit.data.positives import positives_of
-from varkit.errors import DataError
-from varkit.evaluation.results import RunResults, summarize_seeds
+from varkit.errors import DataError, RunError
+from varkit.evaluation.results import RunResults, TrainingResults, summarize_seeds
 from varkit.interfaces import Dataset, Item, derive_seed
-from varkit.model.build import build_model
+from varkit.model.build import build_dataset, build_model
 from varkit.runs.captions import read_captions, told
 from varkit.runs.code import both, code_of
 from varkit.runs.folder import Run
 from varkit.runs.measuring import measure_training
 from varkit.runs.trained import identity
 from varkit.system import distributed
-from varkit.system.files import read_json, write_json
+from varkit.system.files import write_json
+from varkit.system.records import read_json
 from varkit.system.signals import StopRequest
+from varkit.training.checkpoint import checkpoints
 from varkit.training.log import Listener
 from varkit.training.loop import Trainer
+
+SHOWN = 3
+"""Most changed files that an error names."""
 
 
 def run_experiment(
     run: Run,
     dataset: Dataset,
+    check: Check | None,
     *,
     device: torch.device,
     listen: Callable[[int], Listener] | None = None,
@@ -38,56 +47,110 @@ def run_experiment(
     Args:
         run: a new run, or one to continue.
         dataset: the run's.
+        check: of the data set; what changed since is recorded in ``run.json``. None on ranks other
+            than 0.
         device: where to compute.
         listen: seed -> listener for the records of its training.
         stop: checked after every training step.
 
     Returns:
         The content of ``results.json``.
+
+    Raises:
+        DataError: features changed while the run trained. Everything is written.
     """
-    # Raise faults before the training, not after it.
-    tested = dataset.split("test")
-    for item in tested:
-        dataset.truth(item.video)
-    positives_of(dataset, tested, run.recipe.eval.positives, run.recipe.eval.qrels)
+    evaluation = run.recipe.eval  # its faults are found before the training, not after it
+    positives_of(dataset, dataset.split("test"), evaluation.positives, evaluation.qrels)
     seeds = {}
     for seed in run.recipe.train.seeds:
-        done = run.seed_folder(seed) / "results.json"
-        if not done.is_file():
+        results = _results(run, seed)
+        if results is None:
             _record_code(run)
-            listener = listen(seed) if listen is not None else None
-            _train(run, dataset, seed, device, listener, stop)
+            if _checkpoints_left(run, seed) or not run.model_file(seed, "last").is_file():
+                listener = listen(seed) if listen is not None else None
+                _train(run, dataset, seed, device, listener, stop)
             if distributed.rank() == 0:
                 _measure(run, dataset, seed, device, stop)
-            distributed.barrier()
-        seeds[seed] = read_json(done, hint=f"rm {done}, and varkit resume measures again")
-    results = summarize_seeds(seeds)
+            distributed.barrier("rank 0, which measures the trained models")
+            results = read_json(_results_file(run, seed), TrainingResults)
+        seeds[seed] = results
+    summary = summarize_seeds(seeds)
     if distributed.rank() == 0:
-        write_json(run.folder / "results.json", results)
-    return results
+        write_json(run.folder / "results.json", summary)
+    if check is not None:
+        _refuse_changes(run, dataset, check)
+    return summary
+
+
+def finished_results(run: Run) -> RunResults | None:
+    """Return the results of a run of which nothing is left to do, or None.
+
+    Nothing is written and the data are not opened.
+    """
+    seeds = run.recipe.train.seeds
+    try:
+        known = {s: read_json(_results_file(run, s), TrainingResults) for s in seeds}
+        written = read_json(run.folder / "results.json", RunResults)
+    except RunError:  # one is missing or damaged, and can be written again
+        return None
+    return written if written == summarize_seeds(known) else None
+
+
+def _results_file(run: Run, seed: int) -> Path:
+    return run.seed_folder(seed) / "results.json"
+
+
+def _results(run: Run, seed: int) -> TrainingResults | None:
+    """Return the results of a training; None if they must be measured."""
+    file = _results_file(run, seed)
+    if not file.is_file():
+        return None
+    try:
+        return read_json(file, TrainingResults)
+    except RunError as error:
+        warnings.warn(f"{error.what}; the training is measured again", stacklevel=2)
+        return None
+
+
+def _checkpoints_left(run: Run, seed: int) -> bool:
+    """Return whether a training can go on; one that has models but no checkpoints is complete."""
+    return bool(checkpoints(run.seed_folder(seed) / "checkpoints"))
+
+
+def _refuse_changes(run: Run, dataset: Dataset, check: Check) -> None:
+    """Record and refuse features that changed while the run trained."""
+    try:
+        if not hasattr(dataset, "files"):  # it may keep its fingerprint
+            dataset = build_dataset(run.recipe, run.plugins)
+        changed = check.changed(dataset)
+    except DataError as error:
+        changed = [error.what]
+    if not changed:
+        return
+    run.record({"data_changed": changed})
+    more = f" and {len(changed) - SHOWN:,} more" if len(changed) > SHOWN else ""
+    raise DataError(
+        f"{dataset.name} changed while {run.folder} trained, so its figures mix two states of the "
+        f"data: {', '.join(changed[:SHOWN])}{more}",
+        hint="train again with varkit run",
+    )
 
 
 def _record_code(run: Run) -> None:
     """Record in ``run.json`` that other code than the run's own continues it."""
-    if run.other_code:
-        run.facts["code"] = both(run.facts.get("code"), code_of(run.recipe, run.plugins))
-        _write_facts(run)
+    if run.other_code and distributed.rank() == 0:
+        run.record({"code": both(run.facts.get("code"), code_of(run.recipe, run.plugins))})
 
 
 def _record_captions(run: Run, encoder: object, dataset: Dataset, listen: Listener | None) -> None:
     """Record in ``run.json``, and tell, what the text encoder makes of the captions; only once."""
     if "captions" in run.facts or not (facts := read_captions(encoder, dataset)):
         return
-    run.facts["captions"] = facts
-    _write_facts(run)
+    if distributed.rank() == 0:
+        run.record({"captions": facts})
     if listen is not None:
         for line in told(facts):
             listen({"kind": "remark", "text": line})
-
-
-def _write_facts(run: Run) -> None:
-    if distributed.rank() == 0:
-        write_json(run.folder / "run.json", run.facts)
 
 
 def training_parts(run: Run, dataset: Dataset) -> tuple[list[Item], list[Item]]:

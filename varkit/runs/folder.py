@@ -7,34 +7,59 @@ import os
 import platform
 import secrets
 import shlex
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import datetime
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
-from typing import Any, NotRequired, TypedDict
+from typing import Any, Literal, NotRequired
 
+from typing_extensions import TypedDict
+
+from varkit.data.inspect.check import Check
 from varkit.errors import RunError, did_you_mean
+from varkit.evaluation.results import TrainingResults
 from varkit.interfaces import Dataset
 from varkit.interfaces.settings import Which
 from varkit.plugins.loading import Plugins
 from varkit.recipe.load import Recipe, load_recipe
+from varkit.runs.captions import CaptionCounts
 from varkit.runs.code import code_of, differing, refusal
-from varkit.system.files import read_json, sha256, write_json, write_text
+from varkit.system.files import sha256, write_json, write_text
+from varkit.system.records import read_json
 
 PACKAGES = ("varkit", "torch", "numpy", "safetensors", "transformers", "tokenizers", "spacy")
+
+
+class MeasuredFrom(TypedDict):
+    """The run whose weights were measured."""
+
+    run: str
+    changes: list[str]
+    recipe_differs: bool
+    data_differs: bool
+    dataset: str
+    weights: dict[str, str]
+    seconds: float
+
+
+class DataCheck(TypedDict):
+    """How the data were checked before the training: :class:`varkit.data.inspect.check.Check`."""
+
+    numbers: Literal["read", "kept", "unread"]
+    remarks: list[str]
 
 
 class Facts(TypedDict):
     """The content of ``run.json``: the provenance of a run.
 
-    The first block is in every run, the second in runs of a recipe (``captions`` once training has
-    begun, if its queries are captions). The third names the sources of
+    The first block is in every run, the second in runs that trained (``captions`` if its queries
+    are captions). The last names the sources of
     runs that were measured from another run, or made from scores.
     """
 
-    schema: int
+    schema: Literal[1]
     recipe: str
     dataset: str
     simulated: bool
@@ -49,16 +74,23 @@ class Facts(TypedDict):
     command: str
     started: str
 
-    digest: NotRequired[str]
-    plugins: NotRequired[dict[str, str]]
     code: NotRequired[dict[str, str]]
-    device: NotRequired[str]
-    threads: NotRequired[int]
-    captions: NotRequired[dict[str, dict[str, int]]]
+    captions: NotRequired[dict[str, CaptionCounts]]
+    data_check: NotRequired[DataCheck]
+    data_changed: NotRequired[list[str]]
 
-    measured_from: NotRequired[dict[str, Any]]
+    measured_from: NotRequired[MeasuredFrom]
     made_from: NotRequired[list[dict[str, Any]]]
     made_how: NotRequired[dict[str, Any]]
+
+
+class RecipeFacts(Facts):
+    """The content of ``run.json`` of a run of a recipe."""
+
+    digest: str
+    plugins: dict[str, str]
+    device: str
+    threads: int
 
 
 @dataclass(frozen=True)
@@ -76,7 +108,7 @@ class Run:
     folder: Path
     recipe: Recipe
     plugins: Plugins
-    facts: Facts
+    facts: RecipeFacts
     other_code: tuple[str, ...] = ()
 
     def seed_folder(self, seed: int) -> Path:
@@ -112,14 +144,20 @@ class Run:
         if self.model_file(seed, "best").is_file():
             return "best"
         results = self.seed_folder(seed) / "results.json"
-        selected = results.is_file() and read_json(results)["best"] is not None
+        selected = results.is_file() and read_json(results, TrainingResults)["best"] is not None
         return "best" if selected else "last"
+
+    def record(self, facts: Mapping[str, Any]) -> None:
+        """Add facts to ``run.json``."""
+        self.facts.update(facts)  # type: ignore[typeddict-item]  # callers name keys of it
+        write_json(self.folder / "run.json", self.facts)
 
 
 def create_run(
     recipe: Recipe,
     plugins: Plugins,
     dataset: Dataset,
+    check: Check,
     *,
     out: Path,
     command: Sequence[str],
@@ -128,6 +166,17 @@ def create_run(
     threads: int,
 ) -> Run:
     """Create ``out/<recipe>/<time>-<short id>/`` with the resolved recipe and the provenance.
+
+    Args:
+        recipe: resolved.
+        plugins: of the recipe.
+        dataset: of the recipe.
+        check: of the data set.
+        out: folder of runs.
+        command: the command line.
+        started: time of the start.
+        device: where to compute.
+        threads: of the CPU.
 
     Raises:
         RunError: it cannot be written.
@@ -142,6 +191,10 @@ def create_run(
         device=device,
         threads=threads,
     )
+    facts["data_check"] = {
+        "numbers": check.numbers,
+        "remarks": [remark.text for remark in check.remarks],
+    }
     write_text(folder / "recipe.yaml", recipe.to_yaml())
     write_json(folder / "run.json", facts)
     return Run(folder, recipe, plugins, facts)
@@ -192,7 +245,7 @@ def recipe_provenance(
     started: datetime,
     device: str,
     threads: int,
-) -> Facts:
+) -> RecipeFacts:
     """Return ``run.json`` of a run of a recipe; ``seeds`` defaults to all of the recipe's."""
     facts = provenance(
         recipe.name,
@@ -233,9 +286,7 @@ def open_run(folder: Path, *, accept_code: bool = False) -> Run:
                 f"{folder} is not a run: it has no {name}.{did_you_mean(str(folder), siblings)}",
                 hint="name a folder runs/<recipe>/<time>-<id>",
             )
-    facts: Facts = read_json(folder / "run.json")
-    if not isinstance(facts, dict) or facts.get("schema") != 1:
-        raise RunError(f"{folder / 'run.json'} is damaged, or of another version of varkit")
+    facts = read_json(folder / "run.json", RecipeFacts)
     recipe, plugins = load_recipe(folder / "recipe.yaml")
     recipe = replace(
         recipe,

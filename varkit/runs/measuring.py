@@ -6,6 +6,7 @@ import time
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 import torch
 
@@ -29,7 +30,8 @@ from varkit.recipe.load import Recipe, changed_recipe
 from varkit.runs.code import both
 from varkit.runs.folder import Run, recipe_provenance
 from varkit.runs.trained import open_model
-from varkit.system.files import read_json, write_json, write_text
+from varkit.system.files import write_json, write_text
+from varkit.system.records import read_json
 
 MEASURABLE = ("data", "samplers", "alignments", "eval")
 """Sections of a recipe that may change for a trained model, though its weights may not fit."""
@@ -209,6 +211,6 @@ def _clear(out: Path) -> None:
     """
     facts = out / "run.json"
     if facts.exists():
-        if "measured_from" not in read_json(facts):
+        if "measured_from" not in read_json(facts, dict[str, Any]):
             raise RunError(f"{out} holds a training", hint="name another folder for --out")
         facts.unlink()  # so that an incomplete measurement does not look like the earlier one

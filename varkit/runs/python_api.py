@@ -9,6 +9,7 @@ from typing import Any
 
 import torch
 
+from varkit.data.inspect.check import Depth, check_data
 from varkit.evaluation.results import RunResults
 from varkit.interfaces import Dataset
 from varkit.interfaces.settings import Which
@@ -28,6 +29,7 @@ def train(
     out: str | Path = "runs",
     device: torch.device | str = "cpu",
     strict: bool = False,
+    check: Depth = "full",
     listen: Callable[[int], Listener] | None = None,
     **overrides: Any,
 ) -> Run:
@@ -38,6 +40,8 @@ def train(
         out: gets ``<recipe>/<time>-<id>/``.
         device: where to compute.
         strict: refuse to use the embedded block.
+        check: of the data before training: ``"full"`` reads every number, once for the same files,
+            ``"quick"`` only headers.
         listen: seed -> listener for the records of its training.
         overrides: sections, as in ``train={"epochs": 3}``, which merge like blocks of a recipe, or
             keys with dots, as in ``**{"samplers.fixed.count": 24}``.
@@ -47,16 +51,18 @@ def train(
 
     Raises:
         RecipeError: everything that is wrong with the recipe and the overrides, or missing here.
-        DataError: the data set is missing or faulty.
+        DataError: the data set is missing or faulty, or changed while the run trained.
         RunError: the loss is not finite, or the disk is full.
     """
     changes = changes_of(overrides, "varkit.train")
     resolved, plugins = load_recipe(recipe, changes, strict=strict)
     dataset = build_dataset(resolved, plugins)
+    checked = check_data(dataset, check, workers=resolved.train.workers)
     run = create_run(
         resolved,
         plugins,
         dataset,
+        checked,
         out=Path(out),
         command=["varkit", "run", str(recipe), *(change.text for change in changes)],
         started=datetime.now(UTC),
@@ -64,7 +70,7 @@ def train(
         threads=torch.get_num_threads(),
     )
     with locked(run.folder):
-        run_experiment(run, dataset, device=torch.device(device), listen=listen)
+        run_experiment(run, dataset, checked, device=torch.device(device), listen=listen)
     return run
 
 

@@ -80,8 +80,9 @@ def open_model(
     path = run.model_file(seed, which)
     tensors, state = load(path, hint="start the run again with varkit run")
     checkpoint.check_identity(state, expected, path)
+    epoch = checkpoint.check_state(state, checkpoint.ModelState, path)["epoch"]
     checkpoint.load_weights(model, tensors, str(path))
-    return TrainedModel(run, recipe, dataset, model.eval(), seed, which, int(state["epoch"]))
+    return TrainedModel(run, recipe, dataset, model.eval(), seed, which, epoch)
 
 
 def identity(recipe: Recipe, dataset: Dataset, model: RetrievalModel) -> dict[str, str]:

@@ -13,13 +13,17 @@ from __future__ import annotations
 import gc
 import importlib
 import os
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from datetime import timedelta
 from typing import Any
 
 import torch
 import torch.distributed as dist
 from torch import Tensor, nn
+
+from varkit.errors import RunError
 
 
 def rank() -> int:
@@ -33,13 +37,46 @@ def world_size() -> int:
 
 
 @contextmanager
-def process_group(device: torch.device) -> Iterator[None]:
-    """Join the group that ``torchrun`` set up, if there is one, and leave it at the end."""
+def process_group(device: torch.device, timeout: float) -> Iterator[None]:
+    """Join the group that ``torchrun`` set up, if there is one, and leave it at the end.
+
+    Args:
+        device: of this process.
+        timeout: the most seconds that a rank waits for another.
+
+    Raises:
+        RunError: another rank ended, or did not answer in time.
+    """
     if "WORLD_SIZE" not in os.environ or dist.is_initialized():
         yield
         return
-    with joined("nccl" if device.type == "cuda" else "gloo"):
+    backend = "nccl" if device.type == "cuda" else "gloo"
+    with waiting_for("the other ranks"), joined(backend, timeout=timedelta(seconds=timeout)):
         yield
+
+
+@contextmanager
+def waiting_for(what: str) -> Iterator[None]:
+    """Say what this rank waited for, if another one ends or does not answer in time.
+
+    Raises:
+        RunError: this happened.
+    """
+    started = time.monotonic()
+    try:
+        yield
+    except RuntimeError as error:
+        if not isinstance(error, dist.DistError) and "gloo" not in str(error):
+            raise
+        me = f"rank {rank()} of {world_size()}" if dist.is_initialized() else "this rank"
+        if "imed out" in str(error) or "imeout" in str(error):
+            waited = f"waited {time.monotonic() - started:.0f} s"
+            what = f"{me} {waited} for {what}; another rank did not answer"
+            hint = "see what the other ranks do; train.timeout allows longer waits"
+        else:
+            what = f"{me} waited for {what}, but another rank has ended"
+            hint = "see what that rank said last"
+        raise RunError(what, hint=f"{hint}; varkit resume goes on") from error
 
 
 @contextmanager
@@ -150,6 +187,11 @@ def from_first_rank(text: str, device: torch.device) -> str:
     """Return rank 0's text on every rank. It is sent as bytes, so nothing is unpickled."""
     if world_size() == 1:
         return text
+    with waiting_for("rank 0, which begins the run"):
+        return _broadcast(text, device)
+
+
+def _broadcast(text: str, device: torch.device) -> str:
     data = torch.tensor(list(text.encode()), dtype=torch.uint8, device=device)
     length = torch.tensor([len(data)], device=device)
     dist.broadcast(length, src=0)
@@ -159,10 +201,15 @@ def from_first_rank(text: str, device: torch.device) -> str:
     return bytes(data.cpu().tolist()).decode()
 
 
-def barrier() -> None:
-    """Wait for all ranks."""
+def barrier(what: str) -> None:
+    """Wait for all ranks.
+
+    Args:
+        what: they wait for, in an error.
+    """
     if world_size() > 1:
-        dist.barrier()
+        with waiting_for(what):
+            dist.barrier()
 
 
 class GlobalBatchNorm1d(nn.BatchNorm1d):

@@ -17,8 +17,8 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
-from varkit.errors import RunError, WriteError
-from varkit.system.inputs import open_user_file, read_user_file, reading
+from varkit.errors import WriteError
+from varkit.system.inputs import open_user_file
 
 
 @contextmanager
@@ -64,24 +64,6 @@ def write_text(path: Path, text: str) -> None:
 def write_json(path: Path, value: Any) -> None:
     """Write JSON atomically, with sorted keys; NaN is refused because JSON has no NaN."""
     write_text(path, json.dumps(value, indent=2, sort_keys=True, allow_nan=False) + "\n")
-
-
-def read_json(path: Path, *, hint: str | None = None) -> Any:
-    """Read a JSON file of a run.
-
-    Args:
-        path: the file.
-        hint: what to do if it is damaged.
-
-    Raises:
-        RunError: the file cannot be read, or is damaged.
-    """
-    with reading(path, RunError):
-        data = read_user_file(path)
-    try:
-        return json.loads(data)
-    except (ValueError, RecursionError) as error:
-        raise RunError(f"{path} is damaged: {error}", hint=hint) from error
 
 
 def sweep(folder: Path) -> None:

@@ -84,7 +84,13 @@ def load(
         raise CheckpointError(
             f"checkpoint {path} has changed since it was written (SHA-256 differs)", hint=hint
         )
-    return tensors, json.loads(text)
+    try:
+        state = json.loads(text)
+    except (ValueError, RecursionError) as error:
+        raise CheckpointError(f"checkpoint {path}: its state is damaged: {error}") from error
+    if not isinstance(state, dict):
+        raise CheckpointError(f"checkpoint {path}: its state is {type(state).__name__}, not a dict")
+    return tensors, state
 
 
 def _digest(tensors: Mapping[str, Tensor], state: str) -> str:

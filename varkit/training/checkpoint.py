@@ -2,17 +2,51 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from torch import Tensor, nn
+from typing_extensions import TypedDict
 
 from varkit.errors import CheckpointError
+from varkit.interfaces import Natural
+from varkit.system.records import wrong
 from varkit.system.tensors import load
 
+T = TypeVar("T")
 
-def load_newest(folder: Path) -> tuple[dict[str, Tensor], dict[str, Any]] | None:
-    """Read the newest checkpoint of a folder, or return None if there are none.
+
+class PositionState(TypedDict):
+    """A :class:`varkit.training.loop.Position` in JSON; ``best`` is None instead of -infinity."""
+
+    epoch: Natural
+    step: Natural
+    updates: Natural
+    best_epoch: Natural | None
+    best: float | None
+    log_bytes: Natural
+
+
+class TrainingState(TypedDict):
+    """The state of a checkpoint from which a training goes on, beside what identifies it.
+
+    ``optimised`` names the parameters for which the optimiser has a state.
+    """
+
+    position: PositionState
+    scaler: dict[str, float]
+    optimised: list[str]
+
+
+class ModelState(TypedDict):
+    """The state of a trained model, beside what identifies it."""
+
+    epoch: Natural
+
+
+def load_newest(folder: Path) -> tuple[Path, dict[str, Tensor], dict[str, Any]] | None:
+    """Return the newest checkpoint of a folder: its file, tensors and state; None without any.
 
     Raises:
         CheckpointError: the newest checkpoint is damaged; an older one is never used silently.
@@ -21,7 +55,12 @@ def load_newest(folder: Path) -> tuple[dict[str, Tensor], dict[str, Any]] | None
     if not paths:
         return None
     newest = paths[-1]
-    return load(newest, hint=f"rm {newest}, then varkit resume continues from the one before it")
+    return newest, *load(newest, hint=without(newest))
+
+
+def without(path: Path) -> str:
+    """Return the hint for a damaged checkpoint."""
+    return f"rm {path}, then varkit resume continues from the one before it"
 
 
 def checkpoints(folder: Path) -> list[Path]:
@@ -50,29 +89,58 @@ def check_identity(state: dict[str, Any], expected: dict[str, Any], where: Path 
             )
 
 
+def check_state(state: dict[str, Any], kind: type[T], where: Path | str) -> T:
+    """Return a checkpoint's state as what it must be.
+
+    Raises:
+        CheckpointError: it is something else; the message names the first wrong key.
+    """
+    if (fault := wrong(state, kind)) is not None:
+        raise CheckpointError(f"{where} is damaged, or of another version of varkit: {fault}")
+    typed: T = state  # type: ignore[assignment]  # just checked
+    return typed
+
+
 def load_weights(model: nn.Module, tensors: dict[str, Tensor], where: str) -> None:
     """Load weights strictly.
 
     Raises:
-        CheckpointError: tensors are missing, unexpected or of another shape; the message lists
-            the first of each.
+        CheckpointError: tensors are missing, unexpected, or of another shape or type; the message
+            lists the first of each.
     """
-    own = model.state_dict()
-    missing = sorted(own.keys() - tensors.keys())
-    extra = sorted(tensors.keys() - own.keys())
+    check_tensors(model.state_dict(), tensors, f"the weights in {where}")
+    model.load_state_dict(tensors)
+
+
+def check_tensors(expected: Mapping[str, Tensor], given: Mapping[str, Tensor], what: str) -> None:
+    """Check that tensors have the names, shapes and types that a model needs.
+
+    Raises:
+        CheckpointError: they differ; the message lists the first of each kind.
+    """
+    both = sorted(expected.keys() & given.keys())
     shapes = [
-        f"{name} is {tuple(tensors[name].shape)}, the model's {tuple(own[name].shape)}"
-        for name in sorted(own.keys() & tensors.keys())
-        if own[name].shape != tensors[name].shape
+        f"{name} is {tuple(given[name].shape)}, the model's {tuple(expected[name].shape)}"
+        for name in both
+        if expected[name].shape != given[name].shape
+    ]
+    types = [
+        f"{name} is {given[name].dtype}, the model's {expected[name].dtype}"
+        for name in both
+        if expected[name].dtype != given[name].dtype
     ]
     problems = [
         f"{label}: {', '.join(names[:4])}{' ...' if len(names) > 4 else ''}"
-        for label, names in (("missing", missing), ("not in the model", extra), ("shape", shapes))
+        for label, names in (
+            ("missing", sorted(expected.keys() - given.keys())),
+            ("not in the model", sorted(given.keys() - expected.keys())),
+            ("shape", shapes),
+            ("type", types),
+        )
         if names
     ]
     if problems:
-        raise CheckpointError(f"the weights in {where} do not fit the model; {'; '.join(problems)}")
-    model.load_state_dict(tensors)
+        raise CheckpointError(f"{what} do not fit the model; {'; '.join(problems)}")
 
 
 def _short(value: object) -> str:

@@ -8,11 +8,38 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-from varkit.errors import VarkitError
+from typing_extensions import TypedDict
+
+from varkit.errors import RunError, VarkitError
 from varkit.system.files import write_error
-from varkit.system.inputs import check_user_file
+from varkit.system.inputs import check_user_file, read_user_file, reading
+from varkit.system.records import checked
 
 Record = Mapping[str, Any]
+
+
+class Step(TypedDict):
+    """What is read back of an optimiser step."""
+
+    epoch: int
+    step: int
+    losses: dict[str, float]
+    seconds: float
+
+
+class Validation(TypedDict):
+    """What is read back of an evaluation on the selection part."""
+
+    epoch: int
+    part: str
+    SumR: float
+
+
+class _Line(TypedDict):
+    kind: str
+
+
+KINDS: Mapping[str, type] = {"step": Step, "validation": Validation}
 Listener = Callable[[Record], None]
 
 
@@ -86,6 +113,30 @@ class MetricsLog:
                 self._writer.add_scalar(name, value, record.get("step", record.get("epoch", 0)))
         if self._listener is not None:
             self._listener(record)
+
+
+def read_log(path: Path) -> list[dict[str, Any]]:
+    """Read ``metrics.jsonl``; an incomplete last line is still being written.
+
+    Raises:
+        RunError: it cannot be read, or a line is damaged.
+    """
+    if not path.exists():
+        return []
+    with reading(path, RunError):
+        lines = read_user_file(path).decode().split("\n")[:-1]
+    records = []
+    for number, line in enumerate(lines, start=1):
+        where, hint = f"{path}, line {number},", "delete that line"
+        try:
+            record = json.loads(line)
+        except (ValueError, RecursionError) as error:
+            raise RunError(f"{where} is damaged: {error}", hint=hint) from error
+        checked(record, _Line, where, hint=hint)
+        if record["kind"] in KINDS:
+            checked(record, KINDS[record["kind"]], where, hint=hint)
+        records.append(record)
+    return records
 
 
 def _scalars(record: Record, prefix: str = "") -> list[tuple[str, float]]:

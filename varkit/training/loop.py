@@ -20,7 +20,7 @@ from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
 
 from varkit.data.batches import steps_per_epoch, training_batches
-from varkit.errors import RecipeError, RunError
+from varkit.errors import CheckpointError, RecipeError, RunError
 from varkit.evaluation.evaluate import evaluate
 from varkit.interfaces import Batch, Dataset, Item, derive_seed
 from varkit.interfaces.settings import EvalOptions, TrainOptions
@@ -30,6 +30,7 @@ from varkit.system.files import sweep
 from varkit.system.signals import StopRequest
 from varkit.system.tensors import save
 from varkit.training import checkpoint
+from varkit.training.checkpoint import PositionState
 from varkit.training.log import Listener, MetricsLog
 from varkit.training.optimiser import (
     learning_rate,
@@ -144,13 +145,15 @@ class Trainer:
         self._parallel: nn.Module = model
         if world > 1:
             distributed.globalise_batch_norm(model)
-            self._parallel = DistributedDataParallel(model, find_unused_parameters=True)
+            with distributed.waiting_for("the weights of rank 0"):
+                self._parallel = DistributedDataParallel(model, find_unused_parameters=True)
 
     def run(self) -> None:
         """Train to the end, from wherever the newest checkpoint is.
 
         Raises:
-            RunError: the loss or a gradient is not finite, or the disk is full.
+            RunError: the loss or a gradient is not finite, the disk is full, or another rank ended
+                or did not answer in ``train.timeout`` seconds.
             StoppedError: a signal requested a stop; a checkpoint was written.
         """
         while self.position.epoch < self.options.epochs:
@@ -184,7 +187,9 @@ class Trainer:
             if where.step >= self.steps:  # the rest is too little for an optimiser step
                 break
             waited += time.perf_counter() - started
-            losses = self._backward(batch)
+            step = f"epoch {where.epoch}, step {where.step}"
+            with distributed.waiting_for(f"the losses and gradients of {step}"):
+                losses = self._backward(batch)
             where.step += 1
             if where.step % self.options.accumulate == 0:
                 rate, norm = self._update(batch)
@@ -254,7 +259,8 @@ class Trainer:
     def _pause(self) -> None:
         """Between two optimiser steps: save a checkpoint if it is due, stop if requested."""
         every = self.options.checkpoint_steps
-        stopping = distributed.any_rank(bool(self.stop), self.device)
+        with distributed.waiting_for(f"the end of optimiser step {self.position.updates}"):
+            stopping = distributed.any_rank(bool(self.stop), self.device)
         if stopping or (every and self.position.updates % every == 0):
             self._save()
         if stopping:
@@ -283,17 +289,18 @@ class Trainer:
                 self._save_model("best", done)
             part = "test" if self.options.select == "test" else "val"
             self.log.write({"kind": "validation", "epoch": done, "part": part, **report})
-        distributed.barrier()
+        distributed.barrier("rank 0, which measures the validation part")
 
     def _save(self) -> None:
         if distributed.rank() == 0:
             self.position.log_bytes = self.log.sync()
             tensors = {f"model/{k}": v for k, v in self.model.state_dict().items()}
-            for name, tensor in optimizer_tensors(self.model, self.optimizer).items():
-                tensors[f"optimizer/{name}"] = tensor
+            optimizer = optimizer_tensors(self.model, self.optimizer)
+            tensors |= {f"optimizer/{name}": tensor for name, tensor in optimizer.items()}
             state = {
                 "position": _position_state(self.position),
                 "scaler": self.scaler.state_dict(),
+                "optimised": sorted({name.rpartition("/")[0] for name in optimizer}),
                 "seed": self.seed,
                 **self.identity,
             }
@@ -302,21 +309,50 @@ class Trainer:
             name = f"{self.position.updates:09d}-{self.position.epoch:05d}.safetensors"
             save(folder / name, tensors, state)
             checkpoint.prune(folder, self.options.keep)
-        distributed.barrier()
+        distributed.barrier("rank 0, which writes a checkpoint")
 
     def _restore(self) -> None:
         newest = checkpoint.load_newest(self.folder / "checkpoints")
         if newest is None:
             return
-        tensors, state = newest
-        checkpoint.check_identity(state, {**self.identity, "seed": self.seed}, self.folder)
-        weights = _below("model/", tensors)
-        checkpoint.load_weights(self.model, weights, str(self.folder))
-        load_optimizer(self.model, self.optimizer, _below("optimizer/", tensors))
-        self.scaler.load_state_dict(state["scaler"])
-        position = state["position"]
-        best = position["best"]
-        self.position = Position(**{**position, "best": float("-inf") if best is None else best})
+        path, tensors, state = newest
+        checkpoint.check_identity(state, {**self.identity, "seed": self.seed}, path)
+        try:
+            self._load(path, tensors, state)
+        except CheckpointError as error:
+            error.hint = checkpoint.without(path)
+            raise
+
+    def _load(self, path: Path, tensors: dict[str, Tensor], state: dict[str, Any]) -> None:
+        known = checkpoint.check_state(state, checkpoint.TrainingState, path)
+        self.position = self._position(known["position"], path)
+        scaler = self.scaler.state_dict().keys()
+        if known["scaler"].keys() != scaler:
+            raise CheckpointError(
+                f"{path} is damaged: its scaler has {sorted(known['scaler'])}, not {sorted(scaler)}"
+            )
+        checkpoint.load_weights(self.model, _below("model/", tensors), str(path))
+        optimizer = _below("optimizer/", tensors)
+        load_optimizer(self.model, self.optimizer, optimizer, known["optimised"], str(path))
+        self.scaler.load_state_dict(known["scaler"])
+
+    def _position(self, state: PositionState, path: Path) -> Position:
+        position = Position(
+            epoch=state["epoch"],
+            step=state["step"],
+            updates=state["updates"],
+            best_epoch=state["best_epoch"],
+            best=float("-inf") if state["best"] is None else state["best"],
+            log_bytes=state["log_bytes"],
+        )
+        done = position.epoch * self.updates + position.step // self.options.accumulate
+        possible = position.epoch <= self.options.epochs and position.step <= self.steps
+        if not possible or position.updates != done:
+            raise CheckpointError(
+                f"{path} is damaged: there is no position {state} in {self.options.epochs} epochs "
+                f"of {self.steps} steps"
+            )
+        return position
 
     def _save_model(self, name: str, epoch: int) -> None:
         """Write the weights that search needs, without pretext tasks and optimiser."""

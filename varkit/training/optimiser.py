@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 
 import torch
 from torch import Tensor, nn
 
 from varkit.errors import RecipeError, did_you_mean
 from varkit.interfaces.settings import TrainOptions
+from varkit.training.checkpoint import check_tensors
+
+ADAM = ("step", "exp_avg", "exp_avg_sq")
+"""What Adam keeps of a parameter."""
 
 
 def make_optimizer(model: nn.Module, options: TrainOptions) -> torch.optim.Adam:
@@ -77,10 +81,32 @@ def optimizer_tensors(model: nn.Module, optimizer: torch.optim.Optimizer) -> dic
 
 
 def load_optimizer(
-    model: nn.Module, optimizer: torch.optim.Optimizer, tensors: Mapping[str, Tensor]
+    model: nn.Module,
+    optimizer: torch.optim.Optimizer,
+    tensors: Mapping[str, Tensor],
+    optimised: Iterable[str],
+    where: str,
 ) -> None:
-    """Restore what :func:`optimizer_tensors` returned."""
+    """Restore what :func:`optimizer_tensors` returned.
+
+    Args:
+        model: of the optimiser.
+        optimizer: just made.
+        tensors: its state.
+        optimised: the parameters that have one.
+        where: it is from.
+
+    Raises:
+        CheckpointError: tensors are missing, unexpected, or of another shape or type.
+    """
     parameters = trainable(model)
+    like = {
+        f"{name}/{quantity}": torch.zeros(()) if quantity == "step" else parameters[name]
+        for name in optimised
+        if name in parameters
+        for quantity in ADAM
+    }
+    check_tensors(like, tensors, f"the optimiser's tensors in {where}")
     for key, tensor in tensors.items():
         name, _, quantity = key.rpartition("/")
         parameter = parameters[name]

@@ -4,15 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 from click.shell_completion import CompletionItem
 
-from varkit.cli.options import json_option, machine_options, strict_option
+from varkit.cli.options import check_option, json_option, machine_options, strict_option
 from varkit.cli.output import print_json
 
 if TYPE_CHECKING:
+    from varkit.data.inspect.check import Depth
     from varkit_studies.execution import Settings
     from varkit_studies.finished import FinishedStudy
     from varkit_studies.plan import Planner
@@ -56,6 +57,7 @@ def _studies(
     type=click.IntRange(1),
     help="Runs at the same time; default: cores / threads, or 1 on a GPU.",
 )
+@check_option
 @machine_options(threads=1)
 @click.option(
     "--resamples",
@@ -74,6 +76,7 @@ def study(
     accept_code: bool,
     out: Path,
     jobs: int | None,
+    check: Depth,
     threads: int,
     device: str,
     resamples: int,
@@ -98,7 +101,7 @@ def study(
             raise click.UsageError("name a STUDY; varkit study lists those that ship with varkit")
         _list(as_json)
         return
-    from varkit.system.files import read_json
+    from varkit.system.records import read_json
     from varkit_studies.commands.study_display import show_files, show_plan, show_results
     from varkit_studies.comparison.writers import check_extra
     from varkit_studies.execution import Settings
@@ -121,11 +124,11 @@ def study(
         else:
             show_plan(planner)
         return
-    settings = Settings(jobs or _jobs(device, threads), device, threads, strict, accept_code)
+    settings = Settings(jobs or _jobs(device, threads), device, threads, check, strict, accept_code)
     finished = _run(planner, settings, overrides, resamples)
     paths, failed = write_study(finished, planner.results)
     if as_json:
-        print_json(read_json(planner.results / "study.json"), indent=None)
+        print_json(read_json(planner.results / "study.json", dict[str, Any]), indent=None)
     else:
         show_results(finished)
     show_files(paths)

@@ -6,17 +6,36 @@ import shlex
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import NotRequired
 
 import numpy as np
 from numpy.typing import NDArray
+from typing_extensions import TypedDict
 
 from varkit.errors import RunError, did_you_mean
 from varkit.evaluation.metrics import DIRECTIONS
 from varkit.evaluation.rank_files import RankRow, read_ranks
 from varkit.evaluation.results import MODELS
 from varkit.interfaces.settings import Measured, Which
-from varkit.system.files import read_json
+from varkit.runs.folder import Facts
+from varkit.system.records import read_json
+
+
+class _Report(TypedDict):
+    SumR: float
+    positives: str
+    tie_rule: str
+
+
+class _Training(TypedDict):
+    best: _Report | None
+    last: _Report | None
+    given: NotRequired[_Report]
+
+
+class _Results(TypedDict):
+    split: str
+    seeds: dict[str, _Training]
 
 
 @dataclass(frozen=True)
@@ -36,7 +55,7 @@ class RankedRun:
     """
 
     folder: Path
-    facts: Mapping[str, Any]
+    facts: Facts
     checkpoint: Measured
     selection: str
     protocol: Mapping[str, str]
@@ -74,28 +93,30 @@ def load_ranked_run(folder: Path, checkpoint: Which | None = None) -> RankedRun:
             f"{folder} is not finished: it has no results.json",
             hint=f"varkit resume {shlex.quote(str(folder))}",
         )
-    results = read_json(path)
+    results = read_json(path, _Results)
     seeds = tuple(facts["seeds"])
-    try:
-        trainings = [results["seeds"][str(seed)] for seed in seeds]
-        measured = [which for which in MODELS if trainings[0].get(which) is not None]
-        which = measured[0] if checkpoint is None or measured == ["given"] else checkpoint
-        if any(training[which] is None for training in trainings):
-            raise RunError(
-                f"{folder} has no {which} checkpoint: its selection is {facts['selection']!r}",
-                hint=f"give --checkpoint {measured[0]}",
-            )
-        reports = [training[which] for training in trainings]
-        protocol = {
-            "questions": str(facts.get("questions", facts["fingerprint"])),
-            "simulated": "yes" if facts["simulated"] else "no",
-            "split": str(results["split"]),
-            "positives rule": str(reports[0]["positives"]),
-            "tie rule": str(reports[0]["tie_rule"]),
-        }
-        sums = [float(report["SumR"]) for report in reports]
-    except (KeyError, IndexError, TypeError, AttributeError, ValueError) as error:
-        raise RunError(f"{path} is damaged, or of another version of varkit: {error!r}") from error
+    lacking = [str(seed) for seed in seeds if str(seed) not in results["seeds"]]
+    if lacking or not seeds:
+        raise RunError(f"{path} is damaged: it has no results of seed {', '.join(lacking) or 0}")
+    trainings = [results["seeds"][str(seed)] for seed in seeds]
+    measured = [which for which in MODELS if trainings[0].get(which) is not None]
+    if not measured:
+        raise RunError(f"{path} is damaged: it has no results of any checkpoint")
+    which = measured[0] if checkpoint is None or measured == ["given"] else checkpoint
+    reports = [report for training in trainings if (report := training.get(which)) is not None]
+    if len(reports) < len(seeds):
+        raise RunError(
+            f"{folder} has no {which} checkpoint: its selection is {facts['selection']!r}",
+            hint=f"give --checkpoint {measured[0]}",
+        )
+    protocol = {
+        "questions": facts["questions"],
+        "simulated": "yes" if facts["simulated"] else "no",
+        "split": results["split"],
+        "positives rule": reports[0]["positives"],
+        "tie rule": reports[0]["tie_rule"],
+    }
+    sums = [report["SumR"] for report in reports]
     files = [folder / f"seed-{seed}" / "ranks" / f"{which}.jsonl" for seed in seeds]
     again = [_measure_again(folder, seed, facts) for seed in seeds]
     read = [_read(file, hint) for file, hint in zip(files, again, strict=True)]
@@ -113,7 +134,7 @@ def load_ranked_run(folder: Path, checkpoint: Which | None = None) -> RankedRun:
         folder=folder,
         facts=facts,
         checkpoint=which,
-        selection=str(facts["selection"]),
+        selection=facts["selection"],
         protocol=protocol,
         seeds=seeds,
         rows=read[0][0],
@@ -141,15 +162,13 @@ def mismatches(runs: Sequence[RankedRun], names: Sequence[str]) -> tuple[str, ..
     differing = []
     for key in runs[0].protocol:
         values = [run.protocol[key] for run in runs]
-        if key == "questions" and len({run.facts["fingerprint"] for run in runs}) == 1:
-            continue  # an older run did not record them, and has the fingerprint in their place
         if len(set(values)) > 1:
             each = ", ".join(f"{name} {value}" for name, value in zip(names, values, strict=True))
             differing.append(f"{key}: {each}")
     return tuple(differing)
 
 
-def _facts(folder: Path) -> Mapping[str, Any]:
+def _facts(folder: Path) -> Facts:
     path = folder / "run.json"
     if not path.exists():
         near = [str(p.parent) for pattern in ("*", "*/*") for p in _runs(folder.parent, pattern)]
@@ -157,14 +176,7 @@ def _facts(folder: Path) -> Mapping[str, Any]:
             f"{folder} is not a run: it has no run.json.{did_you_mean(str(folder), near)}",
             hint="name folders runs/<recipe>/<time>-<id>",
         )
-    facts = read_json(path)
-    if not isinstance(facts, dict) or facts.get("schema") != 1:
-        raise RunError(f"{path} is damaged, or of another version of varkit")
-    kinds = {"seeds": list, "selection": str, "fingerprint": str, "simulated": bool}
-    wrong = [key for key, kind in kinds.items() if not isinstance(facts.get(key), kind)]
-    if wrong:
-        raise RunError(f"{path} is damaged: without {', '.join(wrong)}, or not as varkit writes it")
-    return facts
+    return read_json(path, Facts)
 
 
 def _runs(folder: Path, pattern: str) -> list[Path]:
@@ -188,7 +200,7 @@ def _read(
     return tuple(rows[: ranks.shape[1]]), ranks, hits
 
 
-def _measure_again(folder: Path, seed: int, facts: Mapping[str, Any]) -> str | None:
+def _measure_again(folder: Path, seed: int, facts: Facts) -> str | None:
     """Return the command that writes the ranks of a training again, if it is known."""
     if "measured_from" in facts or "made_from" in facts:
         return facts.get("command")

@@ -8,10 +8,11 @@ from pathlib import Path
 from typing import Any
 
 from varkit.errors import RunError
+from varkit.evaluation import examples as saved
 from varkit.interfaces import Count
 from varkit.runs.report.data_figures import RED, panels, save, style
 from varkit.runs.report.tables import Table, plain
-from varkit.system.files import read_json
+from varkit.system.records import read_json
 from varkit_studies.exhibits import Exhibit, Picture
 from varkit_studies.exhibits.matching import reference
 from varkit_studies.finished import FinishedRow, FinishedStudy
@@ -109,12 +110,11 @@ class Examples:
             save(figure, file)
 
 
-def _read(row: FinishedRow) -> list[dict[str, Any]]:
+def _read(row: FinishedRow) -> list[saved.Retrieved]:
     file = row.folder / f"seed-{row.seeds[0]}" / "examples.json"
     if not file.is_file():
         raise RunError(f"row {row.name} has no examples: {file} is missing")
-    examples: list[dict[str, Any]] = read_json(file)["retrieval"]
-    return examples
+    return read_json(file, saved.Examples)["retrieval"]
 
 
 def _named(video: str, classes: Mapping[str, Sequence[str]]) -> str:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import platform
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -15,7 +14,7 @@ import torch
 from varkit.evaluation.evaluate import evaluating
 from varkit.interfaces import Count
 from varkit.runs.report.tables import Table
-from varkit.system.inputs import read_user_file
+from varkit.training.log import read_log
 from varkit_studies.exhibits import Exhibit
 from varkit_studies.exhibits.matching import encoder, matrix
 from varkit_studies.finished import FinishedRow, FinishedStudy
@@ -129,7 +128,7 @@ def _epochs(row: FinishedRow) -> list[float]:
         return []
     seconds: dict[tuple[Path, int], float] = {}
     for file in sorted(row.folder.glob("seed-*/metrics.jsonl")):
-        for record in map(json.loads, read_user_file(file).splitlines()):
+        for record in read_log(file):
             if record["kind"] == "step":
                 key = file, record["epoch"]
                 seconds[key] = seconds.get(key, 0.0) + record["seconds"]

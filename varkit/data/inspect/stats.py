@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from varkit.data.inspect.captions import caption_length, is_chinese, vocabulary
 from varkit.data.inspect.verify import Progress, open_splits
-from varkit.data.positives import query_group
+from varkit.data.positives import equal_captions
 from varkit.interfaces import Dataset, Item
 
 QUANTILES = (5, 25, 50, 75, 95, 99)
@@ -31,8 +31,8 @@ class Video:
     Attributes:
         item: identifier, queries, label and classes.
         split: its split.
-        clips: T.
-        seconds: its duration.
+        clips: T; 0 in a data set without streams.
+        seconds: its duration; likewise.
         captions: its queries, if they are captions.
         sounds: the number of clips of each query, if they are sounds.
         segments: (start, end) of each anomaly, in clips; None = unknown.
@@ -124,7 +124,7 @@ def statistics(dataset: Dataset, progress: Progress | None = None) -> Statistics
     """Count and measure a data set.
 
     Args:
-        dataset: gives lengths, times, queries and ground truth.
+        dataset: gives lengths, times, queries and ground truth; without streams, only queries.
         progress: called after every video.
 
     Raises:
@@ -161,14 +161,17 @@ def segments(truth: NDArray[np.bool_]) -> tuple[tuple[int, int], ...]:
 
 
 def _video(dataset: Dataset, item: Item, split: str) -> Video:
-    times = dataset.open(item.video).times
     queries = [dataset.query(query) for query in item.queries]
-    truth = dataset.truth(item.video)
+    clips, seconds, truth = 0, 0.0, None
+    if dataset.widths:
+        times = dataset.open(item.video).times
+        clips, seconds = len(times), float(times[-1, 1] - times[0, 0])
+        truth = dataset.truth(item.video)
     return Video(
         item,
         split,
-        len(times),
-        float(times[-1, 1] - times[0, 0]),
+        clips,
+        seconds,
         tuple(query for query in queries if isinstance(query, str)),
         tuple(query.length for query in queries if not isinstance(query, str)),
         None if truth is None else segments(truth),
@@ -189,7 +192,7 @@ def _counts(videos: Sequence[Video]) -> dict[str, float]:
 
 
 def _lengths(videos: Sequence[Video]) -> dict[str, float]:
-    if not videos:
+    if not any(video.clips for video in videos):
         return {}
     seconds = np.array([video.seconds for video in videos])
     clips = np.array([video.clips for video in videos])
@@ -214,7 +217,7 @@ def _captions(videos: Sequence[Video], chinese: bool) -> dict[str, float]:
         return {}
     lengths = np.array([caption_length(caption) for caption in captions])
     unit = "characters" if chinese else "words"
-    groups = [count for count in Counter(map(query_group, captions)).values() if count > 1]
+    groups = [len(alike) for alike in equal_captions(enumerate(captions)) if len(alike) > 1]
     return {
         f"{unit}.mean": float(lengths.mean()),
         f"{unit}.std": float(lengths.std()),
@@ -251,7 +254,8 @@ def _class(name: str, videos: Sequence[Video], splits: Sequence[str]) -> dict[st
     figures: dict[str, float] = {f"{key}.videos": len(own)}
     for split in splits:
         figures[f"{key}.videos.{split}"] = sum(video.split == split for video in own)
-    figures[f"{key}.seconds.median"] = float(np.median([video.seconds for video in own]))
+    if any(video.clips for video in own):
+        figures[f"{key}.seconds.median"] = float(np.median([video.seconds for video in own]))
     fractions = [video.fraction for video in own if video.segments]
     if fractions:
         figures[f"{key}.fraction.median"] = float(np.median(fractions))

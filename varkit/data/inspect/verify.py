@@ -31,11 +31,14 @@ class Survey:
         dataset: the part that could be opened; None = nothing.
         faults: what must be corrected before training.
         remarks: what is not a fault but worth knowing.
+        captions: if no video can be opened, the captions and labels that are listed: a data set
+            without streams.
     """
 
     dataset: Dataset | None
     faults: tuple[str, ...] = ()
     remarks: tuple[str, ...] = ()
+    captions: Dataset | None = None
 
 
 @dataclass(frozen=True)
@@ -71,20 +74,19 @@ class Verification:
 
 
 def verify(
-    cls: type[Any],
-    options: Mapping[str, Any],
+    opened: Survey,
     *,
     quick: bool = False,
+    remarks: bool = True,
     workers: int = 0,
     progress: Progress | None = None,
 ) -> Verification:
     """Read a whole data set and collect all of its faults.
 
     Args:
-        cls: the data set's class; its static method ``survey``, if it has one, opens what can be
-            opened in spite of faults.
-        options: complete and checked.
+        opened: what could be opened of it, and the faults of the rest.
         quick: read headers only.
+        remarks: also look for what is not a fault but worth knowing.
         workers: processes that read; 0 = this one.
         progress: called after every video.
 
@@ -93,13 +95,12 @@ def verify(
         that training would show.
     """
     started = time.monotonic()
-    opened = survey(cls, options)
     faults = [Finding("files", text) for text in opened.faults]
-    remarks = [Finding("files", text) for text in opened.remarks]
+    told = [Finding("files", text) for text in opened.remarks]
     dataset = opened.dataset
     if dataset is None:
         seconds = time.monotonic() - started
-        return Verification("", False, quick, {}, (*faults,), (*remarks,), None, 0, seconds)
+        return Verification("", False, quick, {}, (*faults,), (*told,), None, 0, seconds)
     splits, absent = open_splits(dataset)
     faults += [Finding("splits", text) for text in absent]
     fingerprint = None
@@ -134,7 +135,7 @@ def verify(
         quick=quick,
         splits=whole.counts(),
         faults=(*faults, *whole.faults()),
-        remarks=(*remarks, *whole.remarks()),
+        remarks=(*told, *(whole.remarks() if remarks else ())),
         fingerprint=fingerprint,
         size=sum(check.size for check in checked),
         seconds=time.monotonic() - started,
@@ -157,7 +158,12 @@ class _Reader:
 
 
 def survey(cls: type[Any], options: Mapping[str, Any]) -> Survey:
-    """Open a data set in spite of its faults, if its class has ``survey``."""
+    """Open a data set in spite of its faults, if its class has ``survey``.
+
+    Args:
+        cls: the data set's class.
+        options: complete and checked.
+    """
     try:
         if hasattr(cls, "survey"):
             opened: Survey = cls.survey(**options)

@@ -10,7 +10,7 @@ from itertools import islice
 
 from varkit.data.inspect.captions import NEAR, near_duplicates
 from varkit.data.inspect.verify_video import Extent, Finding, VideoCheck
-from varkit.data.positives import query_group
+from varkit.data.positives import equal_captions
 from varkit.interfaces import Dataset, Item
 
 SHORT = 16
@@ -88,8 +88,8 @@ class SplitCheck:
         yield from _remark("features", "videos with the same features", same)
         silent = [(check.item.video,) for check in self.checked if check.silent]
         yield from _remark("queries", "videos with a sound that never changes", silent)
-        yield from self._queries("with the same", self._same_queries())
-        share = f"sharing {100 * NEAR:.0f} % of the words of their"
+        yield from self._queries("the same", self._same_queries())
+        share = f"videos sharing {100 * NEAR:.0f} % of the words of their"
         yield from self._queries(share, self._near_captions())
 
     @cached_property
@@ -147,28 +147,25 @@ class SplitCheck:
                 yield Finding("features", text)
 
     def _same_queries(self) -> list[Group]:
-        return _alike(
-            (query_group(query) if isinstance(query, str) else query, check.item.video)
-            for check in self.checked
-            for query in check.queries.values()
-        )
+        """Return the videos of equal queries; one with several of them occurs as often."""
+        queries = [(check.item.video, q) for check in self.checked for q in check.queries.values()]
+        captions = equal_captions((video, q) for video, q in queries if isinstance(q, str))
+        sounds = _alike((q, video) for video, q in queries if isinstance(q, bytes))
+        return [*(tuple(videos) for videos in captions if len(videos) > 1), *sounds]
 
     def _near_captions(self) -> list[Group]:
         """Return at most :data:`MOST` pairs of videos with nearly the same caption."""
-        texts: dict[object, str] = {}
-        videos: dict[object, dict[str, None]] = {}
-        for check in self.checked:
-            for query in check.queries.values():
-                if isinstance(query, str):
-                    group = query_group(query)
-                    texts.setdefault(group, query)
-                    videos.setdefault(group, {})[check.item.video] = None
-        groups = list(texts)
+        groups = equal_captions(
+            ((check.item.video, query), query)
+            for check in self.checked
+            for query in check.queries.values()
+            if isinstance(query, str)
+        )
         pairs = (
             (video, other)
-            for i, j in near_duplicates(list(texts.values()))
-            for video in videos[groups[i]]
-            for other in videos[groups[j]]
+            for i, j in near_duplicates([query for (_, query), *_ in groups])
+            for video, _ in groups[i]
+            for other, _ in groups[j]
             if video != other
         )
         return list(dict.fromkeys(islice(pairs, MOST)))
@@ -181,16 +178,16 @@ class SplitCheck:
             by_splits.setdefault(tuple(self._splits_of(group)), []).append(group)
         for splits, alike in by_splits.items():
             about = "queries" if len(splits) == 1 else "leaks"
-            text = f"videos {what} {query} in {' and '.join(splits)}"
+            text = f"{what} {query} in {' and '.join(splits)}"
             yield from _remark(about, text, alike)
 
 
 def _alike(keyed: Iterable[tuple[object, str]]) -> list[Group]:
-    """Return the groups of videos that share a key other than None, each video once a group."""
-    by_key: dict[object, dict[str, None]] = {}
+    """Return the groups of videos that share a key other than None."""
+    by_key: dict[object, list[str]] = {}
     for key, video in keyed:
         if key is not None:
-            by_key.setdefault(key, {})[video] = None
+            by_key.setdefault(key, []).append(video)
     return [tuple(videos) for videos in by_key.values() if len(videos) > 1]
 
 

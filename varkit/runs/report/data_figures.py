@@ -51,10 +51,11 @@ def write_histograms(statistics: Statistics, folder: Path) -> list[Path]:
             _histogram(figure, captions, [n - 0.5 for n in range(min(captions), max(captions) + 2)])
             written.append(save(figure, folder / "captions.png"))
         clips = [video.clips for video in statistics.videos]
-        figure = panels(f"Clips in a video, median {figures['clips.p50']:,.0f}{where}")
-        _histogram(figure, clips, np.geomspace(min(clips), max(clips) + 1, 40).tolist())
-        figure.axes[0].set_xscale("log")
-        written.append(save(figure, folder / "clips.png"))
+        if any(clips):
+            figure = panels(f"Clips in a video, median {figures['clips.p50']:,.0f}{where}")
+            _histogram(figure, clips, np.geomspace(min(clips), max(clips) + 1, 40).tolist())
+            figure.axes[0].set_xscale("log")
+            written.append(save(figure, folder / "clips.png"))
         if shares:
             figure = panels(f"Anomalous share of the videos that have an anomaly{where}")
             _histogram(figure, shares, np.linspace(0, 1, 41).tolist())

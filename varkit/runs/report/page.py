@@ -6,15 +6,17 @@ is the second line of defence.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from markupsafe import Markup
 
 from varkit.errors import RunError
+from varkit.evaluation.examples import Examples
+from varkit.evaluation.results import RunResults
 from varkit.runs.captions import told
+from varkit.runs.folder import Facts
 from varkit.runs.report import charts
 from varkit.runs.report.html import render
 from varkit.runs.report.tables import (
@@ -26,11 +28,15 @@ from varkit.runs.report.tables import (
     reported,
     results_table,
 )
-from varkit.system.files import read_json, write_text
+from varkit.system.files import write_text
 from varkit.system.inputs import read_user_file, reading
+from varkit.system.records import read_json
+from varkit.training.log import read_log
 
 TEMPLATE = Path(__file__).with_name("page.html.j2")
-NO_EXAMPLES: Mapping[str, Any] = {"retrieval": [], "sampling": []}
+NO_EXAMPLES: Examples = {"retrieval": [], "sampling": []}
+
+T = TypeVar("T")
 
 
 def write_page(run: Path) -> Path:
@@ -39,16 +45,16 @@ def write_page(run: Path) -> Path:
     Raises:
         RunError: the folder is not a run, or one of its files is damaged.
     """
-    facts = _json(run / "run.json")
+    facts = _json(run / "run.json", Facts)
     if facts is None:
         raise RunError(
             f"{run} is not a run: it has no run.json",
             hint="name a folder runs/<recipe>/<time>-<id>",
         )
-    results = _json(run / "results.json")
+    results = _json(run / "results.json", RunResults)
     seeds = [str(seed) for seed in facts["seeds"]]
-    logs = {seed: _records(run / f"seed-{seed}" / "metrics.jsonl") for seed in seeds}
-    examples = {seed: _json(run / f"seed-{seed}" / "examples.json") for seed in seeds}
+    logs = {seed: read_log(run / f"seed-{seed}" / "metrics.jsonl") for seed in seeds}
+    examples = {seed: _json(run / f"seed-{seed}" / "examples.json", Examples) for seed in seeds}
     seed, shown = next(((s, e) for s, e in examples.items() if e), ("", NO_EXAMPLES))
     suffix = mark(facts)
     page = render(
@@ -67,7 +73,7 @@ def write_page(run: Path) -> Path:
             for number, example in enumerate(shown["sampling"])
         ],
         provenance={
-            name: list(told(value)) if name == "captions" else _plain(value)
+            name: list(told(facts["captions"])) if name == "captions" else _plain(value)
             for name, value in facts.items()
             if name != "schema"
         },
@@ -114,7 +120,7 @@ def _headline(results: Mapping[str, Any]) -> list[tuple[str, str, str]]:
 def _plain(value: Any) -> list[str]:
     """Return a fact of ``run.json`` as lines."""
     if isinstance(value, Mapping):
-        return [f"{name} {inner}" for name, inner in value.items()]
+        return [f"{name} {line}" for name, inner in value.items() for line in _plain(inner)]
     if isinstance(value, list):
         return [str(inner) for inner in value]
     return [{True: "yes", False: "no"}[value] if isinstance(value, bool) else str(value)]
@@ -127,19 +133,6 @@ def _text(path: Path) -> str:
         return read_user_file(path).decode()
 
 
-def _json(path: Path) -> Any:
+def _json(path: Path, kind: type[T]) -> T | None:
     """Return the content of a JSON file, or None if it does not exist yet."""
-    return read_json(path) if path.exists() else None
-
-
-def _records(path: Path) -> list[dict[str, Any]]:
-    """Return the records of a log; an incomplete last line is still being written."""
-    records = []
-    for number, line in enumerate(_text(path).split("\n")[:-1], start=1):
-        try:
-            records.append(json.loads(line))
-        except ValueError as error:
-            raise RunError(
-                f"{path} is damaged in line {number}: {error}", hint="delete that line"
-            ) from error
-    return records
+    return read_json(path, kind) if path.exists() else None
