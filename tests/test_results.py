@@ -8,7 +8,7 @@ import pytest
 import results
 from varkit_studies.comparison.resampling import FIGURES
 
-from varkit.system.files import read_json
+from varkit.system.records import read_json
 
 PUBLISHED, RESULTS = results.read()
 ROWS = [row for name in results.BENCHMARKS for row in PUBLISHED[name]]
@@ -118,12 +118,12 @@ def test_adding_a_study_writes_its_file_and_the_page(tmp_path, monkeypatch):
     (tmp_path / "study.json").write_text(json.dumps(study({})))
     monkeypatch.setattr(results, "HERE", tmp_path)
     results.main(["add", str(tmp_path)])
-    assert read_json(tmp_path / "results/s.json")["kind"] == "real"
+    assert read_json(tmp_path / "results/s.json", dict)["kind"] == "real"
     assert "50.0 ±2.0" in (tmp_path / "results.md").read_text("utf-8")
 
 
 def test_result_files_name_no_place_of_one_machine():
     for file in (results.HERE / "results").glob("*.json"):
         text = file.read_text("utf-8")
-        assert read_json(file)["kind"] in results.KINDS
+        assert read_json(file, dict)["kind"] in results.KINDS
         assert not re.search(r'[\s"]/\w', text)

@@ -24,7 +24,7 @@ from tests.support.toys import ALL, clips_of
 from varkit.data.batches import training_batches, video_batches
 from varkit.data.collate import segment_means
 from varkit.data.in_memory import InMemory
-from varkit.data.inspect.verify import verify
+from varkit.data.inspect.verify import survey, verify
 from varkit.errors import DataError
 from varkit.testing.datasets import check_dataset
 
@@ -293,7 +293,7 @@ def test_verify_lists_every_broken_file_and_reads_the_rest(tmp_path):
         row["rgb"] = cell
     assert len(broken) > 20
     write_csv(tmp_path, rows)
-    result = verify(Folder, {"root": str(tmp_path), "streams": STREAMS})
+    result = verify(survey(Folder, {"root": str(tmp_path), "streams": STREAMS}))
     texts = [fault.text for fault in result.faults]
     for cell, reason in broken.items():
         assert [text for text in texts if str(tmp_path / cell) in text and reason in text], cell

@@ -10,7 +10,7 @@ from varkit_datasets.folder import Folder
 from tests.support.faulty_data import write
 from tests.support.toys import ALL, clips_of
 from varkit.data.batches import training_batches
-from varkit.data.inspect.verify import verify
+from varkit.data.inspect.verify import survey, verify
 from varkit.errors import DataError
 from varkit.testing.datasets import check_dataset
 
@@ -41,7 +41,7 @@ def opened(root, **options):
 
 
 def checked(root, **options):
-    return verify(Folder, {"root": str(root), "streams": STREAMS} | options)
+    return verify(survey(Folder, {"root": str(root), "streams": STREAMS} | options))
 
 
 def texts(findings):
@@ -189,7 +189,7 @@ def test_crops_may_be_on_the_second_axis(tmp_path, suffix):
         assert (reader.length, reader.crops) == (6 + i, 5)
         for crop in range(5):
             np.testing.assert_array_equal(reader.means(ALL, crop).streams["object"], array[crop])
-    assert texts(verify(Folder, options | {"crops_axis": 1}).faults) == []
+    assert texts(verify(survey(Folder, options | {"crops_axis": 1})).faults) == []
 
 
 @pytest.mark.parametrize(("crops", "told"), [(5, False), (10, False), (12, True), (32, True)])

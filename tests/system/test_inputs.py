@@ -4,6 +4,7 @@ import errno
 import os
 import socket
 import zipfile
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -17,9 +18,9 @@ from varkit.evaluation.rank_files import read_ranks
 from varkit.recipe import yaml
 from varkit.search.score_files import read_scores
 from varkit.system import tensors
-from varkit.system.files import read_json
 from varkit.system.inputs import GIANT, open_user_file, read_user_file, reading
 from varkit.system.npy import members, open_member
+from varkit.system.records import read_json
 
 
 def sparse(path, size=2 * GIANT):
@@ -45,7 +46,7 @@ STRANGE = {
 }
 
 READERS = {
-    "results.json": read_json,
+    "results.json": partial(read_json, kind=object),
     "model.safetensors": tensors.load,
     "recipe.yaml": yaml.load,
     "ranks.jsonl": read_ranks,
