@@ -131,7 +131,7 @@ def test_a_component_whose_module_ends_the_program(recipe, tmp_path, monkeypatch
         (b"not numpy", "does not begin like a .npy file"),
         ("truncated", "is truncated: its header promises shape (20, 6)"),
         (np.array([{"a": 1}], dtype=object), "holds Python objects, not numbers"),
-        (np.full((20, 6), np.nan, np.float32), "clip 0 holds NaN or infinity"),
+        (np.full((20, 6), np.nan, np.float32), "holds nothing but NaN in clips 0 to 19"),
         (np.zeros((0, 6), np.float32), "is empty: shape (0, 6)"),
         (np.zeros((20, 5), np.float32), "has shape (20, 5); expected (T, 6)"),
     ],
@@ -144,7 +144,8 @@ def test_a_bad_feature_file_is_named_with_its_video(recipe, content, said):
     else:
         file.write_bytes(file.read_bytes()[:-8] if content == "truncated" else content)
     result = run(recipe)
-    assert f"video 'train2', stream 'object': {file} {said}" in failed(result)
+    assert "data has 1 fault" in failed(result)
+    assert f"video 'train2', stream 'object': {file} {said}" in result.stderr
     assert hint(result) == f"varkit data verify {recipe}"
 
 
@@ -161,7 +162,9 @@ def test_a_bad_annotation_is_found_before_anything_is_trained(recipe):
     head, *rows = manifest.read_text().splitlines()
     wrong = [f"{head},anomaly", *(f"{row},{'900-950' * row.startswith('test1,')}" for row in rows)]
     manifest.write_text("\n".join(wrong))
-    assert "video 'test1': most of the anomaly at 900.0-950.0 s" in failed(run(recipe))
+    result = run(recipe)
+    assert "data has 1 fault" in failed(result)
+    assert "video 'test1': most of the anomaly at 900.0-950.0 s" in result.stderr
     assert not [*(recipe.parent.parent / "runs").rglob("*.safetensors")], "nothing was trained"
 
 
@@ -191,7 +194,9 @@ def test_nan_in_the_middle_of_a_training_keeps_what_was_done(recipe):
 
 def test_a_data_set_without_a_test_split(tmp_path):
     recipe = make_data(tmp_path / "data", test=())
-    assert "has no split 'test'; it has train" in failed(run(recipe))
+    result = run(recipe)
+    assert "data has 1 fault" in failed(result)
+    assert "has no split 'test'; it has train" in result.stderr
 
 
 def test_one_video_can_be_trained_and_measured_but_not_under_batch_normalisation(tmp_path):

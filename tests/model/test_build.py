@@ -119,12 +119,12 @@ def register_pretexts(register):
         (
             ["alignments.mine={use: asks, part: max, weight: 1}"],
             "alignments.mine: there is no part 'max': the video encoder gives vectors (cls, avg), "
-            "tokens (object, motion)",
+            "weights (cls, avg), tokens (object, motion)",
         ),
         (
             ["pretexts.mine={use: counts, weight: 1}"],
             "pretexts.mine: there is no part 'faces': the video encoder gives vectors (cls, avg), "
-            "tokens (object, motion); the query encoder gives vectors (cls, avg), "
+            "weights (cls, avg), tokens (object, motion); the query encoder gives vectors (cls, avg), "
             "weights (cls, avg)",
         ),
     ],
