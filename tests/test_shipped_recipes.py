@@ -13,6 +13,7 @@ import torch
 from tests.support.calls import call, failed, hint
 from tests.support.reference.retrieval_metrics import by_id, ranks
 from tests.support.tiny_runs import ranks_of
+from varkit.data.inspect.check import check_data
 from varkit.errors import StoppedError
 from varkit.model.build import build_dataset
 from varkit.recipe.load import load_recipe
@@ -55,8 +56,9 @@ def start(recipe, out):
     resolved, plugins = load_recipe(recipe, TINY)
     dataset = build_dataset(resolved, plugins)
     how = {"command": ["varkit", "run", str(recipe)], "device": "cpu", "threads": 1}
-    run = create_run(resolved, plugins, dataset, out=out, started=datetime.now(UTC), **how)
-    return run, dataset
+    check = check_data(dataset, "quick")
+    run = create_run(resolved, plugins, dataset, check, out=out, started=datetime.now(UTC), **how)
+    return run, dataset, check
 
 
 def weights(run):
@@ -77,13 +79,13 @@ def exported_ranks(found, items):
 def test_it_trains_resumes_is_measured_loads_and_exports(recipe, tmp_path, home, monkeypatch):
     monkeypatch.chdir(home)
     cpu = torch.device("cpu")
-    whole, dataset = start(recipe, tmp_path / "whole")
-    run_experiment(whole, dataset, device=cpu)
+    whole, *data = start(recipe, tmp_path / "whole")
+    run_experiment(whole, *data, device=cpu)
 
-    stopped, _ = start(recipe, tmp_path / "stopped")
+    stopped, *_ = start(recipe, tmp_path / "stopped")
     with pytest.raises(StoppedError):
-        run_experiment(stopped, dataset, device=cpu, stop=AfterSteps(1))
-    results = run_experiment(open_run(stopped.folder), dataset, device=cpu)
+        run_experiment(stopped, *data, device=cpu, stop=AfterSteps(1))
+    results = run_experiment(open_run(stopped.folder), *data, device=cpu)
 
     for name, tensor in weights(whole).items():
         assert torch.equal(tensor, weights(stopped)[name]), name
@@ -104,4 +106,4 @@ def test_it_trains_resumes_is_measured_loads_and_exports(recipe, tmp_path, home,
         assert not file.exists()
         return
     assert "(simulated data)" in result.stdout
-    assert exported_ranks(np.load(file), dataset.split("test")) == ranks_of(stopped.folder)
+    assert exported_ranks(np.load(file), data[0].split("test")) == ranks_of(stopped.folder)
