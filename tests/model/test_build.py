@@ -124,8 +124,8 @@ def register_pretexts(register):
         (
             ["pretexts.mine={use: counts, weight: 1}"],
             "pretexts.mine: there is no part 'faces': the video encoder gives vectors (cls, avg), "
-            "weights (cls, avg), tokens (object, motion); the query encoder gives vectors (cls, avg), "
-            "weights (cls, avg)",
+            "weights (cls, avg), tokens (object, motion); the query encoder gives vectors "
+            "(cls, avg), weights (cls, avg)",
         ),
     ],
 )
