@@ -154,9 +154,23 @@ def test_a_selected_model_that_is_gone_is_not_replaced_by_the_last(finished, tmp
 
 def test_a_run_whose_provenance_or_recipe_is_damaged_or_gone(cut):
     before = (cut / "run.json").read_text()
-    for content in ("{", "[]", '{"schema": 2}'):
+    for change, key in (
+        ({"schema": 2}, "schema"),
+        ({"seeds": "0"}, "seeds"),
+        ({"seeds": [0, "1"]}, "seeds.1"),
+        ({"embedded": "no"}, "embedded"),
+        ({"threads": None}, "threads"),
+        ({"code": ["a"]}, "code"),
+        ({"measured_from": {"run": 3}}, "measured_from.run"),
+    ):
+        (cut / "run.json").write_text(json.dumps(json.loads(before) | change))
+        for verb in ("resume", "eval", "report", "compare")[: 2 if key == "threads" else None]:
+            said = failed(call(verb, cut))
+            assert f"run.json is damaged, or of another version of varkit: {key}: " in said
+    for content in ("{", "[]", '{"schema": 1}', ""):
         (cut / "run.json").write_text(content)
-        assert "run.json is damaged" in failed(call("resume", cut))
+        for verb in ("resume", "eval", "report", "compare"):
+            assert "run.json is damaged" in failed(call(verb, cut))
     (cut / "run.json").write_text(before)
     for name in ("recipe.yaml", "run.json"):
         (cut / name).unlink()
