@@ -10,7 +10,7 @@ from annotated_types import Ge
 
 from varkit.blocks.caption_encoder import CaptionEncoder
 from varkit.blocks.gated_embedding import GateNorm
-from varkit.interfaces import Captions, Rate, Representation
+from varkit.interfaces import Captions, Place, Rate, Representation
 from varkit_alan.expert_weights import GatedExperts, WeightSets, WeightsFrom
 
 
@@ -54,7 +54,7 @@ class Bert(CaptionEncoder):
         dim: int,
         experts: tuple[str, ...],
         *,
-        model: str,
+        model: Place,
         revision: str | None = None,
         download: bool = False,
         finetune: bool = True,

@@ -10,7 +10,7 @@ from annotated_types import Ge
 from torch import nn
 
 from varkit.blocks.caption_encoder import CaptionEncoder
-from varkit.interfaces import Captions, Rate, Representation
+from varkit.interfaces import Captions, Place, Rate, Representation
 
 
 class Words(CaptionEncoder):
@@ -41,7 +41,7 @@ class Words(CaptionEncoder):
         self,
         dim: int,
         *,
-        model: str,
+        model: Place,
         revision: str | None = None,
         download: bool = False,
         finetune: bool = True,

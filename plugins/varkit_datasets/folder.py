@@ -14,7 +14,7 @@ import numpy as np
 
 from varkit.data.inspect.verify import Survey
 from varkit.errors import DataError, did_you_mean
-from varkit.interfaces import Positive
+from varkit.interfaces import Place, Positive
 from varkit_datasets.findings import absence, lines
 from varkit_datasets.layout import SIMULATED, Layout
 from varkit_datasets.manifest import MissingFiles, read_manifest
@@ -59,7 +59,7 @@ class Folder(Stored):
     def __init__(
         self,
         *,
-        root: str,
+        root: Place,
         manifest: str = "manifest.csv",
         streams: Mapping[str, str],
         query: Literal["text", "audio"] = "text",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from functools import cached_property
@@ -140,13 +140,13 @@ class Stored:
         """
         return self._fingerprint
 
+    def split_fingerprint(self, name: str) -> str:
+        """Return the same of one split alone."""
+        return self._hash({v: row for v, row in self._videos.items() if row.split == name})
+
     def files(self) -> list[Path]:
         """Return all feature files, of sounds too, in order."""
-        files: set[Path] = set()
-        for row in self._videos.values():
-            files.update(source.file for crops in row.streams.values() for source in crops)
-            files.update(query.file for query in row.queries if isinstance(query, Source))
-        return sorted(files)
+        return _files(self._videos.values())
 
     @cached_property
     def remarks(self) -> tuple[str, ...]:
@@ -167,16 +167,19 @@ class Stored:
 
     @cached_property
     def _fingerprint(self) -> str:
+        return self._hash(self._videos)
+
+    def _hash(self, videos: Mapping[str, Video]) -> str:
         layout = self._layout
         known: list[object] = [(layout.seconds, layout.sound_seconds or layout.seconds)]
         if layout.may_lack or layout.clips_of is not None:
             known.append((sorted(layout.may_lack), layout.clips_of))
-        known += [(n, v.duration) for n, v in self._videos.items() if v.duration is not None]
-        for name, row in self._videos.items():
+        known += [(n, v.duration) for n, v in videos.items() if v.duration is not None]
+        for name, row in videos.items():
             streams = {s: [self._place(x) for x in crops] for s, crops in row.streams.items()}
             queries = [self._place(query) for query in row.queries]
             known.append((name, row.split, row.label, row.classes, row.anomalies, queries, streams))
-        return fingerprint(known, self.files(), layout.root)
+        return fingerprint(known, _files(videos.values()), layout.root)
 
     def _place(self, query: str | Source) -> str:
         """Return a caption, or the place of an array below the root."""
@@ -204,6 +207,14 @@ class Stored:
 
 def _sampled(videos: list[tuple[str, Video]]) -> list[tuple[str, Video]]:
     return videos[:: -(-len(videos) // SAMPLED) or 1]
+
+
+def _files(videos: Iterable[Video]) -> list[Path]:
+    files: set[Path] = set()
+    for row in videos:
+        files.update(source.file for crops in row.streams.values() for source in crops)
+        files.update(query.file for query in row.queries if isinstance(query, Source))
+    return sorted(files)
 
 
 def survey(layout: Layout) -> Survey:

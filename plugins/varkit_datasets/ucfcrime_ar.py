@@ -13,7 +13,7 @@ import numpy as np
 
 from varkit.data.inspect.verify import Survey
 from varkit.errors import DataError, did_you_mean
-from varkit.interfaces import Count, Natural, Positive
+from varkit.interfaces import Count, Natural, Place, Positive
 from varkit_datasets.annotations import UCF_CRIME, annotate, base_name, share_frames
 from varkit_datasets.colours import colour_disagreements
 from varkit_datasets.entries import NORMAL, Entry, join
@@ -81,7 +81,7 @@ class UCFCrimeAR(Stored):
     def __init__(
         self,
         *,
-        root: str = ROOT,
+        root: Place = ROOT,
         streams: Mapping[str, str] = STREAMS,
         language: Literal["en", "zh"] = "en",
         frame_rate: Positive = 30,

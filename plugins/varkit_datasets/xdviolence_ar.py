@@ -13,7 +13,7 @@ import numpy as np
 
 from varkit.data.inspect.verify import Survey
 from varkit.errors import DataError
-from varkit.interfaces import Count, Natural, Positive
+from varkit.interfaces import Count, Natural, Place, Positive
 from varkit_datasets.annotations import XD_VIOLENCE, annotate, base_name, share_frames
 from varkit_datasets.disjoint import source_disjoint
 from varkit_datasets.entries import NORMAL, Entry, join
@@ -85,7 +85,7 @@ class XDViolenceAR(Stored):
     def __init__(
         self,
         *,
-        root: str = ROOT,
+        root: Place = ROOT,
         streams: Mapping[str, str] = STREAMS,
         audio: str = "audio",
         frame_rate: Positive = 24,

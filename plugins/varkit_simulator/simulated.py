@@ -18,7 +18,7 @@ from varkit_datasets.layout import Layout
 from varkit_datasets.stored import Stored
 
 from varkit.errors import DataError
-from varkit.interfaces import Count, Fraction, Natural, NonNegative, Positive
+from varkit.interfaces import Count, Fraction, Natural, NonNegative, Place, Positive
 from varkit.system.files import exclusive, write_error
 from varkit_simulator.events import Task
 from varkit_simulator.features import Joint, Knobs
@@ -137,9 +137,9 @@ class Simulated(Stored):
         patches: Natural = 0,
         misalignment: NonNegative = 0.7,
         seed: Natural = 0,
-        captions: str | None = None,
-        annotations: str | None = None,
-        root: str = ".cache/varkit/simulated",
+        captions: Place | None = None,
+        annotations: Place | None = None,
+        root: Place = ".cache/varkit/simulated",
     ) -> None:
         many, tested, median, most, wide = SIZES[size][task]
         plan = Plan(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -177,7 +177,12 @@ class FinishedStudy:
             alike = groups.setdefault((tuple(row.ranked.protocol.items()), queries), {})
             alike.setdefault(row.folder, name)
         return tuple(
-            _by_name(compare(list(group), resamples=self.resamples, seed=self.seed), group)
+            compare(
+                list(group),
+                names=list(group.values()),
+                resamples=self.resamples,
+                seed=self.seed,
+            )
             for group in groups.values()
         )
 
@@ -280,23 +285,3 @@ def open_study(
         why = "; ".join(f"{name}: {reason}" for name, reason in missing.items())
         raise RunError(f"no row of {study.name} is finished: {why}")
     return FinishedStudy(study, tuple(overrides), rows, missing, resamples, seed, data)
-
-
-def _by_name(comparison: Comparison, group: Mapping[Path, str]) -> Comparison:
-    """Name the runs of a comparison after their rows."""
-    names = dict(zip(comparison.runs, group.values(), strict=True))
-
-    def named(lines: Sequence[Any]) -> tuple[Any, ...]:
-        return tuple(
-            replace(line, run=names[line.run], against=names[line.against]) for line in lines
-        )
-
-    return replace(
-        comparison,
-        runs={names[letter]: run for letter, run in comparison.runs.items()},
-        values=tuple(replace(value, run=names[value.run]) for value in comparison.values),
-        differences=named(comparison.differences),
-        groups=named(comparison.groups),
-        flips=named(comparison.flips),
-        moves=named(comparison.moves),
-    )

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any, Literal
+
+import torch
 
 from varkit.errors import DataError, RecipeError, RunError, VarkitError
 from varkit.evaluation.results import RunResults
@@ -18,6 +20,7 @@ from varkit.recipe import yaml
 from varkit.recipe.load import Recipe
 from varkit.runs.code import code_of, differing
 from varkit.runs.folder import RecipeFacts, open_run
+from varkit.runs.rehearsal import Cost, measure_cost
 from varkit.system.records import read_json
 from varkit.training.log import read_log
 from varkit_studies.rows import ResolvedRow
@@ -73,15 +76,7 @@ class FoundRun:
     @cached_property
     def seconds(self) -> float | None:
         """How long its training steps took so far; None = its logs cannot be read."""
-        try:
-            return math.fsum(
-                record["seconds"]
-                for file in self.folder.glob("seed-*/metrics.jsonl")
-                for record in read_log(file)
-                if record["kind"] == "step"
-            )
-        except RunError:
-            return None
+        return _seconds(self.folder)
 
 
 @dataclass(frozen=True)
@@ -98,6 +93,7 @@ class Planned:
         same_as: the earlier row whose run this one shares; None = it has its own.
         seconds: estimated time of the remaining training steps; None = unknown.
         estimated_from: the earlier run that the estimate is based on.
+        cost: of one training, measured here, if the estimate is based on that.
         other_code: modules in which the present code differs from that of ``folder``, if that was
             accepted; for a missing row, from that of an earlier run that is otherwise equal.
     """
@@ -111,6 +107,28 @@ class Planned:
     seconds: float | None
     estimated_from: Path | None
     other_code: tuple[str, ...]
+    cost: Cost | None = None
+
+    @property
+    def trainings(self) -> int:
+        """How many trainings the row still needs."""
+        if self.state == "cached" or self.same_as or not self.resolved.row.trains:
+            return 0
+        seeds = self.resolved.recipe.train.seeds
+        done = () if self.folder is None else self.folder.glob("seed-*/results.json")
+        return len(seeds) - len({file.parent.name for file in done} & {f"seed-{s}" for s in seeds})
+
+    @property
+    def disk(self) -> int | None:
+        """Bytes of the models that its trainings will leave; None = unknown."""
+        if self.cost is not None:
+            models = 1 if self.resolved.recipe.train.select == "last" else 2
+            return self.trainings * models * self.cost.model
+        if self.trainings and self.estimated_from is not None:
+            models = len(list(self.estimated_from.glob("seed-*/models")))
+            files = self.estimated_from.glob("seed-*/models/*.safetensors")
+            return self.trainings * sum(f.stat().st_size for f in files) // max(1, models)
+        return None if self.trainings else 0
 
     @property
     def name(self) -> str:
@@ -136,6 +154,8 @@ class Planned:
             "simulated": self.dataset.simulated,
             "fingerprint": self.identity.data,
             "seconds": self.seconds,
+            "cost": None if self.cost is None else asdict(self.cost),
+            "disk": self.disk,
             "estimated_from": None if self.estimated_from is None else str(self.estimated_from),
             "other_code": list(self.other_code),
         }
@@ -295,6 +315,40 @@ class Planner:
         return Identity(recipe.digest(), fingerprint, frozenset(code.items()))
 
 
+def with_costs(
+    plan: Mapping[str, Planned], device: torch.device, tell: Callable[[str], None]
+) -> dict[str, Planned]:
+    """Return a plan with times by a few steps, taken here, where no earlier run tells them.
+
+    Rows whose recipes differ only in seeds and epochs are measured once.
+
+    Args:
+        plan: the rows.
+        device: where to take the steps.
+        tell: called with a row's name before its steps are taken.
+
+    Raises:
+        RecipeError: a row's options do not fit each other; so are the other errors of a training.
+    """
+    measured: dict[tuple[str, str], Cost] = {}
+    costs: dict[str, Planned] = {}
+    for name, planned in plan.items():
+        costs[name] = planned
+        if not planned.trainings or planned.seconds is not None:
+            continue
+        recipe, plugins = planned.resolved.recipe, planned.resolved.plugins
+        alike = replace(recipe, train=replace(recipe.train, epochs=1)).digest(seeds=False)
+        key = alike, planned.identity.data
+        if key not in measured:
+            tell(name)
+            measured[key] = measure_cost(recipe, plugins, planned.dataset, device=device)
+        cost = measured[key]
+        whole = cost.step * cost.steps * recipe.train.epochs * len(recipe.train.seeds)
+        done = 0.0 if planned.folder is None else _seconds(planned.folder) or 0.0
+        costs[name] = replace(planned, cost=cost, seconds=max(0.0, whole - done))
+    return costs
+
+
 def _runs(out: Path) -> Iterable[FoundRun]:
     """Return the readable runs below a folder, oldest first."""
     runs = [run for file in out.glob("*/*/run.json") if (run := _run(file)) is not None]
@@ -305,6 +359,18 @@ def _run(file: Path) -> FoundRun | None:
     """Return a run; None if it is not a run or is damaged, so that the study makes its own."""
     try:
         return FoundRun(file.parent, read_json(file, RecipeFacts))
+    except RunError:
+        return None
+
+
+def _seconds(folder: Path) -> float | None:
+    try:
+        return math.fsum(
+            record["seconds"]
+            for file in folder.glob("seed-*/metrics.jsonl")
+            for record in read_log(file)
+            if record["kind"] == "step"
+        )
     except RunError:
         return None
 

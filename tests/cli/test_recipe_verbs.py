@@ -11,6 +11,7 @@ import pytest
 from click.testing import CliRunner, Result
 
 from tests.support.calls import passed, printed
+from tests.support.ranked_runs import write_runs
 from tests.support.recipe_toys import EMBEDDED, RECIPE, write
 from varkit import __version__, cli
 from varkit.errors import PluginError, RecipeError, StoppedError
@@ -245,7 +246,7 @@ def test_show_prints_a_recipe_with_origins(recipe, tmp_path):
     lines = {line.split("#")[0].strip(): line.partition("# ")[2] for line in text.split("\n")}
     assert lines["epochs: 3"] == "command line"
     assert lines["videos: 4"] == "embedded, toy.yaml:20"
-    assert lines["keep: 2"] == "default"
+    assert lines["keep: null"] == "default"
     (tmp_path / "shown.yaml").write_text(text)
     assert load_recipe("shown.yaml")[0] == load_recipe(recipe, ["train.epochs=3"])[0]
     shown = printed(varkit("show", recipe, "--json"))
@@ -296,10 +297,12 @@ def test_schema_knows_the_installed_plugins_and_accepts_shipped_recipes(tmp_path
         validator.validate(yaml.load(path).value)
 
 
-def test_a_closed_pipe_ends_quietly():
+@pytest.mark.parametrize("verb", ["schema", "compare"])
+def test_a_closed_pipe_ends_quietly(tmp_path, verb):
+    runs = write_runs(tmp_path, {}, {}) if verb == "compare" else []
     code = "from varkit.cli import main; main()"
     pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
-    command = [sys.executable, "-c", code, "schema"]
+    command = [sys.executable, "-c", code, verb, *runs]
     with subprocess.Popen(command, env=os.environ | {"PYTHONUNBUFFERED": "1"}, **pipes) as process:
         process.stdout.close()
         assert process.stderr.read() == b""

@@ -153,6 +153,45 @@ def test_overrides(folder):
     assert recipe.data.options["streams"] == {"motion": "flow"}
 
 
+@pytest.mark.parametrize(
+    ("changes", "factors"),
+    [
+        (["query.language=0.5"], {"query.language": 0.5}),
+        (["query.language.deep=0.5"], {"query.language": 0.1, "query.language.deep": 0.5}),
+        (["query=0.2", "query.language=0.5"], {"query.language": 0.5, "query": 0.2}),
+        (["query.language=null"], {}),
+        (["query.language=null", "video.a.b=1"], {"video.a.b": 1}),
+    ],
+)
+def test_keys_of_a_block_may_hold_dots_on_the_command_line_too(folder, changes, factors):
+    recipe = load(folder, READY, *(f"train.lr_factors.{change}" for change in changes))
+    assert recipe.train.lr_factors == factors
+    for key in factors.keys() - {"query.language"}:
+        assert recipe.origins[f"train.lr_factors.{key}"] == "command line"
+    streams = load(folder, READY, "data.streams.i3d.flow=flow").data.options["streams"]
+    assert streams["i3d.flow"] == "flow"
+
+
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        (
+            ["train.lr_factors.qurey=1"],
+            "lr_factors.qurey: no part of a model is named 'qurey'. Did",
+        ),
+        (["train.lr_factors.alignments.x=1"], "no part of a model is named 'x'. Known: "),
+        (["train.batch_size=9", "train.accumulate=2"], "9 is not a multiple of train.accumulate"),
+        (["train.seeds=[0, 1, 0]"], "train.seeds: [0, 1, 0] repeats a seed"),
+        (["detector.freeze=true"], "never trained; set pretrain_epochs"),
+        (["alignments.all.weight=0"], "alignments.all.weight: every weight is 0"),
+    ],
+)
+def test_options_that_do_not_go_together_are_refused_at_once(folder, changes, said):
+    (problem,) = problems(folder, READY, *changes)
+    assert problem.startswith("command line: ")
+    assert said in problem
+
+
 def test_an_override_that_names_use_replaces_the_component(folder):
     recipe = load(folder, READY, "samplers.fixed={use: first}")
     assert recipe.samplers["fixed"].options["count"] == 4

@@ -26,7 +26,7 @@ def recipe(tmp_path) -> Path:
 @pytest.fixture(scope="module")
 def finished(tmp_path_factory) -> Path:
     recipe = make_data(tmp_path_factory.mktemp("finished") / "data")
-    passed(run(recipe))
+    passed(run(recipe, "train.keep=2"))
     return only_run(recipe)
 
 
@@ -43,7 +43,7 @@ def newest(run: Path) -> Path:
     return checkpoint.checkpoints(run / "seed-0" / "checkpoints")[-1]
 
 
-@pytest.mark.parametrize("call_number", [1, 3, 5, 9, 13, 18, 22])
+@pytest.mark.parametrize("call_number", [1, 3, 5, 7, 11, 15, 20, 24])
 def test_a_full_disk_at_any_write_ends_with_one_line_and_resumes(
     recipe, finished, monkeypatch, call_number
 ):
@@ -61,7 +61,7 @@ def test_a_full_disk_at_any_write_ends_with_one_line_and_resumes(
     monkeypatch.undo()
     assert "No space left on device" in failed(result)
     assert hint(result).startswith("free at least")
-    if call_number < 5:  # the run's folder itself could not be made: nothing to go on from
+    if call_number < 7:  # the run's folder itself could not be made: nothing to go on from
         assert not list((recipe.parent.parent / "runs").glob("*/*/run.json"))
         return
     _, _, command = hint(result).partition("varkit ")
@@ -113,7 +113,7 @@ def test_a_damaged_checkpoint_is_refused_and_the_one_before_serves(cut, finished
 
 
 def test_a_checkpoint_of_another_recipe_is_refused(recipe, cut):
-    passed(run(recipe, "train.lr=0.5"))
+    passed(run(recipe, "train.lr=0.5", "train.keep=2"))
     shutil.rmtree(cut / "seed-0" / "checkpoints")
     shutil.copytree(newest(only_run(recipe)).parent, cut / "seed-0" / "checkpoints")
     assert "belongs to another recipe" in failed(call("resume", cut))

@@ -39,7 +39,8 @@ def hostile(tmp_path_factory):
         "classes": lambda v: (HOSTILE,),
     }
     place = tmp_path_factory.mktemp("hostile")
-    folders = write_runs(place / "=1+1", *[{"rows": rows, "recipe": HOSTILE}] * 2)
+    facts = ({"rows": rows, "recipe": recipe} for recipe in (HOSTILE, f"-{HOSTILE}"))
+    folders = write_runs(place / "=1+1", *facts)
     with contextlib.chdir(place):
         runs = [folder.relative_to(place) for folder in folders]
         yield write_all(runs, place / "out"), call("compare", *runs, *FEW).stdout
@@ -53,16 +54,17 @@ def write_all(runs, out, *arguments):
 
 def test_the_terminal_shows_the_protocol_the_figures_and_what_moved(runs):
     text = " ".join(passed(call("compare", *runs, *FEW, "--queries", 3)).stdout.split())
-    said = [
-        "n = 30 queries (Q), 30 videos (V)",
-        "f00d",
-        "Ties are in random order",
-        "2 trainings",
-        "B − A",
+    said = ["n = 30 queries (Q), 30 videos (V)", "f00d", "Ties are in random order", "2 trainings"]
+    said += [
+        "alan_ucf (B) − mean_pool",
+        "alan_ucf (C) − mean_pool",
+        "SumR",
+        "Holm",
+        "with trainings",
+        "corrected for all 14",
     ]
-    said += ["C − A", "SumR", "Holm", "with trainings", "corrected for all 14"]
     assert [words for words in said if words not in text] == []
-    assert "C − B" not in text
+    assert "(C) − alan_ucf" not in text
     assert text.count("a man falls") <= 6
 
 
@@ -176,8 +178,10 @@ def test_markdown_and_the_terminal_show_names_as_they_are_and_obey_none(hostile)
 def test_markdown_tables_are_read_back(runs, tmp_path):
     files = write_all(runs, tmp_path / "out")
     found = json.loads(files["json"])
-    lines = [line for line in files["md"].splitlines() if line.startswith("| B − A | SumR |")]
-    (one,) = (d for d in found["differences"] if (d["run"], d["figure"]) == ("B", "SumR"))
+    start = "| alan\\_ucf (B) − mean\\_pool | SumR |"
+    lines = [line for line in files["md"].splitlines() if line.startswith(start)]
+    sums = (d for d in found["differences"] if d["figure"] == "SumR")
+    (one,) = (d for d in sums if d["run"] == "alan_ucf (B)")
     cells = [cell.strip() for cell in lines[0].strip("|").split("|")]
     assert float(cells[2].replace("−", "-")) == pytest.approx(one["value"], abs=0.051)
     assert f"{one['p_holm']:.3f}" == cells[-1] or cells[-1] == "<0.001"
@@ -208,6 +212,84 @@ def test_a_real_run_is_compared_with_another_by_the_figures_of_its_results(tmp_p
         folders.append(run_in(tmp_path / str(seed)))
     found = printed(call("compare", *folders, "--json", *FEW))
     for value in found["values"]:
-        report = read(folders[ord(value["run"]) - ord("A")] / "results.json")
+        report = read(folders[["seeds=[0]", "seeds=[1]"].index(value["run"])] / "results.json")
         figures = report["summary"][found["runs"][value["run"]]["checkpoint"]]
         assert value["value"] == pytest.approx(figures[value["figure"]]["mean"]), value
+
+
+def recipes(folders, *texts):
+    """Give runs a recipe each."""
+    for folder, text in zip(folders, texts, strict=True):
+        (folder / "recipe.yaml").write_text(text)
+
+
+TRAINED = """\
+data: {{use: folder, root: {root}}}
+samplers: {samplers}
+video: {{use: two_stream, heads: 2}}
+query: {{use: bert, heads: {heads}}}
+train: {{lr: {lr}, lr_factors: {{query.language: 0.1}}}}
+"""
+
+
+def trained(*, root="mine", samplers="{}", heads=2, lr="1.0e-3"):
+    return TRAINED.format(root=root, samplers=samplers, heads=heads, lr=lr)
+
+
+ANOMALY = "{anomaly: {use: anomaly_led, temperature: 0.1}}"
+
+
+@pytest.mark.parametrize(
+    ("texts", "names"),
+    [
+        ((trained(), trained(lr="0.1")), ["lr=0.001", "lr=0.1"]),
+        ((trained(), trained(heads=4)), ["query.heads=2", "query.heads=4"]),
+        ((trained(), trained(samplers=ANOMALY)), ["anomaly=none", "anomaly=anomaly_led"]),
+        (
+            (trained(samplers=ANOMALY), trained(samplers=ANOMALY.replace("0.1", "0.2"))),
+            ["temperature=0.1", "temperature=0.2"],
+        ),
+        (
+            (trained(), trained().replace("use: bert, heads: 2", "use: words, max_tokens: 9")),
+            ["query=bert", "query=words"],
+        ),
+        ((trained(), trained()), ["A", "B"]),
+        (
+            (trained(), trained(root="x", samplers=ANOMALY, heads=3, lr="1")),
+            ["root=mine, anomaly=none, query.heads=2, ...", None],
+        ),
+    ],
+)
+def test_runs_of_one_recipe_are_named_by_the_options_that_differ(tmp_path, texts, names):
+    pair = write_runs(tmp_path, {}, {})
+    recipes(pair, *texts)
+    labels = list(printed(call("compare", *pair, "--json", *FEW))["runs"])
+    assert all(name in (None, label) for name, label in zip(names, labels, strict=True)), labels
+
+
+def test_runs_of_several_recipes_are_named_by_them_and_names_can_be_given(tmp_path):
+    three = write_runs(tmp_path, {}, {"recipe": "other"}, {"recipe": "other"})
+    recipes(three, trained(), trained(), trained(lr="0.1"))
+    names = list(printed(call("compare", *three, "--json", *FEW))["runs"])
+    assert names == ["tiny", "other lr=0.001", "other lr=0.1"]
+    result = call("compare", *three, "--json", *FEW, "--labels", "ours, theirs, =1+1")
+    assert list(printed(result)["runs"]) == ["ours", "theirs", "=1+1"]
+    for wrong in ("a,b", "a,a,b", "a,,b"):
+        assert "3 runs need as many names" in failed(call("compare", *three, "--labels", wrong))
+
+
+def test_runs_that_are_not_finished_are_left_out_and_named(tmp_path):
+    three = write_runs(tmp_path, *[{"recipe": name} for name in ("one", "two", "three")])
+    (three[0] / "results.json").unlink()
+    result = printed(call("compare", *three, "--json", *FEW))
+    assert (list(result["runs"]), result["skipped"]) == (["two", "three"], [str(three[0])])
+    assert {(line["run"], line["against"]) for line in result["differences"]} == {("three", "two")}
+    shown = " ".join(passed(call("compare", *three, *FEW)).stdout.split())
+    assert f"SKIPPED, not finished: {three[0]}; varkit resume finishes them." in shown
+    assert "Differences are from two." in shown
+    (three[1] / "results.json").unlink()
+    result = call("compare", *three, *FEW)
+    assert f"fewer than two of these runs are finished; not {three[0]}, {three[1]}" in failed(
+        result
+    )
+    assert hint(result) == f"varkit resume {three[0]}"

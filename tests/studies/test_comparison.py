@@ -515,7 +515,7 @@ def test_what_a_run_lacks_is_said_with_the_command_that_makes_it(pair, tmp_path)
 
 def test_a_folder_that_is_no_run_names_the_nearest_and_none_is_named_twice(pair):
     for wrong in (pair[0].parent / "othr", pair[0].parent):
-        with pytest.raises(RunError, match=r"no run\.json"):
+        with pytest.raises(RunError, match=r"no run"):
             compare([pair[0], wrong])
     with pytest.raises(RunError, match=f"Did you mean '{pair[1]}'"):
         compare([pair[0], pair[0].parent / "othr"])

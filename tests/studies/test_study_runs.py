@@ -138,6 +138,19 @@ def test_the_plan_says_what_is_there_and_what_the_rest_costs(done, tmp_path):
     assert {row["state"] for row in nowhere.values()} == {"missing"}
     assert {row["seconds"] for row in nowhere.values()} == {None}
     assert not (tmp_path / "elsewhere").exists()
+    measured = printed(study(file, "--plan", "--json", out=tmp_path / "elsewhere"))["rows"]
+    assert [row["cost"] is not None for row in measured] == [True, True, False, False]
+    steps = {record["step"] for record in log_of(newest.parent) if record["kind"] == "step"}
+    for row in measured[:2]:  # one epoch of two seeds
+        assert row["cost"]["steps"] == len(steps)
+        assert row["seconds"] == pytest.approx(2 * len(steps) * row["cost"]["step"])
+    run = Path(told["rows"]["both"]["run"])
+    models = sum(path.stat().st_size for path in run.glob("seed-*/models/*.safetensors"))
+    assert 0.3 * models < measured[1]["disk"] < models  # files also have a header
+    assert not (tmp_path / "elsewhere").exists()
+    costs = " ".join(study(file, "--plan", out=tmp_path / "elsewhere").stdout.split())
+    for words in ("A training step takes here, with --threads 1: ", "4 trainings: ", "Models: "):
+        assert words in costs
     shown = study(file, "--plan").stdout.splitlines()
     # A path is never broken, however long it is.
     assert all(len(line) <= 80 or str(file.parent) in line for line in shown)

@@ -42,5 +42,5 @@ def study(file: Path, *arguments: object, out: Path | None = None):
 
 def plan(file: Path, *arguments: object, out: Path | None = None):
     """Return the plan's rows by name."""
-    rows = printed(study(file, *arguments, "--plan", "--json", out=out))["rows"]
+    rows = printed(study(file, *arguments, "--plan", "--no-measure", "--json", out=out))["rows"]
     return {row["row"]: row for row in rows}

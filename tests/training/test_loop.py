@@ -317,6 +317,14 @@ def test_a_factor_that_fits_no_parameter_is_refused(tmp_path):
         make_trainer(tmp_path, lr_factors={"qurey": 0.1})
 
 
+def test_a_factor_of_a_part_that_is_frozen_says_so(tmp_path):
+    model = make_model()
+    model.query.requires_grad_(False)
+    with pytest.raises(RecipeError, match="all of 'query' is frozen") as caught:
+        make_trainer(tmp_path, model=model, lr_factors={"query": 0.1})
+    assert caught.value.hint == "leave it out: 'train.lr_factors={query: null}'"
+
+
 def test_factors_scale_the_learning_rate_of_a_part(tmp_path):
     trainer = make_trainer(tmp_path, lr_factors={"query": 0.0}, select=False)
     before = copied(trainer.model)

@@ -66,6 +66,7 @@ def run(
     from varkit.model.build import build_dataset
     from varkit.recipe.load import load_recipe
     from varkit.runs.folder import create_run, open_run
+    from varkit.runs.rehearsal import check_training
     from varkit.system import distributed
     from varkit.system.machine import prepare
 
@@ -75,6 +76,7 @@ def run(
     with distributed.process_group(chosen, resolved.train.timeout), pointing_to_verify(*verify):
         announce(resolved, chosen, count)
         dataset = build_dataset(resolved, plugins)
+        check_training(resolved, plugins, dataset)
         folder, checked = "", None
         if distributed.rank() == 0:
             checked = check_dataset(dataset, check, workers=resolved.train.workers)

@@ -1,16 +1,23 @@
-"""``varkit show``: a recipe as it would run."""
+"""``varkit show``: a recipe as it would run, or as a run ran it."""
 
 from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
 from varkit.cli.options import json_option, recipe_argument, strict_option
 from varkit.cli.output import print_json
 
+if TYPE_CHECKING:
+    from varkit.recipe.load import Recipe
+
 EXAMPLES = """\b
 Examples:
   varkit show alan_ucf
   varkit show mine.yaml train.epochs=3 --json
+  varkit show runs/alan_ucf/latest
 """
 
 
@@ -22,11 +29,10 @@ Examples:
 def show(recipe: str, overrides: tuple[str, ...], strict: bool, as_json: bool) -> None:
     """Print a recipe resolved and complete, with the origin of each value.
 
-    The output is itself a recipe.
+    RECIPE is a file, a shipped recipe's name, or a run, whose recipe is printed as it ran. The
+    output is itself a recipe.
     """
-    from varkit.recipe.load import load_recipe
-
-    resolved, _ = load_recipe(recipe, overrides, strict=strict)
+    resolved = _resolved(recipe, overrides, strict=strict)
     if not as_json:
         click.echo(resolved.to_yaml(origins=True), nl=False)
         return
@@ -39,3 +45,17 @@ def show(recipe: str, overrides: tuple[str, ...], strict: bool, as_json: bool) -
         "origins": resolved.origins,
     }
     print_json(shown)
+
+
+def _resolved(name: str, overrides: tuple[str, ...], *, strict: bool) -> Recipe:
+    from varkit.recipe.load import load_recipe
+    from varkit.runs.find import LATEST
+    from varkit.runs.folder import open_run
+
+    place = Path(name)
+    several = len(place.parts) > 1 and place.suffix not in (".yaml", ".yml")
+    if place.is_file() or not (place.is_dir() or several or name == LATEST):
+        return load_recipe(name, overrides, strict=strict)[0]
+    if overrides:
+        raise click.UsageError(f"{name} is a run: its recipe is printed as it ran, unchanged")
+    return open_run(name, accept_code=True).recipe

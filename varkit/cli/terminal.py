@@ -7,6 +7,7 @@ import sys
 import textwrap
 from collections.abc import Sequence
 
+import click
 from rich.cells import cell_len
 from rich.console import Console
 from rich.table import Table as RichTable
@@ -44,7 +45,10 @@ def print_table(table: Table) -> None:
         for row in _grouped(list(zip(*(columns[i][1:] for i in block), strict=True))):
             drawn.add_row(*map(Text, row))
         total = sum(widths) + GAP * len(widths)
-        Console(width=max(console.width, total)).print(drawn)
+        wide = Console(width=max(console.width, total))
+        with wide.capture() as captured:
+            wide.print(drawn)
+        click.echo(captured.get(), nl=False)  # rich ends the program if the pipe is closed
     if table.caption:
         print_text(table.caption)
 

@@ -75,7 +75,7 @@ def finish(
     """
     _make_room(run.recipe, dataset)
     first = distributed.rank() == 0
-    train, select = training_parts(run, dataset)
+    train, select = training_parts(run.recipe, dataset)
     simulated = " (simulated data)" if dataset.simulated else ""
     if first:
         click.echo(
@@ -99,8 +99,10 @@ def finish(
         raise
     if not first:
         return
-    show_results(results, as_json=as_json)
-    report(run.folder)
+    try:
+        show_results(results, as_json=as_json)
+    finally:  # also if nobody reads the results
+        report(run.folder)
 
 
 def show_finished(run: Run, results: RunResults, *, as_json: bool) -> None:

@@ -74,14 +74,15 @@ def _train_one_batch(recipe: Recipe, plugins: Plugins) -> dict[str, float]:
 
     from varkit.data.batches import training_batches
     from varkit.errors import PluginError, VarkitError, named
-    from varkit.model.build import build_dataset, build_model
+    from varkit.model.build import build_dataset
     from varkit.plugins.isolation import raised_at
     from varkit.runs.captions import read_captions
+    from varkit.runs.rehearsal import check_training
     from varkit.system.output import stdout_to_stderr
 
     dataset, seed = build_dataset(recipe, plugins), recipe.train.seeds[0]
     torch.manual_seed(seed)
-    model = build_model(recipe, plugins, dataset).train()
+    model = check_training(recipe, plugins, dataset).train()
     read_captions(model.query, dataset)
     batches = training_batches(
         dataset,

@@ -6,7 +6,15 @@ of networks from :mod:`varkit.blocks`.
 
 from varkit.interfaces.draws import Draws, derive_seed
 from varkit.interfaces.flow import Batch, CaptionFacts, Captions, Clips, Pairs, Representation
-from varkit.interfaces.limits import Count, Fraction, Natural, NonNegative, Positive, Rate
+from varkit.interfaces.limits import (
+    Count,
+    Fraction,
+    Natural,
+    NonNegative,
+    Place,
+    Positive,
+    Rate,
+)
 from varkit.interfaces.protocols import (
     Alignment,
     Array,
@@ -40,6 +48,7 @@ __all__ = [
     "NonNegative",
     "Objective",
     "Pairs",
+    "Place",
     "Positive",
     "PretextTask",
     "Rate",

@@ -251,10 +251,12 @@ class Dataset(Protocol):
         widths: stream -> D_stream on the video side.
         query_widths: the same on the query side; empty for captions.
 
-    Its class may also have, for ``varkit data`` and the check before a training:
+    Its class may also have:
 
     * a static method ``survey(**options) -> varkit.data.inspect.verify.Survey``, which opens what
       can be opened and lists every fault instead of raising;
+    * a method ``split_fingerprint(name) -> str``, which is ``fingerprint`` of one split alone; with
+      it and ``survey``, a run is measured again where only its test data are left;
     * a static method ``guide(**options) -> str``, which says where to get the data and where to
       put them; it is called even if a required option was not given;
     * ``published: Mapping[str, tuple[float, str]]``, published figures of the data set and their

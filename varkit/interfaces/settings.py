@@ -61,7 +61,8 @@ class TrainOptions:
             reads every clip. Benchmark videos reach 61,000 clips.
         checkpoint_steps: optimiser steps between checkpoints inside an epoch; 0 = only after
             each epoch.
-        keep: how many of the newest checkpoints to keep besides the best.
+        keep: how many of the newest checkpoints to keep, from which a training can go on. null =
+            two until it is measured, and then none: its models stay, without Adam's state.
         workers: processes that read features; 0 reads in the training process.
         timeout: the most seconds that one of several ranks waits for another. Rank 0 checks the
             data, validates and measures while the rest wait, so it must be longer than that takes.
@@ -83,7 +84,7 @@ class TrainOptions:
     select: Literal["val", "last", "test"] = "val"
     max_clips: Count = 1024
     checkpoint_steps: Natural = 0
-    keep: Count = 2
+    keep: Count | None = None
     workers: Natural = 0
     timeout: Positive = 1800.0
     tensorboard: bool = False

@@ -77,14 +77,13 @@ def build_model(recipe: Recipe, plugins: Plugins, dataset: Dataset) -> Retrieval
 
     settings = recipe.detector.settings if recipe.detector is not None else None
     assert settings is None or isinstance(settings, DetectorSettings)
-    if settings is not None and settings.freeze and settings.pretrain_epochs == 0:
+    detectors = [encoder for encoder in (video, query) if encoder.detector is not None]
+    if settings is not None and settings.pretrain_epochs and not detectors:
         raise RecipeError(
-            ["detector.freeze: would freeze a detector that was never trained"],
-            hint="set detector.pretrain_epochs to at least 1",
+            ["detector.pretrain_epochs: no encoder has a detector to train"],
+            hint="give the recipe a sampler that reads anomaly scores, or set it to 0",
         )
     alignments = {name: weighted(c) for name, c in recipe.alignments.items()}
-    if not any(alignment.weight for alignment in alignments.values()):
-        raise RecipeError(["alignments: every weight is 0; at least one must be above 0"])
     supplies["alignments"] = {name: part.component for name, part in alignments.items()}
     model = RetrievalModel(
         video=video,
@@ -162,7 +161,7 @@ def _build(component: Component, plugins: Plugins, supplies: Mapping[str, Any]) 
     entry, kind = plugins.get(component.kind, component.use), KINDS[component.kind]
     given = {name: supplies[name] for name in kind.supplied}
     with entry.contained():
-        built = construct(entry.load(), component.options, given)
+        built = construct(entry.load(), component.arguments, given)
         _check_members(entry, built, resolve_name(kind.protocol))
     return built
 

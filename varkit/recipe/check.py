@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pkgutil import resolve_name
 from typing import Any
 
@@ -11,10 +11,10 @@ from varkit.errors import PluginError, did_you_mean
 from varkit.interfaces.settings import EvalOptions, ModelOptions, TrainOptions
 from varkit.plugins.kinds import KINDS
 from varkit.plugins.loading import Plugins
-from varkit.recipe.layers import Layers, dotted
+from varkit.recipe.layers import Change, Layers, dotted
 from varkit.recipe.options import options_of, supplied_to
 from varkit.recipe.problems import Checker, Problem
-from varkit.recipe.yaml import KeyPath
+from varkit.recipe.yaml import Document, KeyPath
 
 VERSION = 1
 """The version of the format that recipes state."""
@@ -67,12 +67,19 @@ class Component:
         options: all options of its constructor.
         settings: the options beside ``use`` that are not the constructor's, such as
             ``DetectorSettings``.
+        places: paths among the options -> where they lead, if a run is opened in another folder.
     """
 
     kind: str
     use: str
     options: Mapping[str, Any]
     settings: Any
+    places: Mapping[str, str] = field(default_factory=dict, compare=False)
+
+    @property
+    def arguments(self) -> dict[str, Any]:
+        """The options as its constructor gets them."""
+        return {**self.options, **self.places}
 
 
 @dataclass(frozen=True)
@@ -90,15 +97,40 @@ class Checked:
     parts: dict[str, Any]
     problems: list[Problem]
 
-    def components(self) -> dict[KeyPath, Component]:
-        """Return all components, by their path in the recipe."""
-        components: dict[KeyPath, Component] = {}
-        for name, part in self.parts.items():
-            if isinstance(part, Component):
-                components[(name,)] = part
-            elif isinstance(part, dict):
-                components |= {(name, key): component for key, component in part.items()}
-        return components
+
+def components(parts: Mapping[str, Any]) -> dict[KeyPath, Component]:
+    """Return all components of a recipe's sections, by their path in the recipe."""
+    listed: dict[KeyPath, Component] = {}
+    for name, part in parts.items():
+        if isinstance(part, Component):
+            listed[(name,)] = part
+        elif isinstance(part, dict):
+            listed |= {(name, key): component for key, component in part.items()}
+    return listed
+
+
+def in_layers(
+    document: Document, changes: Sequence[Change], plugins: Plugins, *, embedded: bool = False
+) -> Layers:
+    """Merge a recipe's layers; keys of its options' blocks may hold dots."""
+
+    def is_block(value: Mapping[str, Any], path: KeyPath) -> bool:
+        section = SECTIONS.get(str(path[0]))
+        if section is None or len(path) != (3 if section.named else 2):
+            return False
+        cls: type[Any] = section.options
+        try:
+            if section.kind is not None:
+                component: Any = value
+                for key in path[:-1]:
+                    component = component[key]
+                cls = plugins.get(section.kind, component["use"]).load()
+            option = options_of(cls).get(str(path[-1]))
+        except (KeyError, TypeError, PluginError):  # the check reports it
+            return False
+        return option is not None and option.is_block
+
+    return Layers(document, changes, embedded=embedded, is_block=is_block)
 
 
 def check(layers: Layers, plugins: Plugins) -> Checked:
@@ -123,7 +155,41 @@ class _RecipeChecker(Checker):
         elif type(value["version"]) is not int or value["version"] != VERSION:
             self.problem(("version",), f"must be {VERSION}; not {value['version']!r}")
         parts = {name: self.section(name, s, value.get(name)) for name, s in SECTIONS.items()}
+        self.combinations(parts)
         return Checked(self.layers, parts, self.problems)
+
+    def combinations(self, parts: Mapping[str, Any]) -> None:
+        """Check values that are allowed alone, but not together; faulty sections are None."""
+        train, detector, alignments = parts["train"], parts["detector"], parts["alignments"]
+        settings = None if detector is None else detector.settings
+        if settings is not None and settings.freeze and settings.pretrain_epochs == 0:
+            self.problem(
+                ("detector", "freeze"),
+                "would freeze a detector that was never trained; set pretrain_epochs to at least 1",
+            )
+        if alignments and not any(part.settings.weight for part in alignments.values()):
+            last = ("alignments", list(alignments)[-1], "weight")
+            self.problem(last, "every weight is 0; at least one must be above 0")
+        if train is None:
+            return
+        if train.batch_size % train.accumulate:
+            self.problem(
+                ("train", "batch_size"),
+                f"{train.batch_size} is not a multiple of train.accumulate ({train.accumulate})",
+            )
+        if len(set(train.seeds)) < len(train.seeds):
+            self.problem(("train", "seeds"), f"{list(train.seeds)} repeats a seed")
+        for prefix in train.lr_factors:
+            part, _, rest = prefix.partition(".")
+            known: Any = ("video", "query", "alignments", "pretexts", "objective")
+            if part in ("alignments", "pretexts") and rest and parts[part] is not None:
+                part, known = rest.partition(".")[0], parts[part]
+            if part not in known:
+                self.problem(
+                    ("train", "lr_factors", prefix),
+                    f"no part of a model is named {part!r}.{did_you_mean(part, known)} "
+                    f"Known: {', '.join(known) or 'none'}.",
+                )
 
     def section(self, name: str, section: Section, value: Any) -> Any:
         if section.kind is None:

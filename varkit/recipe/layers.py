@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
 from varkit.errors import RecipeError
@@ -65,7 +65,12 @@ class Layers:
     """
 
     def __init__(
-        self, document: Document, changes: Sequence[Change] = (), *, embedded: bool = False
+        self,
+        document: Document,
+        changes: Sequence[Change] = (),
+        *,
+        embedded: bool = False,
+        is_block: Callable[[Mapping[str, Any], KeyPath], bool] = lambda value, path: False,
     ) -> None:
         """Merge the layers.
 
@@ -73,6 +78,9 @@ class Layers:
             document: the file.
             changes: applied to it in this order.
             embedded: whether to use the file's embedded block, and changes of that layer.
+            is_block: asked with the values so far whether a path leads to a block of single
+                values; the rest of a change's path is then one key, as in
+                ``train.lr_factors.query.language``.
 
         Raises:
             RecipeError: a change's key leads through a value that is not a block.
@@ -89,6 +97,11 @@ class Layers:
             self._merge(Change((key,), value, "embedded", document, at), (key,), value)
         for change in changes:
             if embedded or change.layer != "embedded":
+                for end in range(1, len(change.path)):
+                    if is_block(self.value, change.path[:end]):
+                        key = ".".join(change.path[end:])
+                        change = replace(change, path=(*change.path[:end], key))
+                        break
                 self._merge(change, change.path, change.value)
 
     def place(self, path: KeyPath) -> Place:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -21,8 +21,9 @@ from varkit.interfaces.settings import EvalOptions, ModelOptions, TrainOptions
 from varkit.plugins.isolation import contained
 from varkit.plugins.loading import Plugins, load_plugins
 from varkit.recipe import yaml
-from varkit.recipe.check import SECTIONS, VERSION, Checked, Component, check
+from varkit.recipe.check import SECTIONS, VERSION, Checked, Component, check, components, in_layers
 from varkit.recipe.layers import Change, Layers, dotted, read_changes
+from varkit.recipe.options import options_of
 from varkit.recipe.problems import Problem, refuse
 from varkit.recipe.shipped import find_recipe
 from varkit.recipe.yaml import KeyPath
@@ -71,6 +72,34 @@ class Recipe:
     missing: tuple[str, ...] = field(compare=False)
     origins: dict[str, str] = field(compare=False)
 
+    def components(self) -> dict[KeyPath, Component]:
+        """Return its components, by their path in the recipe."""
+        return components(self._parts)
+
+    def located(self, plugins: Plugins, folders: Sequence[Path]) -> Recipe:
+        """Return the recipe with its paths found from other folders than the working directory.
+
+        Args:
+            plugins: of the recipe.
+            folders: where to look, in this order; a path that is in none of them stays as it is.
+        """
+
+        def places(_: KeyPath, component: Component) -> dict[str, str]:
+            options = options_of(plugins.get(component.kind, component.use).load())
+            paths = {n: component.options[n] for n, option in options.items() if option.is_path}
+            return {
+                name: str(place)
+                for name, path in paths.items()
+                if path is not None
+                and (place := next(filter(Path.exists, (f / path for f in folders)), None))
+            }
+
+        return replace(self, **_placed(self._parts, places))
+
+    @property
+    def _parts(self) -> dict[str, Any]:
+        return {name: getattr(self, name) for name in SECTIONS}
+
     def to_dict(self) -> dict[str, Any]:
         """Return the complete resolved recipe as plain values, without empty sections.
 
@@ -91,9 +120,15 @@ class Recipe:
         comments = {path: self.origins[dotted(path)] for path in _leaves(whole)}
         return yaml.dump(whole, comments if origins else None)
 
-    def digest(self) -> str:
-        """Return the SHA-256 of the resolved content, with only the names of plugin files."""
+    def digest(self, *, seeds: bool = True) -> str:
+        """Return the SHA-256 of the resolved content, with only the names of plugin files.
+
+        Args:
+            seeds: whether ``train.seeds`` count; a training does not depend on other seeds.
+        """
         content = self.to_dict() | {"plugins": [file.name for file in self.plugin_files]}
+        if not seeds:
+            del content["train"]["seeds"]
         return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
 
 
@@ -103,6 +138,7 @@ def load_recipe(
     *,
     strict: bool = False,
     plugins: Plugins | None = None,
+    incomplete: bool = False,
 ) -> tuple[Recipe, Plugins]:
     """Load, check and complete a recipe.
 
@@ -114,6 +150,7 @@ def load_recipe(
         strict: refuse to use the embedded block.
         plugins: where to look up names, including the recipe's plugin files; default: the installed
             plugins and those files.
+        incomplete: load it without asking what this machine lacks to run it.
 
     Raises:
         RecipeError: everything that is wrong with the recipe and the overrides, or everything that
@@ -123,7 +160,7 @@ def load_recipe(
     path, document, files = _open(path)
     changes = read_changes(overrides)
     plugins = load_plugins(files) if plugins is None else plugins
-    checked, missing = _resolve(document, changes, plugins, strict=strict)
+    checked, missing = _resolve(document, changes, plugins, strict=strict, incomplete=incomplete)
     recipe = Recipe(
         name=path.stem,
         path=path,
@@ -150,7 +187,15 @@ def changed_recipe(recipe: Recipe, plugins: Plugins, overrides: Sequence[str | C
     """
     changes = read_changes(overrides)
     document = yaml.Document(str(recipe.path), recipe.to_dict(), {(): (1, 1)})
-    checked = check(Layers(document, changes, embedded=recipe.embedded), plugins)
+    checked = check(in_layers(document, changes, plugins, embedded=recipe.embedded), plugins)
+    before = recipe.components()
+
+    def places(path: KeyPath, _: Component) -> dict[str, str]:
+        known = before[path].places if path in before else {}
+        place = checked.layers.place
+        return {n: known[n] for n in known if place((*path, n)).layer == "file"}
+
+    checked = replace(checked, parts=_placed(checked.parts, places))
     _refuse(checked.problems, _missing(checked, plugins), "the changed recipe needs it")
     changed = replace(recipe, **checked.parts, origins={})
     changed.origins.update(origins_of(changed.to_dict(), checked.layers, before=recipe.origins))
@@ -175,22 +220,27 @@ def own_data(
     """
     _, document, files = _open(path)
     plugins = load_plugins(files)
-    checked = check(Layers(document, read_changes(overrides)), plugins)
+    checked = check(in_layers(document, read_changes(overrides), plugins), plugins)
     refuse(p for p in checked.problems if p.path[0] == "data" or p.place.layer == "change")
     data: Component = checked.parts["data"]
     return data, origins_of({"data": _plain(data)}, checked.layers), plugins
 
 
 def _resolve(
-    document: yaml.Document, changes: Sequence[Change], plugins: Plugins, *, strict: bool
+    document: yaml.Document,
+    changes: Sequence[Change],
+    plugins: Plugins,
+    *,
+    strict: bool,
+    incomplete: bool,
 ) -> tuple[Checked, dict[str, str]]:
     """Check a recipe and decide whether to use its embedded block.
 
     Returns:
         The recipe, and, if the embedded block is used, what is missing here.
     """
-    plain = check(Layers(document, changes), plugins)
-    missing = _missing(plain, plugins)
+    plain = check(in_layers(document, changes, plugins), plugins)
+    missing = {} if incomplete else _missing(plain, plugins)
     if not _has_embedded(document):
         _refuse(plain.problems, missing, "it has no embedded block that could stand in")
         return plain, {}
@@ -200,7 +250,7 @@ def _resolve(
         hint = "leave out --strict to take its embedded block"
         _refuse(plain.problems + block, missing, hint)
         return plain, {}
-    taken = check(Layers(document, changes, embedded=True), plugins)
+    taken = check(in_layers(document, changes, plugins, embedded=True), plugins)
     # An override may fit only with the embedded block; the file must be valid without it.
     in_file = [problem for problem in plain.problems if problem.place.layer == "file"]
     lacking = _missing(taken, plugins)
@@ -229,7 +279,7 @@ def _plugin_files(path: Path, document: yaml.Document) -> tuple[Path, ...]:
     if not isinstance(named, list) or not all(isinstance(name, str) for name in named):
         at = document.place(("plugins",))
         raise RecipeError([f"{at}: plugins: must be a list of files such as [./my_sampler.py]"])
-    files = tuple((path.parent / name).resolve() for name in named)
+    files = tuple(_plugin_file(path.parent, index, name) for index, name in enumerate(named))
     problems = [
         f"{document.place(('plugins', index))}: plugins.{index}: no plugin file "
         f"{named[index]!r} (looked for {file})"
@@ -239,6 +289,18 @@ def _plugin_files(path: Path, document: yaml.Document) -> tuple[Path, ...]:
     if problems:
         raise RecipeError(problems, hint="a plugin file's path is relative to the recipe's folder")
     return files
+
+
+def _plugin_file(folder: Path, index: int, name: str) -> Path:
+    """Return a plugin file, or the copy that a run keeps of it, if the file is gone."""
+    file = (folder / name).resolve()
+    copy = kept_plugin(folder, index, file)
+    return copy if copy.is_file() and not file.is_file() else file
+
+
+def kept_plugin(folder: Path, index: int, file: Path) -> Path:
+    """Return where a run keeps its copy of a recipe's plugin file."""
+    return folder.resolve() / "plugins" / str(index) / file.name
 
 
 def _has_embedded(document: yaml.Document) -> bool:
@@ -261,10 +323,10 @@ def _missing(checked: Checked, plugins: Plugins) -> dict[str, str]:
         What is missing -> the source of the need: the component's last change, or the file.
     """
     missing: dict[str, str] = {}
-    for path, component in checked.components().items():
+    for path, component in components(checked.parts).items():
         cls = plugins.get(component.kind, component.use).load()
         at = str(checked.layers.last_change(path) or checked.layers.document.file)
-        for line in missing_here(cls, component.options, f"{component.kind} {component.use!r}"):
+        for line in missing_here(cls, component.arguments, f"{component.kind} {component.use!r}"):
             missing[f"{dotted(path)} ({component.use}): {line}"] = at
     return missing
 
@@ -279,6 +341,21 @@ def missing_here(cls: type[Any], options: Mapping[str, Any], name: str) -> list[
         return []
     with contained(f"{name}: missing() failed: ", cls.__module__):
         return [str(line) for line in cls.missing(**options)]
+
+
+def _placed(
+    parts: Mapping[str, Any], places: Callable[[KeyPath, Component], Mapping[str, str]]
+) -> dict[str, Any]:
+    """Return sections with the places of every component's paths."""
+
+    def placed(path: KeyPath, part: Any) -> Any:
+        if isinstance(part, Component):
+            return replace(part, places=places(path, part))
+        if isinstance(part, dict):
+            return {name: placed((*path, name), inner) for name, inner in part.items()}
+        return part
+
+    return {name: placed((name,), part) for name, part in parts.items()}
 
 
 def _plain(part: Any) -> Any:

@@ -21,6 +21,7 @@ from pydantic.errors import PydanticUserError
 from pydantic_core import PydanticSerializationError, to_jsonable_python
 
 from varkit.errors import PluginError, RecipeError, did_you_mean
+from varkit.interfaces.limits import IsPath
 from varkit.plugins.isolation import contained
 from varkit.plugins.kinds import SUPPLIED
 from varkit.recipe.descriptions import describe, documented
@@ -50,6 +51,19 @@ class Option:
     def required(self) -> bool:
         """Whether a recipe must give it."""
         return self.default is REQUIRED
+
+    @property
+    def is_path(self) -> bool:
+        """Whether its text is a path."""
+        return _is_path(self.annotation)
+
+    @property
+    def is_block(self) -> bool:
+        """Whether it is a block of single values, under keys that may hold dots."""
+        if typing.get_origin(self.annotation) is not Mapping:
+            return False
+        item = typing.get_args(self.annotation)[1]
+        return item is not Any and typing.get_origin(item) is not Mapping
 
     def adapter(self) -> TypeAdapter[Any]:
         """Return the strict checker of its values.
@@ -236,6 +250,13 @@ def _wrong(option: Option, value: Any, error: ValidationError) -> list[tuple[Key
         close = did_you_mean(inner, texts) if isinstance(inner, str) else ""
         problems.setdefault(path, f"must be {allowed}; not {_show(inner)}.{close}")
     return list(problems.items())
+
+
+def _is_path(annotation: Any) -> bool:
+    arguments = typing.get_args(annotation)
+    if typing.get_origin(annotation) is typing.Annotated:
+        return any(isinstance(mark, IsPath) for mark in arguments[1:])
+    return any(map(_is_path, arguments))
 
 
 def _holds(value: Any, key: str | int) -> bool:

@@ -17,9 +17,10 @@ from varkit.recipe import yaml
 from varkit.recipe.check import Component
 from varkit.recipe.layers import Change, Layers, dotted, read_changes
 from varkit.recipe.load import load_recipe, missing_here, origins_of, own_data
-from varkit.recipe.options import check_options, construct
+from varkit.recipe.options import check_options, construct, options_of
 from varkit.recipe.problems import Problem, refuse
 from varkit.recipe.shipped import shipped_recipes
+from varkit.recipe.yaml import KeyPath
 
 
 @dataclass(frozen=True)
@@ -112,7 +113,12 @@ def named_target(name: str, changes: Sequence[str | Change]) -> Target:
         )
     cls = plugins.get("dataset", name).load()
     empty = yaml.Document(name, {}, {(): (1, 1)})
-    layers = Layers(empty, read_changes(changes))
+    own = options_of(cls)
+
+    def is_block(_: Mapping[str, Any], path: KeyPath) -> bool:
+        return len(path) == 1 and path[0] in own and own[str(path[0])].is_block
+
+    layers = Layers(empty, read_changes(changes), is_block=is_block)
     options, problems = check_options(cls, layers.value, layers.written)
     refuse(Problem(layers.place(at), at, t) for at, t in problems if at[0] in layers.value)
     required = tuple(f"{name}: {dotted(at)}: {text}" for at, text in problems)

@@ -14,13 +14,12 @@ Versions of other packages are recorded beside the code.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from varkit.errors import RunError
 from varkit.plugins.loading import Plugins, file_module
 from varkit.plugins.source import source_hashes
-from varkit.recipe.check import SECTIONS, Component
 from varkit.recipe.load import Recipe
 
 ROOMS = ("blocks", "data", "model", "training")
@@ -42,7 +41,7 @@ def code_of(recipe: Recipe, plugins: Plugins) -> dict[str, str]:
     code: dict[str, str] = {}
     versions: dict[str, str] = {}
     roots = [*ROOTS, *files]
-    for part in _components(recipe):
+    for part in recipe.components().values():
         entry = plugins.get(part.kind, part.use)
         module, _, name = entry.path.partition(":")
         code[f"{entry.kind} {entry.name}"] = f"{files.get(module, module)}:{name}"
@@ -103,11 +102,3 @@ def both(before: Mapping[str, str] | None, now: Mapping[str, str]) -> dict[str, 
 
 def _top(module: str) -> str:
     return module.partition(".")[0]
-
-
-def _components(recipe: Recipe) -> Iterator[Component]:
-    for name in SECTIONS:
-        part = getattr(recipe, name)
-        for component in part.values() if isinstance(part, dict) else [part]:
-            if isinstance(component, Component):
-                yield component

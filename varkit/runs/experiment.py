@@ -16,6 +16,7 @@ from varkit.errors import DataError, RunError
 from varkit.evaluation.results import RunResults, TrainingResults, summarize_seeds
 from varkit.interfaces import Dataset, Item, derive_seed
 from varkit.model.build import build_dataset, build_model
+from varkit.recipe.load import Recipe
 from varkit.runs.captions import read_captions, told
 from varkit.runs.code import both, code_of
 from varkit.runs.folder import Run
@@ -25,7 +26,7 @@ from varkit.system import distributed
 from varkit.system.files import write_json
 from varkit.system.records import read_json
 from varkit.system.signals import StopRequest
-from varkit.training.checkpoint import checkpoints
+from varkit.training.checkpoint import checkpoints, prune
 from varkit.training.log import Listener
 from varkit.training.loop import Trainer
 
@@ -73,6 +74,8 @@ def run_experiment(
                 _measure(run, dataset, seed, device, stop)
             distributed.barrier("rank 0, which measures the trained models")
             results = read_json(_results_file(run, seed), TrainingResults)
+        if run.recipe.train.keep is None and distributed.rank() == 0:
+            prune(_checkpoints(run, seed), 0)
         seeds[seed] = results
     summary = summarize_seeds(seeds)
     if distributed.rank() == 0:
@@ -112,11 +115,6 @@ def _results(run: Run, seed: int) -> TrainingResults | None:
         return None
 
 
-def _checkpoints_left(run: Run, seed: int) -> bool:
-    """Return whether a training can go on; one that has models but no checkpoints is complete."""
-    return bool(checkpoints(run.seed_folder(seed) / "checkpoints"))
-
-
 def _refuse_changes(run: Run, dataset: Dataset, check: Check) -> None:
     """Record and refuse features that changed while the run trained."""
     try:
@@ -136,6 +134,15 @@ def _refuse_changes(run: Run, dataset: Dataset, check: Check) -> None:
     )
 
 
+def _checkpoints(run: Run, seed: int) -> Path:
+    return run.seed_folder(seed) / "checkpoints"
+
+
+def _checkpoints_left(run: Run, seed: int) -> bool:
+    """Return whether a training can go on; one that has models but no checkpoints is complete."""
+    return bool(checkpoints(_checkpoints(run, seed)))
+
+
 def _record_code(run: Run) -> None:
     """Record in ``run.json`` that other code than the run's own continues it."""
     if run.other_code and distributed.rank() == 0:
@@ -153,13 +160,13 @@ def _record_captions(run: Run, encoder: object, dataset: Dataset, listen: Listen
             listen({"kind": "remark", "text": line})
 
 
-def training_parts(run: Run, dataset: Dataset) -> tuple[list[Item], list[Item]]:
+def training_parts(recipe: Recipe, dataset: Dataset) -> tuple[list[Item], list[Item]]:
     """Return the videos to train on and those to select the best epoch on (``train.select``).
 
     The latter are the data set's ``val`` split if it has one, otherwise a held-out part of train.
     """
     train = list(dataset.split("train"))
-    options = run.recipe.train
+    options = recipe.train
     if options.select == "test":
         return train, list(dataset.split("test"))
     if options.select == "last":
@@ -183,7 +190,7 @@ def _train(
     torch.manual_seed(derive_seed(seed, "weights"))
     model = build_model(recipe, run.plugins, dataset).to(device)
     _record_captions(run, model.query, dataset, listener)
-    train_items, select_items = training_parts(run, dataset)
+    train_items, select_items = training_parts(recipe, dataset)
     trainer = Trainer(
         model,
         dataset,

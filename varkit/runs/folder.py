@@ -18,17 +18,21 @@ from typing import Any, Literal, NotRequired
 from typing_extensions import TypedDict
 
 from varkit.data.inspect.check import Check
-from varkit.errors import RunError, did_you_mean
+from varkit.errors import DataError, RunError
 from varkit.evaluation.results import TrainingResults
 from varkit.interfaces import Dataset
 from varkit.interfaces.settings import Which
 from varkit.plugins.loading import Plugins
-from varkit.recipe.load import Recipe, load_recipe
+from varkit.recipe.load import Recipe, kept_plugin, load_recipe
 from varkit.runs.captions import CaptionCounts
 from varkit.runs.code import code_of, differing, refusal
-from varkit.system.files import sha256, write_json, write_text
-from varkit.system.records import read_json
+from varkit.runs.find import find_run
+from varkit.system.files import sha256, write_bytes, write_json, write_text
+from varkit.system.inputs import read_user_file
+from varkit.system.records import checked, read_json
 
+TESTED = "test"
+"""The split whose data a run recognises on their own."""
 PACKAGES = ("varkit", "torch", "numpy", "safetensors", "transformers", "tokenizers", "spacy")
 
 
@@ -85,9 +89,19 @@ class Facts(TypedDict):
 
 
 class RecipeFacts(Facts):
-    """The content of ``run.json`` of a run of a recipe."""
+    """The content of ``run.json`` of a run of a recipe.
+
+    ``directory`` and ``folder`` are the working directory and the run's own when it began, and
+    ``tested`` is the fingerprint of the test split alone.
+    """
 
     digest: str
+    directory: str
+    folder: str
+    query_kind: Literal["captions", "clips"]
+    widths: dict[str, int]
+    query_widths: dict[str, int]
+    tested: str | None
     plugins: dict[str, str]
     device: str
     threads: int
@@ -136,6 +150,30 @@ class Run:
                 hint=f"name {source['run']} instead",
             )
 
+    def check_seed(self, seed: int) -> None:
+        """Check that the run has a training.
+
+        Raises:
+            RunError: it has not; those that it has are named.
+        """
+        seeds = self.recipe.train.seeds
+        if seed not in seeds:
+            raise RunError(f"{self.folder} has no seed {seed}; it has {list(seeds)}")
+
+    def check_same_data(self, dataset: Dataset) -> None:
+        """Check that a data set is the one that the run began with.
+
+        Raises:
+            DataError: it is another one, or it has changed.
+        """
+        before, now = self.facts["fingerprint"], dataset.fingerprint()
+        if now != before:
+            raise DataError(
+                f"the data of {self.folder} have changed since it began: {now:.12}, not "
+                f"{before:.12}",
+                hint="start a new run with varkit run",
+            )
+
     def reported(self, seed: int) -> Which:
         """Return which model of a training is reported: of the selected epoch, if there is one.
 
@@ -167,6 +205,8 @@ def create_run(
 ) -> Run:
     """Create ``out/<recipe>/<time>-<short id>/`` with the resolved recipe and the provenance.
 
+    It also gets copies of the recipe's plugin files, for when these are gone.
+
     Args:
         recipe: resolved.
         plugins: of the recipe.
@@ -186,11 +226,14 @@ def create_run(
         recipe,
         plugins,
         dataset,
+        folder,
         command=command,
         started=started,
         device=device,
         threads=threads,
     )
+    for index, file in enumerate(recipe.plugin_files):
+        write_bytes(kept_plugin(folder, index, file), read_user_file(file))
     facts["data_check"] = {
         "numbers": check.numbers,
         "remarks": [remark.text for remark in check.remarks],
@@ -239,6 +282,7 @@ def recipe_provenance(
     recipe: Recipe,
     plugins: Plugins,
     dataset: Dataset,
+    folder: Path,
     *,
     seeds: Sequence[int] | None = None,
     command: Sequence[str],
@@ -246,7 +290,7 @@ def recipe_provenance(
     device: str,
     threads: int,
 ) -> RecipeFacts:
-    """Return ``run.json`` of a run of a recipe; ``seeds`` defaults to all of the recipe's."""
+    """Return ``run.json`` of a run of a recipe in a folder, by default of all its seeds."""
     facts = provenance(
         recipe.name,
         dataset,
@@ -260,6 +304,12 @@ def recipe_provenance(
     return {
         **facts,
         "digest": recipe.digest(),
+        "directory": str(Path.cwd()),
+        "folder": str(folder.resolve()),
+        "query_kind": dataset.query_kind,
+        "widths": dict(dataset.widths),
+        "query_widths": dict(dataset.query_widths),
+        "tested": tested(dataset),
         "plugins": {entry.plugin: entry.version for entry in plugins.registry},
         "code": code_of(recipe, plugins),
         "device": device,
@@ -267,33 +317,42 @@ def recipe_provenance(
     }
 
 
-def open_run(folder: Path, *, accept_code: bool = False) -> Run:
-    """Open a run's recipe and provenance.
+def tested(dataset: Dataset) -> str | None:
+    """Return the fingerprint of the test split alone; None if the data set gives none."""
+    fingerprint = getattr(dataset, "split_fingerprint", None)
+    return None if fingerprint is None else str(fingerprint(TESTED))
+
+
+def open_run(folder: str | Path, *, accept_code: bool = False) -> Run:
+    """Open a run's recipe and provenance, whether or not its data are on this machine.
 
     Args:
-        folder: of the run.
+        folder: of the run, or a name as in :func:`varkit.runs.find.find_run`.
         accept_code: open it even if the code that made it has changed since.
 
     Raises:
         RunError: the folder is not a run, a file of it is damaged, or other code made it.
         RecipeError: the recipe no longer fits the installed plugins.
     """
-    for name in ("run.json", "recipe.yaml"):
-        if not (folder / name).exists():
-            siblings = [str(p.parent) for p in folder.parent.glob("*/run.json")]
-            siblings = [sibling for sibling in siblings if sibling != str(folder)]
-            raise RunError(
-                f"{folder} is not a run: it has no {name}.{did_you_mean(str(folder), siblings)}",
-                hint="name a folder runs/<recipe>/<time>-<id>",
-            )
-    facts = read_json(folder / "run.json", RecipeFacts)
-    recipe, plugins = load_recipe(folder / "recipe.yaml")
+    folder = find_run(folder)
+    known = read_json(folder / "run.json", Facts)
+    if "made_from" in known:
+        raise RunError(
+            f"{folder} was made from other runs or files; it holds ranks, but no models",
+            hint="name one of the sources that its run.json lists under made_from",
+        )
+    if not (folder / "recipe.yaml").exists():
+        raise RunError(f"{folder} is not a run: it has no recipe.yaml")
+    facts = checked(known, RecipeFacts, str(folder / "run.json"))
+    recipe, plugins = load_recipe(folder / "recipe.yaml", incomplete=True)
     recipe = replace(
-        recipe,
+        recipe.located(plugins, _began(folder, facts)),
         name=facts["recipe"],
         embedded=facts["embedded"],
         missing=tuple(facts["missing"]),
     )
+    if "measured_from" not in facts:  # seeds may have been added
+        recipe = replace(recipe, train=replace(recipe.train, seeds=tuple(facts["seeds"])))
     if recipe.digest() != facts["digest"]:
         raise RunError(
             f"{folder / 'recipe.yaml'} has changed since the run began, or the installed plugins "
@@ -304,6 +363,15 @@ def open_run(folder: Path, *, accept_code: bool = False) -> Run:
     if other_code and not accept_code:
         raise refusal(folder, other_code)
     return Run(folder, recipe, plugins, facts, other_code)
+
+
+def _began(folder: Path, facts: RecipeFacts) -> list[Path]:
+    """Return the folders in which a run may have begun: as seen from where it lies now, as it was.
+
+    The former is another one if a whole project was moved or copied.
+    """
+    there = Path(os.path.relpath(facts["directory"], facts["folder"]))
+    return [(folder.resolve() / there).resolve(), Path(facts["directory"])]
 
 
 @contextmanager

@@ -23,11 +23,11 @@ from varkit.evaluation.results import (
 )
 from varkit.interfaces import Dataset
 from varkit.interfaces.settings import Measured, Which
-from varkit.model.build import build_dataset
 from varkit.plugins.loading import Plugins
 from varkit.recipe.layers import Change, read_changes
 from varkit.recipe.load import Recipe, changed_recipe
 from varkit.runs.code import both
+from varkit.runs.data import open_data
 from varkit.runs.folder import Run, recipe_provenance
 from varkit.runs.trained import open_model
 from varkit.system.files import write_json, write_text
@@ -135,7 +135,10 @@ def measure_again(
     """
     started, clock = datetime.now(UTC), time.perf_counter()
     recipe = measured_recipe(run.recipe, run.plugins, changes)
-    dataset = build_dataset(recipe, run.plugins)
+    run.check_trainings()
+    if seed is not None:
+        run.check_seed(seed)
+    dataset = open_data(run, recipe)
     if out is None:
         seed = run.recipe.train.seeds[0] if seed is None else seed
         which = which or run.reported(seed)
@@ -161,6 +164,7 @@ def measure_again(
         recipe,
         run.plugins,
         dataset,
+        out,
         seeds=list(trainings),
         command=command,
         started=started,

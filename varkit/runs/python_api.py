@@ -20,6 +20,7 @@ from varkit.recipe.target import find_target
 from varkit.runs.experiment import run_experiment
 from varkit.runs.folder import Run, create_run, locked, open_run
 from varkit.runs.measuring import measure_again
+from varkit.runs.rehearsal import check_training
 from varkit.training.log import Listener
 
 
@@ -57,6 +58,7 @@ def train(
     changes = changes_of(overrides, "varkit.train")
     resolved, plugins = load_recipe(recipe, changes, strict=strict)
     dataset = build_dataset(resolved, plugins)
+    check_training(resolved, plugins, dataset)
     checked = check_data(dataset, check, workers=resolved.train.workers)
     run = create_run(
         resolved,
@@ -105,7 +107,7 @@ def evaluate(
         CheckpointError: the weights are damaged, or do not fit the recipe.
         DataError: the split does not exist, or the data set is faulty.
     """
-    opened = run if isinstance(run, Run) else open_run(Path(run), accept_code=accept_code)
+    opened = run if isinstance(run, Run) else open_run(run, accept_code=accept_code)
     changes = changes_of(overrides, "varkit.evaluate")
     place = torch.device(device)
     return measure_again(opened, changes, seed=seed, which=which, split=split, device=place)

@@ -5,12 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from varkit.errors import RunError
 from varkit.interfaces import Dataset
 from varkit.interfaces.settings import Which
-from varkit.model.build import build_dataset, build_model
+from varkit.model.build import build_model
 from varkit.model.retrieval import RetrievalModel
 from varkit.recipe.load import Recipe
+from varkit.runs.data import open_data
 from varkit.runs.folder import Run, open_run
 from varkit.system.tensors import load
 from varkit.training import checkpoint
@@ -64,17 +64,16 @@ def open_model(
         CheckpointError: the weights are damaged, do not fit the recipe, or are not of these data.
         DataError: the data set is missing or faulty.
     """
-    run = run if isinstance(run, Run) else open_run(Path(run))
+    run = run if isinstance(run, Run) else open_run(run)
     run.check_trainings()
-    seeds = run.recipe.train.seeds
-    seed = seeds[0] if seed is None else seed
-    if seed not in seeds:
-        raise RunError(f"{run.folder} has no seed {seed}; it has {list(seeds)}")
+    seed = run.recipe.train.seeds[0] if seed is None else seed
+    run.check_seed(seed)
     which = which or run.reported(seed)
     recipe = recipe or run.recipe
-    dataset = build_dataset(recipe, run.plugins) if dataset is None else dataset
+    dataset = open_data(run, recipe) if dataset is None else dataset
     model = build_model(replace(recipe, pretexts={}), run.plugins, dataset)
-    expected = {**identity(recipe, dataset, model), "recipe": run.facts["digest"], "seed": seed}
+    expected = {**identity(recipe, dataset, model), "seed": seed}
+    expected["recipe"] = run.recipe.digest(seeds=False)
     if recipe.data != run.recipe.data:
         expected["data"] = run.facts["fingerprint"]
     path = run.model_file(seed, which)
@@ -91,7 +90,7 @@ def identity(recipe: Recipe, dataset: Dataset, model: RetrievalModel) -> dict[st
     An encoder may have pretrained weights that never change, such as those of a frozen language
     model. Checkpoints leave them out, and its ``fingerprint()`` identifies them.
     """
-    parts = {"recipe": recipe.digest(), "data": dataset.fingerprint()}
+    parts = {"recipe": recipe.digest(seeds=False), "data": dataset.fingerprint()}
     for side, encoder in (("video", model.video), ("query", model.query)):
         if hasattr(encoder, "fingerprint"):
             parts[f"pretrained {side} encoder"] = encoder.fingerprint()

@@ -18,6 +18,7 @@ from varkit.evaluation.rank import check_finite
 from varkit.interfaces import Array, Dataset
 from varkit.interfaces.settings import Which
 from varkit.recipe.load import Recipe
+from varkit.runs.data import open_shape
 from varkit.runs.folder import Run, open_run
 from varkit.runs.trained import TrainedModel, open_model
 
@@ -204,6 +205,8 @@ def load(
 ) -> Model:
     """Open a trained model of a run.
 
+    It needs no data: what the model's data set lacks here is told when it is asked for.
+
     Args:
         run: an opened run, or its folder.
         seed: of the training; None = the run's first.
@@ -214,10 +217,10 @@ def load(
     Raises:
         RunError: the folder is not a run, other code made it, or it has no such training.
         CheckpointError: the weights are damaged, or belong to a different recipe or data.
-        DataError: the data set is missing or faulty.
     """
-    opened = run if isinstance(run, Run) else open_run(Path(run), accept_code=accept_code)
-    return Model(open_model(opened, seed=seed, which=which), device)
+    opened = run if isinstance(run, Run) else open_run(run, accept_code=accept_code)
+    trained = open_model(opened, seed=seed, which=which, dataset=open_shape(opened))
+    return Model(trained, device)
 
 
 def _chosen(

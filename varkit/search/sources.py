@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,7 @@ from varkit.errors import DataError, RunError, did_you_mean
 from varkit.evaluation.evaluate import Evaluation, evaluate
 from varkit.interfaces import Dataset
 from varkit.interfaces.settings import EvalOptions, Which
+from varkit.runs.find import find_run
 from varkit.runs.folder import open_run
 from varkit.runs.trained import open_model
 from varkit.search.score_files import Marks, positions, read_scores, read_trec_run
@@ -163,7 +165,7 @@ def encode_run(
         trained.model.to(device), dataset, dataset.split(split), options=options, device=device
     )
     origin = {
-        "run": str(folder),
+        "run": str(trained.run.folder),
         "recipe": recipe.name,
         "digest": recipe.digest(),
         "seed": trained.seed,
@@ -198,6 +200,9 @@ def _is_run(place: Path) -> bool:
         RunError: it does not exist, or it was made from scores and has no model.
     """
     if not place.exists():
+        with suppress(RunError):
+            find_run(place)
+            return True
         near = did_you_mean(str(place), map(str, place.parent.glob("*")))
         raise RunError(f"{place}: no such run or file.{near}")
     if place.is_dir() and not (place / "recipe.yaml").exists() and (place / "run.json").exists():

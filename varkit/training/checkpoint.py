@@ -16,6 +16,9 @@ from varkit.system.tensors import load
 
 T = TypeVar("T")
 
+KEPT = 2
+"""How many checkpoints a training keeps unless ``train.keep`` says otherwise."""
+
 
 class PositionState(TypedDict):
     """A :class:`varkit.training.loop.Position` in JSON; ``best`` is None instead of -infinity."""
@@ -70,7 +73,8 @@ def checkpoints(folder: Path) -> list[Path]:
 
 def prune(folder: Path, keep: int) -> None:
     """Delete all but the newest ``keep`` checkpoints."""
-    for path in checkpoints(folder)[:-keep]:
+    paths = checkpoints(folder)
+    for path in paths[: max(0, len(paths) - keep)]:
         path.unlink(missing_ok=True)
 
 

@@ -68,7 +68,9 @@ class MetricsLog:
     ) -> None:
         self._path = path
         self._listener = listener
-        self._writer = _tensorboard(events) if events is not None and path is not None else None
+        self._writer = (
+            check_tensorboard()(str(events)) if events is not None and path is not None else None
+        )
         if path is not None:
             try:
                 path.parent.mkdir(parents=True, exist_ok=True)
@@ -151,7 +153,12 @@ def _scalars(record: Record, prefix: str = "") -> list[tuple[str, float]]:
     return scalars
 
 
-def _tensorboard(folder: Path) -> Any:
+def check_tensorboard() -> Any:
+    """Return TensorBoard's writer.
+
+    Raises:
+        VarkitError: it is not installed.
+    """
     try:
         from torch.utils.tensorboard import SummaryWriter
     except ImportError as error:
@@ -159,4 +166,4 @@ def _tensorboard(folder: Path) -> Any:
             f"train.tensorboard is set, but TensorBoard cannot be imported: {error}",
             hint="pip install 'varkit[tensorboard]', or set train.tensorboard=false",
         ) from error
-    return SummaryWriter(str(folder))
+    return SummaryWriter

@@ -100,14 +100,6 @@ class Trainer:
         listener: Listener | None = None,
         stop: StopRequest | None = None,
     ) -> None:
-        world = distributed.world_size()
-        if train.batch_size % (train.accumulate * world):
-            raise RecipeError(
-                [
-                    f"train.batch_size: {train.batch_size} is not a multiple of train.accumulate "
-                    f"({train.accumulate}) times the number of ranks ({world})"
-                ]
-            )
         self.model = model
         self.dataset = dataset
         self.train_items = train_items
@@ -120,15 +112,8 @@ class Trainer:
         self.stop = StopRequest() if stop is None else stop
         self.device = next(model.parameters()).device
         self.micro_batch = train.batch_size // train.accumulate
-        self.updates = steps_per_epoch(train_items, self.micro_batch) // train.accumulate
+        self.updates = updates_per_epoch(train, train_items)
         self.steps = self.updates * train.accumulate
-        if self.updates == 0:
-            raise RecipeError(
-                [
-                    f"train.accumulate: {len(train_items)} training videos make fewer than "
-                    f"{train.accumulate} micro-batches of {self.micro_batch}"
-                ]
-            )
         self.optimizer = make_optimizer(model, train)
         self.scaler = torch.amp.GradScaler(self.device.type, enabled=train.precision == "fp16")
         self.position = Position()
@@ -143,7 +128,7 @@ class Trainer:
             events=folder / "tensorboard" if train.tensorboard else None,
         )
         self._parallel: nn.Module = model
-        if world > 1:
+        if distributed.world_size() > 1:
             distributed.globalise_batch_norm(model)
             with distributed.waiting_for("the weights of rank 0"):
                 self._parallel = DistributedDataParallel(model, find_unused_parameters=True)
@@ -308,7 +293,7 @@ class Trainer:
             # By update, then by epoch: an epoch's end sorts after its last step.
             name = f"{self.position.updates:09d}-{self.position.epoch:05d}.safetensors"
             save(folder / name, tensors, state)
-            checkpoint.prune(folder, self.options.keep)
+            checkpoint.prune(folder, self.options.keep or checkpoint.KEPT)
         distributed.barrier("rank 0, which writes a checkpoint")
 
     def _restore(self) -> None:
@@ -364,6 +349,33 @@ class Trainer:
             }
             state = {"epoch": epoch, "seed": self.seed, **self.identity}
             save(self.folder / "models" / f"{name}.safetensors", tensors, state)
+
+
+def updates_per_epoch(train: TrainOptions, items: Sequence[Item]) -> int:
+    """Return how many optimiser steps an epoch has.
+
+    Raises:
+        RecipeError: the batch cannot be shared by ranks and micro-batches, or there are too few
+            videos for one step.
+    """
+    world = distributed.world_size()
+    if train.batch_size % (train.accumulate * world):
+        raise RecipeError(
+            [
+                f"train.batch_size: {train.batch_size} is not a multiple of train.accumulate "
+                f"({train.accumulate}) times the number of ranks ({world})"
+            ]
+        )
+    micro_batch = train.batch_size // train.accumulate
+    updates = steps_per_epoch(items, micro_batch) // train.accumulate
+    if updates == 0:
+        raise RecipeError(
+            [
+                f"train.accumulate: {len(items)} training videos make fewer than "
+                f"{train.accumulate} micro-batches of {micro_batch}"
+            ]
+        )
+    return updates
 
 
 def _below(prefix: str, tensors: dict[str, Tensor]) -> dict[str, Tensor]:

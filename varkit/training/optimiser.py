@@ -31,13 +31,10 @@ def make_optimizer(model: nn.Module, options: TrainOptions) -> torch.optim.Adam:
         factor = options.lr_factors[max(prefixes, key=len)] if prefixes else 1.0
         groups.setdefault(factor, []).append(parameter)
     if unused:
-        modules = [name for name, _ in model.named_modules() if name]
+        keys = ", ".join(f"{prefix}: null" for prefix in sorted(unused))
         raise RecipeError(
-            [
-                f"train.lr_factors: no trainable parameter is named {prefix!r}..."
-                f"{did_you_mean(prefix, modules)}"
-                for prefix in sorted(unused)
-            ]
+            [f"train.lr_factors: {_unmatched(model, prefix)}" for prefix in sorted(unused)],
+            hint=f"leave it out: 'train.lr_factors={{{keys}}}'",
         )
     return torch.optim.Adam(
         [
@@ -46,6 +43,14 @@ def make_optimizer(model: nn.Module, options: TrainOptions) -> torch.optim.Adam:
         ],
         weight_decay=options.weight_decay,
     )
+
+
+def _unmatched(model: nn.Module, prefix: str) -> str:
+    """Return why a prefix matches no trainable parameter."""
+    modules = [name for name, _ in model.named_modules() if name]
+    if prefix in modules:
+        return f"all of {prefix!r} is frozen; it has no learning rate"
+    return f"no trainable parameter is named {prefix!r}...{did_you_mean(prefix, modules)}"
 
 
 def learning_rate(options: TrainOptions, epoch: int, progress: float) -> float:

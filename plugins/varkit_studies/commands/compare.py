@@ -27,6 +27,11 @@ if TYPE_CHECKING:
 @checkpoint_option
 @click.option("--all-pairs", is_flag=True, help="Every run against every earlier one.")
 @click.option(
+    "--labels",
+    metavar="NAME,...",
+    help="Names of the runs in tables, in their order; default: what differs between them.",
+)
+@click.option(
     "--allow-mismatch",
     is_flag=True,
     help="Compare despite different data, splits or rules; every table says so.",
@@ -58,6 +63,7 @@ def compare(
     runs: tuple[Path, ...],
     checkpoint: Which | None,
     all_pairs: bool,
+    labels: str | None,
     allow_mismatch: bool,
     queries: int,
     resamples: int,
@@ -67,22 +73,28 @@ def compare(
 ) -> None:
     """Compare measured runs with the first RUN: intervals, tests, and the queries that moved.
 
-    A single RUN gets intervals only. No file of a run changes.
+    A single RUN gets intervals only. Of several, those that are not finished are left out, which
+    the notes say. No file of a run changes.
 
     \b
     Examples:
       varkit compare runs/mean_pool/20260101-1a2b3c runs/alan_ucf/20260102-4d5e6f
       varkit compare runs/alan_ucf/* --all-pairs --out comparison
+      varkit compare mean_pool/latest alan_ucf/latest --labels baseline,ours
     """
     from varkit.cli.terminal import print_table, print_text
+    from varkit.runs.find import find_run
     from varkit_studies.comparison import compare as compare_runs
+    from varkit_studies.comparison.labels import labels as labels_of
     from varkit_studies.comparison.tables import figure_tables, notes, query_tables
     from varkit_studies.comparison.writers import check_extra, write_comparison
 
     if out is not None:
         check_extra()
+    folders = [find_run(run) for run in runs]
     comparison = compare_runs(
-        runs,
+        folders,
+        names=labels_of(folders) if labels is None else _split(labels),
         checkpoint=checkpoint,
         all_pairs=all_pairs,
         allow_mismatch=allow_mismatch,
@@ -101,3 +113,9 @@ def compare(
     if out is not None:
         for path in write_comparison(comparison, out, queries=queries):
             click.echo(f"wrote {path}", err=True)
+
+
+def _split(labels: str) -> list[str]:
+    from varkit.runs.report.tables import plain
+
+    return [plain(label).strip() for label in labels.split(",")]

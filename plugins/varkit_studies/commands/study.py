@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from varkit.data.inspect.check import Depth
     from varkit_studies.execution import Settings
     from varkit_studies.finished import FinishedStudy
-    from varkit_studies.plan import Planner
+    from varkit_studies.plan import Planned, Planner
     from varkit_studies.study_file import Study
 
 
@@ -33,7 +33,18 @@ def _studies(
 @click.command()
 @click.argument("study", required=False, shell_complete=_studies)
 @click.argument("overrides", nargs=-1, metavar="[KEY=VALUE]...")
-@click.option("--plan", "plan_only", is_flag=True, help="Show what would run, and train nothing.")
+@click.option(
+    "--plan",
+    "plan_only",
+    is_flag=True,
+    help="Show what would run and what it costs; train nothing.",
+)
+@click.option(
+    "--measure/--no-measure",
+    default=True,
+    show_default=True,
+    help="With --plan: take a few steps of each recipe that no earlier run tells the time of.",
+)
 @click.option(
     "--rows",
     metavar="NAME,...",
@@ -71,6 +82,7 @@ def study(
     study: str | None,
     overrides: tuple[str, ...],
     plan_only: bool,
+    measure: bool,
     rows: str | None,
     strict: bool,
     accept_code: bool,
@@ -91,7 +103,7 @@ def study(
     \b
     Examples:
       varkit study
-      varkit study sampling_ucf --plan
+      varkit study sampling_ucf --plan --no-measure
       varkit study sampling_ucf --jobs 4
       varkit study sampling_ucf --rows fixed,anomaly
       varkit study sampling_ucf train.epochs=1 'train.seeds=[0]' --out trial
@@ -116,15 +128,16 @@ def study(
         loaded = _chosen(loaded, rows.split(","))
     resolved = resolve_rows(loaded, overrides, strict=strict)
     planner = Planner(loaded, resolved, out, accept_code=accept_code)
+    settings = Settings(jobs or _jobs(device, threads), device, threads, check, strict, accept_code)
     if plan_only:
+        plan = _costed(planner.plan(), settings) if measure else planner.plan()
         if as_json:
             head = {"schema": 1, "study": loaded.name, "left_out": list(loaded.left_out)}
-            planned = [planned.as_json() for planned in planner.plan().values()]
+            planned = [planned.as_json() for planned in plan.values()]
             print_json({**head, "rows": planned})
         else:
-            show_plan(planner)
+            show_plan(planner, plan, settings)
         return
-    settings = Settings(jobs or _jobs(device, threads), device, threads, check, strict, accept_code)
     finished = _run(planner, settings, overrides, resamples)
     paths, failed = write_study(finished, planner.results)
     if as_json:
@@ -165,6 +178,15 @@ def _chosen(study: Study, names: list[str]) -> Study:
     if added:
         click.echo(f"also: {added}, which these rows need", err=True)
     return chosen
+
+
+def _costed(plan: Mapping[str, Planned], settings: Settings) -> Mapping[str, Planned]:
+    """Return a plan with what its rows cost."""
+    from varkit.system.machine import prepare
+    from varkit_studies.plan import with_costs
+
+    device, _ = prepare(settings.device, settings.threads)
+    return with_costs(plan, device, lambda row: click.echo(f"{row}: taking a few steps", err=True))
 
 
 def _jobs(device: str, threads: int) -> int:

@@ -11,7 +11,9 @@ from rich.text import Text
 
 from varkit.cli.terminal import print_table, print_text
 from varkit.runs.report.tables import Table, plain
+from varkit.training.checkpoint import KEPT
 from varkit_studies.code import by_code
+from varkit_studies.execution import Settings
 from varkit_studies.exhibits.table import ResultsTable
 from varkit_studies.finished import FinishedStudy
 from varkit_studies.plan import Planned, Planner
@@ -44,16 +46,15 @@ class Progress:
         self.status.update(text)
 
 
-def show_plan(planner: Planner) -> None:
-    """Print a plan."""
-    plan = planner.plan()
+def show_plan(planner: Planner, plan: Mapping[str, Planned], settings: Settings) -> None:
+    """Print a plan, and what it costs to run it with these settings."""
     rows = (
         (name, _state(planned, planner.out), planned.resolved.row.label)
         for name, planned in plan.items()
     )
     title = f"Plan of {planner.study.name}"
     print_table(Table(("row", "state", "label"), tuple(rows), title=title, words=3))
-    for line in _remarks(plan, planner.out):
+    for line in [*_remarks(plan, planner.out), *_total(plan, settings)]:
         print_text(line)
 
 
@@ -69,7 +70,7 @@ def _state(planned: Planned, out: Path) -> str:
         return f"cached, {planned.folder.relative_to(out)}"
     if planned.seconds is None:
         return f"{planned.state}, time unknown"
-    return f"{planned.state}, about {planned.seconds / 60:.1f} min left"
+    return f"{planned.state}, about {_time(planned.seconds)} left"
 
 
 def _remarks(plan: Mapping[str, Planned], out: Path) -> list[str]:
@@ -88,6 +89,40 @@ def _remarks(plan: Mapping[str, Planned], out: Path) -> list[str]:
         *_marked(plan, "Embedded variant", lambda planned: planned.resolved.recipe.embedded),
         *_other_code(plan),
     ]
+
+
+def _total(plan: Mapping[str, Planned], settings: Settings) -> Iterator[str]:
+    """Yield what the trainings of a plan cost in all, as far as it is known."""
+    rows = [planned for planned in plan.values() if planned.trainings]
+    costs = {planned.name: planned.cost for planned in rows if planned.cost is not None}
+    if costs:
+        each = ", ".join(f"{name} {cost.step:.2g} s" for name, cost in costs.items())
+        yield f"A training step takes here, with --threads {settings.threads}: {each}."
+    known = [planned.seconds for planned in rows if planned.seconds is not None]
+    if not known or len(known) < len(rows):
+        return
+    beside = f", {_time(sum(known) / settings.jobs)} with --jobs {settings.jobs}"
+    trainings = sum(planned.trainings for planned in rows)
+    yield (
+        f"{trainings} trainings: about {_time(sum(known))} of steps{beside * (settings.jobs > 1)}."
+    )
+    yield "Selecting and measuring come on top."
+    sizes = [planned.disk or 0 for planned in rows]
+    yield f"Models: about {_size(sum(sizes))} on the disk."
+    if costs:
+        largest = KEPT * max(cost.checkpoint for cost in costs.values())
+        yield f"Checkpoints of one training while it runs: up to {_size(largest)}."
+
+
+def _time(seconds: float) -> str:
+    for limit, unit, name in ((120, 1, "s"), (7200, 60, "min")):
+        if seconds < limit:
+            return f"{seconds / unit:.1f} {name}"
+    return f"{seconds / 3600:.1f} h"
+
+
+def _size(count: int) -> str:
+    return f"{count / 1e6:.1f} MB" if count < 1e9 else f"{count / 1e9:.1f} GB"
 
 
 def _other_code(plan: Mapping[str, Planned]) -> Iterator[str]:

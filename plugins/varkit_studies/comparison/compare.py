@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from itertools import combinations
@@ -11,6 +12,7 @@ from typing import Any
 
 from varkit.errors import RunError
 from varkit.interfaces.settings import Which
+from varkit.runs.find import find_run
 from varkit_studies.code import different_code
 from varkit_studies.comparison.clusters import by_cluster
 from varkit_studies.comparison.estimates import Difference, Value, estimate
@@ -40,6 +42,7 @@ class Comparison:
         groups: the same by groups of videos.
         flips: for each pair, how many answers are right in only one run.
         moves: for each pair, the queries with different ranks, largest moves first.
+        skipped: runs that were left out since they are not finished.
     """
 
     simulated: bool
@@ -57,6 +60,7 @@ class Comparison:
     groups: tuple[GroupDifference, ...]
     flips: tuple[Flips, ...]
     moves: tuple[Move, ...]
+    skipped: tuple[str, ...] = ()
 
     def as_json(self) -> dict[str, Any]:
         """Return plain values for JSON."""
@@ -66,16 +70,18 @@ class Comparison:
 def compare(
     folders: Sequence[Path],
     *,
+    names: Sequence[str] | None = None,
     checkpoint: Which | None = None,
     all_pairs: bool = False,
     allow_mismatch: bool = False,
     resamples: int = 10_000,
     seed: int = 0,
 ) -> Comparison:
-    """Compare measured runs, query by query.
+    """Compare measured runs, query by query; of several, those that are not finished are left out.
 
     Args:
         folders: of the runs; each is compared with the first.
+        names: of the runs; None = letters.
         checkpoint: which model of each run; None = the selected one, if there is one.
         all_pairs: compare every run with every earlier one.
         allow_mismatch: compare despite different data, splits or rules, which the result lists.
@@ -85,7 +91,9 @@ def compare(
     Raises:
         RunError: a folder cannot be used, or the runs cannot be compared.
     """
-    names = _names(folders)
+    folders = [find_run(folder) for folder in folders]
+    names = _checked(folders, names)
+    given, folders, names = folders, *_finished(folders, names)
     runs = [load_ranked_run(folder, checkpoint) for folder in folders]
     differ = mismatches(runs, names)
     if differ and not allow_mismatch:
@@ -120,14 +128,35 @@ def compare(
         groups=tuple(group_differences(runs, pairs, names, resamples=resamples, seed=seed)),
         flips=tuple(flip for pair in named for flip in flips(*pair)),
         moves=tuple(move for pair in named for move in moves(*pair)),
+        skipped=tuple(str(folder) for folder in given if folder not in folders),
     )
 
 
-def _names(folders: Sequence[Path]) -> str:
-    """Return a letter for each run.
+def _finished(
+    folders: Sequence[Path], names: Sequence[str]
+) -> tuple[tuple[Path, ...], tuple[str, ...]]:
+    """Return the finished runs and their names; a single run stays, finished or not.
 
     Raises:
-        RunError: a run is named twice, or there are too many.
+        RunError: fewer than two of several runs are finished.
+    """
+    both = list(zip(folders, names, strict=True))
+    done = [(folder, name) for folder, name in both if (folder / "results.json").exists()]
+    if len(both) > 1 and len(done) < 2:
+        waiting = [folder for folder in folders if not (folder / "results.json").exists()]
+        raise RunError(
+            f"fewer than two of these runs are finished; not {', '.join(map(str, waiting))}",
+            hint=f"varkit resume {shlex.quote(str(waiting[0]))}",
+        )
+    kept, named = zip(*(done if len(both) > 1 else both), strict=True)
+    return kept, named
+
+
+def _checked(folders: Sequence[Path], names: Sequence[str] | None) -> Sequence[str]:
+    """Return a name for each run: those given, or letters.
+
+    Raises:
+        RunError: a run is named twice, or there are too many; or two names are equal.
     """
     places = [folder.resolve() for folder in folders]
     for place, folder in zip(places, folders, strict=True):
@@ -135,10 +164,16 @@ def _names(folders: Sequence[Path]) -> str:
             raise RunError(f"{folder} is named twice: a run does not differ from itself")
     if len(folders) > len(ascii_uppercase):
         raise RunError(f"{len(folders)} runs are too many: at most {len(ascii_uppercase)}")
-    return ascii_uppercase[: len(folders)]
+    if names is None:
+        return ascii_uppercase[: len(folders)]
+    if len(names) != len(folders) or len(set(names)) < len(names) or not all(names):
+        raise RunError(
+            f"{len(folders)} runs need as many names, all different; not {', '.join(names)}"
+        )
+    return names
 
 
-def _legend(names: str, folders: Sequence[Path]) -> str:
+def _legend(names: Sequence[str], folders: Sequence[Path]) -> str:
     return ", ".join(f"{name} is {folder}" for name, folder in zip(names, folders, strict=True))
 
 

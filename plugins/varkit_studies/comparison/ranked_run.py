@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 from typing_extensions import TypedDict
 
-from varkit.errors import RunError, did_you_mean
+from varkit.errors import RunError
 from varkit.evaluation.metrics import DIRECTIONS
 from varkit.evaluation.rank_files import RankRow, read_ranks
 from varkit.evaluation.results import MODELS
@@ -169,18 +169,7 @@ def mismatches(runs: Sequence[RankedRun], names: Sequence[str]) -> tuple[str, ..
 
 
 def _facts(folder: Path) -> Facts:
-    path = folder / "run.json"
-    if not path.exists():
-        near = [str(p.parent) for pattern in ("*", "*/*") for p in _runs(folder.parent, pattern)]
-        raise RunError(
-            f"{folder} is not a run: it has no run.json.{did_you_mean(str(folder), near)}",
-            hint="name folders runs/<recipe>/<time>-<id>",
-        )
-    return read_json(path, Facts)
-
-
-def _runs(folder: Path, pattern: str) -> list[Path]:
-    return sorted(folder.glob(f"{pattern}/run.json")) if folder.is_dir() else []
+    return read_json(folder / "run.json", Facts)
 
 
 def _read(

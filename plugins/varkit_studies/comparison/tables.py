@@ -63,6 +63,12 @@ def notes(comparison: Comparison) -> list[str]:
         lines.append(f"NOT MEASURED ALIKE, but compared anyway: {mismatches}.")
     if comparison.different_code:
         lines.append(f"MADE BY DIFFERENT CODE: {'; '.join(comparison.different_code)}.")
+    if comparison.skipped:
+        reference = next(iter(comparison.runs))
+        lines.append(
+            f"SKIPPED, not finished: {', '.join(comparison.skipped)}; varkit resume finishes them. "
+            f"Differences are from {reference}."
+        )
     some = next(iter(comparison.runs.values()))
     rule = some["positives_rule"]
     lines += [

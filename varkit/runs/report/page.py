@@ -16,6 +16,7 @@ from varkit.errors import RunError
 from varkit.evaluation.examples import Examples
 from varkit.evaluation.results import RunResults
 from varkit.runs.captions import told
+from varkit.runs.find import find_run
 from varkit.runs.folder import Facts
 from varkit.runs.report import charts
 from varkit.runs.report.html import render
@@ -45,12 +46,8 @@ def write_page(run: Path) -> Path:
     Raises:
         RunError: the folder is not a run, or one of its files is damaged.
     """
-    facts = _json(run / "run.json", Facts)
-    if facts is None:
-        raise RunError(
-            f"{run} is not a run: it has no run.json",
-            hint="name a folder runs/<recipe>/<time>-<id>",
-        )
+    run = find_run(run)
+    facts = read_json(run / "run.json", Facts)
     results = _json(run / "results.json", RunResults)
     seeds = [str(seed) for seed in facts["seeds"]]
     logs = {seed: read_log(run / f"seed-{seed}" / "metrics.jsonl") for seed in seeds}
