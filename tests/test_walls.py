@@ -1,6 +1,7 @@
 """Who may import whom, and what the cheap entrances must not import."""
 
 import ast
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -127,6 +128,14 @@ def test_users_files_are_opened_under_one_guard():
                     unguarded.add(place)
     assert len(readers) > len(OWN_FILES) + 5
     assert unguarded == OWN_FILES
+
+
+def test_everything_is_printed_where_it_is_escaped():
+    """``terminal`` prints tables of escaped cells, with rich's styles."""
+    printing = re.compile(r"(^|[^\w.])print\(|click\.s?echo\(|sys\.std(out|err)\.write")
+    files = (f for place in ("varkit", "plugins") for f in (ROOT / place).rglob("*.py"))
+    found = {file.stem for file in files if printing.search(file.read_text(encoding="utf-8"))}
+    assert found == {"output", "terminal"}
 
 
 @pytest.mark.parametrize("plugin", PLUGINS)

@@ -9,7 +9,7 @@ from typing import Any
 import click
 
 from varkit.cli.options import json_option, machine_options
-from varkit.cli.output import print_json
+from varkit.cli.output import echo, print_json
 from varkit_bench.options import check_number, check_picture, parse_names, parse_sizes
 
 
@@ -102,7 +102,7 @@ def similarity(
     before = torch.get_num_threads()
     torch.set_num_threads(threads or usable_threads())
     try:
-        report = measure(chosen, lambda line: click.echo(line, err=True))
+        report = measure(chosen, lambda line: echo(line, err=True))
         report["command"] = _command(report, torch.get_num_threads())
     finally:
         torch.set_num_threads(before)
@@ -121,7 +121,7 @@ def similarity(
         draw(report, plot)
         written.append(plot)
     for path in written:
-        click.echo(f"wrote {path}", err=True)
+        echo(f"wrote {path}", err=True)
     if any(row["correct"] is False for row in report["results"]):
         raise click.exceptions.Exit(1)
 

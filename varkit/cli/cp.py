@@ -7,6 +7,7 @@ from pathlib import Path
 import click
 
 from varkit.cli.options import recipe_argument
+from varkit.cli.output import echo
 
 EXAMPLES = """\b
 Examples:
@@ -31,4 +32,4 @@ def cp(recipe: str, destination: Path, force: bool) -> None:
     if target.exists() and not force:
         raise VarkitError(f"{target} exists", hint="choose another name, or add --force")
     write_bytes(target, read_user_file(source))
-    click.echo(f"copied {source} to {target}; next: varkit run {target}")
+    echo(f"copied {source} to {target}; next: varkit run {target}")

@@ -9,7 +9,7 @@ from pathlib import Path
 import click
 
 from varkit.cli.options import json_option, options, strict_option, target_argument
-from varkit.cli.output import print_json
+from varkit.cli.output import echo, print_json
 
 TARGET = """\b
 TARGET is a recipe (a file, or a name listed by varkit ls), whose data section is used, or the name
@@ -109,7 +109,7 @@ def stats(
         print_statistics(result, published)
     if out is not None:
         for path in write_statistics(result, published, out):
-            click.echo(f"wrote {path}", err=True)
+            echo(f"wrote {path}", err=True)
 
 
 @data.command(epilog="Example: varkit data leak alan_ucf --strict")
@@ -178,7 +178,7 @@ def show(
         from varkit.runs.report.data_figures import write_video
 
         write_video(details, out)
-        click.echo(f"wrote {out}", err=True)
+        echo(f"wrote {out}", err=True)
 
 
 @data.command(epilog="Example: varkit data get ucfcrime_ar")

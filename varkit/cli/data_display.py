@@ -12,11 +12,11 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
-import click
 from pydantic_core import to_jsonable_python
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
+from varkit.cli.output import echo
 from varkit.cli.terminal import print_table
 from varkit.cli.training_display import HEARTBEAT
 from varkit.data.inspect.check import Check, Depth, check_data
@@ -51,7 +51,7 @@ def progress(what: str) -> Iterator[Callable[[int, int], None]]:
             bar.update(task, completed=done, total=total)
             if bar.disable and time.monotonic() - spoken >= HEARTBEAT:
                 spoken = time.monotonic()
-                click.echo(f"{what}: {done} of {total} videos", err=True)
+                echo(f"{what}: {done} of {total} videos", err=True)
 
         yield tell
 
@@ -74,19 +74,19 @@ def announce(target: Target, *, strict: bool = True) -> None:
         strict: whether the command has ``--strict``, which is then suggested.
     """
     if target.missing:
-        click.secho("EMBEDDED VARIANT: not the recipe's own data", fg="yellow", err=True)
-        click.echo("A run would use the embedded: block, since this is missing:", err=True)
+        echo("EMBEDDED VARIANT: not the recipe's own data", fg="yellow", err=True)
+        echo("A run would use the embedded: block, since this is missing:", err=True)
         for line in target.missing:
-            click.echo(f"  - {line}", err=True)
+            echo(f"  - {line}", err=True)
         if strict:
-            click.secho("--strict reads the recipe's own data.", fg="yellow", err=True)
-        click.echo(err=True)
+            echo("--strict reads the recipe's own data.", fg="yellow", err=True)
+        echo(err=True)
     comments: dict[KeyPath, str] = {
         tuple(key.split(".")): origin for key, origin in target.origins.items()
     }
-    click.echo(f"data set {target.use}", err=True)
+    echo(f"data set {target.use}", err=True)
     for line in yaml.dump(to_jsonable_python(dict(target.options)), comments).splitlines():
-        click.echo(f"  {line}", err=True)
+        echo(f"  {line}", err=True)
 
 
 def build_or_captions(target: Target) -> Dataset:
@@ -101,10 +101,8 @@ def build_or_captions(target: Target) -> Dataset:
         captions = survey(target.cls, target.options).captions
         if captions is None:
             raise
-        click.secho(
-            "Captions and labels alone, since no features can be read:", fg="yellow", err=True
-        )
-        click.echo(error.what, err=True)
+        echo("Captions and labels alone, since no features can be read:", fg="yellow", err=True)
+        echo(error.what, err=True)
         return captions
 
 
@@ -122,18 +120,18 @@ def check_dataset(dataset: Dataset, depth: Depth, *, workers: int) -> Check:
         "kept": "no file has changed since all numbers were read",
         "unread": "as far as headers say; --check full reads all numbers",
     }
-    click.echo(f"data: in order: {how[check.numbers]}", err=True)
+    echo(f"data: in order: {how[check.numbers]}", err=True)
     for remark in check.remarks[:MOST]:
-        click.secho(f"  remark: {remark.text}", fg="yellow", err=True)
+        echo(f"  remark: {remark.text}", fg="yellow", err=True)
     if len(check.remarks) > MOST:
-        click.echo(f"  ... and {len(check.remarks) - MOST} more remarks", err=True)
+        echo(f"  ... and {len(check.remarks) - MOST} more remarks", err=True)
     return check
 
 
 def print_verification(result: Verification) -> None:
     """Print counts, faults, remarks and the fingerprint."""
     if result.name:
-        click.secho(f"{result.name}{mark({'simulated': result.simulated})}", bold=True)
+        echo(f"{result.name}{mark({'simulated': result.simulated})}", bold=True)
     if result.splits:
         columns = list(next(iter(result.splits.values())))
         named = ("with ground truth" if column == "truth" else column for column in columns)
@@ -144,29 +142,29 @@ def print_verification(result: Verification) -> None:
         print_table(Table(("split", *named), tuple(rows)))
     _print_findings("fault", "red", result.faults)
     _print_findings("remark", "yellow", result.remarks)
-    click.echo(f"\nfingerprint {result.fingerprint or 'none, because of the faults'}")
+    echo(f"\nfingerprint {result.fingerprint or 'none, because of the faults'}")
     read = "headers only" if result.quick else f"{result.size / 1e6:,.1f} MB of numbers"
     speed = "" if result.quick else f", {result.size / 1e6 / max(result.seconds, 1e-3):,.0f} MB/s"
-    click.echo(f"read {read} in {result.seconds:.1f} s{speed}")
+    echo(f"read {read} in {result.seconds:.1f} s{speed}")
     if result.faults:
-        click.secho(f"not in order: {_count(len(result.faults), 'fault')}", fg="red")
+        echo(f"not in order: {_count(len(result.faults), 'fault')}", fg="red")
     else:
-        click.secho("in order" + (" as far as headers say" if result.quick else ""), fg="green")
+        echo("in order" + (" as far as headers say" if result.quick else ""), fg="green")
 
 
 def _print_findings(kind: str, colour: str, findings: Sequence[Finding]) -> None:
     if not findings:
         return
-    click.secho(f"\n{_count(len(findings), kind)}", fg=colour, bold=True)
+    echo(f"\n{_count(len(findings), kind)}", fg=colour, bold=True)
     groups: dict[str, list[str]] = {}
     for finding in findings:
         groups.setdefault(finding.group, []).append(finding.text)
     for group, texts in groups.items():
-        click.echo(f"{group} ({len(texts)})")
+        echo(f"{group} ({len(texts)})")
         for text in texts[:MOST]:
-            click.secho(f"  {text}", fg=colour if group == "leaks" else None)
+            echo(f"  {text}", fg=colour if group == "leaks" else None)
         if len(texts) > MOST:
-            click.echo(f"  ... and {len(texts) - MOST} more; --json lists all")
+            echo(f"  ... and {len(texts) - MOST} more; --json lists all")
 
 
 def print_statistics(statistics: Statistics, published: Mapping[str, tuple[float, str]]) -> None:
@@ -199,13 +197,13 @@ def _print_classes(statistics: Statistics) -> None:
         (name, *(_cell(statistics.figures.get(f"class.{name}.{column}")) for column in columns))
         for name in names
     )
-    click.echo()
+    echo()
     print_table(Table(("class", *(column.replace(".", " ") for column in columns)), tuple(rows)))
 
 
 def _print_published(figures: Sequence[Published]) -> None:
     rows = ((f.key, f"{f.published:,g}", _cell(f.found), f.verdict, f.source) for f in figures)
-    click.echo()
+    echo()
     print_table(Table(("published", "figure", "found", "", "where"), tuple(rows)))
 
 
@@ -232,8 +230,8 @@ def write_statistics(
 
 def print_leak(leak: Leak) -> None:
     """Print how much the nearest training captions give away."""
-    click.secho(f"{leak.name}{mark({'simulated': leak.simulated})}", bold=True)
-    click.echo(f"{leak.test:,} test captions, each with the nearest of {leak.train:,} in train")
+    echo(f"{leak.name}{mark({'simulated': leak.simulated})}", bold=True)
+    echo(f"{leak.test:,} test captions, each with the nearest of {leak.train:,} in train")
     shares = {
         "of the same class": (leak.same_class, leak.same_class_chance),
         "normal, or anomalous, as well": (leak.same_label, leak.same_label_chance),
@@ -243,58 +241,54 @@ def print_leak(leak: Leak) -> None:
         for what, values in shares.items()
     )
     print_table(Table(("its video is", "nearest", "at random"), tuple(rows)))
-    click.echo(f"{_count(leak.identical, 'test caption')} literally in train too")
+    echo(f"{_count(leak.identical, 'test caption')} literally in train too")
 
 
 def print_video(details: VideoDetails) -> None:
     """Print one video."""
     facts = details.to_dict()
-    click.secho(f"{details.item.video}", bold=True, nl=False)
-    click.echo(f"  {details.dataset}{mark(facts)}, {details.split}")
+    echo(f"{details.item.video}", bold=True, nl=False)
+    echo(f"  {details.dataset}{mark(facts)}, {details.split}")
     label = {1: "1 (anomalous)", 0: "0 (normal)", None: "unknown"}[details.item.label]
-    click.echo(f"label    {label}   classes  {', '.join(details.item.classes) or 'unknown'}")
-    click.echo(
-        f"clips    {facts['clips']:,}   seconds  {facts['seconds']:,.1f}   crops  {details.crops}"
-    )
+    echo(f"label    {label}   classes  {', '.join(details.item.classes) or 'unknown'}")
+    echo(f"clips    {facts['clips']:,}   seconds  {facts['seconds']:,.1f}   crops  {details.crops}")
     for query, content in details.queries.items():
         shown = content if isinstance(content, str) else f"a sound of {content} clips"
-        click.echo(f"query    {query}: {shown}")
+        echo(f"query    {query}: {shown}")
     for name, stream in facts["streams"].items():
         norm = "  ".join(f"{key} {value:.3g}" for key, value in stream["norm"].items())
-        click.echo(
-            f"stream   {name}: {stream['width']} wide, {stream['clips']} clips; norm  {norm}"
-        )
+        echo(f"stream   {name}: {stream['width']} wide, {stream['clips']} clips; norm  {norm}")
     if details.truth is None:
-        click.echo("anomaly  nobody said where")
+        echo("anomaly  nobody said where")
         return
     width = min(shutil.get_terminal_size().columns, 120)
-    click.echo(timeline(details.truth, width))
+    echo(timeline(details.truth, width))
     for anomaly in details.anomalies:
         (first, after), (start, end) = anomaly["clips"], anomaly["seconds"]
-        click.echo(f"anomaly  clips {first}-{after - 1}, {start:.1f}-{end:.1f} s")
+        echo(f"anomaly  clips {first}-{after - 1}, {start:.1f}-{end:.1f} s")
     if not details.anomalies:
-        click.echo("anomaly  none")
+        echo("anomaly  none")
 
 
 def print_guide(target: Target) -> None:
     """Print how to get the data, which options must still be given, and what is missing here."""
-    click.echo(_guide(target).rstrip() + "\n")
+    echo(_guide(target).rstrip() + "\n")
     if target.lacking:
         for line in target.lacking:
-            click.echo(f"to give: {line}")
+            echo(f"to give: {line}")
         return
     absent = target.absent()
     for line in absent:
-        click.echo(f"missing here: {line}")
+        echo(f"missing here: {line}")
     faults: Sequence[str] = ()
     if not absent and hasattr(target.cls, "survey"):
         faults = survey(target.cls, target.options).faults
     for line in faults[:MOST]:
-        click.echo(f"not in order: {line}")
+        echo(f"not in order: {line}")
     if len(faults) > MOST:
-        click.echo(f"... and {len(faults) - MOST:,} more")
+        echo(f"... and {len(faults) - MOST:,} more")
     if not absent and not faults:
-        click.echo("Nothing is missing here.")
+        echo("Nothing is missing here.")
 
 
 def _guide(target: Target) -> str:

@@ -21,6 +21,7 @@ from varkit.cli.options import (
     split_option,
     target_argument,
 )
+from varkit.cli.output import echo
 
 if TYPE_CHECKING:
     from varkit.search.scores import Scores
@@ -118,7 +119,7 @@ def export(run: Path, out: Path, split: str, force: bool, **rest: Any) -> None:
     factors = source.scores.factors
     kind = "a similarity" if factors is None else f"embeddings {factors[0].shape[1]} wide"
     simulated = " (simulated data)" if source.marks.simulated else ""
-    click.echo(f"wrote {out}: {len(videos)} videos, {len(queries)} queries, {kind}{simulated}")
+    echo(f"wrote {out}: {len(videos)} videos, {len(queries)} queries, {kind}{simulated}")
 
 
 @embeddings.command(epilog="Example: varkit embeddings fuse runs/a/1 b.npz --weights 0.7,0.3")
@@ -265,5 +266,5 @@ def _finish(
         started=datetime.now(UTC),
     )
     show_results(results, as_json=rest["as_json"])
-    click.echo(f"run: {folder}", err=True)
+    echo(f"run: {folder}", err=True)
     report(folder)

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import click
 
 from varkit.cli import completion
+from varkit.cli.output import echo
 from varkit.plugins.kinds import KINDS
 
 if TYPE_CHECKING:
@@ -44,10 +45,10 @@ def new(kind: str, name: str, folder: Path) -> None:
         )
     written = scaffold(kind, name, folder)
     for path in written:
-        click.echo(path)
+        echo(path)
     module, root = written[0], written[1].parent
-    click.echo(f"\ntry it:  varkit plugin test {module}")
-    click.echo(f"use it:  pip install -e {root}")
+    echo(f"\ntry it:  varkit plugin test {module}")
+    echo(f"use it:  pip install -e {root}")
 
 
 @plugin.command(epilog="Example: varkit plugin test anomaly_led")
@@ -121,19 +122,19 @@ def _checked(entry: Entry, taken: Entry | None) -> bool:
     from varkit.plugins.registry import clash
     from varkit.testing import ConformanceError, Result, check
 
-    click.echo(f"{entry.kind} {entry.name} ({entry.origin})")
+    echo(f"{entry.kind} {entry.name} ({entry.origin})")
     try:
         results = check(entry.kind, entry.load())
     except ConformanceError as error:
         results = error.results
     except PluginError as error:
-        click.echo(f"  - {error.line}")
+        echo(f"  - {error.line}")
         return False
     if taken is not None:
         named = "Its name is not that of an installed component"
         results = (Result("name_is_free", named, clash(taken, entry)), *results)
     for result in results:
-        click.echo(f"  {'ok' if result.fault is None else 'BROKEN'}  {result}")
+        echo(f"  {'ok' if result.fault is None else 'BROKEN'}  {result}")
     broken = sum(result.fault is not None for result in results)
-    click.echo(f"  {len(results) - broken} of {len(results)} promises kept")
+    echo(f"  {len(results) - broken} of {len(results)} promises kept")
     return broken == 0

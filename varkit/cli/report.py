@@ -7,6 +7,7 @@ from pathlib import Path
 import click
 
 from varkit.cli.options import run_argument
+from varkit.cli.output import echo
 
 
 @click.command()
@@ -22,4 +23,4 @@ def report(run: Path) -> None:
     """
     from varkit.runs.report import write_report
 
-    click.echo(write_report(run))
+    echo(write_report(run))

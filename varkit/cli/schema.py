@@ -7,6 +7,8 @@ from pathlib import Path
 
 import click
 
+from varkit.cli.output import echo
+
 EXAMPLES = """\b
 Examples:
   varkit schema
@@ -28,6 +30,6 @@ def schema(out: Path | None) -> None:
 
     text = json.dumps(json_schema(load_plugins()), indent=2, ensure_ascii=False) + "\n"
     if out is None:
-        click.echo(text, nl=False)
+        echo(text, nl=False)
     else:
         write_text(out, text)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import click
 
 from varkit.cli.options import json_option, recipe_argument, strict_option
-from varkit.cli.output import print_json
+from varkit.cli.output import echo, print_json
 
 if TYPE_CHECKING:
     from varkit.recipe.load import Recipe
@@ -34,7 +34,7 @@ def show(recipe: str, overrides: tuple[str, ...], strict: bool, as_json: bool) -
     """
     resolved = _resolved(recipe, overrides, strict=strict)
     if not as_json:
-        click.echo(resolved.to_yaml(origins=True), nl=False)
+        echo(resolved.to_yaml(origins=True), nl=False)
         return
     shown = {
         "name": resolved.name,

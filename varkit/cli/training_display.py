@@ -7,7 +7,6 @@ import time
 from contextlib import nullcontext
 from pathlib import Path
 
-import click
 import torch
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
@@ -46,14 +45,12 @@ def announce(recipe: Recipe, device: torch.device, threads: int) -> None:
     """Print what is about to run, and a warning if it is not the benchmark."""
     if distributed.rank() != 0:
         return
-    click.echo(f"varkit: {recipe.name} on {device}, {threads} threads", err=True)
+    echo(f"varkit: {recipe.name} on {device}, {threads} threads", err=True)
     if recipe.embedded:
-        click.secho(
-            "\nEMBEDDED VARIANT: not the benchmark. This machine lacks:", fg="yellow", err=True
-        )
+        echo("\nEMBEDDED VARIANT: not the benchmark. This machine lacks:", fg="yellow", err=True)
         for line in recipe.missing:
-            click.echo(f"  - {line}", err=True)
-        click.secho(
+            echo(f"  - {line}", err=True)
+        echo(
             "The recipe's embedded: block is used instead; every result below says so. "
             "--strict refuses to use it.\n",
             fg="yellow",
@@ -78,7 +75,7 @@ def finish(
     train, select = training_parts(run.recipe, dataset)
     simulated = " (simulated data)" if dataset.simulated else ""
     if first:
-        click.echo(
+        echo(
             f"data: {dataset.name}{simulated}: {len(train)} videos to train on, {len(select)} to "
             f"select a checkpoint on, {len(dataset.split('test'))} to test on",
             err=True,
@@ -111,11 +108,11 @@ def show_finished(run: Run, results: RunResults, *, as_json: bool) -> None:
         return
     if changed := run.facts.get("data_changed"):
         text = f"WARNING: the data changed while this run trained: {', '.join(changed)}"
-        click.secho(text, fg="red", err=True)
+        echo(text, fg="red", err=True)
     show_results(results, as_json=as_json)
     page = run.folder / "report.html"
     if page.is_file():
-        click.echo(f"report: {page}", err=True)
+        echo(f"report: {page}", err=True)
     else:
         report(run.folder)
 
@@ -131,9 +128,9 @@ def show_results(results: RunResults, *, as_json: bool) -> None:
 def report(folder: Path) -> None:
     """Write the page of a run and print its path, or why it could not be written."""
     try:
-        click.echo(f"report: {write_report(folder)}", err=True)
+        echo(f"report: {write_report(folder)}", err=True)
     except VarkitError as error:  # the results are saved; the page can be written later
-        click.echo(f"no report: {error}\n  then: varkit report {folder}", err=True)
+        echo(f"no report: {error}\n  then: varkit report {folder}", err=True)
 
 
 class Display:
@@ -199,4 +196,4 @@ class Display:
             return
         if time.monotonic() - self.spoken >= HEARTBEAT:
             self.spoken = time.monotonic()
-            click.echo(line, err=True)
+            echo(line, err=True)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import click
 
 from varkit.cli.options import json_option, recipe_argument, strict_option
-from varkit.cli.output import print_json
+from varkit.cli.output import echo, print_json
 
 if TYPE_CHECKING:
     from varkit.plugins.loading import Plugins
@@ -52,14 +52,14 @@ def validate(
         outcome = {"valid": True, "embedded": resolved.embedded, "missing": resolved.missing}
         print_json(outcome | ({"losses": losses} if build else {}))
         return
-    click.echo(f"{resolved.path}: valid" + ", and its model can be built" * build)
+    echo(f"{resolved.path}: valid" + ", and its model can be built" * build)
     if build:
         shown = ", ".join(f"{name} {loss:.4g}" for name, loss in losses.items())
-        click.echo(f"losses of one batch: {shown}")
+        echo(f"losses of one batch: {shown}")
     if resolved.embedded:
-        click.echo("uses its embedded block, since this is missing here:")
+        echo("uses its embedded block, since this is missing here:")
         for line in resolved.missing:
-            click.echo(f"  {line}")
+            echo(f"  {line}")
 
 
 def _train_one_batch(recipe: Recipe, plugins: Plugins) -> dict[str, float]:

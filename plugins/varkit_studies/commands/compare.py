@@ -9,7 +9,7 @@ import click
 
 from varkit.cli import completion
 from varkit.cli.options import checkpoint_option, json_option
-from varkit.cli.output import print_json
+from varkit.cli.output import echo, print_json
 
 if TYPE_CHECKING:
     from varkit.interfaces.settings import Which
@@ -105,14 +105,14 @@ def compare(
         print_json(comparison.as_json())
     else:
         for table in [*figure_tables(comparison), *query_tables(comparison, queries)]:
-            click.echo()
+            echo()
             print_table(table)
-        click.echo()
+        echo()
         for note in notes(comparison):
             print_text(note)
     if out is not None:
         for path in write_comparison(comparison, out, queries=queries):
-            click.echo(f"wrote {path}", err=True)
+            echo(f"wrote {path}", err=True)
 
 
 def _split(labels: str) -> list[str]:

@@ -10,7 +10,7 @@ import click
 from click.shell_completion import CompletionItem
 
 from varkit.cli.options import check_option, json_option, machine_options, strict_option
-from varkit.cli.output import print_json
+from varkit.cli.output import echo, print_json
 
 if TYPE_CHECKING:
     from varkit.data.inspect.check import Depth
@@ -162,10 +162,10 @@ def _list(as_json: bool) -> None:
         print_json(listed)
         return
     for study in listed:
-        click.secho(study["name"], bold=True, nl=False)
-        click.echo(f"  {study['title']}")
+        echo(study["name"], bold=True, nl=False)
+        echo(f"  {study['title']}")
         if study["table"]:
-            click.echo(f"  {study['table']}")
+            echo(f"  {study['table']}")
 
 
 def _chosen(study: Study, names: list[str]) -> Study:
@@ -176,7 +176,7 @@ def _chosen(study: Study, names: list[str]) -> Study:
     chosen = choose_rows(study, names)
     added = ", ".join(name for name in chosen.rows if name not in names)
     if added:
-        click.echo(f"also: {added}, which these rows need", err=True)
+        echo(f"also: {added}, which these rows need", err=True)
     return chosen
 
 
@@ -186,7 +186,7 @@ def _costed(plan: Mapping[str, Planned], settings: Settings) -> Mapping[str, Pla
     from varkit_studies.plan import with_costs
 
     device, _ = prepare(settings.device, settings.threads)
-    return with_costs(plan, device, lambda row: click.echo(f"{row}: taking a few steps", err=True))
+    return with_costs(plan, device, lambda row: echo(f"{row}: taking a few steps", err=True))
 
 
 def _jobs(device: str, threads: int) -> int:

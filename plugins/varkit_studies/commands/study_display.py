@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 
-import click
 from rich.console import Console
 from rich.text import Text
 
+from varkit.cli.output import echo
 from varkit.cli.terminal import print_table, print_text
 from varkit.runs.report.tables import Table, plain
 from varkit.training.checkpoint import KEPT
@@ -144,7 +144,7 @@ def _marked(plan: Mapping[str, Planned], what: str, holds: Callable[[Planned], b
 def show_results(finished: FinishedStudy) -> None:
     """Print the table, and what a reader must know about it."""
     for table in ResultsTable()(finished, finished.study.folder).tables if finished.rows else ():
-        click.echo()
+        echo()
         print_table(table)
     for note in (*warnings(finished), *protocol(finished)):
         print_text(note)
@@ -154,4 +154,4 @@ def show_files(paths: Sequence[Path]) -> None:
     """Print on stderr where the page is, and which files are beside it."""
     page, *rest = paths
     beside = f"; beside it {', '.join(path.name for path in rest)}" if rest else ""
-    click.echo(f"wrote {page}{beside}", err=True)
+    echo(f"wrote {page}{beside}", err=True)
