@@ -65,7 +65,6 @@ def check_training(recipe: Recipe, plugins: Plugins, dataset: Dataset) -> Retrie
     if recipe.train.tensorboard:
         check_tensorboard()
     train, _ = training_parts(recipe, dataset)
-    dataset.split("test")
     updates_per_epoch(recipe.train, train)
     with torch.random.fork_rng(devices=()):
         model = build_model(recipe, plugins, dataset)
