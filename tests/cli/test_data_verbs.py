@@ -151,6 +151,16 @@ def test_what_is_wrong_with_the_call_is_said_with_the_nearest(arguments, said, v
     assert said in failed(call("data", verb, *arguments), 2)
 
 
+def test_a_folder_in_place_of_a_recipe_is_told_what_to_write(tmp_path):
+    data, run = tmp_path / "data", tmp_path / "run"
+    data.mkdir()
+    run.mkdir()
+    (run / "recipe.yaml").write_text("version: 1\n")
+    own = f"your own data: folder root={data} 'streams={{STREAM: COLUMN}}'"
+    assert hint(call("data", "verify", data)) == own
+    assert hint(call("data", "verify", run)) == f"the run's recipe: {run / 'recipe.yaml'}"
+
+
 def test_options_that_lack_and_wrong_overrides_are_listed_by_strict_too(recipe):
     result = call("data", "verify", "folder")
     assert failed(result, 2) == "error: 2 problems"

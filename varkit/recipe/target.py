@@ -92,6 +92,16 @@ def find_target(name: str, changes: Sequence[str | Change], *, strict: bool = Fa
     return target
 
 
+def _instead(name: str) -> str:
+    """Return what to write for a folder given in place of a recipe or a data set."""
+    folder = Path(name)
+    if (folder / "recipe.yaml").is_file():
+        return f"the run's recipe: {folder / 'recipe.yaml'}"
+    if folder.is_dir():
+        return f"your own data: folder root={name} 'streams={{STREAM: COLUMN}}'"
+    return "varkit ls lists the recipes, varkit plugins the data sets"
+
+
 def named_target(name: str, changes: Sequence[str | Change]) -> Target:
     """Return the data set that a recipe or a name refers to, even if this machine lacks it.
 
@@ -109,7 +119,7 @@ def named_target(name: str, changes: Sequence[str | Change]) -> Target:
                 f"{name!r} is neither a recipe nor a data set.{did_you_mean(name, known)} "
                 f"Data sets: {', '.join(names)}."
             ],
-            hint="varkit ls lists the recipes, varkit plugins the data sets",
+            hint=_instead(name),
         )
     cls = plugins.get("dataset", name).load()
     empty = yaml.Document(name, {}, {(): (1, 1)})
