@@ -80,6 +80,12 @@ def finish(
             f"select a checkpoint on, {len(dataset.split('test'))} to test on",
             err=True,
         )
+        if len(select) == 1:
+            click.echo(
+                "warning: one video cannot tell checkpoints apart, so best is the first epoch; "
+                "raise train.validation, or set train.select=last",
+                err=True,
+            )
     try:
         held = locked(run.folder) if first else nullcontext()
         with (
