@@ -57,6 +57,19 @@ class DataError(VarkitError):
     """A data set, feature file or manifest is missing, unreadable or wrong."""
 
 
+class MediaError(DataError):
+    """A video or sound file cannot be decoded, or may not be.
+
+    Args:
+        what: what is wrong.
+        again: another attempt may succeed: the file was changing, or the decoder died.
+    """
+
+    def __init__(self, what: str, *, hint: str | None = None, again: bool = False) -> None:
+        super().__init__(what, hint=hint)
+        self.again = again
+
+
 class CheckpointError(VarkitError):
     """A checkpoint is truncated, corrupt, or belongs to another recipe."""
 

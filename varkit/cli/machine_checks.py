@@ -25,6 +25,7 @@ EXTRAS = {
     "text": ("transformers", "spacy"),
     "report": ("jinja2", "matplotlib"),
     "parquet": ("pyarrow",),
+    "media": ("av", "soxr"),
     "tensorboard": ("tensorboard",),
 }
 LITTLE_DISK, NO_DISK = 5.0, 0.5
