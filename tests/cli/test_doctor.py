@@ -33,7 +33,9 @@ def test_every_check_says_what_was_seen_and_how_to_fix_and_makes_nothing(tmp_pat
         assert check.status == "ok" or check.fix
     expected = {"python", "torch", "threads", "torchvision", "plugins", "runs folder", "disk"}
     expected |= {"spaCy pipeline", "text model"}
-    expected |= {f"extra {extra}" for extra in ("text", "report", "parquet", "media", "tensorboard")}
+    expected |= {
+        f"extra {extra}" for extra in ("text", "report", "parquet", "media", "tensorboard")
+    }
     expected.add("recipes")
     assert expected <= set(checks)
     assert checks["python"].status == checks["torch"].status == "ok"
