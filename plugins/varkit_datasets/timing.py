@@ -11,6 +11,8 @@ from varkit.interfaces import Array
 
 Edges = NDArray[np.float64]
 """(T + 1,) seconds: clip t lasts from edge t to edge t + 1."""
+SHORTEST, LONGEST = 0.001, 10_000_000
+"""Seconds that a video may last: a millisecond to 115 days. Anything else is a slip."""
 
 
 def clip_edges(length: int, seconds: float, duration: float | None = None) -> Edges:
@@ -64,20 +66,28 @@ def duration_of(seconds: float | None, frames: float | None, fps: float | None) 
     """Return a video's duration from what is known of it; None = unknown.
 
     Raises:
-        ValueError: frames come without their rate, the rate without frames, or both contradict the
-            seconds by more than half a second and 1 %.
+        ValueError: frames come without their rate, the rate without frames, both contradict the
+            seconds by more than half a second and 1 %, or the duration cannot be.
     """
     if frames is None or fps is None:
         if seconds is None and (frames is not None or fps is not None):
             raise ValueError("frames and fps together give the duration; one of them is missing")
-        return seconds
-    counted = frames / fps
+        return seconds if seconds is None else _possible(seconds)
+    counted = _possible(frames / fps)
     if seconds is not None and not same_duration(seconds, counted):
         raise ValueError(
             f"a duration of {seconds:g} s contradicts {frames:g} frames at {fps:g} a second, "
             f"which last {counted:.1f} s"
         )
     return counted
+
+
+def _possible(seconds: float) -> float:
+    if not SHORTEST <= seconds <= LONGEST:
+        raise ValueError(
+            f"a video of {seconds:g} s cannot be; {SHORTEST:g} to {LONGEST:g} s are allowed"
+        )
+    return seconds
 
 
 def same_duration(one: float, other: float) -> bool:

@@ -316,6 +316,8 @@ def test_a_sound_is_timed_like_its_video(tmp_path):
         ({"duration": -3}, "column 'duration': must be above 0"),
         ({"duration": "nan"}, "column 'duration': must be a number; not 'nan'"),
         ({"duration": "inf"}, "column 'duration': must be a number"),
+        ({"duration": 1e300}, "a video of 1e+300 s cannot be; 0.001 to 1e+07 s are allowed"),
+        ({"frames": 1e308, "fps": 1e-300}, "a video of inf s cannot be"),
         ({"fps": 25}, "frames and fps together give the duration"),
         ({"frames": 25}, "frames and fps together give the duration"),
         ({"frames": 100, "fps": 0}, "column 'fps': must be above 0"),

@@ -122,3 +122,11 @@ def test_a_file_that_is_not_there_or_no_python_is_named(tmp_path):
     file = written(tmp_path / "plugin.txt", "x = 1")
     with pytest.raises(PluginError, match="not a Python file"):
         load_plugins([file], installed=())
+
+
+def test_a_file_that_imports_a_module_that_varkit_lacks_is_told_where_names_are(tmp_path):
+    file = tmp_path / "old.py"
+    file.write_text("from varkit.shapes import Count\n")
+    with pytest.raises(PluginError, match=r"No module named 'varkit\.shapes' at ") as error:
+        load_plugins([file])
+    assert error.value.hint == "import what a plugin needs of varkit from varkit.interfaces"

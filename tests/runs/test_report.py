@@ -224,6 +224,16 @@ def test_no_run_and_damaged_files_are_errors(run, tmp_path):
             with pytest.raises(RunError, match=f"{name}.* is {said}"):
                 write_report(run)
         (run / name).write_text(before)
+    results = json.loads((run / "results.json").read_text())
+    for key, part in (("positives", results["chance"]), ("groups", results)):
+        kept = part.pop(key)
+        (run / "results.json").write_text(json.dumps(results))
+        with pytest.raises(RunError, match=rf"results\.json.*{key}"):
+            write_report(run)
+        part[key] = kept
+    (run / "results.json").write_text(json.dumps(results | {"selection": "luck"}))
+    with pytest.raises(RunError, match=r"results\.json.*selection"):
+        write_report(run)
     with pytest.raises(RunError, match=r"no run\.json"):
         write_report(tmp_path)
     assert not (tmp_path / "report.html").exists()

@@ -11,6 +11,7 @@ import torch
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
 
+from varkit.cli import print_warning
 from varkit.cli.output import echo, print_json
 from varkit.cli.terminal import print_table
 from varkit.data.inspect.check import Check
@@ -81,10 +82,9 @@ def finish(
             err=True,
         )
         if len(select) == 1:
-            click.echo(
-                "warning: one video cannot tell checkpoints apart, so best is the first epoch; "
-                "raise train.validation, or set train.select=last",
-                err=True,
+            print_warning(
+                "one video cannot tell checkpoints apart, so best is the first epoch; raise "
+                "train.validation, or set train.select=last"
             )
     try:
         held = locked(run.folder) if first else nullcontext()

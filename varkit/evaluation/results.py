@@ -18,8 +18,12 @@ from varkit.interfaces.settings import Measured
 MODELS: tuple[Measured, ...] = ("best", "last", "given")
 """The models that may have been measured, the reported one first."""
 
+Selection = Literal["val", "last", "test", "unknown"]
+"""How the best checkpoint was chosen: ``train.select``, or unknown."""
+
 if TYPE_CHECKING:
     Figures = Report
+    Chance = Report
     ModelReport = Report
     Spreads = dict[str, dict[str, float | None]]
 else:  # what files must hold; the code itself takes reports apart by names in variables
@@ -34,6 +38,11 @@ else:  # what files must hold; the code itself takes reports apart by names in v
         query_to_video: Direction
         video_to_query: Direction
         SumR: float
+
+    class Chance(Figures):
+        """What a model that tells nothing apart reaches."""
+
+        positives: str
 
     class ModelReport(Figures):
         """A report of a model."""
@@ -59,8 +68,8 @@ class TrainingResults(TypedDict):
     schema: Literal[1]
     simulated: bool
     dataset: str
-    selection: str
-    chance: Figures
+    selection: Selection
+    chance: Chance
     best: ModelReport | None
     last: ModelReport | None
     given: NotRequired[ModelReport]
@@ -73,11 +82,11 @@ class RunResults(TypedDict):
     simulated: bool
     dataset: str
     split: str
-    selection: str
-    chance: Figures
+    selection: Selection
+    chance: Chance
     seeds: Annotated[dict[str, TrainingResults], MinLen(1)]
     summary: Annotated[dict[Measured, Spreads], MinLen(1)]
-    groups: NotRequired[dict[Measured, list[Figures]]]
+    groups: dict[Measured, list[Figures]]
     published: NotRequired[Report]
 
 
@@ -116,7 +125,7 @@ def training_results(
     *,
     dataset: str,
     simulated: bool,
-    selection: str,
+    selection: Selection,
     chance: Report,
 ) -> TrainingResults:
     """Return the results of one training.

@@ -151,9 +151,17 @@ def load_plugins(
         if len(plugins.failures) > before:
             raise PluginError(
                 f"plugin file {file} failed to load: {plugins.failures[-1].reason}",
-                hint="varkit --debug ... shows the traceback",
+                hint=_hint(made),
             ) from (made if isinstance(made, PluginError) else None)
     return plugins
+
+
+def _hint(made: object) -> str:
+    """Return what to do about a plugin file that failed to load."""
+    cause = getattr(made, "__cause__", None)
+    if isinstance(cause, ModuleNotFoundError) and str(cause.name).startswith("varkit."):
+        return "import what a plugin needs of varkit from varkit.interfaces"
+    return "varkit --debug ... shows the traceback"
 
 
 def entry_points(group: str) -> list[EntryPoint]:

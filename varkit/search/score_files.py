@@ -21,6 +21,7 @@ from torch import Tensor
 from varkit.data.trec import read_run
 from varkit.errors import DataError, did_you_mean
 from varkit.evaluation.rank import check_finite
+from varkit.evaluation.results import Selection
 from varkit.interfaces.settings import Measured
 from varkit.search.scores import Scores
 from varkit.system.files import write_bytes
@@ -55,7 +56,7 @@ class Marks:
 
     simulated: bool = False
     embedded: bool = False
-    selection: str = "unknown"
+    selection: Selection = "unknown"
     checkpoint: Measured = "given"
     seed: int = 0
 
