@@ -17,7 +17,7 @@ from varkit.errors import did_you_mean
 
 SPLITS = ("train", "val", "test")
 _NUMBER = re.compile(r"[+-]?(\d+(\.\d*)?|\.\d+)(e[+-]?\d+)?", re.ASCII | re.IGNORECASE)
-_LIST = re.compile(r"[\[{]\s*(['\"].*)?[\]}]|\(\s*(['\"]).*,.*\)", re.DOTALL)
+_LIST = re.compile(r"[\[{]\s*(['\"].*)?[\]}]|\(\s*(['\"]).*,.*\)|array\(\s*\[.*\].*\)", re.DOTALL)
 """How Python, numpy and JSON print a list, or an object, of texts."""
 _NOTHING = {"nan", "none", "null", "<na>"}
 """How programs print an empty cell."""

@@ -8,12 +8,14 @@ from pathlib import Path
 import click
 import jsonschema
 import pytest
+import torch
 from click.testing import CliRunner, Result
 
 from tests.support.calls import passed, printed
 from tests.support.ranked_runs import write_runs
 from tests.support.recipe_toys import EMBEDDED, RECIPE, write
 from varkit import __version__, cli
+from varkit.cli.training_display import announce
 from varkit.errors import PluginError, RecipeError, StoppedError
 from varkit.recipe import yaml
 from varkit.recipe.load import load_recipe
@@ -267,6 +269,14 @@ def test_ls_lists_every_shipped_recipe():
     assert len(causes) < len(listed)
     assert all(text.count(cause) == 1 for cause in causes)
     assert all(item["name"] in text for item in listed)
+
+
+def test_a_run_names_what_its_embedded_block_sets(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    resolved, _ = load_recipe("alan_ucf")
+    announce(resolved, torch.device("cpu"), threads=2)
+    said = "It sets data, model.dim, query, samplers.anomaly.count, samplers.fixed.count, train."
+    assert said in capsys.readouterr().err
 
 
 def test_cp_copies_and_overwrites_only_by_force(tmp_path, monkeypatch):

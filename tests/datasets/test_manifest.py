@@ -94,7 +94,8 @@ def test_a_caption_that_is_not_text_is_an_error_with_its_place(tmp_path, cell):
 @pytest.mark.parametrize("kind", FORMATS)
 @pytest.mark.parametrize(
     "cell",
-    ["['a', 'b']", '["a", "b"]', "['a' 'b']", "[]", "{'en': 'a'}", "('a', 'b')", "nan", "None",
+    ["['a', 'b']", "array(['a'], dtype=object)",
+     '["a", "b"]', "['a' 'b']", "[]", "{'en': 'a'}", "('a', 'b')", "nan", "None",
      "  ", "\u200b", "\ufeff \u200b"],
 )  # fmt: skip
 def test_text_that_programs_made_of_something_else_is_no_caption(tmp_path, kind, cell):

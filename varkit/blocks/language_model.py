@@ -158,6 +158,7 @@ def _load(folder: Path, dropout: float) -> tuple[Any, Any]:
             tokenizer = AutoTokenizer.from_pretrained(
                 folder, padding_side="right", truncation_side="right", **local
             )
+            tokenizer.model_max_length = int(tokenizer.model_max_length)  # the file may hold text
             model, report = AutoModel.from_pretrained(
                 folder,
                 **{DROPOUT_OF[kind]: dropout},

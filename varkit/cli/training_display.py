@@ -52,11 +52,19 @@ def announce(recipe: Recipe, device: torch.device, threads: int) -> None:
         for line in recipe.missing:
             echo(f"  - {line}", err=True)
         echo(
-            "The recipe's embedded: block is used instead; every result below says so. "
-            "--strict refuses to use it.\n",
+            f"The recipe's embedded: block is used instead. It sets {', '.join(_replaced(recipe))}."
+            " Every result below says so; --strict refuses to use it.\n",
             fg="yellow",
             err=True,
         )
+
+
+def _replaced(recipe: Recipe) -> list[str]:
+    """Return what the embedded block sets: a whole component by its name, else dotted keys."""
+    keys = [key for key, origin in recipe.origins.items() if origin.startswith("embedded,")]
+    whole = [key.removesuffix(".use") for key in keys if key.endswith(".use")]
+    rest = [key for key in keys if not key.startswith(tuple(f"{name}." for name in whole))]
+    return sorted([*whole, *rest])
 
 
 def finish(
