@@ -131,6 +131,16 @@ def test_users_files_are_opened_under_one_guard():
     assert unguarded == OWN_FILES
 
 
+def test_nothing_unpickles():
+    unsafe = re.compile(
+        r"^\s*(import|from) (pickle|marshal|shelve|dill|joblib)\b|torch\.load\(|allow_pickle=True"
+        r"|yaml\.(unsafe_|full_)load|weights_only",
+        re.MULTILINE,
+    )
+    files = (f for place in ("varkit", "plugins", "kernels") for f in (ROOT / place).rglob("*.py"))
+    assert [file for file in files if unsafe.search(file.read_text(encoding="utf-8"))] == []
+
+
 def test_everything_is_printed_where_it_is_escaped():
     """``terminal`` prints tables of escaped cells, with rich's styles."""
     printing = re.compile(r"(^|[^\w.])print\(|click\.s?echo\(|sys\.std(out|err)\.write")

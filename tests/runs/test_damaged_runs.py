@@ -7,12 +7,16 @@ import json
 import os
 import shutil
 import signal
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 
 from tests.support.calls import call, failed, hint, passed
 from tests.support.tiny_runs import log_of, make_data, only_run, read, run
+from varkit.errors import RunError
+from varkit.runs.folder import locked
 from varkit.system.tensors import load
 from varkit.training import checkpoint
 from varkit.training.log import MetricsLog
@@ -193,3 +197,19 @@ def test_a_log_goes_on_with_whole_lines_after_a_lost_end_and_a_damaged_line_is_n
 def test_a_split_or_seed_that_the_run_has_not(finished):
     assert "no split 'tset'; it has test, train" in failed(call("eval", finished, "--split=tset"))
     assert "has no seed 7; it has [0]" in failed(call("eval", finished, "--seed=7"))
+
+
+def test_a_second_process_cannot_write_to_a_run(tmp_path):
+    script = (
+        "import sys; from pathlib import Path; from varkit.runs.folder import locked\n"
+        "with locked(Path(sys.argv[1])): print('held', flush=True); sys.stdin.read()\n"
+    )
+    command = [sys.executable, "-c", script, str(tmp_path)]
+    pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "text": True}
+    with subprocess.Popen(command, **pipes) as first:
+        assert first.stdout.readline() == "held\n"
+        with pytest.raises(RunError, match=f"is in use by process {first.pid}"), locked(tmp_path):
+            pass
+        first.kill()  # the system releases the lock, however the process ends
+    with locked(tmp_path):
+        pass
