@@ -194,7 +194,9 @@ def test_nan_in_the_middle_of_a_training_keeps_what_was_done(recipe):
 
 def test_a_data_set_without_a_test_split(tmp_path):
     recipe = make_data(tmp_path / "data", test=())
-    assert "has no split 'test'; it has train" in failed(run(recipe))
+    result = run(recipe)
+    assert "data has 1 fault" in failed(result)
+    assert "has no split 'test'; it has train" in result.stderr
 
 
 def test_one_video_can_be_trained_and_measured_but_not_under_batch_normalisation(tmp_path):
