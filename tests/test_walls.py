@@ -11,8 +11,8 @@ import pytest
 ROOT = Path(__file__).resolve().parent.parent
 PLUGINS = sorted(p.name for p in (ROOT / "plugins").iterdir() if (p / "__init__.py").is_file())
 ROOMS = (
-    *("errors", "system", "interfaces", "plugins", "media", "recipe", "blocks", "model"),
-    *("data", "evaluation", "training", "runs", "search", "testing", "cli"),
+    *("errors", "system", "interfaces", "plugins", "recipe", "blocks", "model", "data"),
+    *("media", "evaluation", "training", "runs", "search", "testing", "cli"),
 )
 """From ground to top: each imports only rooms before it."""
 BUILT_ON = {"varkit_simulator": {"varkit_datasets"}}

@@ -5,6 +5,7 @@ of networks from :mod:`varkit.blocks`.
 """
 
 from varkit.interfaces.draws import Draws, derive_seed
+from varkit.interfaces.extraction import Extractor, PictureClips, SoundClips, Stream
 from varkit.interfaces.flow import Batch, CaptionFacts, Captions, Clips, Pairs, Representation
 from varkit.interfaces.limits import (
     Count,
@@ -42,12 +43,14 @@ __all__ = [
     "Detector",
     "Draws",
     "Encoder",
+    "Extractor",
     "Fraction",
     "Item",
     "Natural",
     "NonNegative",
     "Objective",
     "Pairs",
+    "PictureClips",
     "Place",
     "Positive",
     "PretextTask",
@@ -55,6 +58,8 @@ __all__ = [
     "Representation",
     "Sampler",
     "Sequences",
+    "SoundClips",
+    "Stream",
     "TextEncoder",
     "VideoReader",
     "derive_seed",

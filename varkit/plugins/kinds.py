@@ -98,6 +98,14 @@ _ROWS = (
         template="dataset.py",
     ),
     Kind(
+        name="extractor",
+        plural="extractors",
+        summary="a media file becomes streams of features",
+        protocol="varkit.interfaces:Extractor",
+        check="varkit.testing.extractors:check_extractor",
+        template="extractor.py",
+    ),
+    Kind(
         name="sampler",
         plural="samplers",
         summary="which clips of a long video the encoder looks at",
