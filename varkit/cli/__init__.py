@@ -47,6 +47,10 @@ VERBS: dict[str, tuple[str, str]] = {
     "ls": ("varkit.cli.ls:ls", "List the recipes that ship with varkit."),
     "cp": ("varkit.cli.cp:cp", "Copy a shipped recipe, to change it."),
     "schema": ("varkit.cli.schema:schema", "Print the JSON Schema of recipes, for editors."),
+    "extract": (
+        "varkit.cli.extract:extract",
+        "Make features from video and sound files.",
+    ),
     "data": ("varkit.cli.data:data", "Verify, measure, show and get data sets."),
     "plugins": (
         "varkit.cli.plugins:plugins",

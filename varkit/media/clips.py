@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -74,7 +75,7 @@ class Cutter:
             return
         gaps = np.diff(piece.times) > 1.5 / self._rate
         edges = [0, *(np.flatnonzero(gaps) + 1).tolist(), len(piece.times)]
-        for first, last in zip(edges, edges[1:], strict=False):
+        for first, last in pairwise(edges):
             if last > first:
                 yield piece.frames[first:last], float(piece.times[first])
 

@@ -4,20 +4,22 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from importlib.metadata import version
-from typing import Any, TypedDict
+from typing import Any
 
 from torch import nn
+from typing_extensions import TypedDict
 
-from varkit.errors import RecipeError, VarkitError
-from varkit.interfaces import Extractor
+from varkit.errors import PluginError, RecipeError, VarkitError, did_you_mean
+from varkit.interfaces import Extractor, PictureClips
 from varkit.interfaces.checks import absent_members
 from varkit.media.chunks import View
 from varkit.media.clips import view_of
 from varkit.plugins.loading import Plugins
+from varkit.recipe import yaml
+from varkit.recipe.layers import Layers, read_changes
 from varkit.recipe.options import check_options, construct, options_of
 
 LIBRARIES = ("varkit", "av", "soxr", "numpy", "torch")
@@ -37,6 +39,33 @@ class Wanted:
     name: str
     use: str
     options: Mapping[str, Any] = field(default_factory=dict)
+
+
+def read_wanted(use: Sequence[str], changes: Sequence[str]) -> list[Wanted]:
+    """Return the extractors that a command line asks for.
+
+    Args:
+        use: ``USE`` or ``NAME=USE``, each also several with commas between.
+        changes: options, as in ``image.fps=2``.
+
+    Raises:
+        RecipeError: a change is malformed, or is not of an extractor in ``use``.
+    """
+    pairs = [each.strip().partition("=") for text in use for each in text.split(",")]
+    named = {name.strip(): (other or name).strip() for name, _, other in pairs if name.strip()}
+    if not named:
+        raise RecipeError(["name at least one extractor"], hint="varkit plugins --kind extractor")
+    values = Layers(yaml.Document("command line", {}, {(): (1, 1)}), read_changes(changes)).value
+    problems = []
+    for name, options in values.items():
+        if name not in named:
+            close = did_you_mean(name, named)
+            problems.append(f"{name}: no such extractor is used.{close} Used: {', '.join(named)}.")
+        elif not isinstance(options, Mapping):
+            problems.append(f"{name}: options are written {name}.OPTION=VALUE")
+    if problems:
+        raise RecipeError(problems)
+    return [Wanted(name, use, values.get(name, {})) for name, use in named.items()]
 
 
 class StreamRecord(TypedDict):
@@ -82,8 +111,6 @@ class Named:
     @property
     def view(self) -> View | None:
         """The view that it needs, or None if it hears."""
-        from varkit.interfaces import PictureClips
-
         reads = self.extractor.reads
         return view_of(reads) if isinstance(reads, PictureClips) else None
 
@@ -111,7 +138,9 @@ def build_extractors(wanted: Sequence[Wanted], plugins: Plugins) -> list[Named]:
         RecipeError: options are wrong, two have one name, or this machine lacks what one needs.
         PluginError: there is no such extractor, or it fails.
     """
-    names = [each.name for each in wanted]
+    for name in (names := [each.name for each in wanted]):
+        if not name.isidentifier():
+            raise RecipeError([f"extractor {name!r}: its name must be letters, digits and _"])
     if doubled := sorted({name for name in names if names.count(name) > 1}):
         raise RecipeError([f"two extractors are named {name!r}" for name in doubled])
     return [_build(each, plugins) for each in wanted]
@@ -134,6 +163,8 @@ def _build(wanted: Wanted, plugins: Plugins) -> Named:
                 f"extractor {wanted.use!r} has no {' and no '.join(absent)}",
                 hint=entry.check_command,
             )
+        if "times" in extractor.streams:
+            raise PluginError(f"extractor {wanted.use!r}: no stream may be called 'times'")
         if isinstance(extractor, nn.Module):
             extractor.eval()
         paths = {name for name, option in options_of(cls).items() if option.is_path}
