@@ -24,7 +24,7 @@ from varkit.errors import DataError, WriteError
 from varkit.media.extractors import Record, fingerprint
 from varkit.system.files import write_error
 from varkit.system.inputs import check_user_file, reading
-from varkit.system.records import checked
+from varkit.system.records import wrong
 
 NAME = "catalogue.sqlite"
 VERSION = 1
@@ -277,7 +277,10 @@ class Catalogue:
 
     def _json(self, text: str, kind: Any) -> Any:
         with reading(self._path):
-            return checked(json.loads(text), kind, str(self._path))
+            value = json.loads(text)
+        if (fault := wrong(value, kind)) is not None:
+            raise DataError(f"{self._path} is damaged: {fault}")
+        return value
 
     def _become_writer(self) -> str:
         if self._writer is None:

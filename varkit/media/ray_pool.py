@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 from collections.abc import Iterator
 from importlib.util import find_spec
@@ -41,7 +42,7 @@ class OnRay:
 
         ours = not ray.is_initialized()
         if ours:
-            ray.init(log_to_driver=False, include_dashboard=False, logging_level="ERROR")
+            ray.init(log_to_driver=False, include_dashboard=False, logging_level=logging.ERROR)
         remote: Any = ray.remote(num_cpus=1, max_restarts=0)(Worker)
         idle: list[Any] = []
         busy: dict[Any, tuple[Any, Job]] = {}

@@ -134,20 +134,21 @@ class Worker:
             source = replace(source, sha256=sha256(path))
             if not unchanged(source, path.stat()):
                 raise MediaError(f"{path}: it changed while it was read", again=True)
-        video = self._described(source, extracted)
         kept = before if known else None
+        video = self._described(source, extracted, kept)
         return write_streams(self._setup.store, video, extracted.made, self._setup.marks, kept)
 
-    def _described(self, source: Source, extracted: Extracted) -> Video:
+    def _described(self, source: Source, extracted: Extracted, kept: Video | None) -> Video:
         outcome, facts = extracted.outcome, extracted.facts
         start = start_of(source.path, facts.created)
-        coverage = None if math.isnan(outcome.coverage) else outcome.coverage
+        problems = [*filter(None, (kept.reason if kept else "").split("; ")), *outcome.problems]
+        shares = [outcome.coverage, *([kept.coverage] if kept else [])]
         return Video(
             video_name(source.path),
             source,
-            outcome.status,
-            "; ".join(outcome.problems),
-            coverage=coverage,
+            "partial" if problems else "ok",
+            "; ".join(dict.fromkeys(problems)),
+            coverage=min((x for x in shares if x is not None and not math.isnan(x)), default=None),
             duration=facts.duration,
             start=start.time.isoformat() if start else None,
             start_source=start.source if start else None,
