@@ -86,11 +86,13 @@ OPENERS = {
 GUARDS = {"open_user_file", "check_user_file"}
 OWN_FILES = {
     "varkit/cli/ls.py:_summary",  # shipped recipes
+    "varkit/media/catalogue.py:_lives",  # a lock of its own
     "varkit/media/limits.py:bound_memory",  # /proc
     "varkit/system/files.py:replacing",
     "varkit/system/files.py:sync_folder",
     "varkit/system/inputs.py:open_user_file",
     "varkit/system/machine.py:_read",  # /proc and /sys
+    "varkit/system/unpickle.py:_load",  # a file that is open already
     "varkit/testing/scaffold.py:scaffold",  # shipped templates
     "varkit/training/log.py:sync",
     "plugins/varkit_bench/machine.py:_search",  # /proc
@@ -138,7 +140,11 @@ def test_nothing_unpickles():
         re.MULTILINE,
     )
     files = (f for place in ("varkit", "plugins", "kernels") for f in (ROOT / place).rglob("*.py"))
-    assert [file for file in files if unsafe.search(file.read_text(encoding="utf-8"))] == []
+    unpickling = [file for file in files if unsafe.search(file.read_text(encoding="utf-8"))]
+    # The restricted reader of other people's weights, which calls nothing that a file names.
+    assert [file.relative_to(ROOT).as_posix() for file in unpickling] == [
+        "varkit/system/unpickle.py"
+    ]
 
 
 def test_everything_is_printed_where_it_is_escaped():
