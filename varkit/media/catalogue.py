@@ -68,7 +68,7 @@ class Source:
 
 
 @dataclass(frozen=True)
-class Made:
+class Tally:
     """What an extractor made of a video: ``clips`` of each stream, or why there are none."""
 
     clips: int
@@ -107,10 +107,10 @@ class Video:
     camera: str | None = None
     file: str | None = None
     sha256: str | None = None
-    made: Mapping[str, Made] = field(default_factory=dict)
+    made: Mapping[str, Tally] = field(default_factory=dict)
 
 
-class _MadeRecord(TypedDict):
+class _TallyRecord(TypedDict):
     clips: int
     absent: str | None
 
@@ -271,8 +271,8 @@ class Catalogue:
     def _video(self, row: tuple[Any, ...]) -> Video:
         name, path, size, mtime, sha, *rest, text = row
         source = Source(Path(os.fsdecode(path)), size, mtime, sha)
-        listed = self._json(text, dict[str, _MadeRecord])
-        made = {key: Made(**each) for key, each in listed.items()}
+        listed = self._json(text, dict[str, _TallyRecord])
+        made = {key: Tally(**each) for key, each in listed.items()}
         return Video(name, source, *(*rest, made))
 
     def _json(self, text: str, kind: Any) -> Any:

@@ -140,14 +140,14 @@ def write_streams(
         WriteError: the disk is full or not writable; the store is as before.
     """
     tensors: dict[str, NDArray[Any]] = {}
-    summary: dict[str, catalogue.Made] = {}
+    summary: dict[str, catalogue.Tally] = {}
     if before is not None:
         summary = {name: each for name, each in before.made.items() if name not in made}
         if any(each.absent is None for each in summary.values()):
             kept = read_tensors(root, before)
             tensors = {key: kept[key] for key in kept if key.partition(".")[0] in summary}
     for name, each in made.items():
-        summary[name] = catalogue.Made(len(each.times), each.absent)
+        summary[name] = catalogue.Tally(len(each.times), each.absent)
         if each.absent is None:
             tensors |= {f"{name}.{stream}": array for stream, array in each.streams.items()}
             tensors[f"{name}.{TIMES}"] = each.times
