@@ -7,3 +7,13 @@ from varkit.plugins.registry import Register
 @hookimpl
 def register_extractors(register: Register) -> None:
     """Register the extractors."""
+    register(
+        "i3d",
+        "varkit_extractors.i3d:I3D",
+        summary="I3D over colours: features and 400 actions of Kinetics",
+    )
+    register(
+        "i3d_flow",
+        "varkit_extractors.i3d:I3DFlow",
+        summary="I3D over optical flow, with weights of yours",
+    )

