@@ -87,7 +87,7 @@ GUARDS = {"open_user_file", "check_user_file"}
 OWN_FILES = {
     "varkit/cli/ls.py:_summary",  # shipped recipes
     "varkit/media/catalogue.py:_lives",  # a lock of its own
-    "varkit/media/limits.py:bound_memory",  # /proc
+    "varkit/system/bounds.py:bound_memory",  # /proc
     "varkit/system/files.py:replacing",
     "varkit/system/files.py:sync_folder",
     "varkit/system/inputs.py:open_user_file",
@@ -96,6 +96,7 @@ OWN_FILES = {
     "varkit/testing/scaffold.py:scaffold",  # shipped templates
     "varkit/training/log.py:sync",
     "plugins/varkit_bench/machine.py:_search",  # /proc
+    "plugins/varkit_extractors/i3d.py:kinetics_400",  # names that ship with it
     "plugins/varkit_studies/exhibits/running_time.py:_machine",  # /proc
 }
 """Functions that read without a guard what no user names."""

@@ -73,7 +73,7 @@ class _I3D(nn.Module):
         """
         channels = self.prepare(clips)
         count = len(channels)
-        crops = cut_crops(channels, self._side, self._crops).flatten(0, 1)
+        crops = self.cut(channels).flatten(0, 1)
         dtype = torch.bfloat16 if self._precision == "bf16" else torch.float32
         # On a processor, more at a time is not faster, takes more memory, and changes last bits.
         parts = crops.split(1) if crops.device.type == "cpu" else [crops]
@@ -91,6 +91,10 @@ class _I3D(nn.Module):
     def prepare(self, clips: Tensor) -> Tensor:
         """Return (N, channels, F, H, W) in [-1, 1]."""
         raise NotImplementedError
+
+    def cut(self, channels: Tensor) -> Tensor:
+        """Return the (C, N, channels, F, side, side) crops of (N, channels, F, H, W)."""
+        return cut_crops(channels, self._side, self._crops)
 
     @staticmethod
     def _laid_out(crop: Tensor, dtype: torch.dtype) -> Tensor:
@@ -195,11 +199,14 @@ class I3DFlow(_I3D):
         self._method: Method = method
 
     def prepare(self, clips: Tensor) -> Tensor:
-        """Return (N, 2, F, H, W) in [-1, 1] of (N, F + 1, H, W, 3) uint8.
-
-        A mirrored crop keeps the sign of its flow, as in the published features.
-        """
+        """Return (N, 2, F, H, W) in [-1, 1] of (N, F + 1, H, W, 3) uint8."""
         return flow(clips, self._method).to(clips.device)
+
+    def cut(self, channels: Tensor) -> Tensor:
+        """Return the crops; in a mirrored one, what moved to the right moves to the left."""
+        crops = super().cut(channels)
+        crops[5:, :, 0] *= -1
+        return crops
 
     @staticmethod
     def missing(*, weights: str, **_: object) -> list[str]:

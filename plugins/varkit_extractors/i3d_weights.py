@@ -9,10 +9,9 @@ batch normalisation (epsilon 0.001, in TensorFlow without a scale) folded in.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Any
 
 import torch
 from safetensors.torch import load
@@ -21,6 +20,7 @@ from torch import Tensor
 from varkit.errors import CheckpointError
 from varkit.system.inputs import read_user_file, reading
 from varkit.system.unpickle import read_pickled
+from varkit.system.weights import flat
 from varkit_extractors.inception import I3DNetwork
 
 EPSILON = 1e-3
@@ -67,7 +67,7 @@ def load_weights(network: I3DNetwork, path: Path) -> None:
         if path.suffix == ".safetensors":
             tensors: dict[str, Tensor] = load(read_user_file(path))
         else:
-            tensors = dict(_flat(read_pickled(path)))
+            tensors = dict(flat(read_pickled(path)))
     units = _folded(_renamed(tensors), path)
     expected = network.state_dict()
     faults = [f"missing: {name}" for name in expected if name not in units]
@@ -84,19 +84,6 @@ def load_weights(network: I3DNetwork, path: Path) -> None:
             f" channels: {'; '.join(faults[:5])}{more}"
         )
     network.load_state_dict(units)
-
-
-def _flat(value: Any, name: str = "") -> Iterator[tuple[str, Tensor]]:
-    """Yield dotted names and tensors of nested dicts; other values, such as counts, do not matter.
-
-    >>> [name for name, _ in _flat({"a": {"b": torch.ones(1)}, "c": 3})]
-    ['a.b']
-    """
-    if isinstance(value, Mapping):
-        for key, part in value.items():
-            yield from _flat(part, f"{name}.{key}".lstrip("."))
-    elif isinstance(value, Tensor):
-        yield name, value
 
 
 def _renamed(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:

@@ -122,7 +122,7 @@ def test_an_address_is_not_a_file(decoder, listener):
 def test_the_decoding_process_can_open_nothing_more():
     script = """
 import os, socket
-from varkit.media.limits import forbid_opening
+from varkit.system.bounds import forbid_opening
 forbid_opening(1)
 os.open("/dev/null", os.O_RDONLY)
 for attempt in (lambda: os.open("/dev/null", os.O_RDONLY), socket.socket):

@@ -51,6 +51,10 @@ VERBS: dict[str, tuple[str, str]] = {
         "varkit.cli.extract:extract",
         "Make features from video and sound files.",
     ),
+    "convert": (
+        "varkit.cli.convert:convert",
+        "Write other people's weights as safetensors.",
+    ),
     "data": ("varkit.cli.data:data", "Verify, measure, show and get data sets."),
     "plugins": (
         "varkit.cli.plugins:plugins",

@@ -23,9 +23,10 @@ import av
 from varkit.errors import MediaError
 from varkit.media.chunks import View
 from varkit.media.container import open_container
-from varkit.media.limits import Limits, bound_memory, forbid_opening
+from varkit.media.limits import Limits
 from varkit.media.link import Link
 from varkit.media.passage import Passage
+from varkit.system.bounds import bound_memory, forbid_opening
 
 
 def serve(sock: socket.socket, handle: int) -> None:
