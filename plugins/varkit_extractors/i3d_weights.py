@@ -68,7 +68,7 @@ def load_weights(network: I3DNetwork, path: Path) -> None:
             tensors: dict[str, Tensor] = load(read_user_file(path))
         else:
             tensors = dict(flat(read_pickled(path)))
-    units = _folded(_renamed(tensors), path)
+    units = _folded(renamed(tensors), path)
     expected = network.state_dict()
     faults = [f"missing: {name}" for name in expected if name not in units]
     faults += [f"unexpected: {name}" for name in units if name not in expected]
@@ -86,7 +86,7 @@ def load_weights(network: I3DNetwork, path: Path) -> None:
     network.load_state_dict(units)
 
 
-def _renamed(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
+def renamed(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
     """Return the tensors under the names of the PyTorch port, in its order of axes."""
     renamed = {}
     for name, tensor in tensors.items():
