@@ -17,3 +17,8 @@ def register_extractors(register: Register) -> None:
         "varkit_extractors.i3d:I3DFlow",
         summary="I3D over optical flow, with weights of yours",
     )
+    register(
+        "yamnet",
+        "varkit_extractors.yamnet:YAMNet",
+        summary="YAMNet: embeddings of sound and scores of AudioSet's 521 classes",
+    )

@@ -48,7 +48,7 @@ class LogMel(nn.Module):
         # In float32 the rounding of a loud tone would show in the bands that are silent.
         windows = clips.unfold(-1, WINDOW, STEP) * self.window
         magnitudes = torch.fft.rfft(windows, TRANSFORM).abs().float()
-        return (magnitudes @ self.triangles + self.offset).log()
+        return torch.log(magnitudes @ self.triangles + self.offset)
 
 
 def mel_triangles() -> Tensor:
