@@ -22,3 +22,8 @@ def register_extractors(register: Register) -> None:
         "varkit_extractors.yamnet:YAMNet",
         summary="YAMNet: embeddings of sound and scores of AudioSet's 521 classes",
     )
+    register(
+        "vggish",
+        "varkit_extractors.vggish:VGGish",
+        summary="VGGish: AudioSet's embeddings of sound, with weights of yours",
+    )

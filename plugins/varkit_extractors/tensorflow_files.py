@@ -20,12 +20,10 @@ from numpy.typing import DTypeLike, NDArray
 
 from varkit.system.inputs import InputError, open_user_file, reading
 
-LARGEST, LARGEST_INDEX = 2**30, 2**20
+LARGEST, LARGEST_INDEX = 2**26, 2**20
 """Bytes of a file, and of an index."""
 LONGEST = 2**10
-"""Bytes of a name."""
-MOST = 2**12
-"""Parts of a FlatBuffer in one list; lists may share their bytes."""
+"""Items of a list in a FlatBuffer, and bytes of a name."""
 
 _MAGIC = struct.pack("<Q", 0xDB4775248B80FB57)
 _FLOAT = 1  # float32, as bundles number types
@@ -69,11 +67,13 @@ def read_bundle(folder: Path) -> dict[str, Stored]:
             raise InputError("is not the index of one file of little-endian numbers")
     with reading(numbers):
         data = _content(numbers, LARGEST)
-        return {
+        arrays = {
             key.decode(): Stored(_view(data, e.get(4, 0), e.get(5, 0), _shape(e), np.float32))
             for key, e in entries.items()
             if e.get(1) == _FLOAT
         }
+        _expect_own_bytes(arrays, data)
+    return arrays
 
 
 def read_lite(path: Path) -> dict[str, Stored]:
@@ -88,12 +88,14 @@ def read_lite(path: Path) -> dict[str, Stored]:
             raise InputError("is not a TensorFlow Lite model")
         model = _Record(data, 0)
         buffers = model.records(4)
-        return {
+        arrays = {
             tensor.text(3): array
             for graph in model.records(2)[:1]
             for tensor in graph.records(0)
             if (array := _lite_array(data, tensor, buffers)) is not None
         }
+        _expect_own_bytes(arrays, data)
+    return arrays
 
 
 def _content(path: Path, most: int) -> bytes:
@@ -113,6 +115,11 @@ def _view(
     if not inside or len(shape) > 8 or math.prod(shape) * dtype.itemsize != size:
         raise InputError("is truncated or damaged: an array does not fit")
     return np.frombuffer(data, dtype, math.prod(shape), start).reshape(shape)
+
+
+def _expect_own_bytes(arrays: dict[str, Stored], data: bytes) -> None:
+    if sum(array.codes.nbytes for array in arrays.values()) > len(data):
+        raise InputError("is damaged: its arrays share bytes")
 
 
 def _part(data: bytes, start: int, size: int) -> bytes:
@@ -244,7 +251,7 @@ class _Record:
     def records(self, field: int) -> list[_Record]:
         """Return a list of tables."""
         start, _ = self.extent(field)
-        count = len(self.numbers(field, "I", MOST))
+        count = len(self.numbers(field, "I", LONGEST))
         return [_Record(self._data, start + 4 * n) for n in range(count)]
 
     def _position(self, field: int) -> int:

