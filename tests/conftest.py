@@ -12,7 +12,10 @@ import pytest
 import torch
 from hypothesis import HealthCheck, settings
 
+from varkit.system.torchvision import mend_torchvision
+
 torch.set_num_threads(1)
+mend_torchvision()  # for tests that import transformers themselves
 # Always the same examples, however long they take; --hypothesis-profile=default draws others.
 settings.register_profile(
     "same", derandomize=True, deadline=None, suppress_health_check=[HealthCheck.too_slow]

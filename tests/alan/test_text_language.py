@@ -145,7 +145,7 @@ def test_unknown_kinds_of_models_and_broken_configurations_are_refused(own, cont
 def test_truncated_weights(own):
     weights = own / "model.safetensors"
     weights.write_bytes(weights.read_bytes()[:-100])
-    with pytest.raises(VarkitError, match="cannot load the language model"):
+    with pytest.raises(VarkitError, match="cannot load the model"):
         Language(own, trainable=True, dropout=0.1)
 
 
@@ -184,7 +184,7 @@ def test_a_frozen_model_has_neither_but_computes_the_same(tiny):
 def test_distilbert_too(tiny, tmp_path):
     from transformers import DistilBertConfig, DistilBertModel
 
-    from varkit.blocks.language_model import quiet
+    from varkit.blocks.pretrained import quiet
 
     config = DistilBertConfig(
         vocab_size=100, dim=16, n_layers=1, n_heads=2, hidden_dim=32, max_position_embeddings=40

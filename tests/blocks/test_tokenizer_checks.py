@@ -16,7 +16,8 @@ from transformers import (
 )
 
 from varkit.blocks.language_files import TOKENIZER_FILES
-from varkit.blocks.language_model import Language, quiet
+from varkit.blocks.language_model import Language
+from varkit.blocks.pretrained import quiet
 from varkit.blocks.tiny_language import SPECIAL, write_tiny_language
 from varkit.errors import VarkitError
 

@@ -2,21 +2,17 @@
 
 from __future__ import annotations
 
-import json
 from collections import defaultdict
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Self
 
-import torch
 from torch import Tensor, nn
 
+from varkit.blocks.pretrained import load_pretrained, model_type
 from varkit.blocks.tokenizer_checks import check_tokenizer
-from varkit.errors import VarkitError, did_you_mean
 from varkit.interfaces import CaptionFacts, Captions
 from varkit.system.files import sha256
-from varkit.system.inputs import check_user_file, read_user_file
 
 DROPOUT_OF = {
     "bert": "hidden_dropout_prob",
@@ -138,56 +134,13 @@ class Language(nn.Module):
 
 
 def _load(folder: Path, dropout: float) -> tuple[Any, Any]:
-    try:
-        for file in folder.iterdir():  # transformers opens them itself
-            if not file.is_dir():
-                check_user_file(file)
-        kind = json.loads(read_user_file(folder / "config.json"))["model_type"]
-    except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
-        raise VarkitError(f"{folder / 'config.json'} names no model_type: {error!r}") from error
-    if kind not in DROPOUT_OF:
-        raise VarkitError(
-            f"the model in {folder} is of type {kind!r}; allowed: "
-            f"{', '.join(DROPOUT_OF)}.{did_you_mean(str(kind), DROPOUT_OF)}"
-        )
-    from transformers import AutoModel, AutoTokenizer
-
-    local = {"local_files_only": True, "trust_remote_code": False}
-    try:
-        with quiet():
-            tokenizer = AutoTokenizer.from_pretrained(
-                folder, padding_side="right", truncation_side="right", **local
-            )
-            tokenizer.model_max_length = int(tokenizer.model_max_length)  # the file may hold text
-            model, report = AutoModel.from_pretrained(
-                folder,
-                **{DROPOUT_OF[kind]: dropout},
-                dtype=torch.float32,
-                use_safetensors=True,
-                output_loading_info=True,
-                **local,
-            )
-    except Exception as error:  # many kinds, by what is wrong with the files
-        raise VarkitError(
-            f"cannot load the language model in {folder}: {type(error).__name__}: {error}",
-            hint="fetch its files again",
-        ) from error
-    # The pooler serves next-sentence prediction; nothing here reads it.
-    model.pooler = None
-    parts = [name for name, _ in model.named_children()]
-    for fault, keys in (
-        ("lacks weights of the model", report["missing_keys"]),
-        ("has weights that config.json does not describe", report["unexpected_keys"]),
-    ):
-        # Keys may start with the name of the model. A head is not a part of it.
-        prefix = f"{model.base_model_prefix}."
-        names = sorted(key for key in keys if key.removeprefix(prefix).split(".")[0] in parts)
-        if names:
-            more = f" and {len(names) - 3} more" if len(names) > 3 else ""
-            raise VarkitError(
-                f"{folder / 'model.safetensors'} {fault}: {', '.join(names[:3])}{more}",
-                hint="fetch its files again",
-            )
+    kind = model_type(folder, DROPOUT_OF)
+    model, tokenizer = load_pretrained(
+        folder,
+        unread=["pooler"],  # it serves next-sentence prediction
+        tokenizer_options={"padding_side": "right", "truncation_side": "right"},
+        **{DROPOUT_OF[kind]: dropout},
+    )
     check_tokenizer(tokenizer, model, folder)
     return model, tokenizer
 
@@ -197,20 +150,3 @@ def _parameters_to_buffers(model: nn.Module) -> None:
         for name, parameter in list(module.named_parameters(recurse=False)):
             delattr(module, name)
             module.register_buffer(name, parameter.detach(), persistent=False)
-
-
-@contextmanager
-def quiet() -> Iterator[None]:
-    """Keep transformers from reporting on stderr: what matters is checked and raised."""
-    from transformers.utils import logging as untyped
-
-    logging: Any = untyped
-    verbosity, bar = logging.get_verbosity(), logging.is_progress_bar_enabled()
-    logging.set_verbosity_error()
-    logging.disable_progress_bar()
-    try:
-        yield
-    finally:
-        logging.set_verbosity(verbosity)
-        if bar:
-            logging.enable_progress_bar()

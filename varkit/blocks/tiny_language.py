@@ -7,7 +7,8 @@ from pathlib import Path
 
 import torch
 
-from varkit.blocks.language_model import quiet
+from varkit.blocks.pretrained import quiet
+from varkit.system.torchvision import mend_torchvision
 
 SPECIAL = ("[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]")
 WORDS = (
@@ -29,6 +30,7 @@ def write_tiny_language(folder: Path, *, width: int = 32, layers: int = 1) -> Pa
     Returns:
         The folder.
     """
+    mend_torchvision()
     from transformers import BertConfig, BertModel
 
     letters = [prefix + letter for letter in "abcdefghijklmnopqrstuvwxyz" for prefix in ("", "##")]
