@@ -6,46 +6,49 @@ from collections.abc import Mapping
 from pathlib import Path
 
 import torch
-from safetensors import safe_open
+from safetensors.torch import load
 from torch import Tensor, nn
 
-from varkit.errors import DataError
+from varkit.errors import CheckpointError
 from varkit.system.files import sha256
-from varkit.system.inputs import check_user_file, reading
+from varkit.system.inputs import read_user_file, reading
+from varkit.system.unpickle import read_pickled
+from varkit.system.weights import flat
 
 
-def read_safetensors(path: Path) -> dict[str, Tensor]:
-    """Return the tensors of a file by their names.
+def read_weights(path: Path) -> dict[str, Tensor]:
+    """Return the tensors of ``.safetensors``, or of PyTorch's ``.pt`` or ``.pth``, by their names.
 
     Raises:
-        DataError: the file is missing or damaged.
+        CheckpointError: the file is missing or damaged, or holds anything that is not data.
     """
-    with reading(path):
-        check_user_file(path)
-        with safe_open(path, framework="pt") as file:
-            return {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+    with reading(path, CheckpointError):
+        if path.suffix == ".safetensors":
+            tensors: dict[str, Tensor] = load(read_user_file(path))
+            return tensors
+        return dict(flat(read_pickled(path)))
 
 
 def hashed(path: Path) -> str:
     """Return the SHA-256 of a file.
 
     Raises:
-        DataError: it cannot be read.
+        CheckpointError: it cannot be read.
     """
-    with reading(path):
+    with reading(path, CheckpointError):
         return sha256(path)
 
 
 def fill(network: nn.Module, state: Mapping[str, Tensor], path: Path) -> None:
-    """Make a file's tensors the weights of a convolutional network, which is not trained.
+    """Make tensors the weights of a convolutional network, which is not trained.
 
     Args:
         network: its own tensors give names and shapes; they may be on the meta device.
         state: name -> tensor.
-        path: of the file, for messages.
+        path: of their file, for messages.
 
     Raises:
-        DataError: a tensor is missing, one too many, or of another shape; the first are named.
+        CheckpointError: a tensor is missing, one too many, or of another shape; three are named.
     """
     wanted = {name: tuple(tensor.shape) for name, tensor in network.state_dict().items()}
     given = {name: tuple(tensor.shape) for name, tensor in state.items()}
@@ -60,7 +63,16 @@ def fill(network: nn.Module, state: Mapping[str, Tensor], path: Path) -> None:
     if faults:
         more = f"; and {len(faults) - 3} more faults" if len(faults) > 3 else ""
         kind = type(network).__module__.rpartition(".")[2]
-        raise DataError(f"{path} does not fit {kind}: it {'; '.join(faults[:3])}{more}")
+        raise CheckpointError(f"{path} does not fit {kind}: it {'; '.join(faults[:3])}{more}")
     network.load_state_dict({name: tensor.float() for name, tensor in state.items()}, assign=True)
     network.requires_grad_(False)
     network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # a fifth faster
+
+
+def random_weights(network: nn.Module) -> dict[str, Tensor]:
+    """Return weights that keep the size of what passes through, always the same."""
+    chance, made = torch.Generator().manual_seed(0), {}
+    for name, tensor in network.state_dict().items():
+        spread = (2 / tensor[0].numel()) ** 0.5 if tensor.ndim > 1 else 0.1
+        made[name] = spread * torch.randn(tensor.shape, generator=chance)
+    return made

@@ -18,6 +18,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
+from varkit.errors import CheckpointError
 from varkit.system.inputs import InputError, open_user_file, reading
 
 LARGEST, LARGEST_INDEX = 2**26, 2**20
@@ -57,15 +58,15 @@ def read_bundle(folder: Path) -> dict[str, Stored]:
     """Return the float32 variables of a SavedModel by their names in its index.
 
     Raises:
-        DataError: a file is missing or damaged.
+        CheckpointError: a file is missing or damaged.
     """
     index, numbers = bundle_files(folder)
-    with reading(index):
+    with reading(index, CheckpointError):
         entries = {key: dict(_fields(e)) for key, e in _table(_content(index, LARGEST_INDEX))}
         header = entries.pop(b"", {})
         if header.get(1) != 1 or header.get(2, 0) != 0:
             raise InputError("is not the index of one file of little-endian numbers")
-    with reading(numbers):
+    with reading(numbers, CheckpointError):
         data = _content(numbers, LARGEST)
         arrays = {
             key.decode(): Stored(_view(data, e.get(4, 0), e.get(5, 0), _shape(e), np.float32))
@@ -80,9 +81,9 @@ def read_lite(path: Path) -> dict[str, Stored]:
     """Return the float32 and int8 arrays that a TensorFlow Lite model holds, by their names.
 
     Raises:
-        DataError: the file is missing or damaged.
+        CheckpointError: the file is missing or damaged.
     """
-    with reading(path):
+    with reading(path, CheckpointError):
         data = _content(path, LARGEST)
         if data[4:8] != b"TFL3":
             raise InputError("is not a TensorFlow Lite model")

