@@ -64,7 +64,8 @@ def fill(network: nn.Module, state: Mapping[str, Tensor], path: Path) -> None:
         more = f"; and {len(faults) - 3} more faults" if len(faults) > 3 else ""
         kind = type(network).__module__.rpartition(".")[2]
         raise CheckpointError(f"{path} does not fit {kind}: it {'; '.join(faults[:3])}{more}")
-    network.load_state_dict({name: tensor.float() for name, tensor in state.items()}, assign=True)
+    floats = {name: tensor.float().contiguous() for name, tensor in state.items()}
+    network.load_state_dict(floats, assign=True)
     network.requires_grad_(False)
     network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # a fifth faster
 

@@ -90,12 +90,10 @@ class VGGish(nn.Module):
     @staticmethod
     def missing(*, weights: str, pca: str | None = None, **_: object) -> list[str]:
         """Return what this machine lacks."""
-        files = {"weights": weights, "parameters of the whitening": pca}
-        return [
-            f"the {what} {path}"
-            for what, path in files.items()
-            if path and not Path(path).is_file()
-        ]
+        lacking = [] if Path(weights).is_file() else [f"the weights {weights}"]
+        if pca is not None and not Path(pca).is_file():
+            lacking.append(f"the parameters of the whitening {pca}")
+        return lacking
 
     @staticmethod
     def example(folder: Path) -> dict[str, Any]:

@@ -20,7 +20,7 @@ from torch.nn import functional as F
 from varkit.errors import CheckpointError
 from varkit.interfaces import Place, SoundClips, Stream
 from varkit.system import tensors
-from varkit.system.inputs import InputError, read_user_file, reading
+from varkit.system.inputs import read_user_file
 from varkit_extractors.loading import fill, hashed, random_weights, read_weights
 from varkit_extractors.log_mel import RATE, SAMPLES, LogMel
 from varkit_extractors.tensorflow_files import bundle_files, read_bundle, read_lite
@@ -168,20 +168,18 @@ def _from_bundle(folder: Path) -> dict[str, Tensor]:
         if match := variable.search(name):
             layers.setdefault(int(match[1]), {})[match[2]] = torch.from_numpy(array.numbers())
     count, state = 1 + 2 * len(_BLOCKS), {}
-    with reading(folder, CheckpointError):
-        try:
-            for n in range(count):
-                kernel, norm = layers[2 * n]["kernel"], layers[2 * n + 1]
-                scale = (norm["moving_variance"] + 1e-4).rsqrt()
-                # height, width, in, out; where n is odd each channel has a kernel of its own
-                kernel = kernel.permute(2, 3, 0, 1) if n % 2 else kernel.permute(3, 2, 0, 1)
-                state[f"layers.{n}.weight"] = kernel * scale[:, None, None, None]
-                state[f"layers.{n}.bias"] = norm["beta"] - norm["moving_mean"] * scale
-            last = layers[2 * count]
-            state |= {"classifier.weight": last["kernel"].T, "classifier.bias": last["bias"]}
-        except (KeyError, RuntimeError, IndexError) as error:
-            raise InputError("does not hold YAMNet's variables") from error
-    return {name: tensor.contiguous() for name, tensor in state.items()}
+    try:
+        for n in range(count):
+            kernel, norm = layers[2 * n]["kernel"], layers[2 * n + 1]
+            scale = (norm["moving_variance"] + 1e-4).rsqrt()
+            # height, width, in, out; where n is odd each channel has a kernel of its own
+            kernel = kernel.permute(2, 3, 0, 1) if n % 2 else kernel.permute(3, 2, 0, 1)
+            state[f"layers.{n}.weight"] = kernel * scale[:, None, None, None]
+            state[f"layers.{n}.bias"] = norm["beta"] - norm["moving_mean"] * scale
+        last = layers[2 * count]
+        return state | {"classifier.weight": last["kernel"].T, "classifier.bias": last["bias"]}
+    except (KeyError, RuntimeError, IndexError) as error:
+        raise CheckpointError(f"{folder} does not hold YAMNet's variables") from error
 
 
 def _from_lite(path: Path) -> dict[str, Tensor]:
@@ -189,17 +187,13 @@ def _from_lite(path: Path) -> dict[str, Tensor]:
     layer = re.compile(r"[^;]*?layer(\d+)/(conv|depthwise_conv|pointwise_conv)/")
     state = {}
     for name, array in read_lite(path).items():
-        weight = array.codes.ndim > 1
-        if match := layer.match(name):
-            n = max(0, 2 * int(match[1]) - (3 if match[2] == "depthwise_conv" else 2))
-            key = f"layers.{n}"
-        elif "/dense/" in name:
-            key = "classifier"
-        else:
+        match = layer.match(name)
+        if match is None and "/dense/" not in name:
             continue
+        depthwise = match is not None and match[2] == "depthwise_conv"
+        place = f"layers.{2 * int(match[1]) - 2 - depthwise}" if match else "classifier"
         numbers = torch.from_numpy(array.numbers())
         if numbers.ndim == 4:  # out, height, width, in; or 1, height, width, channel
-            depthwise = match and match[2] == "depthwise_conv"
             numbers = numbers.permute(3, 0, 1, 2) if depthwise else numbers.permute(0, 3, 1, 2)
-        state[f"{key}.{'weight' if weight else 'bias'}"] = numbers.contiguous()
+        state[f"{place}.{'bias' if numbers.ndim == 1 else 'weight'}"] = numbers
     return state
