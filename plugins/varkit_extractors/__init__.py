@@ -8,6 +8,11 @@ from varkit.plugins.registry import Register
 def register_extractors(register: Register) -> None:
     """Register the extractors."""
     register(
+        "image",
+        "varkit_extractors.image:Image",
+        summary="a model of timm on single pictures: features and, of ImageNet, classes",
+    )
+    register(
         "i3d",
         "varkit_extractors.i3d:I3D",
         summary="I3D over colours: features and 400 actions of Kinetics",
@@ -26,4 +31,9 @@ def register_extractors(register: Register) -> None:
         "vggish",
         "varkit_extractors.vggish:VGGish",
         summary="VGGish: AudioSet's embeddings of sound, with weights of yours",
+    )
+    register(
+        "motion",
+        "varkit_extractors.motion:Motion",
+        summary="histograms of colour, gradients and optical flow; nothing is learned",
     )

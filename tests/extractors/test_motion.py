@@ -6,8 +6,9 @@ import numpy as np
 import pytest
 import torch
 
-cv2 = pytest.importorskip("cv2")
+pytest.importorskip("cv2")
 
+import cv2
 from varkit_extractors.motion import Motion
 
 
