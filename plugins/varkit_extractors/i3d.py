@@ -12,11 +12,11 @@ import torch
 from torch import Tensor, nn
 
 from varkit.interfaces import Count, PictureClips, Place, Positive, Stream
-from varkit.system.files import sha256
 from varkit_extractors.crops import Crops, cut_crops
 from varkit_extractors.flow import Method, flow
 from varkit_extractors.i3d_weights import load_weights, packaged
 from varkit_extractors.inception import WIDTH, I3DNetwork
+from varkit_extractors.loading import hashed
 
 Precision = Literal["fp32", "bf16"]
 LICENCE = "Apache-2.0"
@@ -54,13 +54,13 @@ class _I3D(nn.Module):
         self.origin = {
             "network": "I3D",
             "version": 1,
-            "weights_sha256": sha256(weights),
+            "weights_sha256": hashed(weights),
             **origin,
         }
         self._side, self._crops, self._precision = side, crops, precision
         self.network = I3DNetwork(self.channels, len(names))
         load_weights(self.network, weights)
-        self.network.to(memory_format=torch.channels_last_3d)
+        self.network.to(memory_format=torch.channels_last_3d)  # type: ignore[call-overload]
         if precision == "bf16":
             self.network.bfloat16()
             self.network.logits.float()
@@ -76,7 +76,7 @@ class _I3D(nn.Module):
         crops = self.cut(channels).flatten(0, 1)
         dtype = torch.bfloat16 if self._precision == "bf16" else torch.float32
         # On a processor, more at a time is not faster, takes more memory, and changes last bits.
-        parts = crops.split(1) if crops.device.type == "cpu" else [crops]
+        parts = torch.split(crops, 1) if crops.device.type == "cpu" else [crops]
         made = [self.network(self._laid_out(part, dtype)) for part in parts]
         features = torch.cat([features for features, _ in made])
         logits = torch.cat([logits for _, logits in made])
@@ -84,7 +84,7 @@ class _I3D(nn.Module):
         if self._crops == 1:
             return streams
         return {
-            name: stream.unflatten(0, (self._crops, count)).transpose(0, 1)
+            name: stream.reshape(self._crops, count, -1).transpose(0, 1)
             for name, stream in streams.items()
         }
 

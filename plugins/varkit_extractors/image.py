@@ -44,6 +44,9 @@ class Image(nn.Module):
         batch: most pictures that are computed at once.
     """
 
+    mean: Tensor
+    scale: Tensor
+
     def __init__(
         self,
         *,

@@ -57,13 +57,15 @@ class Motion:
     def missing(**_: object) -> list[str]:
         """Say what this machine lacks."""
         if importlib.util.find_spec("cv2") is None:
-            return ["OpenCV is not installed; pip install opencv-python-headless"]
+            return ["OpenCV: pip install 'varkit[extractors]'"]
         return []
 
     def __call__(self, clips: Tensor) -> Mapping[str, Tensor]:
         """Return the streams of ``(N, 2, H, W, 3)`` clips; H and W are at least 16."""
         pixels: Pixels = clips.cpu().numpy()
-        greys = np.rint(pixels @ np.float32([0.299, 0.587, 0.114])).astype(np.uint8)  # BT.601
+        greys = np.rint(pixels @ np.array([0.299, 0.587, 0.114], np.float32)).astype(
+            np.uint8
+        )  # BT.601
         rows = {
             "colour": [_colours(clip) for clip in pixels],
             "gradients": [_gradients(grey) for grey in greys],
@@ -74,7 +76,7 @@ class Motion:
 
 def _colours(pictures: Pixels) -> Shares:
     """Count the colours of ``(F, H, W, 3)`` pictures."""
-    return _shares((pictures >> 6) @ np.uint8([16, 4, 1]), None, 4**3)
+    return _shares((pictures >> 6) @ np.array([16, 4, 1], np.uint8), None, 4**3)
 
 
 def _gradients(greys: Pixels) -> Shares:
@@ -104,11 +106,13 @@ def _flow(greys: Pixels, fps: float) -> Shares:
 
 def _sectors(across: NDArray[Any], down: NDArray[Any], angle: float) -> NDArray[np.int64]:
     """Number the directions by sectors of an angle; sector 0 lies around 'right'."""
-    return np.rint(np.arctan2(down, across) / angle).astype(np.int64)
+    sectors: NDArray[np.int64] = np.rint(np.arctan2(down, across) / angle).astype(np.int64)
+    return sectors
 
 
 def _shares(bins: NDArray[Any], weights: NDArray[Any] | None, count: int) -> Shares:
     if weights is not None:
         weights = np.broadcast_to(weights, bins.shape).ravel()
     sums = np.bincount(bins.ravel(), weights, count)
-    return sums / max(sums.sum(), np.finfo(float).tiny)
+    shares: Shares = sums / max(sums.sum(), np.finfo(float).tiny)
+    return shares

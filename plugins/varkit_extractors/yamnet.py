@@ -147,6 +147,7 @@ def _load(weights: Place | None) -> tuple[Network, dict[str, Any]]:
     with torch.device("meta"):
         network = Network()
     fill(network, state, path)
+    network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # a fifth faster
     return network, origin
 
 

@@ -52,8 +52,7 @@ def test_it_computes_what_timm_computes(weights):
     assert len(extractor.streams["classes"].classes) == 1000
 
 
-def test_a_model_without_a_head_has_features_alone(weights, tmp_path):
-    _, path = weights
+def test_a_transformer_has_features_too(tmp_path):
     extractor = Image(model="test_vit", weights=_weights_of("test_vit", tmp_path)).eval()
     assert "features" in extractor.streams
     pictures = torch.zeros(2, 1, extractor.reads.crop, extractor.reads.crop, 3, dtype=torch.uint8)
