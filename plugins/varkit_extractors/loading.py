@@ -53,7 +53,7 @@ def fill(network: nn.Module, state: Mapping[str, Tensor], path: Path) -> None:
     wanted = {name: tuple(tensor.shape) for name, tensor in network.state_dict().items()}
     given = {name: tuple(tensor.shape) for name, tensor in state.items()}
     faults = [f"lacks {name} {shape}" for name, shape in wanted.items() if name not in given]
-    for name, shape in given.items():
+    for name, shape in sorted(given.items()):
         if name not in wanted:
             faults.append(f"has {name} {shape}, which is not part of it")
         elif wanted[name] != shape:
