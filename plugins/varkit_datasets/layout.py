@@ -7,6 +7,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
+from varkit.media import catalogue
+from varkit.media.reader import Origin
 from varkit_datasets.sources import Source
 
 SIMULATED = "ground_truth.json"
@@ -26,7 +28,8 @@ class Video:
         queries: captions, or feature files of sounds.
         classes: what happens, sorted; empty where unknown.
         duration: seconds that its clips share equally; None = every clip is as long as the
-            layout says.
+            layout says. Clips of a store have times of their own.
+        stored: what the layout's store knows of it; None = its streams are in files of their own.
     """
 
     split: str
@@ -36,6 +39,22 @@ class Video:
     queries: list[str | Source] = field(default_factory=list)
     classes: tuple[str, ...] = ()
     duration: float | None = None
+    stored: catalogue.Video | None = None
+
+
+@dataclass(frozen=True)
+class Features:
+    """A store of features that a layout takes its streams from.
+
+    Attributes:
+        root: the store's folder.
+        streams: stream -> its name in the store, such as ``image.features``.
+        made_by: stream -> how it was made.
+    """
+
+    root: Path
+    streams: Mapping[str, str]
+    made_by: Mapping[str, Origin]
 
 
 @dataclass(frozen=True)
@@ -55,6 +74,7 @@ class Layout:
         faults: what must be fixed before training.
         remarks: what users should know.
         listed: all videos, whether or not their feature files are there.
+        store: where the streams of all videos are; None = in files of their own.
     """
 
     root: Path
@@ -69,3 +89,4 @@ class Layout:
     faults: tuple[str, ...] = ()
     remarks: tuple[str, ...] = ()
     listed: Mapping[str, Video] = field(default_factory=dict)
+    store: Features | None = None

@@ -237,6 +237,33 @@ class _Reader:
         ]
 
 
+def leave_out(
+    videos: dict[str, Video],
+    missing: Mapping[str, str],
+    findings: Findings,
+    missing_files: MissingFiles,
+) -> bool:
+    """Remove videos whose feature files are missing; return whether that is all there is to do.
+
+    Args:
+        videos: by name.
+        missing: the names -> what a remark says of them.
+        findings: gets the remark.
+        missing_files: whether that is allowed; if no video remains, it is not.
+    """
+    count = len(videos)
+    for name in missing:
+        del videos[name]
+    if missing and not (videos and missing_files == "leave_out"):
+        return False
+    if missing:
+        findings.remark(
+            f"left out {len(missing):,} of {count:,} videos, whose feature files are missing: "
+            + ", ".join(missing.values())
+        )
+    return True
+
+
 def _leave_out_missing(reader: _Reader, missing_files: MissingFiles) -> None:
     """Remove the videos whose files are missing; a fault for each column, or one remark."""
     is_there = cache(os.path.isfile)  # never raises
@@ -250,14 +277,8 @@ def _leave_out_missing(reader: _Reader, missing_files: MissingFiles) -> None:
             if not is_there(source.file):
                 absent.setdefault(reader.columns[key].name, {})[name] = source.file
     count = len(reader.videos)
-    left_out = list(dict.fromkeys(name for files in absent.values() for name in files))
-    for name in left_out:
-        del reader.videos[name]
-    if left_out and reader.videos and missing_files == "leave_out":
-        reader.findings.remark(
-            f"left out {len(left_out):,} of {count:,} videos, whose feature files are missing: "
-            + _listed(left_out)
-        )
+    left_out = {name: repr(name) for files in absent.values() for name in files}
+    if leave_out(reader.videos, left_out, reader.findings, missing_files):
         return
     for column, files in absent.items():
         reader.findings.fault(

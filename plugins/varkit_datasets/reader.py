@@ -7,13 +7,13 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from varkit.data.collate import segment_means
+from varkit.data.collate import segment_means, with_absent
 from varkit.errors import DataError
 from varkit.interfaces import Array, Sequences
 from varkit_datasets.features import is_absent, read_pieces
 from varkit_datasets.shapes import named, shape_of
 from varkit_datasets.sources import Source
-from varkit_datasets.timing import Edges, clip_edges, clip_times
+from varkit_datasets.timing import Spans, clip_spans
 
 
 @dataclass(frozen=True)
@@ -65,12 +65,12 @@ class FeatureReader:
     @property
     def times(self) -> Array:
         """(T, 2) start and end of every clip in seconds."""
-        return clip_times(self.edges)
+        return self.spans.astype(np.float32)
 
     @property
-    def edges(self) -> Edges:
-        """(T + 1,) float64 edges of the clips in seconds."""
-        return clip_edges(self.length, self.seconds, self.duration)
+    def spans(self) -> Spans:
+        """The same in float64."""
+        return clip_spans(self.length, self.seconds, self.duration)
 
     @property
     def crops(self) -> int:
@@ -102,7 +102,7 @@ class FeatureReader:
                 differs from that of the other streams.
         """
         if self._lacks(stream, crop):
-            return iter([self._zeros(stream, self._length(crop))])
+            return iter([np.zeros((self._length(crop), self.widths[stream]), np.float32)])
         try:
             length = self._length(crop)
         except DataError:  # perhaps another stream's fault: read this one to its end
@@ -117,14 +117,8 @@ class FeatureReader:
         """
         length = self._length(crop)
         present = {s: self._pieces(s, crop, length) for s in self._present(crop)}
-        edges = clip_edges(length, self.seconds, self.duration)
-        means = segment_means(present, clip_times(edges), count)
-        if len(present) == len(self.widths):
-            return means
-        absent = self.widths.keys() - present.keys()
-        zeros = {stream: self._zeros(stream, len(means)) for stream in absent}
-        streams = {stream: {**means.streams, **zeros}[stream] for stream in self.widths}
-        return Sequences(streams, means.times, frozenset(absent))
+        spans = clip_spans(length, self.seconds, self.duration)
+        return with_absent(segment_means(present, spans.astype(np.float32), count), self.widths)
 
     def _pieces(self, stream: str, crop: int, length: int | None) -> Iterator[Array]:
         source, inside = self._source(stream, crop)
@@ -138,9 +132,6 @@ class FeatureReader:
                 resample=self.clips_of is not None,
             )
         return _each(pieces, where)
-
-    def _zeros(self, stream: str, length: int) -> Array:
-        return np.zeros((length, self.widths[stream]), np.float32)
 
     def _lacks(self, stream: str, crop: int) -> bool:
         if stream not in self.may_lack:

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from varkit.data.inspect.verify import Survey
 from varkit.errors import DataError
 from varkit.interfaces import Item
+from varkit.media.reader import Origin, StoredVideo
 from varkit_datasets.fingerprint import fingerprint
 from varkit_datasets.layout import Layout, Video
 from varkit_datasets.reader import FeatureReader
@@ -48,6 +49,7 @@ class Stored:
         self._layout, self._videos = layout, layout.videos
         self.name = layout.name
         self.simulated = layout.simulated
+        self.made_by: Mapping[str, Origin] = {} if layout.store is None else layout.store.made_by
         self.query_kind: Literal["captions", "clips"] = (
             "captions" if layout.query == "text" else "clips"
         )
@@ -90,13 +92,22 @@ class Stored:
             raise DataError(f"{self._layout.root} has no split {name!r}; it has {there}")
         return items
 
-    def open(self, video: str) -> FeatureReader:
+    def open(self, video: str) -> FeatureReader | StoredVideo:
         """Open one video; nothing is read yet.
 
         Raises:
             DataError: there is no such video.
         """
         row, layout = self._row(video), self._layout
+        if row.stored is not None and layout.store is not None:
+            return StoredVideo(
+                f"video {video!r}",
+                layout.store.root,
+                row.stored,
+                layout.store.streams,
+                self.widths,
+                layout.clips_of,
+            )
         return FeatureReader(
             f"video {video!r}",
             row.streams,
@@ -127,9 +138,9 @@ class Stored:
         anomalies = self._row(video).anomalies
         if anomalies is None:
             return None
-        edges = self.open(video).edges
+        spans = self.open(video).spans
         try:
-            return anomalous_clips(anomalies, edges)
+            return anomalous_clips(anomalies, spans)
         except ValueError as error:
             raise DataError(f"video {video!r}: {error}") from error
 
@@ -146,7 +157,7 @@ class Stored:
 
     def files(self) -> list[Path]:
         """Return all feature files, of sounds too, in order."""
-        return _files(self._videos.values())
+        return _files(self._videos.values(), streams=True)
 
     @cached_property
     def remarks(self) -> tuple[str, ...]:
@@ -175,11 +186,20 @@ class Stored:
         if layout.may_lack or layout.clips_of is not None:
             known.append((sorted(layout.may_lack), layout.clips_of))
         known += [(n, v.duration) for n, v in videos.items() if v.duration is not None]
+        known += [(stream, each["fingerprint"]) for stream, each in self.made_by.items()]
         for name, row in videos.items():
-            streams = {s: [self._place(x) for x in crops] for s, crops in row.streams.items()}
+            streams = {s: self._places(row, s, crops) for s, crops in row.streams.items()}
             queries = [self._place(query) for query in row.queries]
             known.append((name, row.split, row.label, row.classes, row.anomalies, queries, streams))
-        return fingerprint(known, _files(videos.values()), layout.root)
+        # A store knows the hashes of its streams, which do not change where others are added.
+        files = _files(videos.values(), streams=layout.store is None)
+        return fingerprint(known, files, layout.root)
+
+    def _places(self, row: Video, stream: str, crops: Sequence[Source]) -> list[str]:
+        if row.stored is None or self._layout.store is None:
+            return [self._place(source) for source in crops]
+        key = self._layout.store.streams[stream]
+        return [f"{key} {row.stored.source.sha256} {row.stored.made[key.partition('.')[0]].sha256}"]
 
     def _place(self, query: str | Source) -> str:
         """Return a caption, or the place of an array below the root."""
@@ -209,10 +229,11 @@ def _sampled(videos: list[tuple[str, Video]]) -> list[tuple[str, Video]]:
     return videos[:: -(-len(videos) // SAMPLED) or 1]
 
 
-def _files(videos: Iterable[Video]) -> list[Path]:
+def _files(videos: Iterable[Video], *, streams: bool) -> list[Path]:
     files: set[Path] = set()
     for row in videos:
-        files.update(source.file for crops in row.streams.values() for source in crops)
+        if streams:
+            files.update(source.file for crops in row.streams.values() for source in crops)
         files.update(query.file for query in row.queries if isinstance(query, Source))
     return sorted(files)
 

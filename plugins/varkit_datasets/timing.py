@@ -7,16 +7,14 @@ from collections.abc import Iterable
 import numpy as np
 from numpy.typing import NDArray
 
-from varkit.interfaces import Array
-
-Edges = NDArray[np.float64]
-"""(T + 1,) seconds: clip t lasts from edge t to edge t + 1."""
+Spans = NDArray[np.float64]
+"""(T, 2) start and end of clips in seconds, ascending."""
 SHORTEST, LONGEST = 0.001, 10_000_000
 """Seconds that a video may last: a millisecond to 115 days. Anything else is a slip."""
 
 
-def clip_edges(length: int, seconds: float, duration: float | None = None) -> Edges:
-    """Return the edges of T = ``length`` clips.
+def clip_spans(length: int, seconds: float, duration: float | None = None) -> Spans:
+    """Return the start and end of T = ``length`` clips, one after another.
 
     Args:
         length: T.
@@ -25,24 +23,20 @@ def clip_edges(length: int, seconds: float, duration: float | None = None) -> Ed
             times ``seconds``.
     """
     if duration is not None:
-        return np.linspace(0, duration, length + 1)
-    return np.arange(length + 1, dtype=np.float64) * seconds
+        edges = np.linspace(0, duration, length + 1)
+    else:
+        edges = np.arange(length + 1, dtype=np.float64) * seconds
+    return np.stack([edges[:-1], edges[1:]], axis=1)
 
 
-def clip_times(edges: Edges) -> Array:
-    """Return the (T, 2) float32 start and end of every clip."""
-    times: Array = np.stack([edges[:-1], edges[1:]], axis=1).astype(np.float32)
-    return times
-
-
-def anomalous_clips(anomalies: Iterable[tuple[float, float]], edges: Edges) -> NDArray[np.bool_]:
+def anomalous_clips(anomalies: Iterable[tuple[float, float]], spans: Spans) -> NDArray[np.bool_]:
     """Return which clips are anomalous.
 
     At least half of such a clip is in an anomaly, or at least half of an anomaly is in the clip.
 
     Args:
         anomalies: (start, end) in seconds.
-        edges: of the T clips.
+        spans: of the T clips.
 
     Returns:
         (T,) True = anomalous.
@@ -50,15 +44,16 @@ def anomalous_clips(anomalies: Iterable[tuple[float, float]], edges: Edges) -> N
     Raises:
         ValueError: most of an anomaly lies after the last clip's end.
     """
-    mask = np.zeros(len(edges) - 1, dtype=bool)
+    starts, ends = spans.T
+    mask = np.zeros(len(spans), dtype=bool)
     for start, end in anomalies:
-        if (edges[-1] - start) * 2 < end - start - 1e-6:
+        if (ends[-1] - start) * 2 < end - start - 1e-6:
             raise ValueError(
                 f"most of the anomaly at {start:.1f}-{end:.1f} s lies after the end of the clips "
-                f"at {edges[-1]:.1f} s"
+                f"at {ends[-1]:.1f} s"
             )
-        overlap = np.minimum(edges[1:], end) - np.maximum(edges[:-1], start)
-        mask |= overlap * 2 >= np.minimum(np.diff(edges), end - start) - 1e-6
+        overlap = np.minimum(ends, end) - np.maximum(starts, start)
+        mask |= overlap * 2 >= np.minimum(ends - starts, end - start) - 1e-6
     return mask
 
 

@@ -49,13 +49,14 @@ def verify(
     Every video and every query is read. Faults are reported in the words of a training that meets
     them. The exit code is 0 without faults and 3 otherwise.
     """
-    from varkit.cli.data_display import announce, print_verification, progress
+    from varkit.cli.data_display import announce, prepare_data, print_verification, progress
     from varkit.data.inspect.check import verify_and_keep
     from varkit.data.inspect.verify import survey, verify
     from varkit.recipe.target import find_target
 
     source = find_target(target, changes, strict=strict)
     announce(source)
+    prepare_data(source.prepare)
     with progress("reading") as tell:
         opened = survey(source.cls, source.options)
         if quick:
@@ -91,6 +92,7 @@ def stats(
         announce,
         build_or_captions,
         pointing_to_verify,
+        prepare_data,
         print_statistics,
         progress,
         write_statistics,
@@ -100,6 +102,7 @@ def stats(
 
     source = find_target(target, changes, strict=strict)
     announce(source)
+    prepare_data(source.prepare)
     with pointing_to_verify(target, *changes, *["--strict"] * strict), progress("counting") as tell:
         result = statistics(build_or_captions(source), tell)
     published = getattr(source.cls, "published", {})
@@ -126,6 +129,7 @@ def leak(target: str, changes: tuple[str, ...], strict: bool, as_json: bool) -> 
         announce,
         build_or_captions,
         pointing_to_verify,
+        prepare_data,
         print_leak,
     )
     from varkit.data.inspect.leak import caption_leak
@@ -133,6 +137,7 @@ def leak(target: str, changes: tuple[str, ...], strict: bool, as_json: bool) -> 
 
     source = find_target(target, changes, strict=strict)
     announce(source)
+    prepare_data(source.prepare)
     with pointing_to_verify(target, *changes, *["--strict"] * strict):
         result = caption_leak(build_or_captions(source))
     if as_json:
@@ -161,12 +166,13 @@ def show(
 
     Its queries, label and streams, and where it is anomalous.
     """
-    from varkit.cli.data_display import announce, pointing_to_verify, print_video
+    from varkit.cli.data_display import announce, pointing_to_verify, prepare_data, print_video
     from varkit.data.inspect.show import video_details
     from varkit.recipe.target import find_target
 
     source = find_target(target, changes, strict=strict)
     announce(source)
+    prepare_data(source.prepare)
     with pointing_to_verify(target, *changes, *["--strict"] * strict):
         dataset = source.build()
     details = video_details(dataset, video)

@@ -31,6 +31,7 @@ from varkit.recipe import yaml
 from varkit.recipe.target import Target
 from varkit.recipe.yaml import KeyPath
 from varkit.runs.report.tables import Table, mark
+from varkit.system import distributed
 from varkit.system.files import write_json, write_text
 
 MOST = 20
@@ -44,10 +45,10 @@ def progress(what: str) -> Iterator[Callable[[int, int], None]]:
     columns = (TextColumn(what), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
     spoken = time.monotonic()
     with Progress(*columns, console=console, disable=not console.is_terminal) as bar:
-        task = bar.add_task(what, total=None)
 
         def tell(done: int, total: int) -> None:
             nonlocal spoken
+            task = bar.task_ids[0] if bar.task_ids else bar.add_task(what)
             bar.update(task, completed=done, total=total)
             if bar.disable and time.monotonic() - spoken >= HEARTBEAT:
                 spoken = time.monotonic()
@@ -87,6 +88,18 @@ def announce(target: Target, *, strict: bool = True) -> None:
     echo(f"data set {target.use}", err=True)
     for line in yaml.dump(to_jsonable_python(dict(target.options)), comments).splitlines():
         echo(f"  {line}", err=True)
+
+
+def prepare_data(make: Callable[[Callable[[int, int], None]], None]) -> None:
+    """Make what a data set reads, such as features of videos, and show the progress.
+
+    Args:
+        make: makes it, and is given a function to tell its progress.
+    """
+    if distributed.rank() == 0:
+        with progress("extracting") as tell:
+            make(tell)
+    distributed.barrier("rank 0, which extracts features")
 
 
 def build_or_captions(target: Target) -> Dataset:

@@ -46,9 +46,11 @@ def resume(
       varkit resume runs/alan_ucf/20260101-120000-1a2b3c
       varkit resume alan_ucf/latest 'train.seeds=[0, 1, 2]'
     """
-    from varkit.cli.data_display import check_dataset, pointing_to_verify
+    from functools import partial
+
+    from varkit.cli.data_display import check_dataset, pointing_to_verify, prepare_data
     from varkit.cli.training_display import announce, finish, show_finished
-    from varkit.model.build import build_dataset
+    from varkit.model.build import build_dataset, prepare_dataset
     from varkit.runs.experiment import finished_results
     from varkit.runs.folder import open_run
     from varkit.runs.seeds import add_seeds, with_more_seeds
@@ -67,6 +69,7 @@ def resume(
         pointing_to_verify(str(opened.folder / "recipe.yaml")),
     ):
         announce(recipe, chosen, count)
+        prepare_data(partial(prepare_dataset, recipe, opened.plugins))
         dataset = build_dataset(recipe, opened.plugins)
         checked = None
         if distributed.rank() == 0:

@@ -60,10 +60,11 @@ def run(
       torchrun --nproc-per-node=2 -m varkit run recipes/alan_ucf.yaml
     """
     from datetime import datetime
+    from functools import partial
 
-    from varkit.cli.data_display import check_dataset, pointing_to_verify
+    from varkit.cli.data_display import check_dataset, pointing_to_verify, prepare_data
     from varkit.cli.training_display import announce, finish
-    from varkit.model.build import build_dataset
+    from varkit.model.build import build_dataset, prepare_dataset
     from varkit.recipe.load import load_recipe
     from varkit.runs.folder import create_run, open_run
     from varkit.runs.rehearsal import check_training
@@ -75,6 +76,7 @@ def run(
     verify = [recipe, *overrides, *["--strict"] * strict]
     with distributed.process_group(chosen, resolved.train.timeout), pointing_to_verify(*verify):
         announce(resolved, chosen, count)
+        prepare_data(partial(prepare_dataset, resolved, plugins))
         dataset = build_dataset(resolved, plugins)
         check_training(resolved, plugins, dataset)
         folder, checked = "", None

@@ -82,6 +82,23 @@ def segment_means(streams: Mapping[str, Iterable[Array]], times: Array, count: i
     return Sequences({name: _means(name, pieces, edges) for name, pieces in streams.items()}, ends)
 
 
+def with_absent(means: Sequences, widths: Mapping[str, int]) -> Sequences:
+    """Add the streams that are not there, as zeros, and name them as absent.
+
+    Args:
+        means: of the streams that are there.
+        widths: of all streams, in order.
+    """
+    absent = frozenset(widths.keys() - means.streams.keys())
+    if not absent:
+        return means
+    streams = {
+        name: np.zeros((len(means), width), np.float32) if name in absent else means.streams[name]
+        for name, width in widths.items()
+    }
+    return Sequences(streams, means.times, absent)
+
+
 def _joined(pieces: Iterable[Array]) -> Array:
     first, *rest = pieces
     return np.concatenate([first, *rest]) if rest else first

@@ -181,6 +181,9 @@ class VideoReader(Protocol):
     A long video is never in memory as a whole, unless the data set keeps it there. Between calls
     a reader does not keep files open. If a file is missing, unreadable, empty or not finite, every
     property and method may raise a DataError that names the video.
+
+    It may also have a method ``intact()``, which raises a DataError if a file is not the one that
+    was stored; ``varkit data verify`` calls it.
     """
 
     @property
@@ -253,6 +256,11 @@ class Dataset(Protocol):
 
     Its class may also have:
 
+    * a static method ``prepare(plugins, progress, **options)``, which makes what the constructor
+      reads, such as features of videos, as far as it is not there. ``varkit run``, ``varkit
+      resume``, ``varkit data`` and ``varkit.train`` call it before they build the data set; the
+      constructor refuses what is not there. ``plugins`` are the recipe's plugin files;
+      ``progress``, if it is not None, takes the number of videos done and of all;
     * a static method ``survey(**options) -> varkit.data.inspect.verify.Survey``, which opens what
       can be opened and lists every fault instead of raising;
     * a method ``split_fingerprint(name) -> str``, which is ``fingerprint`` of one split alone; with
@@ -263,6 +271,8 @@ class Dataset(Protocol):
       source, by the names of :mod:`varkit.data.inspect.stats`;
     * a method ``files() -> Sequence[Path]``, the files that features are read from. A training
       notices by their sizes and times that they changed; otherwise only ``fingerprint`` tells;
+    * ``made_by: Mapping[str, varkit.media.reader.Origin]``, how streams were extracted from media
+      files. A run records it, and its model refuses streams that were made in another way;
     * ``remarks: Sequence[str]``, what users should know of the files.
     """
 

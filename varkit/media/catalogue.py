@@ -69,10 +69,17 @@ class Source:
 
 @dataclass(frozen=True)
 class Tally:
-    """What an extractor made of a video: ``clips`` of each stream, or why there are none."""
+    """What an extractor made of a video.
+
+    Attributes:
+        clips: of each stream.
+        absent: why there are none.
+        sha256: of its streams and their times; it does not depend on other extractors.
+    """
 
     clips: int
     absent: str | None = None
+    sha256: str | None = None
 
 
 @dataclass(frozen=True)
@@ -113,6 +120,7 @@ class Video:
 class _TallyRecord(TypedDict):
     clips: int
     absent: str | None
+    sha256: str | None
 
 
 class Catalogue:

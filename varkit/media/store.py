@@ -147,10 +147,13 @@ def write_streams(
             kept = read_tensors(root, before)
             tensors = {key: kept[key] for key in kept if key.partition(".")[0] in summary}
     for name, each in made.items():
-        summary[name] = catalogue.Tally(len(each.times), each.absent)
+        own: dict[str, NDArray[Any]] = {}
         if each.absent is None:
-            tensors |= {f"{name}.{stream}": array for stream, array in each.streams.items()}
-            tensors[f"{name}.{TIMES}"] = each.times
+            own = {f"{name}.{stream}": array for stream, array in each.streams.items()}
+            own[f"{name}.{TIMES}"] = each.times
+        mark = hashlib.sha256(_serialized(own)).hexdigest() if own else None
+        summary[name] = catalogue.Tally(len(each.times), each.absent, mark)
+        tensors |= own
     about = {
         "video": video.name,
         "source_sha256": video.source.sha256,
@@ -158,10 +161,8 @@ def write_streams(
         "coverage": video.coverage,
         "fingerprints": {name: marks[name] for name in sorted(summary)},
     }
-    data = save(
-        {key: np.ascontiguousarray(array) for key, array in sorted(tensors.items())},
-        {"varkit": json.dumps(about, sort_keys=True)},  # one key: several have no fixed order
-    )
+    # One key of metadata: several have no fixed order.
+    data = _serialized(tensors, {"varkit": json.dumps(about, sort_keys=True)})
     place = f"{STREAMS}/{file_name(video.name)}"
     write_bytes(root / place, data)
     return replace(
@@ -170,6 +171,11 @@ def write_streams(
         sha256=hashlib.sha256(data).hexdigest(),
         made=dict(sorted(summary.items())),
     )
+
+
+def _serialized(tensors: Mapping[str, NDArray[Any]], about: dict[str, str] | None = None) -> bytes:
+    ordered = {key: np.ascontiguousarray(array) for key, array in sorted(tensors.items())}
+    return save(ordered, about)
 
 
 def file_name(video: str) -> str:

@@ -22,9 +22,18 @@ from varkit.plugins.kinds import KINDS
 from varkit.plugins.loading import Plugins
 from varkit.plugins.registry import Entry
 from varkit.recipe.check import Component
-from varkit.recipe.load import Recipe
+from varkit.recipe.load import Recipe, prepare
 from varkit.recipe.options import construct
 from varkit.system import distributed
+
+
+def prepare_dataset(
+    recipe: Recipe, plugins: Plugins, progress: Callable[[int, int], None] | None = None
+) -> None:
+    """Make what the recipe's data set reads; see :func:`varkit.recipe.load.prepare`."""
+    entry = plugins.get("dataset", recipe.data.use)
+    with entry.contained():
+        prepare(entry.load(), recipe.data.arguments, plugins.files, progress)
 
 
 def build_dataset(recipe: Recipe, plugins: Plugins) -> Dataset:

@@ -45,9 +45,11 @@ class Plugins:
         registry: every component of every plugin that loaded.
         commands: every verb of every plugin that loaded.
         failures: the plugins that are left out.
+        files: the plugin files among them.
     """
 
     def __init__(self) -> None:
+        self.files: list[Path] = []
         self.registry = Registry()
         self.commands: list[Command] = []
         self.failures: list[Failure] = []
@@ -146,6 +148,7 @@ def load_plugins(
             made = _here(str(file), "file", partial(load_file, file), file_module(file))
         except KeyboardInterrupt as error:  # the file's or the user's: both end the program
             made = PluginError(f"KeyboardInterrupt{raised_at(error, file_module(file))}")
+        plugins.files.append(file)
         before = len(plugins.failures)
         plugins.add([(str(file), made)])
         if len(plugins.failures) > before:

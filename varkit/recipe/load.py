@@ -343,6 +343,24 @@ def missing_here(cls: type[Any], options: Mapping[str, Any], name: str) -> list[
         return [str(line) for line in cls.missing(**options)]
 
 
+def prepare(
+    cls: type[Any],
+    options: Mapping[str, Any],
+    files: Sequence[Path],
+    progress: Callable[[int, int], None] | None = None,
+) -> None:
+    """Let a data set's class make what its constructor reads, if it has ``prepare``.
+
+    Args:
+        cls: its class; see :class:`varkit.interfaces.Dataset`.
+        options: complete and checked.
+        files: the recipe's plugin files.
+        progress: takes the number of videos done, and of all.
+    """
+    if hasattr(cls, "prepare"):
+        cls.prepare(files, progress, **options)
+
+
 def _placed(
     parts: Mapping[str, Any], places: Callable[[KeyPath, Component], Mapping[str, str]]
 ) -> dict[str, Any]:

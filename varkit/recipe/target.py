@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -16,7 +16,7 @@ from varkit.plugins.loading import Plugins, load_plugins
 from varkit.recipe import yaml
 from varkit.recipe.check import Component
 from varkit.recipe.layers import Change, Layers, dotted, read_changes
-from varkit.recipe.load import load_recipe, missing_here, origins_of, own_data
+from varkit.recipe.load import load_recipe, missing_here, origins_of, own_data, prepare
 from varkit.recipe.options import check_options, construct, options_of
 from varkit.recipe.problems import Problem, refuse
 from varkit.recipe.shipped import shipped_recipes
@@ -33,6 +33,7 @@ class Target:
         options: checked; complete unless some are lacking.
         lacking: messages for required options that were not given.
         origins: option -> source of its value.
+        plugin_files: of the recipe.
         missing: what this machine lacks, the reason for using a recipe's embedded block.
         evaluation: the recipe's ``eval`` section; the defaults if a data set was named.
     """
@@ -42,6 +43,7 @@ class Target:
     options: Mapping[str, Any]
     lacking: tuple[str, ...]
     origins: Mapping[str, str]
+    plugin_files: tuple[Path, ...] = ()
     missing: tuple[str, ...] = ()
     evaluation: EvalOptions = field(default_factory=EvalOptions)
 
@@ -53,6 +55,10 @@ class Target:
         """
         dataset: Dataset = construct(self.cls, self.options, {})
         return dataset
+
+    def prepare(self, progress: Callable[[int, int], None] | None = None) -> None:
+        """Make what the data set reads; see :func:`varkit.recipe.load.prepare`."""
+        prepare(self.cls, self.options, self.plugin_files, progress)
 
     def absent(self) -> list[str]:
         """Return what this machine lacks to read it."""
@@ -147,4 +153,5 @@ def _of_recipe(data: Component, origins: Mapping[str, str], plugins: Plugins) ->
         for key, origin in origins.items()
         if key.startswith("data.") and key != "data.use"
     }
-    return Target(data.use, plugins.get("dataset", data.use).load(), data.options, (), below)
+    cls = plugins.get("dataset", data.use).load()
+    return Target(data.use, cls, data.options, (), below, tuple(plugins.files))

@@ -32,6 +32,7 @@ class PartialData:
         self.query_kind: Literal["captions", "clips"] = facts["query_kind"]
         self.widths: Mapping[str, int] = facts["widths"]
         self.query_widths: Mapping[str, int] = facts["query_widths"]
+        self.made_by = facts.get("extractors", {})
         self._facts, self._test, self._reason = facts, test, reason
 
     def split(self, name: str) -> Sequence[Item]:
@@ -87,22 +88,23 @@ def open_data(run: Run, recipe: Recipe) -> Dataset:
         run's is checked with the model's weights.
 
     Raises:
-        DataError: the data are not here, nor is their test split, or they are faulty.
+        DataError: the data are not here, nor is their test split, or they are faulty, or a stream
+            was made in another way than the run's.
     """
     whole: Dataset | None = None
     try:
         _refuse_missing(run, recipe)
         whole = build_dataset(recipe, run.plugins)
-        if recipe.data != run.recipe.data or whole.fingerprint() == run.facts["fingerprint"]:
-            return whole
+        same = recipe.data != run.recipe.data or whole.fingerprint() == run.facts["fingerprint"]
         reason = DataError("the data have changed since the run began")
     except DataError as error:
-        reason = error
+        same, reason = False, error
     test = _surveyed(run, recipe) if whole is None else whole
-    if test is not None and tested(test) == run.facts.get("tested", ""):
+    if not same and test is not None and tested(test) == run.facts.get("tested", ""):
         return PartialData(run.facts, test, reason.what)
     if whole is None:
         raise reason
+    run.check_same_extractors(whole)
     return whole
 
 

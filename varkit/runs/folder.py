@@ -22,6 +22,8 @@ from varkit.errors import DataError, RunError
 from varkit.evaluation.results import TrainingResults
 from varkit.interfaces import Dataset
 from varkit.interfaces.settings import Which
+from varkit.media.catalogue import differences
+from varkit.media.reader import Origin
 from varkit.plugins.loading import Plugins
 from varkit.recipe.load import Recipe, kept_plugin, load_recipe
 from varkit.runs.captions import CaptionCounts
@@ -59,8 +61,8 @@ class Facts(TypedDict):
     """The content of ``run.json``: the provenance of a run.
 
     The first block is in every run, the second in runs that trained (``captions`` if its queries
-    are captions). The last names the sources of
-    runs that were measured from another run, or made from scores.
+    are captions, ``extractors`` if its data set says how its streams were made). The last names the
+    sources of runs that were measured from another run, or made from scores.
     """
 
     schema: Literal[1]
@@ -80,6 +82,7 @@ class Facts(TypedDict):
 
     code: NotRequired[dict[str, str]]
     captions: NotRequired[dict[str, CaptionCounts]]
+    extractors: NotRequired[dict[str, Origin]]
     data_check: NotRequired[DataCheck]
     data_changed: NotRequired[list[str]]
 
@@ -166,12 +169,37 @@ class Run:
         Raises:
             DataError: it is another one, or it has changed.
         """
+        self.check_same_extractors(dataset)
         before, now = self.facts["fingerprint"], dataset.fingerprint()
         if now != before:
             raise DataError(
                 f"the data of {self.folder} have changed since it began: {now:.12}, not "
                 f"{before:.12}",
                 hint="start a new run with varkit run",
+            )
+
+    def check_same_extractors(self, dataset: Dataset) -> None:
+        """Check that no stream of a data set was made in another way than the run's.
+
+        Streams of which the run or the data set does not know how they were made are accepted.
+
+        Raises:
+            DataError: one was; both fingerprints are shown.
+        """
+        made: Mapping[str, Origin] = getattr(dataset, "made_by", {})
+        for stream, before in self.facts.get("extractors", {}).items():
+            now = made.get(stream, before)
+            if all(now[key] == before[key] for key in ("stream", "fingerprint")):
+                continue
+            keys = differences(
+                *({"stream": each["stream"], **each["record"]} for each in (before, now))
+            )
+            raise DataError(
+                f"stream {stream!r} of {dataset.name} was made in another way than that of "
+                f"{self.folder}: the extractor's fingerprint is {now['fingerprint']}, the run's "
+                f"was {before['fingerprint']}; they differ in {', '.join(keys) or 'class names'}",
+                hint="extract the videos with the run's options, which run.json lists under "
+                "extractors, into another store",
             )
 
     def reported(self, seed: int) -> Which:
@@ -301,6 +329,8 @@ def recipe_provenance(
         command=command,
         started=started,
     )
+    if made := getattr(dataset, "made_by", None):
+        facts["extractors"] = dict(made)
     return {
         **facts,
         "digest": recipe.digest(),

@@ -13,7 +13,7 @@ from varkit.data.inspect.check import Depth, check_data
 from varkit.evaluation.results import RunResults
 from varkit.interfaces import Dataset
 from varkit.interfaces.settings import Which
-from varkit.model.build import build_dataset
+from varkit.model.build import build_dataset, prepare_dataset
 from varkit.recipe.layers import changes_of
 from varkit.recipe.load import load_recipe
 from varkit.recipe.target import find_target
@@ -57,6 +57,7 @@ def train(
     """
     changes = changes_of(overrides, "varkit.train")
     resolved, plugins = load_recipe(recipe, changes, strict=strict)
+    prepare_dataset(resolved, plugins)
     dataset = build_dataset(resolved, plugins)
     check_training(resolved, plugins, dataset)
     checked = check_data(dataset, check, workers=resolved.train.workers)

@@ -136,6 +136,8 @@ def check_video(dataset: Dataset, item: Item, *, quick: bool) -> VideoCheck:
     video = f"video {item.video!r}"
     reader = check.attempt("features", partial(dataset.open, item.video))
     if reader is not None:
+        if not quick and hasattr(reader, "intact"):
+            check.attempt("files", reader.intact)
         check.crops = check.attempt("features", lambda: reader.crops)
         check.absent = check.attempt("features", lambda: reader.absent) or frozenset()
         for crop in range(check.crops or 1):
