@@ -5,6 +5,7 @@ from __future__ import annotations
 import inspect
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import click
 
@@ -47,24 +48,36 @@ def verify(
     """List everything that is wrong with a data set.
 
     Every video and every query is read. Faults are reported in the words of a training that meets
-    them. The exit code is 0 without faults and 3 otherwise.
+    them. The exit code is 0 without faults and 3 otherwise. TARGET may also be the folder of a
+    store that varkit extract made.
     """
     from varkit.cli.data_display import announce, prepare_data, print_verification, progress
     from varkit.data.inspect.check import verify_and_keep
     from varkit.data.inspect.verify import survey, verify
+    from varkit.media import catalogue
+    from varkit.media.verify import verify_store
     from varkit.recipe.target import find_target
 
-    source = find_target(target, changes, strict=strict)
-    announce(source)
-    prepare_data(source.prepare)
-    with progress("reading") as tell:
-        opened = survey(source.cls, source.options)
-        if quick:
-            result = verify(opened, quick=True, workers=workers, progress=tell)
-        else:
-            result = verify_and_keep(opened, workers=workers, progress=tell)
+    about: dict[str, Any]
+    if (Path(target) / catalogue.NAME).is_file():
+        if changes:
+            raise click.UsageError(f"{target} is a store: it has no options")
+        about = {"store": target}
+        with progress("reading") as tell:
+            result = verify_store(Path(target), quick=quick, progress=tell)
+    else:
+        source = find_target(target, changes, strict=strict)
+        announce(source)
+        prepare_data(source.prepare)
+        about = source.to_dict()
+        with progress("reading") as tell:
+            opened = survey(source.cls, source.options)
+            if quick:
+                result = verify(opened, quick=True, workers=workers, progress=tell)
+            else:
+                result = verify_and_keep(opened, workers=workers, progress=tell)
     if as_json:
-        print_json(result.to_dict() | {"data": source.to_dict()})
+        print_json(result.to_dict() | {"data": about})
     else:
         print_verification(result)
     if result.faults:
@@ -185,6 +198,24 @@ def show(
 
         write_video(details, out)
         echo(f"wrote {out}", err=True)
+
+
+@data.command(epilog="Example: varkit data export features plain")
+@click.argument("store", type=click.Path(path_type=Path, file_okay=False, exists=True))
+@click.argument("out", type=click.Path(path_type=Path, file_okay=False))
+def export(store: Path, out: Path) -> None:
+    """Write a STORE of varkit extract as plain .npy files with a manifest.
+
+    OUT gets STREAM/VIDEO.npy, manifest.csv and extractors.json.
+    """
+    from varkit.cli.data_display import progress
+    from varkit.media.export import export_store
+
+    with progress("writing") as tell:
+        left_out = export_store(store, out, progress=tell)
+    echo(f"wrote {out}")
+    for name in left_out:
+        echo(f"  without streams, left out: {name}", err=True)
 
 
 @data.command(epilog="Example: varkit data get ucfcrime_ar")
