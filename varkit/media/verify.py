@@ -5,7 +5,8 @@ from __future__ import annotations
 import hashlib
 import time
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Mapping
+from functools import partial
 from pathlib import Path
 
 from varkit.data.inspect.verify import Progress, Verification
@@ -86,19 +87,23 @@ def _verify(
     ]
     faults: dict[str, None] = {}
     size = 0
-    checks = [] if quick or not readers else [readers[0].intact]
+
+    def attempt(read: Callable[[], None]) -> None:
+        try:
+            read()
+        except DataError as error:
+            faults[error.line] = None
+
+    def count(reader: StoredVideo) -> None:
+        nonlocal size
+        for crop in range(reader.crops):
+            pieces = reader.pieces(*reader.streams, crop)
+            size += 0 if quick else sum(clips.nbytes for clips in pieces)
+
+    if readers and not quick:
+        attempt(readers[0].intact)
     for reader in readers:
-        try:
-            for crop in range(reader.crops):
-                pieces = reader.pieces(*reader.streams, crop)
-                size += 0 if quick else sum(clips.nbytes for clips in pieces)
-        except DataError as error:
-            faults[error.line] = None
-    for check in checks:
-        try:
-            check()
-        except DataError as error:
-            faults[error.line] = None
+        attempt(partial(count, reader))
     return [*faults], size
 
 
