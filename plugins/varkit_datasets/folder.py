@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import json
 import shlex
 import warnings
 from collections.abc import Callable, Mapping, Sequence
@@ -168,11 +169,12 @@ class Folder(Stored):
         query: Literal["text", "audio"] = "text",
         store: str | None = None,
         videos: str | None = None,
+        extract: Options = NO_EXTRACTORS,
         **options: object,
     ) -> str:
         """Return a description of a folder."""
-        stored = {"videos": videos, "store": store}
-        places = [f"{key}={place}" for key, place in stored.items() if place is not None]
+        stored = {"videos": videos, "store": store, "extract": json.dumps(extract)}
+        places = [f"{key}={place}" for key, place in stored.items() if place not in (None, "{}")]
         text = query == "text"
         cells = {
             "video": "cam3_0412",
