@@ -17,7 +17,7 @@ from varkit.media.extractors import Wanted
 from varkit.media.reader import check_streams, lack, not_extracted, origins
 from varkit.media.store import Store, stream_file
 from varkit.media.work import Job
-from varkit_datasets.findings import Findings
+from varkit_datasets.findings import SHOWN, Findings
 from varkit_datasets.layout import Features, Video
 from varkit_datasets.manifest import MissingFiles, leave_out
 from varkit_datasets.sources import Source
@@ -110,7 +110,7 @@ def attach(
     """Give the videos of a manifest their streams in a store.
 
     Args:
-        videos: those without streams are removed.
+        videos: those with a fault and those without streams are removed.
         root: the store's folder.
         streams: stream -> its name in the store.
         findings: collects what is wrong.
@@ -121,9 +121,9 @@ def attach(
     Raises:
         DataError: there is no such store or stream, or it was not made as the folder says.
     """
-    hint = None if extraction is None else extraction.command
-    if not (root / catalogue.NAME).exists() and hint is not None:
-        raise DataError(f"{root}: the features of {extraction.videos} are not there", hint=hint)
+    if extraction is not None and not (root / catalogue.NAME).exists():
+        what = f"{root}: the features of {extraction.videos} are not there"
+        raise DataError(what, hint=extraction.command)
     with Store(root) as store:
         if extraction is not None:
             _expect_as_written(store, extraction)
@@ -132,16 +132,18 @@ def attach(
         known = {video.name: video for video in store.catalogue.videos()}
     missing = _match(videos, known, findings)
     for name, video in videos.items():
-        if video.stored is not None and (why := _take(name, video, features, may_lack, findings)):
+        if name not in missing and (why := _take(name, video, features, may_lack, findings)):
             missing[name] = why
     count = len(videos)
     shown = {name: f"{name!r} ({why})" for name, why in missing.items()}
     if not leave_out(videos, shown, findings, missing_files):
-        findings.fault(
+        what = (
             f"{root} has no features of {len(missing):,} of {count:,} videos; "
-            f"missing_files=leave_out leaves them out{f', {hint} extracts them' if hint else ''}",
-            *shown.values(),
+            "missing_files=leave_out leaves them out"
         )
+        if extraction is not None:
+            what += f", {extraction.command} extracts what can be extracted"
+        findings.fault(what, *shown.values())
     partial = {n: v.stored for n, v in videos.items() if v.stored and v.stored.status == "partial"}
     if partial:
         findings.remark(
@@ -153,11 +155,12 @@ def attach(
 
 
 def _match(
-    videos: Mapping[str, Video], known: Mapping[str, catalogue.Video], findings: Findings
+    videos: dict[str, Video], known: Mapping[str, catalogue.Video], findings: Findings
 ) -> dict[str, str]:
-    """Find each video in the store, and return why those that are not there are not.
+    """Find each video in the store, and return those that are not there, with what is near.
 
-    A manifest may leave out the folders and the suffix of a file.
+    A manifest may leave out the folders and the suffix of a file. A name that fits several files,
+    or one that another name fits too, is a fault.
     """
     tiers: list[dict[str, list[str]]] = [{}, {}, {}, {}]
     for name in known:
@@ -167,15 +170,19 @@ def _match(
             tier.setdefault(way, []).append(name)
     missing: dict[str, str] = {}
     owner: dict[str, str] = {}
-    for name, video in videos.items():
+    for name, video in list(videos.items()):
         places = next((tier[name] for tier in tiers if name in tier), [])
         if not places:
-            near = did_you_mean(name, [way for tier in tiers for way in tier])
-            missing[name] = f"there is none of this name.{near}"
+            missing[name] = "there is none of this name"
+            if len(missing) <= SHOWN:  # a search through all names takes a while
+                near = did_you_mean(name, [way for tier in tiers for way in tier])
+                missing[name] += f".{near}" if near else ""
         elif len(places) > 1:
             findings.fault(f"video {name!r} may be any of", *places)
+            del videos[name]
         elif (first := owner.setdefault(places[0], name)) != name:
             findings.fault(f"videos {first!r} and {name!r} are the same file {places[0]!r}")
+            del videos[name]
         else:
             video.stored = known[places[0]]
     return missing

@@ -96,6 +96,10 @@ def test_a_name_that_fits_several_videos_or_one_that_is_taken_is_a_fault(root):
     with Store(root.parent / "store", writing=True) as store:
         put(store, "yard/a.mp4", usual(9))
     write(root, rows("a", "gate/b", "b.mp4", "d"))
+    given = {"root": str(root), "store": str(root.parent / "store"), "streams": STREAMS}
+    rest = survey(Folder, given).dataset
+    assert [i.video for s in ("train", "test") for i in rest.split(s)] == ["gate/b", "d"]
+    assert rest.widths == {"object": 4, "audio": 2}
     said = faults(root)
     assert "video 'a' may be any of: gate/a.mp4, yard/a.mp4" in said
     assert "videos 'gate/b' and 'b.mp4' are the same file 'gate/b.mp4'" in said

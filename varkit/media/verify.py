@@ -59,7 +59,7 @@ def verify_store(
             faults.append(Finding("catalogue", text, ((video.name,),)))
         if progress is not None:
             progress(done, len(videos))
-    counts = Counter(video.status for video in videos)
+    counts = Counter(str(video.status) for video in videos)
     digest = hashlib.sha256(
         repr([sorted(marks.items()), [(v.name, v.sha256) for v in videos]]).encode()
     )
@@ -97,7 +97,7 @@ def _verify(
     def count(reader: StoredVideo) -> None:
         nonlocal size
         for crop in range(reader.crops):
-            pieces = reader.pieces(*reader.streams, crop)
+            pieces = reader.pieces(next(iter(reader.streams)), crop)
             size += 0 if quick else sum(clips.nbytes for clips in pieces)
 
     if readers and not quick:

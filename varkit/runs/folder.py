@@ -191,9 +191,8 @@ class Run:
             now = made.get(stream, before)
             if all(now[key] == before[key] for key in ("stream", "fingerprint")):
                 continue
-            keys = differences(
-                *({"stream": each["stream"], **each["record"]} for each in (before, now))
-            )
+            one, other = ({"stream": x["stream"], **x["record"]} for x in (before, now))
+            keys = differences(one, other)
             raise DataError(
                 f"stream {stream!r} of {dataset.name} was made in another way than that of "
                 f"{self.folder}: the extractor's fingerprint is {now['fingerprint']}, the run's "
