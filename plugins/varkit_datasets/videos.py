@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shlex
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
@@ -76,7 +77,9 @@ class Extraction:
         """The command that extracts the streams."""
         use = ",".join(w.name if w.name == w.use else f"{w.name}={w.use}" for w in self.wanted)
         changes = [
-            f"{w.name}.{key}={value}" for w in self.wanted for key, value in w.options.items()
+            f"{w.name}.{key}={value if isinstance(value, str) else json.dumps(value)}"
+            for w in self.wanted
+            for key, value in w.options.items()
         ]
         words = ["varkit", "extract", str(self.videos), "--use", use, "--out", str(self.store)]
         return shlex.join([*words, *changes])
