@@ -100,7 +100,7 @@ class Memory(Watcher):
     def __init__(self) -> None:
         self.me, self.most, self.spoken, self.done_files = psutil.Process(), 0.0, 0.0, 0
 
-    def reached(self, path: Path, seconds: float) -> None:
+    def reached(self, path: Path, seconds: float, of: float | None) -> None:
         family = [self.me, *self.me.children(recursive=True)]
         memory = 0.0
         for process in family:

@@ -213,7 +213,7 @@ def test_two_writers_take_different_videos(footage, tmp_path):
     others = []
 
     class Second(Watcher):
-        def reached(self, path, seconds):
+        def reached(self, path, seconds, of):
             if not others:
                 others.append(None)
                 others[0] = extract_folder(request(media, store, slow))

@@ -30,6 +30,8 @@ LISTED = 20
 class Display(Watcher):
     """A progress bar on a terminal; elsewhere a line every :data:`HEARTBEAT` seconds.
 
+    What is left is told by the files' bytes, since how long a file is shows only when it is opened.
+
     Args:
         stop: ends the extraction once it is set.
     """
@@ -38,7 +40,7 @@ class Display(Watcher):
         self._stop = stop
         console = Console(stderr=True)
         self._bar = Progress(
-            TextColumn("{task.completed:.0f}/{task.total:.0f} files"),
+            TextColumn("{task.fields[files]}"),
             BarColumn(bar_width=20),
             TextColumn("{task.fields[pace]}"),
             TimeRemainingColumn(),
@@ -46,12 +48,11 @@ class Display(Watcher):
             console=console,
             disable=not console.is_terminal,
         )
-        self._task = self._bar.add_task("", total=0, pace="", file="")
+        self._task = self._bar.add_task("", total=None, files="", pace="", file="")
         self._began = self._spoken = time.monotonic()
-        self._sizes: dict[str, int] = {}
-        self._seconds = 0.0
-        self._reached: dict[Path, float] = {}
-        self._files = 0
+        self._sizes: dict[Path, int] = {}
+        self._files, self._bytes, self._seconds = 0, 0.0, 0.0  # that are done
+        self._reached: dict[Path, tuple[float, float]] = {}  # seconds and bytes of those begun
 
     def __enter__(self) -> Display:
         """Start drawing."""
@@ -65,25 +66,28 @@ class Display(Watcher):
     def begin(self, jobs: Sequence[Job], summary: Summary) -> None:
         """Say how many files there are."""
         self._began = self._spoken = time.monotonic()
-        self._files = len(jobs)
-        self._bar.update(self._task, total=len(jobs))
+        self._sizes = {job.path: job.size for job in jobs}
+        self._bar.update(self._task, total=sum(self._sizes.values()))
         done = f"; {len(summary.videos):,} are in the store already" if summary.videos else ""
         skipped = f"; {len(summary.skipped):,} skipped" if summary.skipped else ""
         echo(f"{len(jobs):,} files to extract{done}{skipped}", err=True)
 
-    def reached(self, path: Path, seconds: float) -> None:
+    def reached(self, path: Path, seconds: float, of: float | None) -> None:
         """Show how far a file is."""
-        self._reached[path] = seconds
+        share = min(1.0, seconds / of) if of else 0.0
+        self._reached[path] = seconds, share * self._sizes.get(path, 0)
         self._show(path)
 
     def done(self, video: Video) -> None:
         """Show how a file went, if it is not as it should be."""
-        self._reached.pop(video.source.path, None)
+        path = video.source.path
+        self._reached.pop(path, None)
+        self._files += 1
+        self._bytes += self._sizes.get(path, 0)
         self._seconds += video.duration or 0.0
-        self._bar.advance(self._task)
         if video.status != "ok":
             echo(f"{video.name}: {video.status}: {video.reason}", fg="yellow", err=True)
-        self._show(video.source.path)
+        self._show(path)
 
     def _show(self, path: Path) -> None:
         if self._stop:
@@ -92,16 +96,17 @@ class Display(Watcher):
                 signal_number=self._stop.signal_number or signal.SIGTERM,
                 hint="the same command continues",
             )
-        now = time.monotonic()
-        covered = self._seconds + sum(self._reached.values())
-        pace = f"{covered / max(now - self._began, 1e-3):.1f}x real time"
-        self._bar.update(self._task, pace=pace, file=printable(path.name)[:24])
-        if self._bar.disable and now - self._spoken >= HEARTBEAT:
-            self._spoken = now
-            done = self._bar.tasks[0].completed
-            left = (now - self._began) / done * (self._files - done) if done else None
-            remaining = "" if left is None else f", about {duration(left)} left"
-            echo(f"{done:.0f} of {self._files} files, {pace}{remaining}", err=True)
+        took = max(time.monotonic() - self._began, 1e-3)
+        covered = self._seconds + sum(seconds for seconds, _ in self._reached.values())
+        size = self._bytes + sum(part for _, part in self._reached.values())
+        files, pace = f"{self._files}/{len(self._sizes)} files", f"{covered / took:.1f}x real time"
+        name = printable(path.name)[:24]
+        self._bar.update(self._task, completed=size, files=files, pace=pace, file=name)
+        if self._bar.disable and time.monotonic() - self._spoken >= HEARTBEAT:
+            self._spoken = time.monotonic()
+            total = sum(self._sizes.values())
+            left = f", about {duration(took / size * (total - size))} left" if size else ""
+            echo(f"{files}, {pace}{left}", err=True)
 
 
 def print_plan(plan: Plan) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -81,8 +82,8 @@ class Watcher:
     def begin(self, jobs: Sequence[Job], summary: Summary) -> None:
         """Hear which files there are to work on."""
 
-    def reached(self, path: Path, seconds: float) -> None:
-        """Hear how many seconds of a file are done."""
+    def reached(self, path: Path, seconds: float, of: float | None) -> None:
+        """Hear how many seconds of a file are done, and how many it has, if it says so."""
 
     def done(self, video: Video) -> None:
         """Hear how a file went."""
@@ -141,7 +142,7 @@ def extract_folder(
                     continue
                 before = store.catalogue.video(name)  # another writer may have done it meanwhile
                 if before == job.before or _needed(before, job.path, listing.root, request):
-                    return Job(job.path, before)
+                    return Job(job.path, before, job.size)
                 store.catalogue.release(name)
                 if before is not None:
                     summary.videos[name] = before
@@ -152,7 +153,7 @@ def extract_folder(
         for job, video in executor(setup, next_job, progress) if jobs else ():
             store.catalogue.put(video)
             if video.status == "failed" and 0 < video.attempts < ATTEMPTS:
-                waiting.append(Job(job.path, video))
+                waiting.append(Job(job.path, video, job.size))
                 continue
             summary.videos[video.name] = video
             summary.done.append(video.name)
@@ -181,7 +182,7 @@ def to_do(request: Request) -> tuple[Listing, list[Job], Summary]:
         if name in jobs or name in summary.videos:
             summary.skipped.append((name, "another file's name is written the same way"))
         elif _needed(known.get(name), path, listing.root, request):
-            jobs[name] = Job(path, known.get(name))
+            jobs[name] = Job(path, known.get(name), _size(listing.root / path))
         else:
             summary.videos[name] = known[name]
     return listing, [*jobs.values()], summary
@@ -197,6 +198,12 @@ def _needed(video: Video | None, path: Path, root: Path, request: Request) -> bo
     if video.status == "failed":
         return request.retry or 0 < video.attempts < ATTEMPTS
     return not {each.name for each in request.wanted} <= set(video.made)
+
+
+def _size(path: Path) -> int:
+    with suppress(OSError):  # the worker says what is wrong
+        return path.stat().st_size
+    return 0
 
 
 def _skipped(listing: Listing) -> str:

@@ -24,8 +24,8 @@ QUIETEST = 1e-3
 MOST_WAITING = 2**26
 """Bytes of clips that may wait for a full batch."""
 
-Progress = Callable[[float], None]
-"""Told how many seconds of the file are done."""
+Progress = Callable[[float, float | None], None]
+"""Told how many seconds of the file are done, and how many it has, if it says so."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -95,7 +95,7 @@ def extract(
             working.add(piece)
         reached = piece.start if isinstance(piece, Sound) else float(piece.times[-1])
         if progress is not None:
-            progress(reached)
+            progress(reached, decoding.facts.duration)
         if seconds is not None and reached >= seconds:
             decoder.close()
             nothing = Outcome(None, None, ("stopped on request",))

@@ -56,8 +56,8 @@ class InProcesses:
                 for ready in wait(list(busy)):
                     process = busy[ready]
                     job, answer = process.answer()
-                    if isinstance(answer, float):
-                        progress(job.path, answer)
+                    if isinstance(answer, tuple):
+                        progress(job.path, *answer)
                         continue
                     del busy[ready]
                     if answer is None:
@@ -86,7 +86,7 @@ class _Process:
         except OSError:  # it died while it was idle: its answer says so
             return
 
-    def answer(self) -> tuple[Job, Video | Exception | float | None]:
+    def answer(self) -> tuple[Job, Video | Exception | tuple[float, float | None] | None]:
         """Return its job and a result, an error, its progress, or None if it died."""
         assert self.job is not None
         try:
@@ -124,7 +124,7 @@ def _serve(setup: Setup, connection: Connection) -> None:
             while True:
                 job = connection.recv()
                 try:
-                    result: Any = worker.do(job, lambda _, seconds: connection.send(seconds))
+                    result: Any = worker.do(job, lambda _, *reached: connection.send(reached))
                 except VarkitError as error:
                     result = error
                 connection.send(result)

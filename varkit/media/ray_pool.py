@@ -55,7 +55,7 @@ class OnRay:
                     return
                 done, _ = ray.wait(list(busy), timeout=1.0)
                 if not done:
-                    progress(next(iter(busy.values()))[1].path, 0.0)  # a stop may be wanted
+                    progress(next(iter(busy.values()))[1].path, 0.0, None)  # a stop may be wanted
                     continue
                 actor, job = busy.pop(done[0])
                 try:

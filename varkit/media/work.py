@@ -58,14 +58,16 @@ class Job:
     Attributes:
         path: below the folder of media.
         before: what the store has of it.
+        size: bytes.
     """
 
     path: Path
     before: Video | None
+    size: int = 0
 
 
-Progress = Callable[[Path, float], None]
-"""Told how many seconds of a file are done."""
+Progress = Callable[[Path, float, float | None], None]
+"""Told how many seconds of a file are done, and how many it has, if it says so."""
 
 
 class Worker:
@@ -125,9 +127,9 @@ class Worker:
             assert before is not None
             return replace(before, source=replace(source, sha256=before.source.sha256))
 
-        def tell(seconds: float) -> None:
+        def tell(seconds: float, of: float | None) -> None:
             if progress is not None:
-                progress(job.path, seconds)
+                progress(job.path, seconds, of)
 
         extracted = extract(self._decoder, path, needed, device=self._device, progress=tell)
         with reading(path, MediaError):
