@@ -15,6 +15,8 @@ NEEDED = (
     r"varkit_baselines/__init__\.py",
     r"varkit_bench/__init__\.py",
     r"varkit_datasets/__init__\.py",
+    r"varkit_extractors/kinetics_400\.txt",
+    r"varkit_extractors/yamnet_classes\.txt",
     r"varkit_simulator/__init__\.py",
     r"varkit_studies/.*\.j2",
     r"varkit_varcmp/__init__\.py",
