@@ -21,6 +21,7 @@ from tests.support.stores import SILENT, clock, made, make_store, put
 from tests.support.videos import make_video
 from varkit.data.inspect.verify import survey, verify
 from varkit.errors import DataError
+from varkit.media.extraction import Made
 from varkit.media.store import Store, stream_file
 from varkit.testing.datasets import check_dataset
 
@@ -134,6 +135,17 @@ def test_a_damaged_video_is_used_with_a_remark(root):
         store.catalogue.put(damaged)
     with pytest.warns(UserWarning, match=r"1 of 4 videos are damaged.*'gate/b' \(a hole\)"):
         assert len(opened(root).split("train")) == 3
+
+
+def test_a_stream_of_a_still_video_is_a_remark(root):
+    with Store(root.parent / "store", writing=True) as store:
+        still = usual(0) | {"image": Made({"features": np.ones((9, 4), "f4")}, clock(9, 1.0))}
+        put(store, "gate/a.mp4", still)
+    given = {"root": str(root), "store": str(root.parent / "store"), "streams": STREAMS}
+    result = verify(survey(Folder, given))
+    assert not result.faults
+    said = "videos with an extracted stream that never changes: 1 (gate/a.mp4)"
+    assert said in [remark.text for remark in result.remarks]
 
 
 def test_the_manifest_s_durations_must_be_the_videos(root):

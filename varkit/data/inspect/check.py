@@ -27,7 +27,7 @@ from varkit.system.records import read_json
 CACHE = Path(".cache/varkit/checks")
 """The folder of kept results, below the working directory. It can be deleted at any time."""
 
-VERSION = 1
+VERSION = 2
 """Of the checks; another number discards kept results."""
 
 SHOWN = 20

@@ -86,6 +86,8 @@ class SplitCheck:
         yield from self._dead_dimensions()
         same = [group for group in self._same_videos if len(self._splits_of(group)) == 1]
         yield from _remark("features", "videos with the same features", same)
+        still = [(check.item.video,) for check in self.checked if check.still]
+        yield from _remark("features", "videos with an extracted stream that never changes", still)
         silent = [(check.item.video,) for check in self.checked if check.silent]
         yield from _remark("queries", "videos with a sound that never changes", silent)
         yield from self._queries("the same", self._same_queries())

@@ -87,6 +87,7 @@ class VideoCheck:
         extents: stream -> the extent of crop 0, if all of it could be read.
         content: hash of all streams of crop 0; None if they could not be read.
         queries: query -> the caption, or the hash of the sound.
+        still: the streams that were extracted, and are constant from beginning to end.
         silent: the sounds that are constant from beginning to end.
         size: bytes of the numbers read, as float32.
     """
@@ -101,6 +102,7 @@ class VideoCheck:
     extents: dict[str, Extent] = field(default_factory=dict)
     content: bytes | None = None
     queries: dict[str, str | bytes] = field(default_factory=dict)
+    still: list[str] = field(default_factory=list)
     silent: list[str] = field(default_factory=list)
     size: int = 0
 
@@ -144,7 +146,11 @@ def check_video(dataset: Dataset, item: Item, *, quick: bool) -> VideoCheck:
             read = _streams(check, "features", video, reader, dataset.widths, crop, quick=quick)
             extents = {s: extent for s, (extent, _) in read.items() if s not in check.absent}
             for stream, extent in extents.items():
-                if extent.frozen:
+                if not extent.frozen:
+                    continue
+                if stream in getattr(dataset, "made_by", {}):  # of a still video, or a pause
+                    check.still.append(stream)
+                else:
                     check.fault("features", f"{video}, stream {stream!r}: {_frozen(extent)}")
             if crop == 0:
                 check.extents = extents
