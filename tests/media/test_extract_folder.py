@@ -20,7 +20,7 @@ from varkit.media.extract_folder import Request, Watcher, extract_folder
 from varkit.media.extractors import Wanted, build_extractors, read_wanted
 from varkit.media.plan import plan
 from varkit.media.pool import InProcesses
-from varkit.media.store import Store, file_name, video_name
+from varkit.media.store import Store, file_stem, stream_file, video_name
 from varkit.plugins.loading import load_plugins
 
 PLUGIN = Path(tiny.__file__)
@@ -259,6 +259,27 @@ def test_killed_at_random_and_started_again_it_gives_the_same_bytes(footage, tmp
     assert rows(tmp_path / "killed") == rows(tmp_path / "whole")
 
 
+def test_killed_between_a_file_and_the_catalogue_nothing_is_lost(footage, tmp_path, monkeypatch):
+    """While an extractor is added to videos that the store has."""
+    from varkit.media.catalogue import Catalogue
+
+    store, alone = tmp_path / "s", tmp_path / "alone"
+    extract_folder(request(footage, store, EYE))
+
+    def kill(*_):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(Catalogue, "put", kill)
+    with pytest.raises(KeyboardInterrupt):
+        extract_folder(request(footage, store, EAR))
+    monkeypatch.undo()
+    with Store(store) as opened:
+        assert all(opened.tensors(video) for video in opened.catalogue.videos())
+    assert extract_folder(request(footage, store, EAR)).whole
+    extract_folder(request(footage, alone))
+    assert streams(store) == streams(alone)
+
+
 def test_a_full_disk_keeps_what_is_there(footage, tmp_path, monkeypatch):
     import varkit.media.store as module
 
@@ -280,7 +301,7 @@ def test_a_full_disk_keeps_what_is_there(footage, tmp_path, monkeypatch):
 def test_a_changed_stream_file_is_noticed(footage, tmp_path):
     extract_folder(request(footage, tmp_path / "s", EYE))
     video = rows(tmp_path / "s")["b.mp4"]
-    path = tmp_path / "s" / video.file
+    path = stream_file(tmp_path / "s", video)
     data = bytearray(path.read_bytes())
     data[-1] ^= 1
     path.write_bytes(data)
@@ -329,7 +350,7 @@ def test_a_plan_opens_the_files_and_makes_nothing(footage, tmp_path):
 
 def test_names_of_files_are_readable_and_differ():
     names = ["a b/c.mp4", "a_b/c.mp4", "x" * 300, "日本.mp4", "..", video_name(Path("a\udcff.mp4"))]
-    files = [file_name(name) for name in names]
+    files = [file_stem(name) for name in names]
     assert len(set(files)) == len(names)
     assert files[0].startswith("a_b_c.mp4-")
     assert all(len(file) < 120 and "/" not in file for file in files)

@@ -42,7 +42,7 @@ CREATE TABLE video (
   reason TEXT NOT NULL,      -- why it is not ok
   attempts INTEGER NOT NULL, -- that failed for a reason that may pass
   coverage REAL, duration REAL, start TEXT, start_source TEXT, camera TEXT,
-  file TEXT, sha256 TEXT,    -- of its streams, below the store
+  sha256 TEXT,               -- of the file of its streams, whose name ends with its beginning
   made TEXT NOT NULL         -- extractor -> clips, and why there are none
 ) STRICT;
 CREATE INDEX video_by_camera ON video (camera, start);
@@ -97,8 +97,7 @@ class Video:
         start: when the recording began, in ISO 8601, if known.
         start_source: what says so.
         camera: of the recording, if known.
-        file: its streams, below the store.
-        sha256: of this file.
+        sha256: of the file of its streams; None if there is none.
         made: by the extractors' names.
     """
 
@@ -112,7 +111,6 @@ class Video:
     start: str | None = None
     start_source: str | None = None
     camera: str | None = None
-    file: str | None = None
     sha256: str | None = None
     made: Mapping[str, Tally] = field(default_factory=dict)
 
@@ -204,7 +202,7 @@ class Catalogue:
         values = (
             *(video.name, os.fsencode(source.path), source.size, source.mtime_ns, source.sha256),
             *(video.status, video.reason, video.attempts, video.coverage, video.duration),
-            *(video.start, video.start_source, video.camera, video.file, video.sha256),
+            *(video.start, video.start_source, video.camera, video.sha256),
             json.dumps(made),
         )
         with self._change() as change:
@@ -319,7 +317,7 @@ class Catalogue:
 
 _VIDEO = (
     "SELECT name, path, size, mtime_ns, source_sha256, status, reason, attempts, coverage, "
-    "duration, start, start_source, camera, file, sha256, made FROM video"
+    "duration, start, start_source, camera, sha256, made FROM video"
 )
 
 

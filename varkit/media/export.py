@@ -11,7 +11,7 @@ import numpy as np
 
 from varkit.errors import DataError
 from varkit.media.reader import origins, stream_widths
-from varkit.media.store import Store, file_name, stream_file
+from varkit.media.store import Store, file_stem
 from varkit.system.files import write_bytes, write_json, write_text
 
 MANIFEST, EXTRACTORS = "manifest.csv", "extractors.json"
@@ -46,9 +46,9 @@ def export_store(
         writer = csv.writer(table, lineterminator="\n")
         writer.writerow(["video", "split", "caption", "duration", *keys])
         for done, video in enumerate(videos, start=1):
-            if video.file is not None:
+            if video.sha256 is not None:
                 tensors = store.tensors(video)
-                stem = file_name(video.name).removesuffix(stream_file(root, video).suffix)
+                stem = file_stem(video.name)
                 places = {key: f"{key}/{stem}.npy" for key in tensors}
                 for key, array in tensors.items():
                     data = io.BytesIO()
@@ -60,4 +60,4 @@ def export_store(
                 progress(done, len(videos))
         write_json(out / EXTRACTORS, origins(store, {key: key for key in keys}))
     write_text(out / MANIFEST, table.getvalue())  # the last: a manifest means a complete export
-    return [video.name for video in videos if video.file is None]
+    return [video.name for video in videos if video.sha256 is None]

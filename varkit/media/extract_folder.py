@@ -151,7 +151,7 @@ def extract_folder(
         watcher.begin(jobs, summary)
         progress: Progress = watcher.reached
         for job, video in executor(setup, next_job, progress) if jobs else ():
-            store.catalogue.put(video)
+            store.put(video)
             if video.status == "failed" and 0 < video.attempts < ATTEMPTS:
                 waiting.append(Job(job.path, video, job.size))
                 continue

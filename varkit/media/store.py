@@ -5,8 +5,9 @@
     STORE/catalogue.sqlite           what was made of which video, by which extractors
     STORE/streams/NAME.safetensors   "i3d.features" (T, D), ..., "i3d.times" (T, 2) in seconds
 
-A file is complete or absent, and the catalogue names it only when it is complete. So whatever kills
-the program, the store is readable, and the next start continues with the interrupted video.
+A file is complete or absent, is never changed, and is named after its content; the catalogue names
+it only when it is complete. So whatever kills the program, the store is whole, and the next start
+continues with the interrupted video.
 """
 
 from __future__ import annotations
@@ -85,6 +86,13 @@ class Store:
         """Return the fingerprints of all extractors, by name."""
         return {name: mark for name, (mark, _) in self.catalogue.extractors().items()}
 
+    def put(self, video: Video) -> None:
+        """Add or replace a video whose file is there, and remove the file that it had before."""
+        before = self.catalogue.video(video.name)
+        self.catalogue.put(video)
+        if before is not None and before.sha256 is not None and before.sha256 != video.sha256:
+            stream_file(self.root, before).unlink(missing_ok=True)
+
     def tensors(self, video: Video) -> dict[str, NDArray[Any]]:
         """Return all tensors of a video; see :func:`read_tensors`."""
         return read_tensors(self.root, video)
@@ -96,9 +104,9 @@ def stream_file(root: Path, video: Video) -> Path:
     Raises:
         DataError: it has none.
     """
-    if video.file is None:
+    if video.sha256 is None:
         raise DataError(f"{root}: video {video.name!r} has no streams: {video.reason}")
-    return root / STREAMS / file_name(video.name)
+    return root / STREAMS / file_name(video.name, video.sha256)
 
 
 def read_tensors(root: Path, video: Video) -> dict[str, NDArray[Any]]:
@@ -163,14 +171,10 @@ def write_streams(
     }
     # One key of metadata: several have no fixed order.
     data = _serialized(tensors, {"varkit": json.dumps(about, sort_keys=True)})
-    place = f"{STREAMS}/{file_name(video.name)}"
-    write_bytes(root / place, data)
-    return replace(
-        video,
-        file=place,
-        sha256=hashlib.sha256(data).hexdigest(),
-        made=dict(sorted(summary.items())),
-    )
+    digest = hashlib.sha256(data).hexdigest()
+    complete = replace(video, sha256=digest, made=dict(sorted(summary.items())))
+    write_bytes(stream_file(root, complete), data)
+    return complete
 
 
 def _serialized(tensors: Mapping[str, NDArray[Any]], about: dict[str, str] | None = None) -> bytes:
@@ -178,10 +182,15 @@ def _serialized(tensors: Mapping[str, NDArray[Any]], about: dict[str, str] | Non
     return save(ordered, about)
 
 
-def file_name(video: str) -> str:
-    """Return the name of a video's file: readable, allowed everywhere, and one a video."""
+def file_name(video: str, sha256: str) -> str:
+    """Return the name of a file of streams: one for each video and content."""
+    return f"{file_stem(video)}-{sha256[:12]}.safetensors"
+
+
+def file_stem(video: str) -> str:
+    """Return a name for a video that is readable, allowed everywhere, and its alone."""
     readable = re.sub(r"[^A-Za-z0-9._-]+", "_", video)[:80].strip("._-")
-    return f"{readable}-{hashlib.sha256(video.encode()).hexdigest()[:12]}.safetensors"
+    return f"{readable}-{hashlib.sha256(video.encode()).hexdigest()[:12]}"
 
 
 def video_name(path: Path) -> str:

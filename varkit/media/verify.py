@@ -50,7 +50,7 @@ def verify_store(
     ]
     size = 0
     for done, video in enumerate(videos, start=1):
-        if video.file is not None:
+        if video.sha256 is not None:
             texts, read = _verify(root, video, widths, quick)
             faults += [Finding("streams", text, ((video.name,),)) for text in texts]
             size += read
@@ -120,7 +120,7 @@ def _remarks(root: Path, videos: Iterable[Video]) -> Iterable[Finding]:
     )
     for text, count in sorted(why.items()):
         yield Finding("videos", f"{count:,} {text}")
-    known = {stream_file(root, video).name for video in videos if video.file is not None}
+    known = {stream_file(root, video).name for video in videos if video.sha256 is not None}
     for path in sorted((root / STREAMS).iterdir()) if (root / STREAMS).is_dir() else ():
         if path.name not in known:
             yield Finding("files", f"{path} belongs to no video")
