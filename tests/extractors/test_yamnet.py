@@ -103,7 +103,7 @@ def test_the_published_8_bit_model_hears_nearly_the_same(packaged, lite, clips):
 
 
 def test_class_names_are_those_of_the_published_list(packaged, real_data):
-    package = module._packaged() / "assets" / "yamnet_class_map.csv"
+    package = module.packaged() / "assets" / "yamnet_class_map.csv"
     for path in (package, real_data / "yamnet" / "yamnet_class_map.csv"):
         with path.open(encoding="utf-8", newline="") as file:
             assert tuple(row["display_name"] for row in csv.DictReader(file)) == class_names()

@@ -1,0 +1,4 @@
+import pytest
+
+pytest.importorskip("av")
+pytest.importorskip("soxr")
