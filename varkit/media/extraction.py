@@ -134,7 +134,7 @@ class _Working:
         self.hears = not isinstance(named.extractor.reads, PictureClips)
         self._cutter = Cutter(named.extractor.reads)
         self._waiting: list[Clip] = []
-        self._made: dict[str, list[Array]] = {name: [] for name in named.extractor.streams}
+        self._made = {name: _Rows() for name in named.extractor.streams}
         self._times: list[tuple[float, float]] = []
 
     def add(self, piece: Pictures | Sound) -> None:
@@ -155,9 +155,9 @@ class _Working:
             absent = f"nothing of its {'sound' if self.hears else 'pictures'} could be decoded"
         if absent is not None:
             return Made({}, np.zeros((0, 2)), absent)
-        axis = {name: 0 if s.crops == 1 else 1 for name, s in self._extractor.streams.items()}
-        joined = {name: np.concatenate(parts, axis[name]) for name, parts in self._made.items()}
-        return Made(joined, np.array(self._times))
+        streams = {name: rows.all() for name, rows in self._made.items()}
+        crops_first = {n: x.swapaxes(0, 1) if x.ndim == 3 else x for n, x in streams.items()}
+        return Made(crops_first, np.array(self._times))
 
     def _sees(self, piece: Pictures | Sound) -> bool:
         return isinstance(piece, Pictures) and piece.view == self._named.view
@@ -178,9 +178,8 @@ class _Working:
         with torch.inference_mode():
             streams = self._extractor(clips.to(self._device))
         self._check(streams, len(clips))
-        for name, parts in self._made.items():
-            numbers = streams[name].float().cpu().numpy()
-            parts.append(numbers.swapaxes(0, 1) if numbers.ndim == 3 else numbers)
+        for name, rows in self._made.items():
+            rows.add(streams[name].float().cpu().numpy())
         self._times += [(start, end) for _, start, end in self._waiting]
         self._waiting = []
 
@@ -194,3 +193,31 @@ class _Working:
                 raise PluginError(f"{where} must have shape {wanted}; it made {shape}")
             if not bool(torch.isfinite(got).all()):
                 raise MediaError(f"{where}: it made NaN or infinity of this file")
+
+
+class _Rows:
+    """Rows of a stream, in one array that grows.
+
+    Many small arrays would lie between the large blocks of the computation, and keep these from
+    being used again: the memory of a long video would grow by more than its streams.
+    """
+
+    def __init__(self) -> None:
+        self._array: Array | None = None
+        self._count = 0
+
+    def add(self, rows: Array) -> None:
+        """Append (N, ...) rows."""
+        count = self._count + len(rows)
+        if self._array is None or count > len(self._array):
+            grown = np.empty((max(1024, 2 * count), *rows.shape[1:]), np.float32)
+            if self._array is not None:
+                grown[: self._count] = self._array[: self._count]
+            self._array = grown
+        self._array[self._count : count] = rows
+        self._count = count
+
+    def all(self) -> Array:
+        """Return (T, ...) all rows."""
+        assert self._array is not None
+        return self._array[: self._count]
