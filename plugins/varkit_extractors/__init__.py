@@ -33,6 +33,11 @@ def register_extractors(register: Register) -> None:
         summary="VGGish: AudioSet's embeddings of sound, with weights of yours",
     )
     register(
+        "joint",
+        "varkit_extractors.joint:Joint",
+        summary="a CLIP- or SigLIP-like model: pictures in a space shared with sentences",
+    )
+    register(
         "motion",
         "varkit_extractors.motion:Motion",
         summary="histograms of colour, gradients and optical flow; nothing is learned",
