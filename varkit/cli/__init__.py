@@ -179,7 +179,8 @@ def installed_plugins(ctx: click.Context, patience: float = PATIENCE) -> Plugins
 def _added(ctx: click.Context) -> dict[str, str]:
     """Return the verbs of plugins and their summaries."""
     commands = installed_plugins(ctx, HELP_PATIENCE).commands
-    summaries = {command.name: command.summary for command in commands if command.name not in VERBS}
+    added = [command for command in commands if command.name.split()[0] not in VERBS]
+    summaries = {command.name: command.summary for command in added}
     return dict(sorted(summaries.items()))
 
 

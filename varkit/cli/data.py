@@ -9,6 +9,7 @@ from typing import Any
 
 import click
 
+from varkit.cli import installed_plugins
 from varkit.cli.options import json_option, options, strict_option, target_argument
 from varkit.cli.output import echo, print_json
 
@@ -21,7 +22,23 @@ FAULTY = 3
 """The exit code if something is wrong with the data."""
 
 
-@click.group()
+class Extended(click.Group):
+    """A group with the verbs of its own, and those that plugins register as ``data NAME``."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """Return its own verbs, then those of plugins."""
+        added = (command.name.split() for command in installed_plugins(ctx).commands)
+        verbs = sorted(name[1] for name in added if name[0] == self.name and len(name) > 1)
+        return list(dict.fromkeys([*super().list_commands(ctx), *verbs]))
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        """Import a verb; its own come first."""
+        own = super().get_command(ctx, cmd_name)
+        added = None if own else installed_plugins(ctx).command(f"{self.name} {cmd_name}")
+        return own if added is None else added.load()
+
+
+@click.group(cls=Extended)
 def data() -> None:
     """Verify, measure, show and get data sets."""
 

@@ -137,7 +137,7 @@ class Command:
     """A verb that a plugin adds to the command line.
 
     Attributes:
-        name: the verb; ``varkit NAME`` runs it.
+        name: the verb; ``varkit NAME`` runs it. ``data NAME`` is a verb beside ``data verify``.
         target: a ``"module:click_command"`` string, imported when the verb is called.
         plugin: which plugin registered it.
         version: the version of that plugin's distribution, or ``"file"``.
@@ -157,7 +157,8 @@ class Command:
 
     def __post_init__(self) -> None:
         """Check what a plugin gave, before anything reads it."""
-        _check(self, "[a-z][a-z0-9-]*", "lower-case letters, digits and hyphens, as in 'bench'")
+        form = "lower-case letters, digits and hyphens, as in 'bench' or 'data import'"
+        _check(self, "(data )?[a-z][a-z0-9-]*", form)
 
     @property
     def origin(self) -> str:
