@@ -1,7 +1,17 @@
-"""Data sets: the two benchmarks, and a folder of your own."""
+"""Data sets: the two benchmarks, and a folder of your own; the verb ``data import``."""
 
 from varkit import hookimpl
-from varkit.plugins.registry import Register
+from varkit.plugins.registry import Register, RegisterCommand
+
+
+@hookimpl
+def register_commands(register: RegisterCommand) -> None:
+    """Register the verb."""
+    register(
+        "data import",
+        "varkit_datasets.commands:import_",
+        summary="Import captions and features in the layouts of other projects.",
+    )
 
 
 @hookimpl

@@ -135,7 +135,7 @@ def _groups(
     """Return video -> folder -> its files there, and the files of no video."""
     groups: dict[str, dict[Path, Crops]] = {}
     extra: list[Path] = []
-    for path in _files(place, DEPTH, findings):
+    for path in files_below(place, DEPTH, findings):
         video, crop = _parse(path.name, videos, suffix)
         if video not in videos:
             extra.append(path)
@@ -146,7 +146,7 @@ def _groups(
     return groups, extra
 
 
-def _files(folder: Path, depth: int, findings: Findings) -> Iterator[Path]:
+def files_below(folder: Path, depth: int, findings: Findings) -> Iterator[Path]:
     """Yield the regular files below a folder, in order; hidden ones are left out."""
     try:
         with os.scandir(folder) as entries:
@@ -164,7 +164,7 @@ def _files(folder: Path, depth: int, findings: Findings) -> Iterator[Path]:
         if is_file:
             yield Path(entry.path)
         elif is_folder and depth:
-            yield from _files(Path(entry.path), depth - 1, findings)
+            yield from files_below(Path(entry.path), depth - 1, findings)
 
 
 def _rank(usual: str, folder: Path) -> tuple[bool, int, Path]:

@@ -114,9 +114,12 @@ class Captions:
             if identifier is None:
                 raise ValueError("a video without a name")
             duration = duration_of(duration, None, None)
+            facts = {key: fact for key, fact in (facts or {}).items() if fact not in (None, ())}
             video = self.videos.setdefault(identifier, Video(identifier, split, where))
-            self._agree(video, split, duration, {k: v for k, v in (facts or {}).items() if v})
-            check_end((facts or {}).get("anomaly") or (), duration)
+            self._agree(video, split, duration, facts)
+            check_end(facts.get("anomaly", ()), duration)
+            if facts.get("label") == 0 and facts.get("anomaly"):
+                raise ValueError("an anomaly in a video whose label is 0 (normal)")
         except ValueError as error:
             self.findings.fault(f"{where}: {error}")
             return

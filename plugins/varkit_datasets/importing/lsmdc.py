@@ -11,7 +11,7 @@ import re
 from pathlib import Path
 
 from varkit_datasets.importing.captions import Captions, split_of
-from varkit_datasets.text_lists import read_text
+from varkit_datasets.text_lists import read_lines
 
 CELLS = 5
 """Before the sentence."""
@@ -25,9 +25,7 @@ def read(captions: Captions, path: Path, split: str | None) -> None:
         DataError: the file cannot be read.
     """
     split = split_of(captions, path, split)
-    for number, line in enumerate(read_text(path).splitlines(), 1):
-        if not line.strip():
-            continue
+    for number, line in read_lines(path):
         where = f"{path.name}, line {number}"
         row = line.split("\t")
         if len(row) < CELLS:
