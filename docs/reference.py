@@ -162,10 +162,9 @@ def verbs(
 ) -> Iterator[tuple[tuple[str, ...], click.Command]]:
     """Yield every command of varkit's own that does something, and how it is called."""
     context = click.Context(group)
-    names = group.list_commands(context)
-    if group is main:
-        names = [*VERBS, *(command.name for command in own_plugins().commands)]
-    for name in names:
+    added = [("varkit", *command.name.split()) for command in own_plugins().commands]
+    names = [name for *before, name in added if tuple(before) == path]
+    for name in [*(VERBS if group is main else group.commands), *names]:
         command = group.get_command(context, name)
         if isinstance(command, click.Group):
             yield from verbs(command, (*path, name))

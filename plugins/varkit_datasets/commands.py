@@ -134,7 +134,7 @@ def import_(
         captions=[_captions(given) for given in captions],
         features=_pairs("--features", features),
         out=out,
-        lists=[(split, Path(file)) for split, file in _all_pairs("--list", lists, _SPLITS)],
+        lists=_lists(lists),
         renamed=_renamed(renamed),
         options={name: value for name, value in options.items() if value is not None},
         missing=missing,
@@ -160,26 +160,36 @@ def import_(
 def _captions(given: str) -> tuple[str | None, Path]:
     """Return the split and the file in ``SPLIT=FILE``; a file's name may hold ``=`` itself."""
     split, mark, path = given.partition("=")
-    return (split, Path(path)) if mark and split.isidentifier() else (None, Path(given))
+    whole = Path(given)
+    return (None, whole) if not (mark and split) or whole.exists() else (split, Path(path))
 
 
-def _all_pairs(
-    option: str, given: Sequence[str], allowed: Sequence[str] | None = None
-) -> list[tuple[str, str]]:
+def _lists(given: Sequence[str]) -> list[tuple[str, Path]]:
+    """Return the (split, file) pairs of lists."""
+    pairs = _all_pairs("--list", given)
+    for split, _ in pairs:
+        _check_split("--list", split, _SPLITS)
+    return [(split, Path(file)) for split, file in pairs]
+
+
+def _all_pairs(option: str, given: Sequence[str]) -> list[tuple[str, str]]:
     """Return the (KEY, VALUE) pairs of an option."""
-    from varkit.errors import did_you_mean
-
     pairs = []
     for text in given:
         key, mark, value = (part.strip() for part in text.partition("="))
         if not (key and mark and value):
             raise click.BadParameter(f"{text!r} is not KEY=VALUE.", param_hint=option)
-        if allowed is not None and key not in allowed:
-            near = did_you_mean(key, allowed)
-            message = f"{key!r} is not a split.{near} Splits: {', '.join(allowed)}."
-            raise click.BadParameter(message, param_hint=option)
         pairs.append((key, value))
     return pairs
+
+
+def _check_split(option: str, split: str, allowed: Sequence[str]) -> None:
+    from varkit.errors import did_you_mean
+
+    if split not in allowed:
+        near = did_you_mean(split, allowed)
+        message = f"{split!r} is not a split.{near} Splits: {', '.join(allowed)}."
+        raise click.BadParameter(message, param_hint=option)
 
 
 def _pairs(option: str, given: Sequence[str]) -> dict[str, str]:
@@ -195,7 +205,8 @@ def _pairs(option: str, given: Sequence[str]) -> dict[str, str]:
 def _renamed(given: Sequence[str]) -> dict[str, str]:
     """Return the data set's name of a split -> varkit's."""
     pairs = _pairs("--split", given)
-    _all_pairs("--split", [f"{split}={name}" for name, split in pairs.items()], (*_SPLITS, "none"))
+    for split in pairs.values():
+        _check_split("--split", split, (*_SPLITS, "none"))
     return {name.lower(): split for name, split in pairs.items()}
 
 

@@ -132,7 +132,18 @@ def test_a_verb_of_varkit_cannot_be_replaced(install):
     assert "plugin mine 1.0: verb 'ls' is varkit's own" in varkit("plugins").stderr
 
 
-@pytest.mark.parametrize("name", ["Greet", "greet_them", "", "two words", "-v", "2nd"])
+def test_a_verb_below_data_stands_beside_those_of_varkit(install):
+    install(mine=hook("data greet"), other=hook("data verify"))
+    assert varkit("data", "greet", "you").stdout == "hello you\n"
+    listed = [line.split()[:1] for line in varkit("data", "--help").stdout.splitlines()]
+    assert ["greet"] in listed
+    assert ["verify"] in listed
+    assert "Say hello." not in varkit("--help").stdout
+    assert "hello" not in varkit("data", "verify", "--help").stdout
+    assert "plugin other 1.0: verb 'data verify' is varkit's own" in varkit("plugins").stderr
+
+
+@pytest.mark.parametrize("name", ["Greet", "greet_them", "", "two words", "data ", "-v", "2nd"])
 def test_names_are_small_letters(install, name):
     install(mine=hook(name))
     loaded = load_plugins()

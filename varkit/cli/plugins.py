@@ -72,9 +72,11 @@ def _facts(entry: Entry) -> dict[str, Any]:
 def _conflicts(loaded: Plugins) -> Iterator[str]:
     """Yield the conflicts of plugins' verbs with varkit's own."""
     from varkit.cli import VERBS
+    from varkit.cli.data import data
 
+    own = {*VERBS, *(f"data {verb}" for verb in data.commands)}
     for command in loaded.commands:
-        if command.name in VERBS:
+        if command.name in own:
             yield f"{command.origin}: verb {command.name!r} is varkit's own, and cannot be replaced"
 
 

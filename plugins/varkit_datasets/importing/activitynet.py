@@ -34,7 +34,10 @@ def read(
         where = f"{path.name}, video {name!r}"
         try:
             expect(video, dict, "a video")
-            texts = [expect(t, str, "a sentence") for t in expect(video.get("sentences"), list, "'sentences'")]
+            texts = [
+                expect(t, str, "a sentence")
+                for t in expect(video.get("sentences"), list, "'sentences'")
+            ]
             duration = cells.positive(video.get("duration"))
             times = expect(video.get("timestamps", []), list, "'timestamps'")
             if times and len(times) != len(texts):

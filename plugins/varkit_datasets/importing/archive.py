@@ -62,6 +62,8 @@ class Archive:
         return self
 
     def __exit__(self, *_: object) -> None:
+        if self._rows is not None:
+            self._rows.close()
         self._archive.close()
 
     def _header(self, name: str) -> Header:
@@ -80,6 +82,7 @@ class _Rows:
 
     def read(self, row: int) -> NDArray[Any]:
         if self._member is None or row < self._next:
+            self.close()
             self._member, self._header = open_member(self._archive, self._info)
             self._next = 0
         header, member = self._header, self._member
@@ -91,3 +94,7 @@ class _Rows:
             member.read(size)
         self._next = row + 1
         return np.frombuffer(member.read(size), header.dtype).reshape(shape)
+
+    def close(self) -> None:
+        if self._member is not None:
+            self._member.close()

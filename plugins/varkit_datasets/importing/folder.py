@@ -38,7 +38,6 @@ from varkit_datasets.findings import few
 from varkit_datasets.importing import LAYOUTS
 from varkit_datasets.importing.captions import LEFT_OUT, Captions, Video
 from varkit_datasets.importing.containers import Container, open_container
-from varkit_datasets.manifest import COLUMNS
 
 MANIFEST, RECORD = "manifest.jsonl", "import.json"
 SHOWN = 10
@@ -142,10 +141,9 @@ def _check(request: Request) -> None:
             "no features are named", hint="--features object=PATH names those of a stream"
         )
     for stream in request.features:
-        if not re.fullmatch(r"[A-Za-z_][\w.-]*", stream, re.ASCII) or stream in COLUMNS:
+        if not re.fullmatch(r"[A-Za-z_][\w.-]*", stream, re.ASCII):
             raise DataError(
-                f"stream {stream!r} must be a name of letters, digits and '_', and not one of a "
-                f"manifest's columns: {', '.join(COLUMNS)}"
+                f"stream {stream!r} must be a name of letters, digits, '_', '.' and '-'"
             )
     known = [] if layout == "features" else _options(_reader(layout))
     for option in request.options:
@@ -215,12 +213,9 @@ class _Streams:
         for stream, given in self._request.features.items():
             with self._open(given) as container:
                 self._keys[stream] = self._find(stream, container)
+                self._lacking(stream, container.names)
                 for remark in container.remarks:
                     self._captions.findings.remark(remark)
-        for stream in self._request.features:
-            self._lacking(stream)
-        if not self._captions.videos:
-            self._captions.findings.fault("no video is left")
         _refuse(self._request.layout, self._captions.findings.faults)
 
     def _open(self, given: str) -> AbstractContextManager[Container]:
@@ -253,8 +248,13 @@ class _Streams:
             self._captions.findings.remark(what, *unused)
         return found
 
-    def _lacking(self, stream: str) -> None:
-        """Refuse the videos that a stream lacks, leave them out, or let them lack it."""
+    def _lacking(self, stream: str, there: Sequence[str]) -> None:
+        """Refuse the videos that a stream lacks, leave them out, or let them lack it.
+
+        Args:
+            stream: its name.
+            there: the names of its arrays.
+        """
         lacking = [name for name in self._captions.videos if name not in self._keys[stream]]
         given, missing = self._request.features[stream], self._request.missing
         if missing == "may-lack":
@@ -264,9 +264,11 @@ class _Streams:
                 self._captions.leave_out(name, f"no features of stream {stream!r}")
         elif lacking:
             count = len(self._captions.videos)
+            what = "--missing leave-out leaves them out, --missing may-lack keeps them"
+            if len(lacking) == count:
+                what = f"it has {few([*map(repr, there)])}"
             self._captions.findings.fault(
-                f"stream {stream!r}: {given} lacks {len(lacking):,} of {count:,} videos; "
-                "--missing leave-out leaves them out, --missing may-lack lets them lack the stream",
+                f"stream {stream!r}: {given} lacks {len(lacking):,} of {count:,} videos ({what})",
                 *(repr(name) for name in lacking),
             )
 
@@ -294,9 +296,7 @@ class _Streams:
                             (self._part / files[video]).unlink()
             _refuse(self._request.layout, {} if videos else {"no video is left": []})
 
-    def _write(
-        self, stream: str, video: str, key: str, container: Container, folder: Path
-    ) -> None:
+    def _write(self, stream: str, video: str, key: str, container: Container, folder: Path) -> None:
         where = f"stream {stream!r}, {self._request.features[stream]}, {key!r}"
         try:
             array = _clips(container.read(key), self._request)
@@ -348,12 +348,14 @@ class _Streams:
             row["duration"] = video.duration
         if any(video.moments):
             row["moments"] = video.moments
-        return row | {stream: files.get(video.name) for stream, files in self._files.items()}
+        return row | {
+            _column(stream): files.get(video.name) for stream, files in self._files.items()
+        }
 
     def options(self) -> dict[str, Any]:
         """Return what the ``data`` section says of the streams."""
         videos = self._captions.videos
-        options: dict[str, Any] = {"streams": {stream: stream for stream in self._files}}
+        options: dict[str, Any] = {"streams": {stream: _column(stream) for stream in self._files}}
         lack = [stream for stream, absent in self._absent.items() if absent & set(videos)]
         if lack:
             options["may_lack"] = lack
@@ -384,6 +386,11 @@ class _Streams:
                     f"no video is in split {split!r}: {split}=FILE, --list {split}=FILE or "
                     f"--split NAME={split} makes one"
                 )
+
+
+def _column(stream: str) -> str:
+    """Return the manifest's column of a stream, which no other column is called."""
+    return f"{stream}_features"
 
 
 def _clips(array: NDArray[Any], request: Request) -> NDArray[Any] | None:
@@ -521,6 +528,4 @@ def _refuse(layout: str, faults: Mapping[str, list[str]]) -> None:
 
 
 def _lines(places: Mapping[str, list[str]]) -> list[str]:
-    return [
-        f"{what}: {few(where, SHOWN)}" if where else what for what, where in places.items()
-    ]
+    return [f"{what}: {few(where, SHOWN)}" if where else what for what, where in places.items()]

@@ -56,8 +56,10 @@ class Hdf5:
         self._file = h5py.File(path, "r", locking="best-effort")
         try:
             self._root: Any = self._file
-            if key in self._file and isinstance(self._object(self._file, key), h5py.Group):
-                self._root, self._key = self._object(self._file, key), None
+            if key is not None and key in list(self._file):
+                named = self._object(self._file, key)
+                if isinstance(named, h5py.Group):
+                    self._root, self._key = named, None
             self.names: Sequence[str] = [name for name in self._root if name not in HIDDEN]
             self._stacked: Stacked | None = None
             self._refs: dict[str, Any] = {}  # of the cells of a cell array
@@ -159,7 +161,9 @@ class Hdf5:
 
 
 def _check(held: Any) -> None:
-    """Refuse an array that is in another file, or cannot be as large as it says."""
+    """Refuse an array that is in another file, too large to be true, or cannot be unpacked."""
+    from h5py import h5z
+
     if held.is_virtual or held.external:
         raise InputError("keeps its numbers in other files; refused")
     if held.shape is None:
@@ -168,6 +172,13 @@ def _check(held: Any) -> None:
     expect_plausible(held.size * held.dtype.itemsize, stored)
     if held.chunks is not None:  # a chunk is unpacked whole, even where the array is small
         expect_plausible(math.prod(held.chunks) * held.dtype.itemsize, stored)
+    plist = held.id.get_create_plist()
+    for code, *_ in (plist.get_filter(number) for number in range(plist.get_nfilters())):
+        if not h5z.filter_avail(code):
+            raise InputError(
+                f"is compressed by filter {code}, which is not installed; "
+                "h5repack -f GZIP=4 IN OUT writes it in a way that is always read"
+            )
 
 
 def _matlab(held: Any) -> str | None:

@@ -42,6 +42,7 @@ def read(captions: Captions, path: Path, split: str | None) -> None:
         where = f"{path.name}, video {number}"
         try:
             name = expect(video, dict, "a video").get("video_id")
+            spoken = texts.pop(name, []) if isinstance(name, str) else []
             own = split
             if own is None and "split" in video:
                 own = captions.split(f"{where} {name!r}", video["split"])
@@ -50,7 +51,6 @@ def read(captions: Captions, path: Path, split: str | None) -> None:
             captions.findings.fault(f"{where}: {error}")
             continue
         where = f"{path.name}, video {name!r}"
-        spoken = texts.pop(name, []) if isinstance(name, str) else []
         captions.add(where, name, spoken, split=own, duration=duration, facts=facts)
     for name in texts:
         what = f"{path.name}: sentences of videos that are not among its videos"

@@ -84,8 +84,9 @@ def only(names: Sequence[str], key: str | None) -> str:
 
 def _array(value: Any) -> NDArray[Any]:
     if isinstance(value, list) and value and all(isinstance(row, torch.Tensor) for row in value):
-        if len({row.shape for row in value}) == 1:
-            value = torch.stack(value)
+        if len({row.shape for row in value}) > 1:
+            raise InputError("holds a list of tensors of different shapes")
+        value = torch.stack(value)
     if not isinstance(value, torch.Tensor):
         raise InputError(f"holds {_kind(value)}, not a tensor")
     if value.dtype == torch.bfloat16:

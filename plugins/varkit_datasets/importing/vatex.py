@@ -20,9 +20,7 @@ KEYS = {"en": ("enCap",), "zh": ("chCap",), "both": ("enCap", "chCap")}
 _CLIP = re.compile(r".+_(\d{6})_(\d{6})")
 
 
-def read(
-    captions: Captions, path: Path, split: str | None, *, language: Language = "en"
-) -> None:
+def read(captions: Captions, path: Path, split: str | None, *, language: Language = "en") -> None:
     """Add the videos of one file; without ``split``, its name says it.
 
     Raises:
@@ -40,7 +38,9 @@ def read(
             times = _CLIP.fullmatch(name)
             if times is None:
                 raise ValueError("'videoID' must end with two times, as in 'ID_000122_000132'")
-            texts = [t for key in KEYS[language] for t in expect(clip.get(key, []), list, repr(key))]
+            texts = [
+                t for key in KEYS[language] for t in expect(clip.get(key, []), list, repr(key))
+            ]
         except ValueError as error:
             captions.findings.fault(f"{where}: {error}")
             continue
