@@ -125,9 +125,10 @@ def import_(
     names of videos. FOLDER appears complete or not at all; varkit run trains on it.
     """
     from varkit.cli.data_display import progress
-    from varkit_datasets.importing.folder import Request, import_folder
+    from varkit_datasets.importing.folder import import_folder
+    from varkit_datasets.importing.request import Request
 
-    options = {"language": language, "queries": queries}
+    options: dict[str, Any] = {"language": language, "queries": queries}
     options["columns"] = _pairs("--columns", columns.split(",")) if columns is not None else None
     request = Request(
         layout=layout,

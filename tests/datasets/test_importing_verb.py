@@ -8,7 +8,7 @@ import shlex
 import numpy as np
 import pytest
 from varkit_datasets.folder import Folder
-from varkit_datasets.importing import folder as importing
+from varkit_datasets.importing import streams
 
 from tests.support.calls import call, failed, hint, passed, printed
 from tests.support.importing import (
@@ -137,7 +137,7 @@ def test_an_import_that_ends_half_way_leaves_what_was_there(
             raise change
         path.write_bytes(b"")
 
-    monkeypatch.setattr(importing.np, "save", save)
+    monkeypatch.setattr(streams.np, "save", save)
     features = str(tmp_path / "f.npz")
     for out in ("my", "new"):
         saved.clear()

@@ -11,7 +11,8 @@ from typing import Any
 import numpy as np
 import yaml
 from varkit_datasets.folder import Folder
-from varkit_datasets.importing.folder import Imported, Request, import_folder
+from varkit_datasets.importing.folder import Imported, import_folder
+from varkit_datasets.importing.request import Request
 
 import varkit
 from varkit.blocks.tiny_language import write_tiny_language

@@ -3,8 +3,8 @@
 A layout says how captions are read: one module a layout, with a function ``read`` that adds the
 videos of one file to :class:`varkit_datasets.importing.captions.Captions`. Its keyword-only
 arguments are the options of the layout. A container says how features are read
-(:mod:`varkit_datasets.importing.containers`). :func:`varkit_datasets.importing.folder.import_folder`
-joins both by the names of videos.
+(:mod:`varkit_datasets.importing.containers`). :mod:`varkit_datasets.importing.folder` joins both by
+the names of videos.
 """
 
 LAYOUTS = {

@@ -8,6 +8,7 @@ often leave out ``v_``.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -42,6 +43,7 @@ def read(
             times = expect(video.get("timestamps", []), list, "'timestamps'")
             if times and len(times) != len(texts):
                 raise ValueError(f"{len(texts)} sentences, but {len(times)} timestamps")
+            moments: list[Sequence[Interval]]
             moments = [[_moment(captions, where, time, duration)] for time in times]
         except ValueError as error:
             captions.findings.fault(f"{where}: {error}")
@@ -62,10 +64,10 @@ def read(
 def _moment(captions: Captions, where: str, pair: Any, duration: float | None) -> Interval:
     """Return a moment in order and within its video, if its duration is known."""
     expect(pair, list, "a timestamp")
-    times = [cells.number(time) for time in pair]
-    if len(times) != 2 or None in times or min(times) < 0:  # type: ignore[type-var]
+    times = [time for each in pair if (time := cells.number(each)) is not None]
+    if not len(times) == len(pair) == 2 or min(times) < 0:
         raise ValueError(f"{cells.shown(pair)} is not the start and end of a moment")
-    start, end = sorted(time for time in times if time is not None)
+    start, end = sorted(times)
     if times[0] != start:
         captions.findings.remark("moments that were written end first are turned", where)
     return (start, end if duration is None else max(start, min(end, duration)))

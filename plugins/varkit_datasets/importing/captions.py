@@ -63,6 +63,7 @@ class Captions:
 
     Attributes:
         videos: identifier -> video, in the order of the files.
+        splits: a data set's name of a split -> varkit's.
         findings: what is wrong, and what users should know.
         left_out: identifier -> why a video is left out.
     """
@@ -71,15 +72,15 @@ class Captions:
         self.videos: dict[str, Video] = {}
         self.findings = Findings()
         self.left_out: dict[str, str] = {}
-        self._splits = {**KNOWN, **(renamed or {})}
+        self.splits = {**KNOWN, **(renamed or {})}
 
     def split(self, where: str, name: Any) -> str | None:
         """Return varkit's name of a split; an unknown one is a fault."""
-        if isinstance(name, str) and name.strip().lower() in self._splits:
-            return self._splits[name.strip().lower()]
-        near = did_you_mean(name, self._splits) if isinstance(name, str) else ""
+        if isinstance(name, str) and name.strip().lower() in self.splits:
+            return self.splits[name.strip().lower()]
+        near = did_you_mean(name, self.splits) if isinstance(name, str) else ""
         self.findings.fault(
-            f"split {cells.shown(name)} is not known.{near} Known: {', '.join(self._splits)}; "
+            f"split {cells.shown(name)} is not known.{near} Known: {', '.join(self.splits)}; "
             f"--split {name}=test gives it a meaning",
             where,
         )
@@ -223,7 +224,7 @@ def split_of(captions: Captions, path: Path, given: str | None) -> str | None:
     if given is not None:
         return given
     words = re.findall("[a-z]+", path.stem.lower())
-    said = {captions.split(path.name, word) for word in words if word in captions._splits}
+    said = {captions.splits[word] for word in words if word in captions.splits}
     return said.pop() if len(said) == 1 else None
 
 
@@ -254,17 +255,17 @@ def expect(value: Any, kind: type, what: str) -> Any:
         ValueError: it is of another type.
     """
     if not isinstance(value, kind):
-        names = {dict: "an object", list: "a list", str: "text"}
+        names: dict[type, str] = {dict: "an object", list: "a list", str: "text"}
         raise ValueError(f"{what} must be {names[kind]}; not {cells.shown(value)}")
     return value
 
 
 def _read_list(path: Path, findings: Findings) -> Iterable[tuple[str, str, str | None]]:
     """Yield where, the video, and its caption, if the list has captions."""
-    if path.suffix.lower() == ".json" and isinstance(names := read_json(path), list):
-        if all(isinstance(name, str) for name in names):
-            yield from ((f"{path.name}, item {n}", name, None) for n, name in enumerate(names, 1))
-            return
+    names = read_json(path) if path.suffix.lower() == ".json" else None
+    if isinstance(names, list) and all(isinstance(name, str) for name in names):
+        yield from ((f"{path.name}, item {n}", name, None) for n, name in enumerate(names, 1))
+        return
     if path.suffix.lower() not in SUFFIXES:
         yield from ((f"{path.name}, line {n}", line, None) for n, line in read_lines(path))
         return
@@ -285,4 +286,4 @@ def _read_list(path: Path, findings: Findings) -> Iterable[tuple[str, str, str |
             findings.fault(f"{where}: {error}")
             continue
         if name is not None:
-            yield from ((where, name, caption) for caption in captions or [None])
+            yield from ((where, name, caption) for caption in captions or (None,))

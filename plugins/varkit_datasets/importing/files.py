@@ -27,8 +27,8 @@ _CROP = re.compile(r"(?P<video>.+?)(?P<mark>__?)(?P<crop>\d{1,2})")
 class Files:
     """The files below a folder, up to three folders deep.
 
-    ``NAME__0.npy``, ``NAME__1.npy``, ... are crops of one video, as XD-Violence's are called; so are
-    ``NAME_0.npy``, ... where NAME is a known video and ``NAME_0`` is not.
+    ``NAME__0.npy``, ``NAME__1.npy``, ... are crops of one video, as XD-Violence's are called; so
+    are ``NAME_0.npy``, ... where NAME is a known video and ``NAME_0`` is not.
 
     Args:
         root: the folder.

@@ -98,7 +98,8 @@ class Hdf5:
             refs = self._references(cells[features])
             if len(refs) != len(names):
                 raise InputError(
-                    f"has {len(names):,} names in {called!r} and {len(refs):,} cells in {features!r}"
+                    f"has {len(names):,} names in {called!r}, but {len(refs):,} cells in "
+                    f"{features!r}"
                 )
             self.names = Stacked(called, features).texts(np.array(names))
             self._refs = dict(zip(self.names, refs, strict=True))
@@ -152,11 +153,8 @@ class Hdf5:
         matlab = _matlab(held)
         if matlab is not None and held.attrs.get("MATLAB_empty", 0):
             return np.empty((0, 0), np.float32)
-        array: NDArray[Any]
-        if row is None:
-            array = held[()]
-        else:
-            array = held[..., row] if matlab else held[row]
+        where = () if row is None else (..., row) if matlab else row
+        array: NDArray[Any] = held[where]
         return array.T if matlab else array
 
 
@@ -196,4 +194,5 @@ def _dims(held: Any) -> tuple[int, ...]:
 def _dtype(h5py: Any, held: Any) -> np.dtype[Any]:
     """Return the type of an array; text of any length counts as text."""
     text = h5py.check_string_dtype(held.dtype) is not None
-    return np.dtype("U1") if text else held.dtype  # type: ignore[no-any-return]
+    dtype: np.dtype[Any] = np.dtype("U1") if text else held.dtype
+    return dtype

@@ -1,8 +1,8 @@
 """LSMDC (Rohrbach et al., 2017): lines of cells between tabs, without a heading.
 
-A line is CLIP, START and END as aligned by hand, START and END of the extracted clip, SENTENCE. Times
-are ``hh.mm.ss.mmm``. Quotation marks are letters: they do not close. A clip may have several lines.
-Lines of the blind test have no sentence; a sentence may hold tabs.
+A line is CLIP, START and END as aligned by hand, START and END of the extracted clip, SENTENCE.
+Times are ``hh.mm.ss.mmm``. Quotation marks are letters: they do not close. A clip may have several
+lines. Lines of the blind test have no sentence; a sentence may hold tabs.
 """
 
 from __future__ import annotations

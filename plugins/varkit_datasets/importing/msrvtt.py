@@ -1,9 +1,9 @@
 """MSR-VTT (Xu et al., CVPR 2016): a list of videos and a list of sentences.
 
-The release has ``train_val_videodatainfo.json`` and ``test_videodatainfo.json``; ``MSRVTT_data.json``
-is both in one. Sentences are in no order. A video lasts from ``start time`` to ``end time`` of the
-film that it is cut from. ``MSR_VTT.json``, which comes with features of others, has ``annotations``
-with ``image_id`` instead, and no splits: lists give them.
+The release has ``train_val_videodatainfo.json`` and ``test_videodatainfo.json``;
+``MSRVTT_data.json`` is both in one. Sentences are in no order. A video lasts from ``start time`` to
+``end time`` of the film that it is cut from. ``MSR_VTT.json``, which comes with features of other
+projects, has ``annotations`` with ``image_id`` instead, and no splits: lists give them.
 """
 
 from __future__ import annotations
