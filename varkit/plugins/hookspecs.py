@@ -12,7 +12,7 @@ it calls once for every component::
 
 The target is a class, or a ``"module:Class"`` string that is imported only when a recipe uses it.
 :mod:`varkit.interfaces` says what each kind of component must do. An installed plugin may also add
-verbs to the command line; their target is a click command.
+verbs to the command line; their target is a click command. ``data NAME`` is one of ``varkit data``.
 """
 
 from __future__ import annotations

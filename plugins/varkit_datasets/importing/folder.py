@@ -104,7 +104,7 @@ def _captions(request: Request) -> Captions:
 def _add_gallery(captions: Captions, streams: Sequence[Stream]) -> None:
     """Add the videos of all streams, as candidates of the test split."""
     for stream in streams:
-        with stream.open() as container:
+        with stream.container() as container:
             for name in container.names:
                 captions.add(stream.request.features[stream.name], name, [], split="test")
 

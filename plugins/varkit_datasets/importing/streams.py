@@ -52,7 +52,7 @@ class Stream:
         """The manifest's column of its files, which no other column is called."""
         return f"{self.name}_features"
 
-    def open(self) -> AbstractContextManager[Container]:
+    def container(self) -> AbstractContextManager[Container]:
         """Open its features."""
         videos = self.captions.videos.values()
         names = frozenset(name for video in videos for name in _names(video))
@@ -60,7 +60,7 @@ class Stream:
 
     def join(self) -> None:
         """Find the array of each video; those without one are faults, left out, or lack it."""
-        with self.open() as container:
+        with self.container() as container:
             self._find(container.names)
             self._lacking(container.names)
             for remark in container.remarks:
@@ -116,7 +116,7 @@ class Stream:
         (part / "features" / self.name).mkdir(parents=True)
         videos = self.captions.videos
         wanted = {key: video for video, key in self.keys.items() if video in videos}
-        with self.open() as container:
+        with self.container() as container:
             for key in (name for name in container.names if name in wanted):
                 self._write(wanted[key], key, container, part)
                 tell()
