@@ -20,7 +20,7 @@ from typing import Any
 import numpy as np
 import torch
 from torch import Tensor
-from varkit_extractors.flow import flow
+from varkit_extractors.flow import classical_flow
 from varkit_extractors.i3d import I3D, packaged
 
 from varkit.errors import VarkitError
@@ -94,8 +94,8 @@ def flows(repeats: int) -> None:
     views = [scene[0, :, :, k : k + 340] for k in (3, 0)]
     clip = torch.stack([(255 * view).byte().permute(1, 2, 0) for view in views])[None]
     for method, times in (("dis", repeats), ("tvl1", 3)):
-        took = timed({method: lambda method=method: flow(clip, method)}, times)[method]  # type: ignore
-        made = 20 * flow(clip, method)[0, :, 0]  # type: ignore[arg-type]
+        took = timed({method: lambda method=method: classical_flow(clip, method)}, times)[method]  # type: ignore
+        made = classical_flow(clip, method)[0, :, 0]  # type: ignore[arg-type]
         error = float(((made[0] - 3) ** 2 + made[1] ** 2).sqrt()[16:-16, 16:-16].mean())
         print(f"flow {method:6} {1000 * took:7.1f} ms, end-point error {error:.3f} of 3 pixels")
 

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from varkit.interfaces import Count, PictureClips, Place, Positive, Stream
 from varkit_extractors.crops import Crops, cut_crops
-from varkit_extractors.flow import Method, flow
+from varkit_extractors.flow import Method, Raft, classical_flow, scaled
 from varkit_extractors.i3d_weights import load_weights, packaged
 from varkit_extractors.inception import WIDTH, I3DNetwork
 from varkit_extractors.loading import hashed
@@ -167,7 +167,8 @@ class I3DFlow(_I3D):
 
     Args:
         weights: of the flow stream, in any layout that :mod:`varkit_extractors.i3d_weights` knows.
-        method: ``dis``, or ``tvl1`` as for the published features.
+        method: ``dis``; ``tvl1`` as for the published features; or ``raft``, on a GPU.
+        flow_weights: of RAFT, as torchvision publishes them; nothing is downloaded.
         fps: pictures per second.
         frames: fields of flow of a clip; it reads one picture more.
         stride: pictures from the start of a clip to the start of the next.
@@ -184,6 +185,7 @@ class I3DFlow(_I3D):
         *,
         weights: Place,
         method: Method = "dis",
+        flow_weights: Place | None = None,
         fps: Positive = 25.0,
         frames: Count = 16,
         stride: Count = 16,
@@ -195,12 +197,21 @@ class I3DFlow(_I3D):
         if crop > short_side:
             raise ValueError(f"crop={crop} does not fit into short_side={short_side}")
         reads = PictureClips(fps, short_side, None, frames + 1, stride)
-        super().__init__(reads, crop, crops, Path(weights), precision, {"flow": method})
+        if (method == "raft") != (flow_weights is not None):
+            raise ValueError("method=raft needs flow_weights; other methods have none")
+        origin: dict[str, str] = {"flow": method}
+        if flow_weights is not None:
+            origin["flow_weights_sha256"] = hashed(Path(flow_weights))
+        super().__init__(reads, crop, crops, Path(weights), precision, origin)
         self._method: Method = method
+        self.raft = None if flow_weights is None else Raft(Path(flow_weights))
 
     def prepare(self, clips: Tensor) -> Tensor:
         """Return (N, 2, F, H, W) in [-1, 1] of (N, F + 1, H, W, 3) uint8."""
-        return flow(clips, self._method).to(clips.device)
+        if self.raft is not None:
+            return scaled(self.raft(clips))
+        assert self._method != "raft"
+        return scaled(classical_flow(clips, self._method)).to(clips.device)
 
     def cut(self, channels: Tensor) -> Tensor:
         """Return the crops; in a mirrored one, what moved to the right moves to the left."""
@@ -209,10 +220,15 @@ class I3DFlow(_I3D):
         return crops
 
     @staticmethod
-    def missing(*, weights: str, **_: object) -> list[str]:
+    def missing(
+        *, weights: str, method: Method = "dis", flow_weights: str | None = None, **_: object
+    ) -> list[str]:
         """Return what this machine lacks."""
-        lacking = [] if Path(weights).is_file() else [f"the weights {weights}"]
-        if find_spec("cv2") is None:
+        needed = [weights, *([flow_weights] if flow_weights is not None else [])]
+        lacking = [f"the weights {path}" for path in needed if not Path(path).is_file()]
+        if method == "raft" and find_spec("torchvision") is None:
+            lacking.append("torchvision: pip install 'varkit[extractors]'")
+        if method != "raft" and find_spec("cv2") is None:
             lacking.append("OpenCV: pip install 'varkit[extractors]'")
         return lacking
 

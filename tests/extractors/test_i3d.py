@@ -10,7 +10,7 @@ from torch.nn import functional as F
 pytest.importorskip("cv2")
 
 from varkit_extractors.crops import cut_crops
-from varkit_extractors.flow import flow
+from varkit_extractors.flow import Raft, classical_flow, scaled
 from varkit_extractors.i3d import I3D, I3DFlow, kinetics_400, packaged
 from varkit_extractors.i3d_weights import load_weights
 from varkit_extractors.inception import _MIXED, _STEM, I3DNetwork
@@ -194,7 +194,7 @@ def test_flow_is_in_pixels_over_twenty(method, right, down):
         scene[20 - k * down : 100 - k * down, 20 - k * right : 100 - k * right] for k in (0, 1)
     ]
     clip = torch.stack([(255 * view).byte()[..., None].expand(-1, -1, 3) for view in views])
-    made = flow(clip[None], method)
+    made = scaled(classical_flow(clip[None], method))
     assert made.shape == (1, 2, 1, 80, 80)
     inner = made[0, :, 0, 16:-16, 16:-16]
     assert (20 * inner[0].median()).item() == pytest.approx(right, abs=0.3)
@@ -204,7 +204,37 @@ def test_flow_is_in_pixels_over_twenty(method, right, down):
 def test_flow_is_cut_off():
     chance = torch.Generator().manual_seed(0)
     clip = torch.randint(256, (1, 2, 64, 64, 3), generator=chance, dtype=torch.uint8)
-    assert flow(clip, "dis").abs().max() <= 1
+    assert scaled(classical_flow(clip, "dis")).abs().max() <= 1
+
+
+def test_raft_is_torchvisions_on_pictures_of_any_size(tmp_path):
+    """Its weights are random here: what is held against torchvision is what is done around it."""
+    pytest.importorskip("torchvision")
+    from safetensors.torch import save_file
+    from torchvision.models.optical_flow import raft_large
+
+    torch.manual_seed(0)
+    network = raft_large(weights=None, progress=False).eval()
+    save_file(network.state_dict(), tmp_path / "raft.safetensors")
+    raft = Raft(tmp_path / "raft.safetensors")
+    clips = torch.randint(256, (2, 3, 128, 136, 3), dtype=torch.uint8)
+    with torch.inference_mode():
+        made = raft(clips)
+        assert made.shape == (2, 2, 2, 128, 136)
+        for clip, t in [(0, 0), (1, 1)]:
+            pair = clips[clip, t : t + 2].permute(0, 3, 1, 2).float() / 127.5 - 1
+            expected = network(pair[:1], pair[1:])[-1][0]
+            torch.testing.assert_close(made[clip, :, t], expected, rtol=1e-3, atol=1e-3)
+        assert raft(clips[:1, :2, :50, :75]).shape == (1, 2, 1, 50, 75)
+    options = I3DFlow.example(tmp_path)
+    with pytest.raises(ValueError, match="raft needs flow_weights"):
+        I3DFlow(**options, method="raft")
+    place = str(tmp_path / "raft.safetensors")
+    extractor = I3DFlow(**options, method="raft", flow_weights=place).eval()
+    with torch.inference_mode():
+        assert (
+            extractor(torch.zeros(1, 5, 48, 48, 3, dtype=torch.uint8))["features"].isfinite().all()
+        )
 
 
 def test_mirrored_flow_moves_to_the_other_side(tmp_path):
