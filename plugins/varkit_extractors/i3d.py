@@ -44,6 +44,8 @@ class _I3D(nn.Module):
         origin: Mapping[str, Any],
     ) -> None:
         super().__init__()
+        if reads.short_side is not None and side > reads.short_side:
+            raise ValueError(f"crop={side} does not fit into short_side={reads.short_side}")
         names = kinetics_400()
         self.reads = reads
         self.streams = {
@@ -194,8 +196,6 @@ class I3DFlow(_I3D):
         crops: Crops = 1,
         precision: Precision = "fp32",
     ) -> None:
-        if crop > short_side:
-            raise ValueError(f"crop={crop} does not fit into short_side={short_side}")
         reads = PictureClips(fps, short_side, None, frames + 1, stride)
         if (method == "raft") != (flow_weights is not None):
             raise ValueError("method=raft needs flow_weights; other methods have none")

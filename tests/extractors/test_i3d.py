@@ -201,6 +201,14 @@ def test_flow_is_in_pixels_over_twenty(method, right, down):
     assert (20 * inner[1].median()).item() == pytest.approx(down, abs=0.3)
 
 
+@pytest.mark.parametrize("cls", [I3D, I3DFlow])
+@pytest.mark.parametrize("crops", [1, 5])
+def test_a_crop_that_does_not_fit_is_refused(cls, crops, tmp_path):
+    options = cls.example(tmp_path) | {"short_side": 40, "crop": 48, "crops": crops}
+    with pytest.raises(ValueError, match="crop=48 does not fit into short_side=40"):
+        cls(**options)
+
+
 def test_flow_is_cut_off():
     chance = torch.Generator().manual_seed(0)
     clip = torch.randint(256, (1, 2, 64, 64, 3), generator=chance, dtype=torch.uint8)
