@@ -205,9 +205,9 @@ def test_a_name_of_two_kinds_asks_for_the_kind(tmp_path, monkeypatch):
         "\n@hookimpl\ndef register_objectives(register):\n"
         "    register('front', Front, summary='no objective at all')\n"
     )
-    (tmp_path / "plugged_twice.py").write_text(source, encoding="utf-8")
+    (tmp_path / "plugged_both.py").write_text(source, encoding="utf-8")
     monkeypatch.syspath_prepend(tmp_path)
-    points = [EntryPoint("twice", "plugged_twice", "varkit")]
+    points = [EntryPoint("twice", "plugged_both", "varkit")]
     monkeypatch.setattr(varkit_plugins, "entry_points", lambda group: points)
     with pytest.raises(PluginError, match=r"sampler, objective(.|\n)*--kind sampler"):
         run(plugin, "test", "front")
