@@ -309,6 +309,14 @@ def test_a_changed_stream_file_is_noticed(footage, tmp_path):
         store.tensors(video)
 
 
+def test_streams_that_somebody_removed_are_made_again(footage, tmp_path):
+    extract_folder(request(footage, tmp_path / "s"))
+    before = streams(tmp_path / "s")
+    stream_file(tmp_path / "s", rows(tmp_path / "s")["b.mp4"]).unlink()
+    assert extract_folder(request(footage, tmp_path / "s")).done == ["b.mp4"]
+    assert streams(tmp_path / "s") == before
+
+
 @pytest.mark.parametrize("content", [b"", b"no database" * 500, None])
 def test_a_damaged_catalogue_is_an_error_that_names_it(content, footage, tmp_path):
     store = tmp_path / "s"

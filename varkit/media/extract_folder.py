@@ -15,7 +15,7 @@ from varkit.media.extractors import Wanted, build_extractors
 from varkit.media.files import Listing, find_media
 from varkit.media.limits import Limits
 from varkit.media.pool import Executor, in_this_process
-from varkit.media.store import Store, video_name
+from varkit.media.store import Store, stream_file, video_name
 from varkit.media.work import Job, Progress, Setup, unchanged
 from varkit.plugins.loading import load_plugins
 from varkit.system.files import sweep
@@ -141,6 +141,8 @@ def extract_folder(
                     summary.elsewhere.append(name)
                     continue
                 before = store.catalogue.video(name)  # another writer may have done it meanwhile
+                if before is not None and not _there(store.root, before):
+                    before = None
                 if before == job.before or _needed(before, job.path, listing.root, request):
                     return Job(job.path, before, job.size)
                 store.catalogue.release(name)
@@ -174,7 +176,7 @@ def to_do(request: Request) -> tuple[Listing, list[Job], Summary]:
     known: dict[str, Video] = {}
     if (request.store / CATALOGUE).exists():
         with Store(request.store) as store:
-            known = {video.name: video for video in store.catalogue.videos()}
+            known = {v.name: v for v in store.catalogue.videos() if _there(store.root, v)}
     summary = Summary([(video_name(path), why) for path, why in listing.skipped])
     jobs: dict[str, Job] = {}
     for path in listing.files:
@@ -186,6 +188,11 @@ def to_do(request: Request) -> tuple[Listing, list[Job], Summary]:
         else:
             summary.videos[name] = known[name]
     return listing, [*jobs.values()], summary
+
+
+def _there(root: Path, video: Video) -> bool:
+    """Return whether a video's streams are there; a file that somebody removed is made again."""
+    return video.sha256 is None or stream_file(root, video).is_file()
 
 
 def _needed(video: Video | None, path: Path, root: Path, request: Request) -> bool:
