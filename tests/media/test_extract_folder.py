@@ -179,6 +179,20 @@ def test_nan_of_an_extractor_is_that_files_fault(footage, tmp_path):
     assert "NaN" in summary.videos["b.mp4"].reason
 
 
+def test_an_extractor_that_raises_fails_that_file_and_no_other(footage, tmp_path):
+    media = tmp_path / "media"
+    media.mkdir()
+    shutil.copy(footage / "b.mp4", media / "b.mp4")
+    make_video(media / "a.mp4", list(range(0, 800, 40)), size=(96, 48))
+    summary = extract_folder(request(media, tmp_path / "s", Wanted("mine", "raises")))
+    assert {name: v.status for name, v in summary.videos.items()} == {
+        "a.mp4": "failed",
+        "b.mp4": "ok",
+    }
+    reason = summary.videos["a.mp4"].reason
+    assert "extractor 'mine' failed: RuntimeError: too wide at" in reason
+
+
 def test_a_worker_that_dies_is_replaced_and_its_file_tried_once_more(footage, tmp_path):
     trap = tmp_path / "trap"
     trap.touch()

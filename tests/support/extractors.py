@@ -86,9 +86,20 @@ class NaN(Eye):
         return {name: stream * torch.nan for name, stream in super().__call__(clips).items()}
 
 
+class Raises(Eye):
+    """An extractor that raises over wide pictures."""
+
+    def __call__(self, clips):
+        """Raise, or do as the eye does."""
+        if clips.shape[3] > 64:
+            raise RuntimeError("too wide")
+        return super().__call__(clips)
+
+
 @hookimpl
 def register_extractors(register):
     """Register them."""
     register("eye", Eye, summary="brightness of fields")
     register("ear", Ear, summary="loudness")
     register("nan", NaN, summary="NaN")
+    register("raises", Raises, summary="an error")

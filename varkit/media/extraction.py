@@ -18,6 +18,7 @@ from varkit.media.chunks import Facts, Outcome, Pictures, Sound
 from varkit.media.clips import Clip, Cutter
 from varkit.media.decode import Decoder
 from varkit.media.extractors import Named
+from varkit.plugins.isolation import contained
 
 QUIETEST = 1e-3
 """A track whose samples never reach this is silent: it has no sound to compare."""
@@ -175,9 +176,10 @@ class _Working:
         if not self._waiting:
             return
         clips = torch.from_numpy(np.stack([clip for clip, _, _ in self._waiting]))
-        with torch.inference_mode():
-            streams = self._extractor(clips.to(self._device))
-        self._check(streams, len(clips))
+        with contained(f"extractor {self.name!r} failed: ", type(self._extractor).__module__):
+            with torch.inference_mode():
+                streams = self._extractor(clips.to(self._device))
+            self._check(streams, len(clips))
         for name, rows in self._made.items():
             rows.add(streams[name].float().cpu().numpy())
         self._times += [(start, end) for _, start, end in self._waiting]
