@@ -48,10 +48,10 @@ def _arguments(media, out, rest, use):
 
 def test_it_says_what_was_made_and_what_is_absent(footage, tmp_path):
     output = passed(extract(footage, tmp_path / "s")).stdout
-    assert "2 ok; 2 of them extracted now" in output
+    assert "2 ok; 2 of them done now" in output
     assert "1 without ear: it has no sound" in output
     again = passed(extract(footage, tmp_path / "s")).stdout
-    assert "2 ok; 0 of them extracted now" in again
+    assert "2 ok; 0 of them done now" in again
 
 
 def test_json_lists_every_video(footage, tmp_path):
@@ -120,7 +120,7 @@ def test_a_signal_stops_it_and_the_same_command_continues(number, footage, tmp_p
     assert "the same command continues" in errors
     output = passed(call(*command)).stdout
     assert "7 ok;" in output
-    assert "7 of them extracted now" not in output
+    assert "7 of them done now" not in output
     assert list((tmp_path / "s" / "writers").iterdir()) == []
 
 

@@ -145,7 +145,7 @@ def print_summary(request: Request, summary: Summary) -> None:
         for status in ("ok", "partial", "failed")
     }
     said = ", ".join(f"{len(videos):,} {status}" for status, videos in counts.items() if videos)
-    echo(f"{request.store}: {said or 'nothing'}; {len(summary.done):,} of them extracted now")
+    echo(f"{request.store}: {said or 'nothing'}; {len(summary.done):,} of them done now")
     silent: dict[str, int] = {}
     for video in summary.videos.values():
         for name, made in video.made.items():

@@ -362,4 +362,5 @@ def _sqlite(path: Path) -> Iterator[None]:
     except sqlite3.Error as error:
         if "full" in str(error) or "readonly" in str(error) or "unable to open" in str(error):
             raise WriteError(f"cannot write {path}: {error}") from error
-        raise DataError(f"{path} is damaged: {error}") from error
+        hint = f"move {path.parent} away, and extract again"
+        raise DataError(f"{path} is damaged: {error}", hint=hint) from error
