@@ -224,13 +224,16 @@ def test_two_writers_take_different_videos(footage, tmp_path):
     for index in range(6):
         shutil.copy(footage / "b.mp4", media / f"{index}.mp4")
     slow = Wanted("eye", "eye", {"slow": 0.3})
-    others = []
+    others, half_written = [], store / "streams" / ".0.mp4.part"
 
     class Second(Watcher):
         def reached(self, path, seconds, of):
             if not others:
                 others.append(None)
+                half_written.parent.mkdir(exist_ok=True)
+                half_written.touch()
                 others[0] = extract_folder(request(media, store, slow))
+                assert half_written.exists(), "another writer's file"
 
     first = extract_folder(request(media, store, slow), watcher=Second())
     assert others[0].elsewhere == ["0.mp4"]
@@ -239,6 +242,8 @@ def test_two_writers_take_different_videos(footage, tmp_path):
     assert first.whole
     assert {v.status for v in rows(store).values()} == {"ok"}
     assert len(rows(store)) == 6
+    extract_folder(request(media, store, slow))
+    assert not half_written.exists()
 
 
 SCRIPT = """

@@ -75,7 +75,6 @@ class Summary:
         return not (unfit or self.skipped or self.elsewhere)
 
 
-@dataclass
 class Watcher:
     """Told how an extraction goes; a subclass shows it."""
 
@@ -118,7 +117,8 @@ def extract_folder(
     extractors = build_extractors(request.wanted, load_plugins(request.plugins))
     with Store(request.store, writing=True) as store:
         store.register(extractors)
-        sweep(request.store)
+        if not store.catalogue.writers():  # else they are theirs
+            sweep(request.store)
         waiting = deque(jobs)
         setup = Setup(
             media=listing.root.absolute(),
