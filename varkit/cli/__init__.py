@@ -55,7 +55,7 @@ VERBS: dict[str, tuple[str, str]] = {
         "varkit.cli.convert:convert",
         "Write other people's weights as safetensors.",
     ),
-    "data": ("varkit.cli.data:data", "Verify, measure, show and get data sets."),
+    "data": ("varkit.cli.data:data", "Import, verify, measure, show and get data sets."),
     "plugins": (
         "varkit.cli.plugins:plugins",
         "List components and verbs, and plugins that failed to load.",

@@ -40,7 +40,7 @@ class Extended(click.Group):
 
 @click.group(cls=Extended)
 def data() -> None:
-    """Verify, measure, show and get data sets."""
+    """Import, verify, measure, show and get data sets."""
 
 
 def _target(command: Callable[..., None]) -> Callable[..., None]:
