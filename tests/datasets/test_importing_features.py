@@ -206,6 +206,19 @@ def test_swapped_axes_are_noticed(tmp_path):
         with pytest.raises(DataError, match=f"axes are swapped, .* try --crops-axis {axis}"):
             imported("table", [captions], features, tmp_path / "out", crops_axis=1 - axis)
         assert not (tmp_path / "out").exists()
+    # Nothing differs among videos of one length, but nobody cuts 32 crops.
+    np.savez(tmp_path / "f.npz", **dict.fromkeys(VIDEOS, np.ones((32, 10, 4), np.float32)))
+    with pytest.raises(DataError, match=r"axes are swapped, as in \(32, 10, 4\) read as"):
+        imported("table", [captions], str(tmp_path / "f.npz"), tmp_path / "out")
+
+
+def test_videos_with_other_crops_than_most_are_named(tmp_path):
+    arrays = {video: np.ones((5, 30, 4), np.float32) for video in VIDEOS}
+    arrays["video3"] = arrays["video3"][0]
+    np.savez(tmp_path / "f.npz", **arrays)
+    assert "arrays do not have 5 crops as most: 'video3' (30, 4)" in refused(
+        str(tmp_path / "f.npz"), tmp_path
+    )
 
 
 @pytest.mark.parametrize(
@@ -266,6 +279,13 @@ def test_streams_of_other_rates_and_missing_sounds_are_said_in_the_section(tmp_p
     assert sorted(p.name for p in (tmp_path / "fewer/features/object").iterdir()) == [
         f"{video}.npy" for video in VIDEOS[4:]
     ]
+
+
+def test_a_stream_of_no_video_is_refused_even_if_videos_may_lack_it(tmp_path):
+    other = write_npz(tmp_path / "f.npz", ["other"])
+    assert "lacks 8 of 8 videos (it has 'other')" in refused(other, tmp_path, missing="may-lack")
+    np.savez(tmp_path / "f.npz", **dict.fromkeys(VIDEOS, np.full((2, 4), np.nan)))
+    assert "no video has anything of it" in refused(other, tmp_path, missing="may-lack")
 
 
 def test_videos_are_joined_by_names_without_folders_and_suffixes(tmp_path):
@@ -408,6 +428,10 @@ def circle(file):
     file["video0/a"] = file.create_group("video0")
 
 
+def name_of_bytes(file):
+    h5py.h5g.create(file.id, b"\xff\xfe")
+
+
 def unknown_filter(file):
     plist = h5py.h5p.create(h5py.h5p.DATASET_CREATE)
     plist.set_chunk((5, 4))
@@ -432,6 +456,7 @@ def unknown_filter(file):
         (no_shape, "is empty: it has no shape"),
         (two_arrays, "holds 2 arrays: a, b; name one, as in PATH#NAME"),
         (circle, "holds a group, not an array"),
+        (name_of_bytes, r"holds a name that is not UTF-8 text: b'\xff\xfe'"),
         (unknown_filter, "is compressed by filter 32099, which is not installed; h5repack"),
     ],
 )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shlex
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -145,6 +146,22 @@ def test_an_import_that_ends_half_way_leaves_what_was_there(
             imported("table", [tmp_path / "table.json"], features, tmp_path / out, force=True)
     assert contents(tmp_path / "my") == before
     assert not (tmp_path / "new").exists()
+    assert not list(tmp_path.glob(".*.part"))
+
+
+def test_a_folder_that_cannot_be_replaced_stays(files, tmp_path, monkeypatch):
+    passed(call(*files))
+    before = contents(tmp_path / "my")
+    rename = Path.rename
+
+    def refuse(path, target):
+        if path.suffix == ".part" and ".old" not in path.suffixes and target.name == "my":
+            raise OSError(28, "No space left on device")
+        return rename(path, target)
+
+    monkeypatch.setattr(Path, "rename", refuse)
+    assert call(*files, "--force").exit_code != 0
+    assert contents(tmp_path / "my") == before
     assert not list(tmp_path.glob(".*.part"))
 
 

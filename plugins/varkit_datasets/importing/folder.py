@@ -232,7 +232,11 @@ def _new_folder(out: Path, *, force: bool) -> Iterator[Path]:
         if out.exists():
             old = part.with_suffix(".old.part")
             out.rename(old)
-            part.rename(out)
+            try:
+                part.rename(out)
+            except BaseException:
+                old.rename(out)
+                raise
             shutil.rmtree(old)
         else:
             part.rename(out)

@@ -60,7 +60,7 @@ class Hdf5:
                 named = self._object(self._file, key)
                 if isinstance(named, h5py.Group):
                     self._root, self._key = named, None
-            self.names: Sequence[str] = [name for name in self._root if name not in HIDDEN]
+            self.names: Sequence[str] = [name for name in _names(self._root) if name not in HIDDEN]
             self._stacked: Stacked | None = None
             self._refs: dict[str, Any] = {}  # of the cells of a cell array
             if len(self.names) <= FEW:
@@ -77,7 +77,7 @@ class Hdf5:
             return self._numbers(self._file[self._refs[name]])
         held = self._object(self._root, name)
         if isinstance(held, self._h5py.Group):
-            held = self._object(held, only(list(held), self._key))
+            held = self._object(held, only(_names(held), self._key))
         return self._numbers(held)
 
     def __enter__(self) -> Self:
@@ -156,6 +156,14 @@ class Hdf5:
         where = () if row is None else (..., row) if matlab else row
         array: NDArray[Any] = held[where]
         return array.T if matlab else array
+
+
+def _names(group: Any) -> list[str]:
+    """Return what a group holds; h5py has names that are not text as bytes."""
+    names = list(group)
+    if odd := next((name for name in names if not isinstance(name, str)), None):
+        raise InputError(f"holds a name that is not UTF-8 text: {odd!r}")
+    return names
 
 
 def _check(held: Any) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import re
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -90,14 +90,15 @@ class Stream:
     def _lacking(self, there: Sequence[str]) -> None:
         lacking = [name for name in self.captions.videos if name not in self.keys]
         count, missing = len(self.captions.videos), self.request.missing
-        if missing == "may-lack":
+        some = len(lacking) < count
+        if some and missing == "may-lack":
             self.absent.update(lacking)
-        elif missing == "leave-out" and len(lacking) < count:
+        elif some and missing == "leave-out":
             for name in lacking:
                 self.captions.leave_out(name, f"no features of stream {self.name!r}")
         elif lacking:
             what = "--missing leave-out leaves them out, --missing may-lack keeps them"
-            if len(lacking) == count:
+            if not some:
                 what = f"it has {few([*map(repr, there)])}"
             given = self.request.features[self.name]
             self.captions.findings.fault(
@@ -148,21 +149,30 @@ class Stream:
         self.files[video], self.shapes[video] = file, array.shape
 
     def _check_shapes(self) -> None:
-        """All arrays have one width; axes of crops and time are not swapped."""
-        widths = Counter(shape[-1] for shape in self.shapes.values())
-        if len(widths) > 1:
-            usual = widths.most_common(1)[0][0]
-            self.captions.findings.fault(
-                f"stream {self.name!r}: arrays are not {usual} wide as most",
-                *(f"{v!r} {shape}" for v, shape in self.shapes.items() if shape[-1] != usual),
-            )
-        crops = {shape[:-2] for shape in self.shapes.values()}
+        """Arrays have one width and one number of crops; axes of crops and time are not swapped."""
+        if self.absent and not self.shapes and self.request.missing == "may-lack":
+            self.captions.findings.fault(f"stream {self.name!r}: no video has anything of it")
+        if not self.shapes:
+            return
+        self._agree("are not {} wide", {video: shape[-1] for video, shape in self.shapes.items()})
+        crops = {v: shape[0] if len(shape) == 3 else 1 for v, shape in self.shapes.items()}
         times = {shape[-2] for shape in self.shapes.values()}
-        if len(crops) > 1 and () not in crops and len(times) == 1 and max(times) <= MOST_CROPS:
+        most = max(crops, key=lambda video: crops[video])
+        varied = len(set(crops.values())) > 1 and len(times) == 1 and max(times) <= MOST_CROPS
+        if varied or crops[most] > MOST_CROPS:
             self.captions.findings.fault(
-                f"stream {self.name!r}: axes are swapped, as in {next(iter(self.shapes.values()))} "
+                f"stream {self.name!r}: axes are swapped, as in {self.shapes[most]} "
                 f"read as (crops, T, D); try --crops-axis {1 - self.request.crops_axis}"
             )
+        else:
+            self._agree("do not have {} crops", crops)
+
+    def _agree(self, what: str, sizes: Mapping[str, int]) -> None:
+        """Videos of another size than most are a fault."""
+        usual = Counter(sizes.values()).most_common(1)[0][0]
+        if odd := [f"{v!r} {self.shapes[v]}" for v, size in sizes.items() if size != usual]:
+            what = what.format(usual)
+            self.captions.findings.fault(f"stream {self.name!r}: arrays {what} as most", *odd)
 
     def leave_out_absent(self, part: Path, streams: Sequence[Stream]) -> None:
         """Leave out the videos whose arrays hold nothing, and delete what other streams wrote."""
