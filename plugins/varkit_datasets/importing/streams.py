@@ -159,6 +159,7 @@ class Stream:
         times = {shape[-2] for shape in self.shapes.values()}
         most = max(crops, key=lambda video: crops[video])
         varied = len(set(crops.values())) > 1 and len(times) == 1 and max(times) <= MOST_CROPS
+        varied &= all(len(shape) == 3 for shape in self.shapes.values())
         if varied or crops[most] > MOST_CROPS:
             self.captions.findings.fault(
                 f"stream {self.name!r}: axes are swapped, as in {self.shapes[most]} "
