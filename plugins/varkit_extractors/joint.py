@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -15,6 +15,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from varkit.blocks.pretrained import load_pretrained, model_type
+from varkit.blocks.tokenizer_checks import check_size
 from varkit.errors import CheckpointError
 from varkit.interfaces import Count, Natural, PictureClips, Place, Positive, Stream
 from varkit.system.inputs import read_user_file, reading
@@ -22,7 +23,8 @@ from varkit.system.torchvision import mend_torchvision
 from varkit_extractors.loading import hashed
 
 KINDS = ("clip", "siglip")
-PROCESSOR = "preprocessor_config.json"
+PROCESSORS = ("processor_config.json", "preprocessor_config.json")
+"""Files that say how a picture is prepared, since transformers 5 and before; the first counts."""
 
 
 class Joint(nn.Module):
@@ -33,7 +35,7 @@ class Joint(nn.Module):
 
     Args:
         model: folder of a CLIP or SigLIP model of transformers: ``config.json``, weights as
-            safetensors, the tokenizer's files and ``preprocessor_config.json``.
+            safetensors, the tokenizer's files and those of the image processor.
         fps: pictures per second.
         places: also give the stream ``patches``: the picture cut into so many equal places, a
             square number, each the mean of its projected patches, side by side. CLIP alone has it.
@@ -56,16 +58,19 @@ class Joint(nn.Module):
         self.kind = model_type(folder, KINDS)
         weights = sorted(folder.glob("*.safetensors"))
         if not weights:
+            pickled = next(iter(sorted(folder.glob("*.bin"))), folder / "pytorch_model.bin")
             raise CheckpointError(
                 f"{folder} holds no weights as safetensors",
-                hint=f"varkit convert {folder}/pytorch_model.bin {folder}/model.safetensors",
+                hint=f"varkit convert {pickled} {folder / 'model.safetensors'}",
             )
         self.network, self.tokenizer = load_pretrained(folder)
-        look = _look(folder / PROCESSOR)
+        check_size(self.tokenizer, self.network.config.text_config.vocab_size, folder)
+        processor, settings = _processor(folder)
+        look = _look(processor, settings)
         vision = self.network.config.vision_config
         if look.side != vision.image_size:
             raise CheckpointError(
-                f"{folder / PROCESSOR} gives pictures of {look.side} pixels; the model reads "
+                f"{processor} gives pictures of {look.side} pixels; the model reads "
                 f"{vision.image_size}"
             )
         grid = vision.image_size // vision.patch_size
@@ -74,7 +79,7 @@ class Joint(nn.Module):
             raise ValueError(
                 f"places must be 0 or, for CLIP, a square number up to {grid**2}, not {places}"
             )
-        self.reads = PictureClips(fps, look.side, look.side)
+        self.reads = PictureClips(fps, look.short_side, look.side)
         self.batch = batch
         self.register_buffer("mean", 255 * torch.tensor(look.mean)[:, None, None])
         self.register_buffer("scale", 1 / (255 * torch.tensor(look.std))[:, None, None])
@@ -90,9 +95,9 @@ class Joint(nn.Module):
             "version": 1,
             "model": self.kind,
             "sha256": {
-                path.name: hashed(path)
-                for path in (folder / "config.json", folder / PROCESSOR, *weights)
+                path.name: hashed(path) for path in (folder / "config.json", processor, *weights)
             },
+            **asdict(look),
             "logit_scale": float(self.network.logit_scale.exp()),
         }
 
@@ -103,12 +108,13 @@ class Joint(nn.Module):
     def encode_text(self, texts: Sequence[str]) -> Tensor:
         """Return (Q, D) sentences in the space of the pictures, of length 1.
 
-        What is longer than the model reads is cut.
+        There is at least one. What is longer than the model reads is cut.
         """
         longest = self.network.config.text_config.max_position_embeddings
         tokens = self.tokenizer(
             list(texts),
-            padding="max_length" if self.kind == "siglip" else True,  # as they were trained
+            # As they were trained: SigLIP always reads the whole length, padding unmasked.
+            padding="max_length" if self.kind == "siglip" else True,
             max_length=longest,
             truncation=True,
             return_tensors="pt",
@@ -140,6 +146,8 @@ class Joint(nn.Module):
             lacking.append("transformers: pip install 'varkit[text]'")
         if not Path(model).is_dir():
             lacking.append(f"the folder {model}: models are not downloaded")
+        if (Path(model) / "spiece.model").exists() and find_spec("sentencepiece") is None:
+            lacking.append("SigLIP's tokenizer: pip install sentencepiece")
         return lacking
 
     @staticmethod
@@ -168,37 +176,67 @@ def write_tiny(folder: Path, config: Any, model: Any, **options: Any) -> None:
     tower = {"hidden_size": 16, "num_hidden_layers": 2, "num_attention_heads": 2}
     tower["intermediate_size"] = 32
     special = {"pad_token_id": 0, "bos_token_id": 2, "eos_token_id": 3}
-    text = {**tower, **special, "vocab_size": 256, "max_position_embeddings": 12}
+    text = {**tower, **special, "vocab_size": 128, "max_position_embeddings": 12}
     vision = {**tower, "image_size": 32, "patch_size": 8}
     with torch.random.fork_rng(devices=[]), quiet():
         torch.manual_seed(0)
         made = model(config(text_config=text, vision_config=vision, **options))
         made.save_pretrained(folder)
-    look = {"size": {"height": 32, "width": 32}, "image_mean": [0.5, 0.4, 0.3]}
-    (folder / PROCESSOR).write_text(json.dumps({**look, "image_std": [0.2, 0.3, 0.4]}))
+    size = {"height": 32, "width": 32}
+    look = {"size": size, "image_mean": [0.5, 0.4, 0.3], "image_std": [0.2, 0.3, 0.4]}
+    (folder / PROCESSORS[1]).write_text(json.dumps(look))
 
 
 @dataclass(frozen=True)
 class _Look:
-    """How a model wants to see a picture: pixels of its square; mean and deviation of colours."""
+    """How a model wants to see a picture: resized, cut to a square, and its colours normalised."""
 
+    short_side: int
     side: int
     mean: list[float]
     std: list[float]
 
 
-def _look(path: Path) -> _Look:
-    """Return what the file of an image processor says.
+def _processor(folder: Path) -> tuple[Path, Any]:
+    """Return the file that describes the image processor, and what it says of it.
 
     Raises:
-        CheckpointError: the file is missing or damaged.
+        CheckpointError: it is missing or damaged.
+    """
+    nested, alone = (folder / name for name in PROCESSORS)
+    if nested.exists():
+        with reading(nested, CheckpointError):
+            settings = json.loads(read_user_file(nested))
+            if "image_processor" in settings:
+                return nested, settings["image_processor"]
+    with reading(alone, CheckpointError):
+        return alone, json.loads(read_user_file(alone))
+
+
+def _look(path: Path, settings: Any) -> _Look:
+    """Read the settings of an image processor; ``path`` is their file, for messages.
+
+    Raises:
+        CheckpointError: one is missing or wrong, or asks for what is not done here.
     """
     with reading(path, CheckpointError):
-        known = json.loads(read_user_file(path))
-        size = known.get("crop_size") or known["size"]
-        side = size if isinstance(size, int) else size.get("height") or size["shortest_edge"]
-        mean, std = ([float(x) for x in known[f"image_{key}"]] for key in ("mean", "std"))
+        short_side = side = _side(settings["size"])
+        if settings.get("crop_size") and settings.get("do_center_crop") is not False:
+            side = _side(settings["crop_size"])
+        mean, std = ([float(x) for x in settings[f"image_{key}"]] for key in ("mean", "std"))
         finite = all(map(math.isfinite, mean + std))
-        if not (1 <= int(side) <= 4096 and len(mean) == len(std) == 3 and finite and min(std) > 0):
-            raise ValueError(f"it says side {side}, mean {mean}, deviation {std}")
-        return _Look(int(side), mean, std)
+        if not (side <= short_side and len(mean) == len(std) == 3 and finite and min(std) > 0):
+            raise ValueError(f"it says sides {short_side}, {side}, mean {mean}, deviation {std}")
+        off = [key for key in ("do_rescale", "do_normalize") if settings.get(key) is False]
+        if off or not math.isclose(255 * settings.get("rescale_factor", 1 / 255), 1, rel_tol=1e-6):
+            raise ValueError("only colours divided by 255 and then normalised are supported")
+        return _Look(short_side, side, mean, std)
+
+
+def _side(size: Any) -> int:
+    """Return the side of a square: files state it as a number, one edge, or height and width."""
+    sides = set(size.values()) if isinstance(size, dict) else {size}
+    side = sides.pop()
+    if sides or not isinstance(side, int) or not 1 <= side <= 4096:
+        raise ValueError(f"{size} is not the size of a square of 1 to 4096 pixels")
+    return side

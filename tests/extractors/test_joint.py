@@ -1,10 +1,13 @@
 """CLIP- and SigLIP-like models give what transformers gives, in one space for both sides."""
 
+import io
 import json
+import os
 import socket
 
 import pytest
 import torch
+from tokenizers import pre_tokenizers
 from torch.nn import functional as F
 
 pytest.importorskip("transformers")
@@ -14,12 +17,18 @@ from transformers import (
     CLIPConfig,
     CLIPImageProcessor,
     CLIPModel,
+    CLIPProcessor,
+    CLIPTokenizer,
     SiglipConfig,
+    SiglipImageProcessor,
     SiglipModel,
+    SiglipProcessor,
 )
 from varkit_extractors.joint import Joint, write_tiny
 
+from tests.support.calls import call, passed
 from varkit.errors import RecipeError, VarkitError
+from varkit.interfaces import PictureClips
 from varkit.media.extractors import Wanted, build_extractors
 from varkit.plugins.loading import load_plugins
 
@@ -75,6 +84,77 @@ def test_sentences_are_where_the_library_puts_them(model):
     torch.testing.assert_close(ours.encode_text(TEXTS), F.normalize(expected, dim=-1))
     alone = torch.cat([ours.encode_text([text]) for text in TEXTS])
     torch.testing.assert_close(ours.encode_text(TEXTS), alone, rtol=1e-4, atol=1e-5)
+
+
+def clip_processor(folder):
+    letters = sorted(pre_tokenizers.ByteLevel.alphabet())
+    words = [*letters, *(letter + "</w>" for letter in letters)]
+    words += ["fi", "re</w>", "fire</w>", "<|startoftext|>", "<|endoftext|>"]
+    vocabulary = {word: number for number, word in enumerate(words)}
+    (folder / "vocab.json").write_text(json.dumps(vocabulary))
+    (folder / "merges.txt").write_text("#version: 0.2\nf i\nr e</w>\nfi re</w>\n")
+    tokenizer = CLIPTokenizer.from_pretrained(folder)
+    look = CLIPImageProcessor(size={"shortest_edge": 40}, crop_size={"height": 32, "width": 32})
+    return CLIPProcessor(look, tokenizer)
+
+
+def siglip_processor(folder):
+    sentencepiece = pytest.importorskip("sentencepiece")
+    from transformers import SiglipTokenizer
+
+    content = io.BytesIO()
+    sentencepiece.SentencePieceTrainer.train(
+        sentence_iterator=iter(TEXTS * 20),
+        model_writer=content,
+        vocab_size=40,
+        hard_vocab_limit=False,
+        minloglevel=2,
+    )
+    (folder / "spiece.model").write_bytes(content.getvalue())
+    tokenizer = SiglipTokenizer(str(folder / "spiece.model"))
+    return SiglipProcessor(SiglipImageProcessor(size={"height": 32, "width": 32}), tokenizer)
+
+
+@pytest.mark.parametrize(
+    ("kind", "make", "short_side"), [("clip", clip_processor, 40), ("siglip", siglip_processor, 32)]
+)
+def test_a_folder_is_read_as_its_library_saves_it(kind, make, short_side, tmp_path):
+    config, cls, options = KINDS[kind]
+    write_tiny(tmp_path, config, cls, **options)
+    for name in ("vocab.txt", "tokenizer_config.json", "preprocessor_config.json"):
+        (tmp_path / name).unlink()
+    processor = make(tmp_path)
+    config = config.from_pretrained(tmp_path)
+    words = config.text_config.vocab_size = len(processor.tokenizer)
+    config.text_config.pad_token_id = config.text_config.eos_token_id = words - 1
+    theirs = cls(config).eval()
+    theirs.save_pretrained(tmp_path)
+    processor.save_pretrained(tmp_path)
+    assert not (tmp_path / "preprocessor_config.json").exists()
+    ours = Joint(model=str(tmp_path))
+    assert ours.reads == PictureClips(1.0, short_side, 32)
+    seen = pictures(side=short_side)
+    edge = (short_side - 32) // 2
+    inner = slice(edge, edge + 32)
+    padding = "max_length" if kind == "siglip" else True
+    tokens = processor(
+        text=["FIRE, in the street!", *TEXTS],
+        images=list(seen[:, 0].numpy()),
+        padding=padding,
+        max_length=12,
+        truncation=True,
+        return_tensors="pt",
+    )
+    shown = tokens.pop("pixel_values")
+    if kind == "siglip":  # its published tokenizers say so: no mask
+        tokens.pop("attention_mask")
+    with torch.inference_mode():
+        features = theirs.get_image_features(pixel_values=shown).pooler_output
+        sentences = theirs.get_text_features(**tokens).pooler_output
+        made = ours(seen[:, :, inner, inner])["features"]
+    torch.testing.assert_close(made, F.normalize(features, dim=-1), rtol=1e-5, atol=1e-5)
+    encoded = ours.encode_text(["FIRE, in the street!", *TEXTS])
+    torch.testing.assert_close(encoded, F.normalize(sentences, dim=-1))
 
 
 def test_the_logits_of_the_library_are_scaled_cosines(clip):
@@ -149,8 +229,34 @@ def test_nothing_is_downloaded_and_no_code_of_the_folder_runs(clip, monkeypatch)
         )
 
 
+def test_pickled_weights_are_refused_with_a_command_that_converts_them(clip):
+    from safetensors.torch import load_file
+
+    weights = clip / "model.safetensors"
+    torch.save(load_file(weights), clip / "pytorch_model.bin")
+    weights.unlink()
+    with pytest.raises(VarkitError) as caught:
+        Joint(model=str(clip))
+    passed(call(*caught.value.hint.split()[1:]))
+    assert Joint(model=str(clip)).streams
+
+
+def test_what_siglips_tokenizer_needs_is_said_first(clip, monkeypatch):
+    (clip / "spiece.model").touch()
+    monkeypatch.setattr("varkit_extractors.joint.find_spec", lambda name: None)
+    assert "pip install sentencepiece" in Joint.missing(model=str(clip))[1]
+
+
 def cut(path):
     path.write_bytes(path.read_bytes()[:-50])
+
+
+def says(**changed):
+    def change(folder):
+        file = folder / "preprocessor_config.json"
+        file.write_text(json.dumps(json.loads(file.read_text()) | changed))
+
+    return change
 
 
 @pytest.mark.parametrize(
@@ -158,22 +264,22 @@ def cut(path):
     [
         (lambda f: (f / "config.json").write_text('{"model_type": "clop"}'), "Did you mean 'clip'"),
         (lambda f: (f / "config.json").write_text("{"), "config.json names no model_type"),
-        (lambda f: (f / "model.safetensors").rename(f / "model.bin"), "varkit convert"),
+        (lambda f: (f / "config.json").unlink(), "config.json cannot be read: No such file"),
+        (lambda f: os.mkfifo(f / "merges.txt"), "merges.txt cannot be read: it is a pipe"),
+        (lambda f: (f / "model.safetensors").unlink(), "no weights as safetensors"),
         (lambda f: cut(f / "model.safetensors"), "cannot load the model"),
+        (lambda f: (f / "vocab.txt").unlink(), "knows 5 tokens, but the model has 128"),
         (lambda f: (f / "preprocessor_config.json").unlink(), "No such file"),
         (lambda f: (f / "preprocessor_config.json").write_text("[]"), "cannot be read"),
-        (
-            lambda f: (f / "preprocessor_config.json").write_text(
-                '{"size": 64, "image_mean": [0, 0, 0], "image_std": [1, 1, 1]}'
-            ),
-            "the model reads 32",
-        ),
-        (
-            lambda f: (f / "preprocessor_config.json").write_text(
-                '{"size": 32, "image_mean": [0, 0, 0], "image_std": [1, 0, 1]}'
-            ),
-            "it says",
-        ),
+        (lambda f: (f / "processor_config.json").write_text("{"), "/processor_config.json cannot"),
+        (says(size=64), "the model reads 32"),
+        (says(size={"height": 32, "width": 48}), "not the size of a square"),
+        (says(crop_size=48), "it says sides 32, 48"),
+        (says(image_std=[1, 0, 1]), "it says"),
+        (says(image_mean=[0, float("nan"), 0]), "it says"),
+        (says(do_normalize=False), "are supported"),
+        (says(do_rescale=False), "are supported"),
+        (says(rescale_factor=1.0), "are supported"),
     ],
 )
 def test_damaged_folders_are_errors_that_say_what(change, what, clip):

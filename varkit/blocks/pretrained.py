@@ -11,7 +11,7 @@ from typing import Any
 import torch
 
 from varkit.errors import VarkitError, did_you_mean
-from varkit.system.inputs import check_user_file, read_user_file
+from varkit.system.inputs import check_user_file, read_user_file, reason
 from varkit.system.torchvision import mend_torchvision
 
 
@@ -26,7 +26,9 @@ def model_type(folder: Path, allowed: Iterable[str]) -> str:
             if not file.is_dir():
                 check_user_file(file)
         kind = json.loads(read_user_file(folder / "config.json"))["model_type"]
-    except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
+    except OSError as error:
+        raise VarkitError(f"{error.filename} cannot be read: {reason(error)}") from error
+    except (ValueError, KeyError, TypeError, RecursionError) as error:
         raise VarkitError(f"{folder / 'config.json'} names no model_type: {error!r}") from error
     if kind not in allowed:
         raise VarkitError(

@@ -40,7 +40,7 @@ def check_tokenizer(tokenizer: Any, model: Any, folder: Path) -> None:
         )
     if tokenizer("")["input_ids"] != [special["cls"], special["sep"]]:
         raise VarkitError(f"the tokenizer in {folder} does not put CLS and SEP around a text")
-    _check_size(tokenizer, model.get_input_embeddings().num_embeddings, folder)
+    check_size(tokenizer, model.get_input_embeddings().num_embeddings, folder)
     skipped = getattr(model.embeddings, "padding_idx", special["pad"])
     if skipped != special["pad"]:
         raise VarkitError(
@@ -51,7 +51,12 @@ def check_tokenizer(tokenizer: Any, model: Any, folder: Path) -> None:
     _check_case(tokenizer, folder)
 
 
-def _check_size(tokenizer: Any, embeddings: int, folder: Path) -> None:
+def check_size(tokenizer: Any, embeddings: int, folder: Path) -> None:
+    """Refuse a tokenizer that knows more tokens than there are embeddings, or far fewer.
+
+    Raises:
+        VarkitError: it does.
+    """
     numbers = tokenizer.get_vocab().values()
     if LEAST_KNOWN * embeddings <= len(numbers) and max(numbers) < embeddings:
         return
