@@ -76,8 +76,11 @@ def fill(network: nn.Module, state: Mapping[str, Tensor], path: Path) -> None:
         more = f"; and {len(faults) - 3} more faults" if len(faults) > 3 else ""
         kind = type(network).__module__.rpartition(".")[2]
         raise CheckpointError(f"{path} does not fit {kind}: it {'; '.join(faults[:3])}{more}")
-    floats = {name: tensor.float().contiguous() for name, tensor in state.items()}
-    network.load_state_dict(floats, assign=True)
+    singles = {
+        name: (tensor.float() if tensor.is_floating_point() else tensor).contiguous()
+        for name, tensor in state.items()
+    }
+    network.load_state_dict(singles, assign=True)
     network.requires_grad_(False)
 
 

@@ -52,17 +52,25 @@ def test_it_computes_what_timm_computes(weights):
     assert len(extractor.streams["classes"].classes) == 1000
 
 
-def test_a_transformer_has_features_too(tmp_path):
-    extractor = Image(model="test_vit", weights=_weights_of("test_vit", tmp_path)).eval()
-    assert "features" in extractor.streams
-    pictures = torch.zeros(2, 1, extractor.reads.crop, extractor.reads.crop, 3, dtype=torch.uint8)
-    made = extractor(pictures)
+@pytest.mark.parametrize(
+    "model",
+    [
+        "test_vit",
+        "deit_tiny_distilled_patch16_224",  # with two classifiers
+        "efficientformer_l1",  # with indices among its weights
+    ],
+)
+def test_a_transformer_classifies_as_in_timm(model, tmp_path):
+    network = timm.create_model(model, pretrained=False).eval()
+    save_file(network.state_dict(), tmp_path / "w.safetensors")
+    extractor = Image(model=model, weights=str(tmp_path / "w.safetensors"))
+    side = extractor.reads.crop
+    pictures = torch.randint(256, (2, 1, side, side, 3), dtype=torch.uint8)
+    with torch.inference_mode():
+        made = extractor(pictures)
+        seen = (pictures[:, 0].permute(0, 3, 1, 2) - extractor.mean) * extractor.scale
+        torch.testing.assert_close(made["classes"], network(seen).softmax(-1))
     assert made["features"].shape == (2, extractor.streams["features"].width)
-
-
-def _weights_of(model, folder):
-    save_file(timm.create_model(model, pretrained=False).state_dict(), folder / "v.safetensors")
-    return str(folder / "v.safetensors")
 
 
 @pytest.mark.parametrize(
