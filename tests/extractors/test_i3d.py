@@ -92,12 +92,14 @@ def loaded(path, channels=3):
     return network.eval()
 
 
-def test_it_computes_what_a_plain_one_computes(tmp_path):
-    """With another batch normalisation, TensorFlow's padding and odd sizes."""
+def test_it_computes_what_a_plain_one_computes(tmp_path, monkeypatch):
+    """With another batch normalisation, TensorFlow's padding and odd sizes, oneDNN or not."""
     torch.save(port(), tmp_path / "a.pt")
     network = loaded(tmp_path / "a.pt")
-    for shape in [(1, 3, 16, 64, 64), (2, 3, 9, 45, 50), (1, 3, 1, 33, 32)]:
+    shapes = [(1, 3, 16, 64, 64), (2, 3, 9, 45, 50), (1, 3, 1, 33, 32)]
+    for shape, onednn in [*((shape, True) for shape in shapes), (shapes[-1], False)]:
         clips = torch.rand(shape, generator=torch.Generator().manual_seed(0)) * 2 - 1
+        monkeypatch.setattr(torch.backends.mkldnn, "enabled", onednn)
         with torch.inference_mode():
             features, logits = network(clips)
         expected = reference(clips, port())
