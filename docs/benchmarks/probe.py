@@ -63,7 +63,8 @@ def held_out(x: Numbers, y: Numbers, folds: NDArray[np.str_]) -> Numbers:
         for weight in WEIGHTS:  # the leave-one-out error of ridge regression in closed form
             hat = (u * (s**2 / (s**2 + weight))) @ u.T
             residual = y[kept] - offset - hat @ (y[kept] - offset)
-            errors.append(np.square(residual / (1 - np.diag(hat))[:, None]).mean())
+            own = np.diag(hat) + 1 / len(hat)  # a file's part in its own score, by the offset too
+            errors.append(np.square(residual / (1 - own)[:, None]).mean())
         weight = WEIGHTS[int(np.argmin(errors))]
         scores[~kept] = outside @ (v.T @ ((s / (s**2 + weight))[:, None] * projected)) + offset
     return scores
