@@ -9,7 +9,6 @@ this machine can build, in seconds of video or sound a second.
 from __future__ import annotations
 
 import argparse
-import platform
 import statistics
 import sys
 import time
@@ -17,6 +16,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
+import cv2
 import numpy as np
 import torch
 from torch import Tensor
@@ -28,6 +28,7 @@ from varkit.interfaces import PictureClips
 from varkit.media.chunks import SOUND_RATE
 from varkit.media.extractors import Wanted, build_extractors
 from varkit.plugins.loading import load_plugins
+from varkit.system.machine import arithmetic
 from varkit.system.unpickle import read_pickled
 from varkit.testing.extractors import made_up_clips
 
@@ -39,8 +40,9 @@ def main() -> None:
     parser.add_argument("--use", default="image,yamnet,motion")
     args = parser.parse_args()
     torch.set_num_threads(args.threads)
-    print(f"{platform.processor() or platform.machine()}, torch {torch.__version__}", end=", ")
-    print(f"{args.threads} threads, medians of {args.repeats}")
+    version, _, processor, capability, threads = arithmetic(torch.device("cpu"))
+    print(f"{processor} ({capability}), torch {version}, OpenCV {cv2.__version__}, ", end="")
+    print(f"{threads} threads, medians of {args.repeats}")
     with torch.inference_mode():
         i3d(args.repeats)
         flows(args.repeats)
