@@ -79,6 +79,10 @@ SUPPLIED: Mapping[str, str] = {
     "query_encoder": "Encoder: the query encoder, already built",
     "alignments": "dict[str, Alignment]: the recipe's alignments, already built, by the names "
     "given there",
+    "streams": "Mapping[str, Streamed]: the streams that an index has of its videos, by their keys",
+    "kept": "Mapping[str, Array]: what an earlier instance of the space kept; empty = nothing",
+    "folder": "Path: the engine's own folder, which exists",
+    "channel": "Channel: what the engine's rows are made of",
     "truth": "Callable[[str], NDArray[bool] | None]: the (T,) ground truth of a video, or of a "
     "sound, by its name in the draws",
 }
@@ -104,6 +108,24 @@ _ROWS = (
         protocol="varkit.interfaces:Extractor",
         check="varkit.testing.extractors:check_extractor",
         template="extractor.py",
+    ),
+    Kind(
+        name="space",
+        plural="spaces",
+        summary="what videos and queries are compared in, with nothing to train",
+        protocol="varkit.interfaces:Space",
+        supplied=("streams", "kept"),
+        check="varkit.testing.spaces:check_space",
+        template="space.py",
+    ),
+    Kind(
+        name="engine",
+        plural="engines",
+        summary="keeps the vectors of an index and finds the nearest",
+        protocol="varkit.interfaces:Engine",
+        supplied=("folder", "channel"),
+        check="varkit.testing.engines:check_engine",
+        template="engine.py",
     ),
     Kind(
         name="sampler",
