@@ -11,9 +11,8 @@ import fcntl
 import json
 import os
 import secrets
-import sqlite3
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager, suppress
+from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Literal, Self
@@ -22,14 +21,14 @@ from typing_extensions import TypedDict
 
 from varkit.errors import DataError, WriteError
 from varkit.media.extractors import Record, fingerprint
+from varkit.system.database import Database
 from varkit.system.files import write_error
-from varkit.system.inputs import check_user_file, reading
+from varkit.system.inputs import reading
 from varkit.system.records import wrong
 
 NAME = "catalogue.sqlite"
 VERSION = 1
 WRITERS = "writers"
-_PATIENCE = 60.0  # seconds to wait for another writer's transaction
 _TABLES = """
 CREATE TABLE extractor (
   name TEXT PRIMARY KEY, fingerprint TEXT NOT NULL, record TEXT NOT NULL, versions TEXT NOT NULL
@@ -136,11 +135,9 @@ class Catalogue:
     def __init__(self, root: Path, *, writing: bool = False) -> None:
         self.root, self._path = root, root / NAME
         self._writer: str | None = None
-        if not writing or self._path.exists():
-            with reading(self._path):
-                check_user_file(self._path)
-        with _sqlite(self._path):
-            self._open(writing)
+        hint = f"move {root} away, and extract again"
+        self._database = Database(self._path, _TABLES, VERSION, writing=writing, hint=hint)
+        self._rows, self._change = self._database.rows, self._database.change
 
     def __enter__(self) -> Self:
         return self
@@ -151,13 +148,13 @@ class Catalogue:
     def close(self) -> None:
         """Close it, and give up all claims."""
         if self._writer is not None:
-            with suppress(sqlite3.Error, WriteError), self._change() as change:
+            with suppress(DataError, WriteError), self._change() as change:
                 change("DELETE FROM claim WHERE writer = ?", self._writer)
             with suppress(OSError):
                 (self.root / WRITERS / self._writer).unlink(missing_ok=True)
             self._lock.close()
             self._writer = None
-        self._connection.close()
+        self._database.close()
 
     def extractors(self) -> dict[str, tuple[str, Record]]:
         """Return name -> fingerprint and record of every extractor, by name."""
@@ -210,6 +207,12 @@ class Catalogue:
             change(f"INSERT OR REPLACE INTO video VALUES ({marks})", *values)
             change("DELETE FROM claim WHERE video = ?", video.name)
 
+    def remove(self, video: str) -> None:
+        """Remove a video, and every byte of its row."""
+        with self._change() as change:
+            change("DELETE FROM video WHERE name = ?", video)
+        self._database.forget()
+
     def claim(self, video: str) -> bool:
         """Take a video to work on; return whether no other living writer has it."""
         writer = self._become_writer()
@@ -229,50 +232,6 @@ class Catalogue:
         """Return how many other writers are at work."""
         rows = self._rows("SELECT DISTINCT writer FROM claim")
         return sum(1 for (writer,) in rows if writer != self._writer and self._lives(writer))
-
-    def _open(self, writing: bool) -> None:
-        if writing:
-            try:
-                self.root.mkdir(parents=True, exist_ok=True)
-            except OSError as error:
-                raise write_error(error, self._path, 0) from error
-        self._connection = _connect(self._path, "rwc" if writing else "ro")
-        self._connection.execute("PRAGMA trusted_schema = OFF")
-        if writing:
-            self._connection.execute("PRAGMA journal_mode = WAL")
-            self._connection.execute("PRAGMA synchronous = FULL")
-            with self._change() as change:
-                if not change("PRAGMA user_version")[0][0]:
-                    for statement in _TABLES.split(";\n"):
-                        change(statement)
-                    change(f"PRAGMA user_version = {VERSION}")
-        version = self._connection.execute("PRAGMA user_version").fetchone()[0]
-        if version != VERSION:
-            self._connection.close()
-            raise DataError(
-                f"{self._path} is of version {version}; this varkit reads version {VERSION}"
-            )
-
-    def _rows(self, statement: str, *values: Any) -> list[tuple[Any, ...]]:
-        with _sqlite(self._path):
-            return self._connection.execute(statement, values).fetchall()
-
-    @contextmanager
-    def _change(self) -> Iterator[Any]:
-        """Run statements in one transaction, which no other writer enters meanwhile."""
-
-        def run(statement: str, *values: Any) -> list[tuple[Any, ...]]:
-            return self._connection.execute(statement, values).fetchall()
-
-        with _sqlite(self._path):
-            self._connection.execute("BEGIN IMMEDIATE")
-            try:
-                yield run
-            except BaseException:
-                with suppress(sqlite3.Error):
-                    self._connection.execute("ROLLBACK")
-                raise
-            self._connection.execute("COMMIT")
 
     def _video(self, row: tuple[Any, ...]) -> Video:
         name, path, size, mtime, sha, *rest, text = row
@@ -335,32 +294,3 @@ def differences(one: Any, other: Any, at: str = "") -> list[str]:
             for line in differences(one.get(key), other.get(key), f"{at}.{key}".lstrip("."))
         ]
     return [] if one == other else [at]
-
-
-def _connect(path: Path, mode: str) -> sqlite3.Connection:
-    place = path.resolve().as_uri()
-
-    def connect(uri: str) -> sqlite3.Connection:
-        return sqlite3.connect(uri, timeout=_PATIENCE, isolation_level=None, uri=True)
-
-    connection = connect(f"{place}?mode={mode}")
-    if mode != "ro":
-        return connection
-    try:
-        connection.execute("PRAGMA user_version")
-    except sqlite3.OperationalError:  # on a medium where nobody can write, readers cannot lock
-        connection.close()
-        return connect(f"{place}?immutable=1")
-    return connection
-
-
-@contextmanager
-def _sqlite(path: Path) -> Iterator[None]:
-    """Turn errors of SQLite into errors that name the file."""
-    try:
-        yield
-    except sqlite3.Error as error:
-        if "full" in str(error) or "readonly" in str(error) or "unable to open" in str(error):
-            raise WriteError(f"cannot write {path}: {error}") from error
-        hint = f"move {path.parent} away, and extract again"
-        raise DataError(f"{path} is damaged: {error}", hint=hint) from error

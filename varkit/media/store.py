@@ -93,6 +93,14 @@ class Store:
         if before is not None and before.sha256 is not None and before.sha256 != video.sha256:
             stream_file(self.root, before).unlink(missing_ok=True)
 
+    def remove(self, name: str) -> None:
+        """Remove a video and its streams; nothing happens if it is not there."""
+        video = self.catalogue.video(name)
+        if video is not None:
+            self.catalogue.remove(name)
+            if video.sha256 is not None:
+                stream_file(self.root, video).unlink(missing_ok=True)
+
     def tensors(self, video: Video) -> dict[str, NDArray[Any]]:
         """Return all tensors of a video; see :func:`read_tensors`."""
         return read_tensors(self.root, video)

@@ -81,6 +81,16 @@ class RetrievalModel(nn.Module):
             blocks.append(block * weighted.weight if side == "query" else block)
         return torch.cat(blocks, dim=1)
 
+    def factor_widths(self, video: Representation) -> dict[str, int]:
+        """Return how many numbers of :meth:`factors` are each alignment's; empty without factors."""
+        widths = {}
+        for name, weighted in self._counting_alignments():
+            block = weighted.component.factors(video, "video")
+            if block is None:
+                return {}
+            widths[name] = int(block.shape[1])
+        return widths
+
     def similarity(self, video: Representation, query: Representation) -> Tensor:
         """Return the (V, Q) weighted sum of the alignments' similarities (ALAN, Eq. 5)."""
         total: Tensor | None = None

@@ -8,8 +8,21 @@ import varkit
 from varkit.errors import RecipeError, did_you_mean
 
 
+SEARCH = "search_"
+"""The names of search recipes begin so."""
+
+
 def shipped_recipes() -> dict[str, Path]:
-    """Return the recipes that ship with varkit, by name."""
+    """Return the recipes that ship with varkit, by name, without search recipes."""
+    return {n: file for n, file in _every().items() if not n.startswith(SEARCH)}
+
+
+def search_recipes() -> dict[str, Path]:
+    """Return the search recipes that ship with varkit, by name."""
+    return {n: file for n, file in _every().items() if n.startswith(SEARCH)}
+
+
+def _every() -> dict[str, Path]:
     package = Path(varkit.__file__).parent
     installed = package / "_recipes"
     folder = installed if installed.is_dir() else package.parent / "recipes"
@@ -26,6 +39,11 @@ def find_recipe(path: str | Path) -> Path:
     file = Path(path)
     if file.is_file() or (file.exists() and str(path) not in shipped):
         return file
+    if str(path) in search_recipes():
+        raise RecipeError(
+            [f"{path} is a search recipe, which trains nothing"],
+            hint=f"varkit index VIDEOS --with {str(path).removeprefix(SEARCH)}",
+        )
     if str(path) not in shipped:
         raise RecipeError(
             [

@@ -10,7 +10,7 @@ from typing import Literal
 import numpy as np
 import torch
 
-from varkit.data.batches import remember_captions
+from varkit.data.batches import remember_captions, video_batches
 from varkit.errors import DataError, VarkitError, did_you_mean
 from varkit.evaluation.encoding import Side, SplitEncoder
 from varkit.evaluation.evaluate import evaluating
@@ -61,8 +61,8 @@ class Encoded:
 
 
 @dataclass(frozen=True)
-class Hit:
-    """One result of a search: an identifier (or a caption), and its similarity."""
+class Match:
+    """One result of a ranking: an identifier (or a caption), and its similarity."""
 
     id: str
     score: float
@@ -76,6 +76,8 @@ class Model:
         recipe: of the run.
         dataset: of the recipe; identifiers refer to its videos and queries.
         simulated: whether it was trained on data that a program made.
+        network: the model itself, in evaluation mode.
+        device: where it computes.
     """
 
     def __init__(self, trained: TrainedModel, device: torch.device | str) -> None:
@@ -83,8 +85,8 @@ class Model:
         self.recipe: Recipe = trained.recipe
         self.dataset: Dataset = trained.dataset
         self.simulated = trained.dataset.simulated
-        self._network = trained.model.to(device)
-        self._device = torch.device(device)
+        self.network = trained.model.to(device)
+        self.device = torch.device(device)
 
     def encode_captions(self, captions: Iterable[str]) -> Encoded:
         """Encode sentences.
@@ -97,7 +99,7 @@ class Model:
             DataError: there are no captions, or one is empty.
         """
         texts = (captions,) if isinstance(captions, str) else tuple(captions)
-        tokenize = getattr(self._network.query, "tokenize", None)
+        tokenize = getattr(self.network.query, "tokenize", None)
         if self.dataset.query_kind != "captions" or tokenize is None:
             raise VarkitError(
                 f"the queries of {self.recipe.name} are {self.dataset.query_kind}, not captions",
@@ -110,7 +112,7 @@ class Model:
             for start in range(0, len(texts), BATCH)
         )
         side = Side()
-        with evaluating(self._network):
+        with evaluating(self.network):
             self._encoder((), texts).encode(side, "query", batches, texts)
         return Encoded(texts, "query", side)
 
@@ -129,8 +131,8 @@ class Model:
         items = self.dataset.split(split)
         ids = _chosen("query", queries, [q for item in items for q in item.queries], split)
         if queries is None:
-            remember_captions(self._network.query, self.dataset, items)
-        with evaluating(self._network):
+            remember_captions(self.network.query, self.dataset, items)
+        with evaluating(self.network):
             encoder = self._encoder((), ids)
             return Encoded(ids, "query", encoder.encode_queries(self.recipe.eval.seed))
 
@@ -146,7 +148,7 @@ class Model:
         """
         known = [item.video for item in self.dataset.split(split)]
         ids = _chosen("video", videos, known, split)
-        with evaluating(self._network):
+        with evaluating(self.network):
             encoder = self._encoder(ids, ())
             return Encoded(ids, "video", encoder.encode_videos(self.recipe.eval.seed))
 
@@ -162,7 +164,7 @@ class Model:
                 f"similarity takes videos, then queries; not {videos.side}, then {queries.side}"
             )
         matrix = torch.empty(len(videos), len(queries))
-        with evaluating(self._network):
+        with evaluating(self.network):
             encoder = self._encoder(videos.ids, queries.ids)
             for rows, columns, tile in encoder.tiles(videos.side_values, queries.side_values):
                 scores = tile.float().cpu()
@@ -171,7 +173,7 @@ class Model:
         array: Array = matrix.numpy()
         return array
 
-    def rank(self, asked: str | Encoded, among: Encoded, *, top: int | None = None) -> list[Hit]:
+    def rank(self, asked: str | Encoded, among: Encoded, *, top: int | None = None) -> list[Match]:
         """Return the most similar first; equal scores keep the order of ``among``.
 
         Args:
@@ -188,11 +190,25 @@ class Model:
         sides = (among, asked) if asked.side == "query" else (asked, among)
         scores = self.similarity(*sides).ravel()
         order = np.argsort(-scores, kind="stable")[:top]
-        return [Hit(among.ids[i], float(scores[i])) for i in order]
+        return [Match(among.ids[i], float(scores[i])) for i in order]
+
+    def factor_widths(self, dataset: Dataset) -> dict[str, int]:
+        """Return how many numbers of a vector are each alignment's; empty if there are no vectors.
+
+        Args:
+            dataset: whose video ``made up`` is encoded to find out.
+        """
+        with evaluating(self.network):
+            options = self.recipe.eval
+            batches = video_batches(
+                dataset, ["made up"], seed=0, max_clips=options.max_clips, clips_per_batch=1
+            )
+            _, clips = next(iter(batches))
+            return self.network.factor_widths(self.network.video(clips.to(self.device)))
 
     def _encoder(self, videos: Sequence[str], queries: Sequence[str]) -> SplitEncoder:
-        options, device = self.recipe.eval, self._device
-        return SplitEncoder(self._network, self.dataset, videos, queries, options, device, None)
+        options, device = self.recipe.eval, self.device
+        return SplitEncoder(self.network, self.dataset, videos, queries, options, device, None)
 
 
 def load(

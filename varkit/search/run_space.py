@@ -1,0 +1,165 @@
+"""A trained run as a space: its factors are the rows of an index (the factor rule)."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from varkit.data.collate import segment_edges
+from varkit.data.in_memory import InMemory
+from varkit.errors import DataError, VarkitError
+from varkit.evaluation.encoding import Side, SplitEncoder
+from varkit.evaluation.evaluate import evaluating
+from varkit.interfaces import Sequences, VideoReader
+from varkit.interfaces.searching import Array, Block, Channel, Reason, Track
+from varkit.runs.find import find_run
+from varkit.runs.folder import open_run
+from varkit.search.model import Model, load
+from varkit.search.shards import Curve, Shard
+from varkit.system.files import sha256
+
+SEGMENTS, SHORTEST = 16, 4
+"""Most segments of a video that are encoded alone to find moments, and the least clips of one."""
+
+
+@dataclass(frozen=True)
+class _Readers:
+    """Videos that are opened by name, as an encoder of splits asks for them."""
+
+    readers: Mapping[str, VideoReader]
+    query_kind: str
+
+    def open(self, video: str) -> VideoReader:
+        return self.readers[video]
+
+
+class RunSpace:
+    """A trained model, for an index.
+
+    Args:
+        run: its folder.
+        seed: of the training; None = the run's first.
+        accept_code: open it even if the code that made it has changed since.
+        device: where to compute.
+
+    Raises:
+        RunError: the folder is not a run, or other code made it.
+        CheckpointError: its weights are damaged.
+        VarkitError: an alignment of its recipe gives no factors.
+    """
+
+    def __init__(
+        self,
+        run: Path | str,
+        *,
+        seed: int | None = None,
+        accept_code: bool = False,
+        device: torch.device | str = "cpu",
+    ) -> None:
+        self.folder = find_run(run)
+        opened = open_run(self.folder, accept_code=accept_code)
+        self.model: Model = load(opened, seed=seed, accept_code=accept_code, device=device)
+        chosen = opened.recipe.train.seeds[0] if seed is None else seed
+        weights = opened.model_file(chosen, opened.reported(chosen))
+        self.origin = {"model": sha256(weights), "recipe": opened.recipe.digest()}
+        self.seed, self.accept_code = chosen, accept_code
+        self.dataset = self.model.dataset
+        self.simulated = self.model.simulated
+        self.channels = self._channels()
+        self.kept: Mapping[str, Array] = {}
+
+    def encode_text(self, texts: Sequence[str]) -> Array:
+        """Return the (Q, K) factors of sentences."""
+        return self.model.encode_captions(texts).vectors
+
+    def reasons(self, channel: str, query: Array, row: Array) -> list[Reason]:
+        """Return nothing: a network does not say why."""
+        return []
+
+    def shards(self, readers: Mapping[str, VideoReader]) -> dict[str, Shard]:
+        """Encode videos, whole and in segments.
+
+        Args:
+            readers: name -> video, all encoded together, as ``varkit eval`` does.
+        """
+        videos, names = self._encoded(readers), list(readers)
+        parts: dict[str, VideoReader] = {}
+        spans: dict[str, Any] = {}
+        for name, reader in readers.items():
+            clips = reader.means(self.model.recipe.eval.max_clips)
+            count = min(SEGMENTS, len(clips) // SHORTEST)
+            edges = segment_edges(len(clips), count) if count > 1 else []
+            for number, (first, last) in enumerate(pairwise(edges)):
+                parts[f"{name}#{number}"] = InMemory(_slice(clips, first, last))
+            spans[name] = [
+                (float(clips.times[first, 0]), float(clips.times[last - 1, 1]))
+                for first, last in pairwise(edges)
+            ]
+        segments = self._encoded(parts) if parts else Side()
+        (channel,) = self.channels
+        shards, at = {}, 0
+        for name, row in zip(names, _factors(videos), strict=True):
+            count, tracks = len(spans[name]), {}
+            if count:
+                own = _factors(segments)[at : at + count]
+                at += count
+                times = np.array(spans[name], np.float64)
+                blocks = self.channels[channel]
+                for block, part in zip(blocks.blocks, blocks.slices, strict=True):
+                    tracks[block.name] = Track(own[:, part], times)
+            times = readers[name].times.astype(np.float64)
+            whole = np.array([[times[0, 0], times[-1, 1]]])
+            shards[name] = Shard(whole, {channel: row[None]}, {channel: tracks}, None)
+            scores = videos.curves[name].scores if name in videos.curves else None
+            if scores is not None and len(scores) == len(times):
+                fired = np.full(len(times), -1, np.int16)
+                curve = Curve(times, scores.astype(np.float32), fired)
+                shards[name] = Shard(whole, {channel: row[None]}, {channel: tracks}, curve)
+        return shards
+
+    def _encoded(self, readers: Mapping[str, VideoReader]) -> Side:
+        model, names = self.model, list(readers)
+        dataset: Any = _Readers(readers, model.dataset.query_kind)
+        with evaluating(model.network):
+            encoder = SplitEncoder(
+                model.network, dataset, names, (), model.recipe.eval, model.device, None
+            )
+            return encoder.encode_videos(model.recipe.eval.seed)
+
+    def _channels(self) -> dict[str, Channel]:
+        captions = self.dataset.query_kind == "captions"
+        streams = {
+            name: np.random.default_rng(0).random((8, width), np.float32)
+            for name, width in self.dataset.widths.items()
+        }
+        starts = np.arange(8, dtype=np.float32)
+        times = np.stack([starts, starts + 1], axis=1)
+        made_up = {"made up": InMemory(Sequences(streams, times))}
+        made_up_data: Any = _Readers(made_up, self.dataset.query_kind)
+        widths = self.model.factor_widths(made_up_data)
+        if not widths:
+            raise VarkitError(
+                f"an alignment of {self.folder} gives no factors, so its videos have no vectors",
+                hint="varkit.load ranks with it in Python",
+            )
+        blocks = tuple(Block(name, width) for name, width in widths.items())
+        asks: Any = {"text" if captions else "sound", "example"}
+        return {"words" if captions else "sound": Channel(blocks, frozenset(asks))}
+
+
+def _slice(clips: Sequences, first: int, last: int) -> Sequences:
+    streams = {name: values[first:last] for name, values in clips.streams.items()}
+    return Sequences(streams, clips.times[first:last], clips.absent)
+
+
+def _factors(side: Side) -> Array:
+    if side.factors is None:
+        raise DataError("the model gives no factors")
+    factors: Array = side.factors.cpu().numpy()
+    return factors
