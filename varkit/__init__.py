@@ -13,23 +13,35 @@ from varkit.plugins.hookspecs import hookimpl
 
 if TYPE_CHECKING:
     from varkit.runs.python_api import evaluate, open_dataset, train
-    from varkit.search.model import Encoded, Hit, Model, load
+    from varkit.search.hits import Hit, Moment
+    from varkit.search.index import Filters, Index, open_index
+    from varkit.search.model import Encoded, Match, Model, load
+    from varkit.search.python_api import index
 
 __version__ = "0.1.0"
 __all__ = [
     "Encoded",
+    "Filters",
     "Hit",
+    "Index",
+    "Match",
     "Model",
+    "Moment",
     "__version__",
     "evaluate",
     "hookimpl",
+    "index",
     "load",
     "open_dataset",
+    "open_index",
     "train",
 ]
 _LAZY = {
     **dict.fromkeys(("evaluate", "open_dataset", "train"), "varkit.runs.python_api"),
-    **dict.fromkeys(("Encoded", "Hit", "Model", "load"), "varkit.search.model"),
+    **dict.fromkeys(("Encoded", "Match", "Model", "load"), "varkit.search.model"),
+    **dict.fromkeys(("Hit", "Moment"), "varkit.search.hits"),
+    **dict.fromkeys(("Filters", "Index", "open_index"), "varkit.search.index"),
+    "index": "varkit.search.python_api",
 }
 
 

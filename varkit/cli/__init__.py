@@ -28,6 +28,15 @@ if TYPE_CHECKING:
     from varkit.plugins.loading import Plugins
 
 VERBS: dict[str, tuple[str, str]] = {
+    "index": (
+        "varkit.cli.index:index",
+        "Index a folder of videos, so that it can be searched.",
+    ),
+    "search": (
+        "varkit.cli.search:search",
+        "Find videos and moments by a sentence, a sound or an example.",
+    ),
+    "find": ("varkit.cli.search:find", "Index a folder and search it in one go."),
     "run": ("varkit.cli.run:run", "Train and measure a recipe."),
     "resume": ("varkit.cli.resume:resume", "Continue a run that was stopped or killed."),
     "eval": (

@@ -82,7 +82,7 @@ class RetrievalModel(nn.Module):
         return torch.cat(blocks, dim=1)
 
     def factor_widths(self, video: Representation) -> dict[str, int]:
-        """Return how many numbers of :meth:`factors` are each alignment's; empty without factors."""
+        """Return how many factors are each alignment's; empty if one has none."""
         widths = {}
         for name, weighted in self._counting_alignments():
             block = weighted.component.factors(video, "video")

@@ -7,7 +7,6 @@ from pathlib import Path
 import varkit
 from varkit.errors import RecipeError, did_you_mean
 
-
 SEARCH = "search_"
 """The names of search recipes begin so."""
 

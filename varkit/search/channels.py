@@ -86,9 +86,7 @@ def to_json(channel: Channel) -> dict[str, Any]:
 def from_json(value: Mapping[str, Any]) -> Channel:
     """Return a channel from JSON; raises a KeyError or TypeError if it is something else."""
     blocks = tuple(
-        Block(
-            str(b["name"]), int(b["width"]), float(b["weight"]), bool(b["log"]), bool(b["unit"])
-        )
+        Block(str(b["name"]), int(b["width"]), float(b["weight"]), bool(b["log"]), bool(b["unit"]))
         for b in value["blocks"]
     )
     return Channel(blocks, frozenset(value["answers"]))

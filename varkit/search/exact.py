@@ -214,9 +214,7 @@ class Exact:
             raise DataError("a query holds NaN or infinity")
         return queries
 
-    def _places(
-        self, run: Run, where: Where | None
-    ) -> tuple[NDArray[Any], NDArray[np.int64]]:
+    def _places(self, run: Run, where: Where | None) -> tuple[NDArray[Any], NDArray[np.int64]]:
         """Return the file's rows, and the places of those that may be found, ascending."""
         name, count = self._state(run)
         matrix = self._matrix(name, count)
@@ -439,4 +437,3 @@ def _write(handle: int, data: memoryview, offset: int) -> None:
     while data:
         written = os.pwrite(handle, data, offset)
         data, offset = data[written:], offset + written
-

@@ -95,7 +95,9 @@ class Gallery:
 
     def members(self) -> list[Member]:
         """Return all videos, by the ids of their rows."""
-        return list(map(_member, self.database.rows(f"SELECT {_COLUMNS} FROM video ORDER BY first")))
+        return list(
+            map(_member, self.database.rows(f"SELECT {_COLUMNS} FROM video ORDER BY first"))
+        )
 
     def member(self, name: str) -> Member | None:
         """Return one video, or None."""

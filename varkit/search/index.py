@@ -15,7 +15,7 @@ from varkit.errors import DataError, did_you_mean
 from varkit.interfaces.searching import Array, Engine, Found, Space, Where
 from varkit.plugins.loading import Plugins
 from varkit.search.channels import block_scores, clip_rows, row_scores, unit
-from varkit.search.facts import Facts, read_facts
+from varkit.search.facts import read_facts
 from varkit.search.gallery import Gallery, Member
 from varkit.search.hits import Hit, Moment, moments
 from varkit.search.parts import open_engine, open_space, plugins_of
@@ -142,9 +142,7 @@ class Index:
         queries = [[Term(name, vector)] for vector in vectors]
         return self._answer(queries, self._where(filters), k)
 
-    def search_vector(
-        self, vector: Array, *, channel: str | None = None, k: int = 10
-    ) -> list[Hit]:
+    def search_vector(self, vector: Array, *, channel: str | None = None, k: int = 10) -> list[Hit]:
         """Find videos for a vector that was encoded elsewhere.
 
         Args:
@@ -161,9 +159,9 @@ class Index:
         """What encodes queries."""
         if self.facts.space is not None:
             return open_space(self.root, self.facts, self._plugins)
-        from varkit.search.run_space import RunSpace
+        from varkit.search.run_space import opened
 
-        return RunSpace(self.facts)
+        return opened(self.facts)
 
     def _texts(self, texts: Sequence[str]) -> tuple[str, Array]:
         names = self.facts.channel_for("text")
@@ -285,9 +283,7 @@ class Index:
                 wanted = min(every, WIDER * wanted)
         return [self._combined(terms, where) for terms in queries]
 
-    def _engine_search(
-        self, name: str, vectors: Array, k: int, where: Where | None
-    ) -> list[Found]:
+    def _engine_search(self, name: str, vectors: Array, k: int, where: Where | None) -> list[Found]:
         channel, engine = self.facts.channels[name], self._engine(name)
         absent = None
         if any(block.log for block in channel.blocks):
@@ -340,9 +336,7 @@ class Index:
         order = np.lexsort((ids, -total))
         return Found(ids[order], total[order])
 
-    def _hit(
-        self, terms: Sequence[Term], member: Member, rows: Sequence[tuple[int, float]]
-    ) -> Hit:
+    def _hit(self, terms: Sequence[Term], member: Member, rows: Sequence[tuple[int, float]]) -> Hit:
         shard = read_shard(self.root, member.shard)
         row, score = rows[0]
         start, end = shard.spans[row - member.first].tolist()

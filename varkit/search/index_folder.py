@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -12,14 +12,13 @@ from typing import Any
 import numpy as np
 from safetensors.numpy import save
 
-from varkit.errors import DataError, PluginError
+from varkit.errors import DataError
 from varkit.interfaces.searching import Array, Space, Streamed, Track
-from varkit.media.catalogue import NAME as CATALOGUE
 from varkit.media.catalogue import Video, differences
 from varkit.media.extract_folder import Request, Summary, Watcher, extract_folder, to_do
-from varkit.media.extractors import Named, Record, build_extractors, fingerprint
+from varkit.media.extractors import Record, build_extractors, fingerprint
 from varkit.media.pool import Executor, in_this_process
-from varkit.media.store import Store, read_tensors, stream_file
+from varkit.media.store import Store, read_tensors
 from varkit.media.work import Job
 from varkit.plugins.loading import Plugins
 from varkit.recipe.options import construct
@@ -63,6 +62,10 @@ class Indexed:
     damaged: dict[str, str] = field(default_factory=dict)
     problems: list[str] = field(default_factory=list)
     repaired: int = 0
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return it as JSON."""
+        return {**asdict(self), "root": str(self.root), "whole": self.whole}
 
     @property
     def whole(self) -> bool:
@@ -129,7 +132,7 @@ def index_media(
             for name in done.dropped:
                 store.remove(name)
     done.left_out |= dict(summary.skipped)
-    done.left_out |= {name: "another process extracts it" for name in summary.elsewhere}
+    done.left_out |= dict.fromkeys(summary.elsewhere, "another process extracts it")
     return done
 
 
@@ -209,6 +212,28 @@ def make_index(
     return facts
 
 
+class Sentences:
+    """Unrelated sentences, encoded once.
+
+    Args:
+        facts: of the index.
+        space: encodes them.
+    """
+
+    def __init__(self, facts: Facts, space: Any) -> None:
+        self.channel = next(iter(facts.channel_for("text")), None)
+        self._space = space
+        self._encoded: Array | None = None
+
+    def encode(self, channel: str) -> Array | None:
+        """Return (N, K) for the channel that sentences ask; None for others."""
+        if channel != self.channel:
+            return None
+        if self._encoded is None:
+            self._encoded = self._space.encode_text(NULL_SENTENCES)
+        return self._encoded
+
+
 class _Adder(Watcher):
     """Puts videos into an index, some of them as soon as they are extracted."""
 
@@ -216,14 +241,13 @@ class _Adder(Watcher):
         self.watcher = Watcher()
         self._root, self._facts = root, facts
         self._space = open_space(root, facts, plugins)
-        self._words = next(iter(facts.channel_for("text")), None)
-        self._null: Array | None = None
+        self._sentences = Sentences(facts, self._space)
+        self._words = self._sentences.channel
         self._concepts: Concepts | None = None
-        if self._words is not None:
-            self._null = self._space.encode_text(NULL_SENTENCES)
-            self._concepts = Concepts(
-                facts.channels[self._words], self._space.encode_text(facts.concepts), self._null
-            )
+        unrelated = self._sentences.encode(self._words or "")
+        if self._words is not None and unrelated is not None and facts.concepts:
+            concepts = self._space.encode_text(facts.concepts)
+            self._concepts = Concepts(facts.channels[self._words], concepts, unrelated)
         self._writer = IndexWriter(root, facts, plugins)
         self._known = {m.name: m.origin for m in self._writer.gallery.members()}
         self._result = Indexed(root, repaired=self._writer.repaired)
@@ -291,9 +315,7 @@ class _Adder(Watcher):
         members = self._writer.gallery.members()
         result.videos, result.windows = len(members), sum(m.windows for m in members)
         result.damaged = {m.name: m.note for m in members if m.note}
-        result.problems = self._writer.finish(
-            lambda channel: self._null if channel == self._words else None
-        )
+        result.problems = self._writer.finish(self._sentences.encode)
         return result
 
 

@@ -8,19 +8,16 @@ opened for writing again; until then, searches pass over rows that the catalogue
 from __future__ import annotations
 
 import fcntl
-import hashlib
-import json
 import os
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
-from dataclasses import dataclass, field, replace
+import shutil
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
 import numpy as np
-from numpy.typing import NDArray
 
-from varkit.errors import DataError, WriteError
+from varkit.errors import WriteError
 from varkit.interfaces.searching import Array, Engine, Rows
 from varkit.plugins.loading import Plugins
 from varkit.search.facts import Facts
@@ -75,22 +72,25 @@ class IndexWriter:
         root: its folder, with ``index.json``.
         facts: what it is made of.
         plugins: with its engine.
+        anew: throw away what the engines have.
 
     Raises:
         DataError: it is damaged.
         WriteError: another process has it open, or the disk is full or not writable.
     """
 
-    def __init__(self, root: Path, facts: Facts, plugins: Plugins) -> None:
+    def __init__(self, root: Path, facts: Facts, plugins: Plugins, *, anew: bool = False) -> None:
         self.root, self.facts = root, facts
         self._lock = _locked(root)
         try:
             self.gallery = Gallery(root, writing=True)
             self._engines: dict[str, Engine] = {}
+            if anew:
+                shutil.rmtree(root / ENGINES, ignore_errors=True)
             for name in facts.channels:
                 (root / ENGINES / name).mkdir(parents=True, exist_ok=True)
                 self._engines[name] = open_engine(root, facts, name, plugins)
-            self.repaired = self._repair()
+            self.repaired = 0 if anew else self._repair()
         except BaseException:
             self._lock.close()
             raise
@@ -154,8 +154,6 @@ class IndexWriter:
             DataError: a shard is missing or damaged.
         """
         members = self.gallery.members()
-        for engine in self._engines.values():
-            engine.delete(engine.ids())
         for done, member in enumerate(members, 1):
             check_shard(self.root, member.shard, member.sha256)
             shard = read_shard(self.root, member.shard)

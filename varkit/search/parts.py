@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from safetensors import safe_open
 
 from varkit.errors import DataError
-from varkit.interfaces.searching import Array, Engine, Space
+from varkit.interfaces.searching import Engine, Space
 from varkit.plugins.loading import Plugins, load_plugins
 from varkit.search.facts import Chosen, Facts
 from varkit.system.inputs import check_user_file, reading
@@ -73,9 +73,7 @@ def read_kept(root: Path) -> dict[str, NDArray[Any]]:
         return kept
 
 
-def _built(
-    plugins: Plugins, kind: str, chosen: Chosen, supplies: Mapping[str, Any]
-) -> Any:
+def _built(plugins: Plugins, kind: str, chosen: Chosen, supplies: Mapping[str, Any]) -> Any:
     """Build a component whose options were checked when the index was made."""
     entry = plugins.get(kind, chosen.use)
     with entry.contained():

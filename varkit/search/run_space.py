@@ -20,6 +20,7 @@ from varkit.interfaces import Sequences, VideoReader
 from varkit.interfaces.searching import Array, Block, Channel, Reason, Track
 from varkit.runs.find import find_run
 from varkit.runs.folder import open_run
+from varkit.search.facts import Facts
 from varkit.search.model import Model, load
 from varkit.search.shards import Curve, Shard
 from varkit.system.files import sha256
@@ -82,55 +83,50 @@ class RunSpace:
         """Return nothing: a network does not say why."""
         return []
 
-    def shards(self, readers: Mapping[str, VideoReader]) -> dict[str, Shard]:
-        """Encode videos, whole and in segments.
+    def encode_videos(self, readers: Mapping[str, VideoReader]) -> Side:
+        """Encode videos together, as ``varkit eval`` does, so that rows are the same to the bit.
 
         Args:
-            readers: name -> video, all encoded together, as ``varkit eval`` does.
+            readers: name -> video.
         """
-        videos, names = self._encoded(readers), list(readers)
-        parts: dict[str, VideoReader] = {}
-        spans: dict[str, Any] = {}
-        for name, reader in readers.items():
-            clips = reader.means(self.model.recipe.eval.max_clips)
-            count = min(SEGMENTS, len(clips) // SHORTEST)
-            edges = segment_edges(len(clips), count) if count > 1 else []
-            for number, (first, last) in enumerate(pairwise(edges)):
-                parts[f"{name}#{number}"] = InMemory(_slice(clips, first, last))
-            spans[name] = [
-                (float(clips.times[first, 0]), float(clips.times[last - 1, 1]))
-                for first, last in pairwise(edges)
-            ]
-        segments = self._encoded(parts) if parts else Side()
-        (channel,) = self.channels
-        shards, at = {}, 0
-        for name, row in zip(names, _factors(videos), strict=True):
-            count, tracks = len(spans[name]), {}
-            if count:
-                own = _factors(segments)[at : at + count]
-                at += count
-                times = np.array(spans[name], np.float64)
-                blocks = self.channels[channel]
-                for block, part in zip(blocks.blocks, blocks.slices, strict=True):
-                    tracks[block.name] = Track(own[:, part], times)
-            times = readers[name].times.astype(np.float64)
-            whole = np.array([[times[0, 0], times[-1, 1]]])
-            shards[name] = Shard(whole, {channel: row[None]}, {channel: tracks}, None)
-            scores = videos.curves[name].scores if name in videos.curves else None
-            if scores is not None and len(scores) == len(times):
-                fired = np.full(len(times), -1, np.int16)
-                curve = Curve(times, scores.astype(np.float32), fired)
-                shards[name] = Shard(whole, {channel: row[None]}, {channel: tracks}, curve)
-        return shards
-
-    def _encoded(self, readers: Mapping[str, VideoReader]) -> Side:
-        model, names = self.model, list(readers)
+        model = self.model
         dataset: Any = _Readers(readers, model.dataset.query_kind)
         with evaluating(model.network):
             encoder = SplitEncoder(
-                model.network, dataset, names, (), model.recipe.eval, model.device, None
+                model.network, dataset, list(readers), (), model.recipe.eval, model.device, None
             )
             return encoder.encode_videos(model.recipe.eval.seed)
+
+    def shard(self, name: str, reader: VideoReader, row: Array, scores: Array | None) -> Shard:
+        """Return the shard of a video.
+
+        Its segments are encoded as videos of their own; by the factor rule, the inner product of
+        their factors with a query says which of them answers it.
+
+        Args:
+            name: of the video.
+            reader: its clips.
+            row: (K,) its factors.
+            scores: (T,) of its detector, if the model has one.
+        """
+        (channel,) = self.channels
+        clips = reader.means(self.model.recipe.eval.max_clips)
+        count = min(SEGMENTS, len(clips) // SHORTEST)
+        edges = list(pairwise(segment_edges(len(clips), count))) if count > 1 else []
+        tracks = {}
+        if edges:
+            parts = {f"{name}#{n}": InMemory(_slice(clips, *edge)) for n, edge in enumerate(edges)}
+            own = factors(self.encode_videos(parts))
+            spans = [(clips.times[first, 0], clips.times[last - 1, 1]) for first, last in edges]
+            blocks = self.channels[channel]
+            for block, part in zip(blocks.blocks, blocks.slices, strict=True):
+                tracks[block.name] = Track(own[:, part], np.array(spans, np.float64))
+        times, curve = reader.times.astype(np.float64), None
+        if scores is not None and len(scores) == len(times):
+            fired = np.full(len(times), -1, np.int16)
+            curve = Curve(times, scores.astype(np.float32), fired)
+        whole = np.array([[times[0, 0], times[-1, 1]]])
+        return Shard(whole, {channel: row[None]}, {channel: tracks}, curve)
 
     def _channels(self) -> dict[str, Channel]:
         captions = self.dataset.query_kind == "captions"
@@ -153,12 +149,30 @@ class RunSpace:
         return {"words" if captions else "sound": Channel(blocks, frozenset(asks))}
 
 
+def opened(facts: Facts, device: torch.device | str = "cpu") -> RunSpace:
+    """Open the run of an index.
+
+    Raises:
+        DataError: its weights are not those that the index was made with.
+    """
+    run = facts.run or {}
+    space = RunSpace(run["folder"], seed=run["seed"], accept_code=run["accept_code"], device=device)
+    if space.origin != dict(facts.origin):
+        raise DataError(
+            f"{space.folder} is not the run that the index was made with: {space.origin}, not "
+            f"{dict(facts.origin)}",
+            hint="varkit index --with RUN --out ANOTHER",
+        )
+    return space
+
+
 def _slice(clips: Sequences, first: int, last: int) -> Sequences:
     streams = {name: values[first:last] for name, values in clips.streams.items()}
     return Sequences(streams, clips.times[first:last], clips.absent)
 
 
-def _factors(side: Side) -> Array:
+def factors(side: Side) -> Array:
+    """Return the (V, K) factors of encoded videos."""
     if side.factors is None:
         raise DataError("the model gives no factors")
     factors: Array = side.factors.cpu().numpy()

@@ -159,9 +159,7 @@ def read_statistics(root: Path, channel: Channel, name: str) -> Statistics:
         sample = tensors["sample"].astype(np.float32)
         if sample.ndim != 2 or sample.shape[1] != channel.width:
             raise ValueError(f"its sample has shape {sample.shape}")
-        return Statistics(
-            sample, tensors["ids"], tensors["hub"], tensors["best"], mean, deviation
-        )
+        return Statistics(sample, tensors["ids"], tensors["hub"], tensors["best"], mean, deviation)
 
 
 def _file(root: Path, channel: str) -> Path:
