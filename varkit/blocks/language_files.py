@@ -19,7 +19,9 @@ TOKENIZER_FILES = (
 )
 """The files with a tokenizer's vocabulary, one of these groups. Which, depends on the model."""
 
-_PACKAGE = "package:"
+PACKAGE = "package:"
+"""Before the name of an installed Python package that holds a model."""
+
 _COMMIT = re.compile(r"[0-9a-f]{40}")
 _DOWNLOADED = ("*.json", "*.txt", "*.model", "model.safetensors")
 
@@ -41,8 +43,13 @@ def locate(model: str, revision: str | None) -> Path:
     """
     if importlib.util.find_spec("transformers") is None:
         raise VarkitError("transformers is not installed", hint="pip install 'varkit[text]'")
-    if model.startswith(_PACKAGE):
-        return _in_package(model.removeprefix(_PACKAGE), revision)
+    if model.startswith(PACKAGE):
+        if revision is not None:
+            raise VarkitError(
+                f"model {model} has no revision: the installed version counts",
+                hint="remove query.revision",
+            )
+        return in_package(model.removeprefix(PACKAGE))
     return _in_folder(model) if revision is None else _in_cache(model, revision)
 
 
@@ -88,12 +95,12 @@ def lacking(model: str, revision: str | None, *, download: bool) -> list[str]:
     return []
 
 
-def _in_package(name: str, revision: str | None) -> Path:
-    if revision is not None:
-        raise VarkitError(
-            f"model {_PACKAGE}{name} has no revision: the installed version counts",
-            hint="remove query.revision",
-        )
+def in_package(name: str) -> Path:
+    """Return the shallowest folder of a model in an installed Python package.
+
+    Raises:
+        VarkitError: there is none, or a file of it is missing; the hint says how to get it.
+    """
     spec = importlib.util.find_spec(name) if name.isidentifier() else None
     if spec is None:
         raise VarkitError(
