@@ -108,7 +108,7 @@ def search(
         from varkit.search.fusion import by_rank
 
         answers = [[by_rank(lists, rest["k"]) for lists in zip(*answers, strict=True)]]
-    asked = sentences or (" ".join(filter(None, (audio and f"sound {audio}", like))),)
+    asked = sentences or (str(audio or like),)
     show(asked, answers[0], rest, simulated=simulated)
 
 

@@ -365,7 +365,10 @@ class Index:
             reasons=tuple(reasons),
             moments=self._moments(terms, shard, start, end, score),
             more=tuple(
-                (*map(float, shard.spans[other - member.first]), value) for other, value in rows[1:]
+                (float(begin), float(end), value)
+                for (begin, end), value in (
+                    (shard.spans[other - member.first], value) for other, value in rows[1:]
+                )
             ),
             camera=member.camera,
             time=None if member.start is None else iso(member.start + start),
@@ -476,7 +479,8 @@ def _chosen(shard: Shard, channel: str, at: float | None) -> Array:
     if at is None:
         return unit(rows[channel].mean(axis=0))
     distance = np.abs(shard.spans.mean(axis=1) - at)
-    return rows[channel][int(distance.argmin())]
+    row: Array = rows[channel][int(distance.argmin())]
+    return row
 
 
 def _videos(found: Found, members: Sequence[Member]) -> int:

@@ -266,9 +266,9 @@ def _ailments(name: str, sample: Array, owners: Sequence[Member]) -> list[str]:
 
     An encoder that fails silently gives the same vector for everything (Frigate #24159).
     """
-    held = sample.any(axis=1)
+    held = np.asarray(sample.any(axis=1))
     rows = sample[held].astype(np.float32)
-    videos = [owner.number for owner, there in zip(owners, held, strict=True) if there]
+    videos = [owner.number for owner, there in zip(owners, held.tolist(), strict=True) if there]
     if len(set(videos)) < 3:
         return []
     firsts = rows[np.unique(videos, return_index=True)[1]]

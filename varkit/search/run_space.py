@@ -17,9 +17,10 @@ from varkit.errors import DataError, VarkitError
 from varkit.evaluation.encoding import Side, SplitEncoder
 from varkit.evaluation.evaluate import evaluating
 from varkit.interfaces import Sequences, VideoReader
-from varkit.interfaces.searching import Array, Block, Channel, Reason, Track
+from varkit.interfaces.searching import Array, Block, Channel, Reason, Streamed, Track
 from varkit.runs.find import find_run
 from varkit.runs.folder import open_run
+from varkit.search.channels import at_centres
 from varkit.search.facts import Facts
 from varkit.search.model import Model, load
 from varkit.search.shards import Curve, Shard
@@ -48,6 +49,7 @@ class RunSpace:
         seed: of the training; None = the run's first.
         accept_code: open it even if the code that made it has changed since.
         device: where to compute.
+        streams: the run's names of streams -> those of a store; needed for :meth:`tracks` alone.
 
     Raises:
         RunError: the folder is not a run, or other code made it.
@@ -62,22 +64,44 @@ class RunSpace:
         seed: int | None = None,
         accept_code: bool = False,
         device: torch.device | str = "cpu",
+        streams: Mapping[str, Streamed] | None = None,
     ) -> None:
         self.folder = find_run(run)
         opened = open_run(self.folder, accept_code=accept_code)
         self.model: Model = load(opened, seed=seed, accept_code=accept_code, device=device)
         chosen = opened.recipe.train.seeds[0] if seed is None else seed
         weights = opened.model_file(chosen, opened.reported(chosen))
-        self.origin = {"model": sha256(weights), "recipe": opened.recipe.digest()}
+        self.origin: Mapping[str, Any] = {
+            "model": sha256(weights),
+            "recipe": opened.recipe.digest(),
+        }
         self.seed, self.accept_code = chosen, accept_code
         self.dataset = self.model.dataset
         self.simulated = self.model.simulated
-        self.channels = self._channels()
+        self.channels: Mapping[str, Channel] = self._channels()
         self.kept: Mapping[str, Array] = {}
+        self.streams = streams or {}
 
     def encode_text(self, texts: Sequence[str]) -> Array:
         """Return the (Q, K) factors of sentences."""
         return self.model.encode_captions(texts).vectors
+
+    def tracks(self, streams: Mapping[str, Track]) -> Mapping[str, Mapping[str, Track]]:
+        """Return the factors of a file as one clip, which lasts as long as the file."""
+        named = {n: streams[each.key] for n, each in self.streams.items() if each.key in streams}
+        (channel,) = self.channels
+        if not named:
+            return {channel: {}}
+        times = next(iter(named.values())).times
+        clips = {n: t.values[at_centres(t.times, times)] for n, t in named.items()}
+        absent = frozenset(self.dataset.widths) - named.keys()
+        for name in absent:
+            clips[name] = np.zeros((len(times), self.dataset.widths[name]), np.float32)
+        reader = InMemory(Sequences(clips, times.astype(np.float32), absent))
+        row = factors(self.encode_videos({"query": reader}))
+        whole, blocks = np.array([[times[0, 0], times[-1, 1]]]), self.channels[channel]
+        parts = zip(blocks.blocks, blocks.slices, strict=True)
+        return {channel: {block.name: Track(row[:, part], whole) for block, part in parts}}
 
     def reasons(self, channel: str, query: Array, row: Array) -> list[Reason]:
         """Return nothing: a network does not say why."""
@@ -156,7 +180,13 @@ def opened(facts: Facts, device: torch.device | str = "cpu") -> RunSpace:
         DataError: its weights are not those that the index was made with.
     """
     run = facts.run or {}
-    space = RunSpace(run["folder"], seed=run["seed"], accept_code=run["accept_code"], device=device)
+    space = RunSpace(
+        run["folder"],
+        seed=run["seed"],
+        accept_code=run["accept_code"],
+        device=device,
+        streams=facts.streams,
+    )
     if space.origin != dict(facts.origin):
         raise DataError(
             f"{space.folder} is not the run that the index was made with: {space.origin}, not "

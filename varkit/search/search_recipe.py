@@ -130,7 +130,7 @@ class _Checker(Checker):
             if not isinstance(options, dict):
                 self.problem(("extract", name), f"must be a block of options; not {options!r}")
                 continue
-            use = options.get("use", name)
+            use = str(options.get("use", name))
             own = {key: option for key, option in options.items() if key != "use"}
             chosen = self.options_of("extractor", use, ("extract", name), own)
             if chosen is not None:
@@ -162,6 +162,8 @@ class _Checker(Checker):
             return None
         # An index may be searched from another folder.
         return {
-            name: str(Path(value).absolute()) if name in paths and value is not None else value
+            name: str(Path(value).absolute())
+            if name in paths and value is not None and Path(value).exists()
+            else value
             for name, value in options.items()
         }

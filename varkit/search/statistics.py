@@ -135,7 +135,10 @@ def measure(
 def write_statistics(root: Path, channel: str, statistics: Statistics) -> None:
     """Write the statistics of a channel."""
     numbers = np.array([statistics.mean, statistics.deviation])
-    tensors = {"sample": statistics.sample.astype(np.float16), "ids": statistics.ids}
+    tensors: dict[str, NDArray[Any]] = {
+        "sample": statistics.sample.astype(np.float16),
+        "ids": statistics.ids,
+    }
     tensors |= {"hub": statistics.hub, "best": statistics.best, "numbers": numbers}
     write_bytes(_file(root, channel), save(tensors))
 
