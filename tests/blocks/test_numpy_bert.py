@@ -15,7 +15,7 @@ from safetensors.numpy import load_file, save_file
 from varkit.blocks.language_files import in_package
 from varkit.blocks.numpy_bert import NumpyBert, gelu
 from varkit.blocks.pretrained import load_pretrained
-from varkit.blocks.tiny_language import write_tiny_language
+from varkit.blocks.tiny_language import write_tiny_encoder
 from varkit.errors import CheckpointError, VarkitError
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -38,10 +38,7 @@ def packaged():
 
 @pytest.fixture(scope="module")
 def tiny(tmp_path_factory):
-    folder = write_tiny_language(tmp_path_factory.mktemp("tiny"), layers=2)
-    _, tokenizer = load_pretrained(folder, add_pooling_layer=False)
-    tokenizer.backend_tokenizer.save(str(folder / "tokenizer.json"))
-    return folder
+    return write_tiny_encoder(tmp_path_factory.mktemp("tiny"), layers=2)
 
 
 def by_torch(folder, texts, longest):
@@ -86,6 +83,13 @@ assert not {{"torch", "transformers", "pydantic"}} & set(sys.modules)
 """
     done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
+
+
+def test_a_text_is_known_if_a_word_of_it_is(tiny):
+    encoder = NumpyBert(tiny)
+    assert encoder.knows("a dog")
+    assert encoder.knows("犬 dog")
+    assert not any(encoder.knows(text) for text in ("", " \n", "犬", "\ud83d"))
 
 
 def edit(name, **changes):

@@ -36,7 +36,7 @@ WEIGHTS, TOKENIZER, CONFIG = "model.safetensors", "tokenizer.json", "config.json
 TOKENS = 2048
 """How many tokens go through the network at a time, at least one sentence."""
 SAMPLE, STEP = 2**12, 2**18
-"""Of the weights, :attr:`NumpyBert.fingerprint` reads 4 KiB in 256."""
+"""A fingerprint reads 4 KiB of every 256 of the weights."""
 
 _WORDS = "embeddings.word_embeddings.weight"
 _MODULES = ("Transformer", "Pooling", "Normalize")
@@ -72,7 +72,7 @@ class NumpyBert:
         file = folder / WEIGHTS
         with reading(file, CheckpointError, hint="fetch the model again"):
             check_user_file(file)
-            stored = safe_open(file, framework="numpy")
+            stored: Any = safe_open(file, framework="numpy")
             prefix = "" if _WORDS in stored.keys() else "bert."  # noqa: SIM118
             self._words = stored.get_slice(prefix + _WORDS)
             known = self._tokenizer.get_vocab_size()
@@ -88,29 +88,19 @@ class NumpyBert:
 
     @cached_property
     def fingerprint(self) -> str:
-        """SHA-256 of the configuration, the tokenizer, and 4 KiB of every 256 of the weights.
+        """SHA-256 of the configuration, the tokenizer, and 4 KiB of every 256 of the weights."""
+        return fingerprint(*(self.folder / name for name in (WEIGHTS, CONFIG, TOKENIZER)))
 
-        Training changes all of a model's weights, so a sample tells models apart. Reading them all
-        would take longer than answering a query.
-        """
-        digest = hashlib.sha256()
-        for name in (CONFIG, TOKENIZER):
-            with reading(self.folder / name, CheckpointError):
-                digest.update(read_user_file(self.folder / name))
-        weights = self.folder / WEIGHTS
-        with reading(weights, CheckpointError), open_user_file(weights) as file:
-            size = file.seek(0, 2)
-            digest.update(str(size).encode())
-            for start in range(0, size, STEP):
-                file.seek(start)
-                digest.update(file.read(SAMPLE))
-        return digest.hexdigest()
+    def knows(self, text: str) -> bool:
+        """Return whether a text has a word that the vocabulary has."""
+        encoding = self._tokenizer.encode(_unicode(text), add_special_tokens=False)
+        unknown = self._tokenizer.model.unk_token
+        return any(token != unknown for token in encoding.tokens)
 
     def encode(self, texts: Sequence[str]) -> Array:
         """Return (Q, D) unit vectors; a text that is too long is cut."""
-        # Half a surrogate pair, as from a broken command line, is not Unicode.
-        clean = [text.encode("utf-8", "replace").decode() for text in texts]
-        tokens = [encoding.ids for encoding in self._tokenizer.encode_batch(clean)]
+        encodings = self._tokenizer.encode_batch(list(map(_unicode, texts)))
+        tokens = [encoding.ids for encoding in encodings]
         vectors = np.empty((len(texts), self.width), np.float32)
         by_length = sorted(range(len(texts)), key=lambda n: len(tokens[n]))
         for length, numbers in groupby(by_length, key=lambda n: len(tokens[n])):
@@ -159,7 +149,30 @@ class NumpyBert:
 def unit(vectors: Array) -> Array:
     """Return (..., D) vectors scaled to length 1; zeros stay."""
     lengths = np.linalg.norm(vectors, axis=-1, keepdims=True)
-    return vectors / np.maximum(lengths, np.finfo(np.float32).tiny)
+    scaled: Array = vectors / np.maximum(lengths, np.finfo(np.float32).tiny)
+    return scaled
+
+
+def fingerprint(weights: Path, *others: Path) -> str:
+    """Return a SHA-256 that tells a model from others, in milliseconds.
+
+    It is of 4 KiB of every 256 of the weights, and of all of the other files. Training changes all
+    of a model's weights, and reading them all takes longer than to answer a query.
+
+    Raises:
+        CheckpointError: a file cannot be read.
+    """
+    digest = hashlib.sha256()
+    with reading(weights, CheckpointError), open_user_file(weights) as file:
+        size = file.seek(0, 2)
+        digest.update(str(size).encode())
+        for start in range(0, size, STEP):
+            file.seek(start)
+            digest.update(file.read(SAMPLE))
+    for path in others:
+        with reading(path, CheckpointError):
+            digest.update(read_user_file(path))
+    return digest.hexdigest()
 
 
 _SCALE, _BOUND = 128, 6
@@ -177,11 +190,12 @@ def gelu(x: Array) -> Array:
     place = nearest.astype(np.intp) + _SCALE * _BOUND
     nearest /= _SCALE
     step = np.clip(x, -_BOUND, _BOUND) - nearest
-    return x * (_CUMULATIVE[place] + _DENSITY[place] * step * (1 - nearest * step / 2))
+    cumulative: Array = _CUMULATIVE[place] + _DENSITY[place] * step * (1 - nearest * step / 2)
+    return x * cumulative
 
 
 def _linear(states: Array, weights: Mapping[str, Array], name: str) -> Array:
-    flat = states.reshape(-1, states.shape[-1]) @ weights[f"{name}.weight"].T
+    flat: Array = states.reshape(-1, states.shape[-1]) @ weights[f"{name}.weight"].T
     flat += weights[f"{name}.bias"]
     return flat.reshape(*states.shape[:-1], -1)
 
@@ -210,6 +224,11 @@ def _shapes(config: Mapping[str, Any]) -> dict[str, tuple[int, ...]]:
 
 def _part(weights: Mapping[str, Array], prefix: str) -> dict[str, Array]:
     return {n.removeprefix(prefix): w for n, w in weights.items() if n.startswith(prefix)}
+
+
+def _unicode(text: str) -> str:
+    """Replace half a surrogate pair, as from a broken command line."""
+    return text.encode("utf-8", "replace").decode()
 
 
 def _json(path: Path) -> Any:

@@ -54,3 +54,17 @@ def write_tiny_language(folder: Path, *, width: int = 32, layers: int = 1) -> Pa
     with quiet():
         model.save_pretrained(folder)
     return folder
+
+
+def write_tiny_encoder(folder: Path, *, layers: int = 1) -> Path:
+    """Write such a BERT as :class:`varkit.blocks.numpy_bert.NumpyBert` reads it.
+
+    Returns:
+        The folder.
+    """
+    from tokenizers import BertWordPieceTokenizer
+
+    write_tiny_language(folder, layers=layers)
+    tokenizer = BertWordPieceTokenizer(str(folder / "vocab.txt"))
+    tokenizer.save(str(folder / "tokenizer.json"))
+    return folder

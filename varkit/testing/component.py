@@ -21,6 +21,7 @@ from varkit.testing.stand_ins import (
     DIM,
     EXPERTS,
     SOUND_WIDTHS,
+    STREAMS,
     WIDTHS,
     Cosine,
     Drawn,
@@ -98,7 +99,10 @@ def example(
                     raise MissingError(f"{subject} cannot be checked here: {'; '.join(lacking)}")
                 supplied = _stand_ins() | {n: value for n, value in given.items() if n in SUPPLIED}
                 build = _builder(row, component, complete, supplied)
-                built, fresh = build(), build()
+                built = build()
+                if "kept" in row.supplied:  # an index supplies what an earlier instance kept
+                    supplied["kept"] = dict(built.kept)
+                fresh = build()
                 absent = absent_members(built, resolve_name(row.protocol))
         except MissingError:
             raise
@@ -154,4 +158,6 @@ def _stand_ins() -> dict[str, Any]:
         "query_encoder": Words(DIM, EXPERTS),
         "alignments": {"avg": Cosine()},
         "truth": truth,
+        "streams": STREAMS,
+        "kept": {},
     }

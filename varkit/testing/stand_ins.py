@@ -17,12 +17,22 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from varkit.blocks.pooling import masked_mean
-from varkit.interfaces import Captions, Clips, Draws, Representation
+from varkit.interfaces import Captions, Clips, Draws, Representation, Streamed
 
 DIM = 24
 EXPERTS = ("object", "motion")
 WIDTHS: Mapping[str, int] = {"object": 16, "motion": 12}
 SOUND_WIDTHS: Mapping[str, int] = {"audio": 8}
+STREAMS: Mapping[str, Streamed] = {
+    key: Streamed(key, width, classes)
+    for key, width, classes in (
+        ("image.classes", 4, ("car, auto", "smoke", "a fight", "dog; hound")),
+        ("image.features", 8, ()),
+        ("yamnet.classes", 3, ("Silence", "Car", "Shatter, break")),
+        ("yamnet.features", 6, ()),
+    )
+}
+"""What an index has of its videos."""
 LENGTHS = (5, 1, 17, 9)
 """Clips of the test videos; one has a single clip, fewer than most samplers pick."""
 TEXTS = (
