@@ -226,7 +226,8 @@ class Labels:
         vectors = self._given[key]
         if vectors.ndim != 2 or len(vectors) != len(classes):
             raise DataError(f"{key} has shape {vectors.shape}; there are {len(classes)} classes")
-        return vectors.astype(np.float32, copy=False)
+        checked: Array = vectors.astype(np.float32, copy=False)
+        return checked
 
     def _kernel(self, vectors: Array, block: str) -> Array:
         """Return the (Q, C) kernel of (Q, D) sentences."""
