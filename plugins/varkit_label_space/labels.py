@@ -226,14 +226,15 @@ class Labels:
         vectors = self._given[key]
         if vectors.ndim != 2 or len(vectors) != len(classes):
             raise DataError(f"{key} has shape {vectors.shape}; there are {len(classes)} classes")
-        checked: Array = vectors.astype(np.float32, copy=False)
+        checked: Array = np.asarray(vectors, np.float32)
         return checked
 
     def _kernel(self, vectors: Array, block: str) -> Array:
         """Return the (Q, C) kernel of (Q, D) sentences."""
         cosines = vectors @ self.kept[f"words.{block}"].T
         kernel = np.exp((cosines - cosines.max(axis=1, keepdims=True)) / np.float32(self._tau))
-        return np.maximum(kernel, np.float32(LEAST))
+        floored: Array = np.maximum(kernel, np.float32(LEAST))
+        return floored
 
     def _heard(self, streams: Mapping[str, Track], clips: int) -> NDArray[np.bool_]:
         """Return in which of (T,) clips of sound something but silence scores the most."""

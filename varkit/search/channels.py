@@ -11,7 +11,9 @@ from numpy.typing import NDArray
 from varkit.interfaces.searching import FLOOR, Array, Block, Channel, Track
 
 
-def block_scores(channel: Channel, query: Array, rows: Array, absent: Array | None) -> Array:
+def block_scores(
+    channel: Channel, query: Array, rows: Array, absent: Array | None
+) -> NDArray[np.float64]:
     """Return the weighted (R, blocks) scores of rows, whose sums are the rows' scores.
 
     Args:
@@ -28,7 +30,7 @@ def block_scores(channel: Channel, query: Array, rows: Array, absent: Array | No
             logs = np.log(np.maximum(products, 0) + FLOOR)
             products = logs if absent is None else np.where(products == 0, absent[b], logs)
         scores[:, b] = block.weight * products
-    return scores.astype(np.float32)
+    return scores
 
 
 def absent_scores(channel: Channel, queries: Array, sample: Array) -> Array:

@@ -109,8 +109,8 @@ class Index:
     ) -> list[Hit]:
         """Find videos, the best first.
 
-        With several of ``text``, ``audio``, ``like`` and ``without``, scores are added in
-        deviations from those of unrelated queries, and ``chance`` is unknown.
+        With several of ``text``, ``audio``, ``like`` and ``without``, the scores of each are
+        brought to one scale by their deviation over the gallery, and added; ``chance`` is unknown.
 
         Args:
             text: a sentence. ``sound: glass breaking`` asks only what is heard.
@@ -147,12 +147,21 @@ class Index:
 
         Args:
             vector: (K,) in a channel of this index.
-            channel: its name; None = the first.
+            channel: its name; None = the one that answers sentences, or else the first.
             k: as for :meth:`search`.
+
+        Raises:
+            DataError: there is no such channel, or the vector is not (K,) and finite.
         """
-        name = channel or next(iter(self.facts.channels))
+        name = channel or next(iter([*self.facts.channel_for("text"), *self.facts.channels]))
         self._channel(name)
-        return self._answer([[Term(name, np.asarray(vector, np.float32))]], None, k)[0]
+        query, width = np.asarray(vector, np.float32), self.facts.channels[name].width
+        if query.shape != (width,) or not np.isfinite(query).all():
+            raise DataError(
+                f"a vector for channel {name!r} has {width} finite numbers; this one has shape "
+                f"{query.shape}{'' if query.shape != (width,) else ' and holds NaN or infinity'}"
+            )
+        return self._answer([[Term(name, query)]], None, k)[0]
 
     @cached_property
     def space(self) -> Space:
@@ -300,7 +309,7 @@ class Index:
         """Return rows in the order of their full scores, in float64 rounded to float32."""
         channel = self.facts.channels[name]
         rows = self._rows(name, found.ids)
-        scores = block_scores(channel, vector, rows, absent).sum(axis=1)
+        scores = block_scores(channel, vector, rows, absent).sum(axis=1).astype(np.float32)
         order = np.lexsort((found.ids, -scores))
         return Found(found.ids[order], scores[order])
 
@@ -330,7 +339,7 @@ class Index:
             known = self._statistic(term.channel)
             vectors = term.vector[None]
             ids, scores = engine.scores(vectors, where, known.absent(channel, vectors))
-            scores = term.sign * known.standard(scores[0])
+            scores = term.sign * known.standard(channel, term.vector, scores[0])
             total = scores if total is None else total + scores
         assert total is not None
         order = np.lexsort((ids, -total))

@@ -5,7 +5,7 @@ All of it is derived from the rows, and computed again when they have changed.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
@@ -16,7 +16,7 @@ from safetensors import safe_open
 from safetensors.numpy import save
 
 from varkit.interfaces.searching import Array, Channel
-from varkit.search.channels import absent_scores
+from varkit.search.channels import absent_scores, row_scores
 from varkit.search.gallery import Member
 from varkit.system.files import write_bytes
 from varkit.system.inputs import check_user_file, reading
@@ -38,6 +38,9 @@ class Scoring(Protocol):
     ) -> tuple[NDArray[np.int64], Array]:
         """Return (n,) ids and (Q, n) scores."""
 
+    def ids(self) -> NDArray[np.int64]:
+        """Return all ids, ascending."""
+
 
 @dataclass(frozen=True, eq=False)
 class Statistics:
@@ -50,16 +53,12 @@ class Statistics:
             high one.
         best: (N,) for each unrelated query, the best score of a row above its ``hub``, ascending;
             empty if there are no such queries.
-        mean: of all scores of unrelated queries.
-        deviation: likewise.
     """
 
     sample: Array
     ids: NDArray[np.int64]
     hub: Array
     best: Array
-    mean: float
-    deviation: float
 
     def absent(self, channel: Channel, queries: Array) -> Array:
         """Return (Q, blocks) what rows without a block count as."""
@@ -76,15 +75,26 @@ class Statistics:
         reached = len(self.best) - int(np.searchsorted(self.best, above, side="left"))
         return (1 + reached) / (1 + len(self.best))
 
-    def standard(self, scores: Array) -> Array:
-        """Return scores in deviations from what unrelated queries get."""
-        scaled: Array = (scores - self.mean) / self.deviation
+    def standard(self, channel: Channel, query: Array, scores: Array) -> Array:
+        """Return a query's scores in deviations from its scores over the gallery.
+
+        So scores of several queries, also of other channels, can be added.
+
+        Args:
+            channel: of the query.
+            query: (K,).
+            scores: of some rows.
+        """
+        absent = self.absent(channel, query[None])
+        usual = row_scores(channel, query[None], self.sample, absent)
+        deviation = float(usual.std()) if usual.size else 0.0
+        scaled: Array = (scores - usual.mean()) / deviation if deviation > 1e-6 else scores * 0
         return scaled
 
     def _hub_of(self, row: int) -> float:
         at = int(np.searchsorted(self.ids, row))
         known = at < len(self.ids) and self.ids[at] == row
-        return float(self.hub[at]) if known else self.mean  # added since
+        return float(self.hub[at] if known else self.hub.mean())  # added since: an average row
 
 
 def measure(
@@ -104,42 +114,36 @@ def measure(
         owners: the video that each of them is from, whose rows do not count; None = of none.
     """
     sample = sample[:: max(1, -(-len(sample) // SAMPLE))].astype(np.float32)
-    ids, total = np.zeros(0, np.int64), np.zeros(0, np.float64)
-    parts: list[Array] = []
-    for stage in ("hub", "best"):
+
+    def scored() -> Iterator[tuple[slice, NDArray[np.int64], Array]]:
         for begin in range(0, len(unrelated), AT_ONCE):
-            queries = unrelated[begin : begin + AT_ONCE]
-            ids, scores = engine.scores(queries, None, absent_scores(channel, queries, sample))
-            if stage == "hub":
-                total = (total if len(total) else np.zeros(len(ids))) + scores.sum(axis=0)
-                parts.append(np.array([scores.mean(), np.square(scores).mean()], np.float64))
-                continue
-            above = scores - (total / len(unrelated)).astype(np.float32)
-            for row, owner in zip(above, owners[begin : begin + AT_ONCE], strict=True):
-                if owner is not None:
-                    row[np.isin(ids, owner.ids)] = -np.inf
-            parts.append(above.max(axis=1))
-        if stage == "hub":
-            moments = np.mean(parts, axis=0) if parts and len(ids) else np.array([0.0, 1.0])
-            parts = []
-            if not len(ids):
-                break
-    best = np.sort(np.concatenate(parts)).astype(np.float32) if parts else np.zeros(0, np.float32)
-    order = np.argsort(ids)
+            part = slice(begin, begin + AT_ONCE)
+            absent = absent_scores(channel, unrelated[part], sample)
+            yield part, *engine.scores(unrelated[part], None, absent)
+
+    ids = engine.ids()
+    total = np.zeros(len(ids))
+    for _, rows, scores in scored():
+        total[np.searchsorted(ids, rows)] += scores.sum(axis=0, dtype=np.float64)
     hub = (total / max(1, len(unrelated))).astype(np.float32)
-    deviation = float(np.sqrt(max(moments[1] - moments[0] ** 2, 1e-12)))
-    best = best[np.isfinite(best)]
-    return Statistics(sample, ids[order], hub[order], best, float(moments[0]), deviation)
+    best: list[float] = []
+    for part, rows, scores in scored() if len(ids) else ():
+        above = scores - hub[np.searchsorted(ids, rows)]
+        for row, owner in zip(above, owners[part], strict=True):
+            if owner is not None:
+                row[np.isin(rows, owner.ids)] = -np.inf
+        best += above.max(axis=1).tolist()
+    reached = np.sort(np.array([x for x in best if np.isfinite(x)], np.float32))
+    return Statistics(sample, ids, hub, reached)
 
 
 def write_statistics(root: Path, channel: str, statistics: Statistics) -> None:
     """Write the statistics of a channel."""
-    numbers = np.array([statistics.mean, statistics.deviation])
     tensors: dict[str, NDArray[Any]] = {
         "sample": statistics.sample.astype(np.float16),
         "ids": statistics.ids,
     }
-    tensors |= {"hub": statistics.hub, "best": statistics.best, "numbers": numbers}
+    tensors |= {"hub": statistics.hub, "best": statistics.best}
     write_bytes(_file(root, channel), save(tensors))
 
 
@@ -153,16 +157,15 @@ def read_statistics(root: Path, channel: Channel, name: str) -> Statistics:
     if not path.exists():
         empty = np.zeros(0, np.float32)
         sample = np.zeros((0, channel.width), np.float32)
-        return Statistics(sample, np.zeros(0, np.int64), empty, empty, 0.0, 1.0)
+        return Statistics(sample, np.zeros(0, np.int64), empty, empty)
     with reading(path, hint=f"varkit index rebuild {root}"):
         check_user_file(path)
         with safe_open(path, framework="np") as file:
             tensors = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118
-        mean, deviation = map(float, tensors["numbers"])
         sample = tensors["sample"].astype(np.float32)
         if sample.ndim != 2 or sample.shape[1] != channel.width:
             raise ValueError(f"its sample has shape {sample.shape}")
-        return Statistics(sample, tensors["ids"], tensors["hub"], tensors["best"], mean, deviation)
+        return Statistics(sample, tensors["ids"], tensors["hub"], tensors["best"])
 
 
 def _file(root: Path, channel: str) -> Path:
