@@ -238,13 +238,11 @@ class Labels:
 
     def _heard(self, streams: Mapping[str, Track], clips: int) -> NDArray[np.bool_]:
         """Return in which of (T,) clips of sound something but silence scores the most."""
-        key, classes = (
-            self._streams.get("words", {}).get("sound", ""),
-            self._classes.get("sound", ()),
-        )
-        if key not in streams or SILENCE not in classes or len(streams[key].times) != clips:
+        classes = self._classes.get("sound", ())
+        scores = streams.get(self._streams["words"]["sound"]) if SILENCE in classes else None
+        if scores is None or len(scores.times) != clips:
             return np.ones(clips, bool)
-        heard: NDArray[np.bool_] = streams[key].values.argmax(axis=1) != classes.index(SILENCE)
+        heard: NDArray[np.bool_] = scores.values.argmax(axis=1) != classes.index(SILENCE)
         return heard
 
 

@@ -108,7 +108,7 @@ def test_mistakes_are_told(home):
     assert "say which videos to index" in failed(call("index", "--with", "labels"))
     failed(call("index", "nowhere", "--with", "search_shades.yaml"))
     result = call("run", "search_labels")
-    assert "is a search recipe" in failed(result)
+    assert "is a search recipe" in failed(result, 2)
     assert "varkit index VIDEOS --with labels" in hint(result)
 
 

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from varkit.interfaces.searching import Array, Channel, Track
+from varkit.interfaces.searching import FLOOR, Array, Channel, Track
 from varkit.search.channels import clip_rows, row_scores
 from varkit.search.shards import Curve
 
@@ -36,6 +36,9 @@ class Concepts:
     is the chance that as many unrelated sentences as there are concepts all score lower on this
     clip. So it needs no other video, and a clip that matches everything is not anomalous.
 
+    A vague sentence matches everything, too. So what counts is how much better a sentence matches
+    the clip than it matches a clip of which nothing is known, whose numbers are all equal.
+
     Args:
         channel: in which sentences and clips are compared.
         concepts: (C, K) encoded sentences.
@@ -45,6 +48,10 @@ class Concepts:
     def __init__(self, channel: Channel, concepts: Array, unrelated: Array) -> None:
         self._channel, self._count = channel, len(concepts)
         self._queries = np.concatenate([concepts, unrelated])
+        for block, part in zip(channel.blocks, channel.slices, strict=True):
+            if block.log:  # the logarithm of such a clip's score becomes 0
+                means = self._queries[:, part].mean(axis=1, keepdims=True)
+                self._queries[:, part] /= np.maximum(means, FLOOR)
 
     def curve(self, tracks: Mapping[str, Track]) -> Curve:
         """Return how anomalous a video is, clip by clip.
