@@ -42,3 +42,13 @@ def register_extractors(register: Register) -> None:
         "varkit_extractors.motion:Motion",
         summary="histograms of colour, gradients and optical flow; nothing is learned",
     )
+
+
+@hookimpl
+def register_spaces(register: Register) -> None:
+    """Register the space of CLIP-like models."""
+    register(
+        "joint",
+        "varkit_extractors.joint_space:JointSpace",
+        summary="pictures and sentences by a CLIP- or SigLIP-like model, sounds by YAMNet",
+    )
