@@ -18,6 +18,7 @@ from varkit.recipe.options import check_options, construct
 from varkit.testing.checks import ConformanceError, Result
 from varkit.testing.probes import seeded
 from varkit.testing.stand_ins import (
+    CHANNEL,
     DIM,
     EXPERTS,
     SOUND_WIDTHS,
@@ -97,7 +98,10 @@ def example(
                 lacking = component.missing(**complete) if hasattr(component, "missing") else []
                 if lacking:
                     raise MissingError(f"{subject} cannot be checked here: {'; '.join(lacking)}")
-                supplied = _stand_ins() | {n: value for n, value in given.items() if n in SUPPLIED}
+                own = {"folder": Path(folder)}
+                supplied = (
+                    _stand_ins() | own | {n: value for n, value in given.items() if n in SUPPLIED}
+                )
                 build = _builder(row, component, complete, supplied)
                 built = build()
                 if "kept" in row.supplied:  # an index supplies what an earlier instance kept
@@ -160,4 +164,5 @@ def _stand_ins() -> dict[str, Any]:
         "truth": truth,
         "streams": STREAMS,
         "kept": {},
+        "channel": CHANNEL,
     }

@@ -17,7 +17,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from varkit.blocks.pooling import masked_mean
-from varkit.interfaces import Captions, Clips, Draws, Representation, Streamed
+from varkit.interfaces import Block, Captions, Channel, Clips, Draws, Representation, Streamed
 
 DIM = 24
 EXPERTS = ("object", "motion")
@@ -33,6 +33,15 @@ STREAMS: Mapping[str, Streamed] = {
     )
 }
 """What an index has of its videos."""
+CHANNEL = Channel(
+    (
+        Block("seen", 12, log=True),
+        Block("heard", 7, weight=0.3, log=True),
+        Block("looks", 5, weight=2, unit=True),
+    ),
+    frozenset({"text"}),
+)
+"""What the rows of an engine are made of."""
 LENGTHS = (5, 1, 17, 9)
 """Clips of the test videos; one has a single clip, fewer than most samplers pick."""
 TEXTS = (
