@@ -210,7 +210,7 @@ def delete(index: Path, videos: tuple[str, ...]) -> None:
 
 def _print_done(done: Any) -> None:
     parts = [f"{done.videos:,} videos, {done.windows:,} windows"]
-    if done.added:
+    if 0 < len(done.added) < done.videos:
         parts.append(f"{len(done.added):,} added or changed")
     if done.dropped:
         parts.append(f"{len(done.dropped):,} gone")

@@ -149,10 +149,12 @@ def show(
             echo()
         if len(answers) > 1:
             echo(query, bold=True)
-        _print_hits(hits, clips)
+        _print_hits(hits, clips, anomaly=rest["min_anomaly"] is not None)
 
 
-def _print_hits(hits: Sequence[Any], clips: dict[int, Path]) -> None:
+def _print_hits(hits: Sequence[Any], clips: dict[int, Path], *, anomaly: bool) -> None:
+    from varkit.cli.terminal import print_text
+
     if not hits:
         echo("nothing in the index passes the filters")
         return
@@ -169,14 +171,14 @@ def _print_hits(hits: Sequence[Any], clips: dict[int, Path]) -> None:
         echo(hit.video, bold=True, nl=False)
         echo(f"  {clock(moment.start)}-{clock(moment.end)}", fg="cyan", nl=False)
         echo("  confident" if hit.confident else "", fg="green")
-        lines = [_about(hit), _why(hit)]
+        lines = [_about(hit, anomaly=anomaly), _why(hit)]
         if id(hit) in clips:
             lines.append(f"clip: {clips[id(hit)]}")
         for line in filter(None, lines):
-            echo(f"{'':{width}}  {line}")
+            print_text(f"{'':{width}}  {line}", indent=width + 4)
 
 
-def _about(hit: Any) -> str:
+def _about(hit: Any, *, anomaly: bool) -> str:
     parts = [f"score {hit.score:.2f}"]
     if hit.chance is not None:
         parts.append(f"by chance {hit.chance:.0%}" if hit.chance >= 0.01 else "by chance < 1%")
@@ -184,7 +186,7 @@ def _about(hit: Any) -> str:
         parts.append(f"camera {hit.camera}")
     if hit.time:
         parts.append(hit.time.replace("T", " "))
-    if hit.anomaly is not None and hit.anomaly >= RELIABLE:
+    if anomaly and hit.anomaly is not None:
         what = f": {hit.concept}" if hit.concept else ""
         parts.append(f"anomaly {hit.anomaly:.2f}{what}")
     return ", ".join(parts)

@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 import os
+import shutil
 import sys
 import textwrap
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 import click
 from rich.cells import cell_len
-from rich.console import Console
-from rich.table import Table as RichTable
-from rich.text import Text
 
 from varkit.cli.output import echo, printable
-from varkit.runs.report.tables import Table
+
+if TYPE_CHECKING:
+    from varkit.runs.report.tables import Table
 
 GAP = 2
 """Spaces between columns."""
@@ -28,6 +29,10 @@ def print_table(table: Table) -> None:
     Columns that do not fit follow in a second block, which repeats the first column. Words are
     never broken: one longer than the terminal, such as a path, makes the table wider.
     """
+    from rich.console import Console
+    from rich.table import Table as RichTable
+    from rich.text import Text
+
     if table.title:
         print_text(table.title, bold=True)
     console = Console()
@@ -68,7 +73,7 @@ def print_text(text: str, *, start: int = 0, indent: int = 0, bold: bool = False
     if sys.stdout.isatty() or "COLUMNS" in os.environ:
         text = textwrap.fill(
             "." * start + text,
-            Console().width,
+            shutil.get_terminal_size().columns,
             subsequent_indent=" " * indent,
             break_long_words=False,
             break_on_hyphens=False,
