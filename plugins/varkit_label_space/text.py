@@ -12,7 +12,7 @@ from typing import Any, Protocol
 import numpy as np
 
 from varkit.blocks.language_files import PACKAGE, in_package
-from varkit.blocks.numpy_bert import NumpyBert, fingerprint
+from varkit.blocks.numpy_bert import NumpyBert, fingerprint, valid_unicode
 from varkit.errors import CheckpointError, VarkitError
 from varkit.interfaces.searching import Array
 from varkit.system.inputs import reading
@@ -90,7 +90,7 @@ class MultilingualE5:
     def encode(self, texts: Sequence[str]) -> Array:
         """Return (Q, 384) unit vectors."""
         with reading(self._weights.parent, CheckpointError):
-            vectors = [self._model.query(text) for text in texts]
+            vectors = [self._model.query(valid_unicode(text)) for text in texts]
         return np.asarray(vectors, np.float32).reshape(len(texts), -1)
 
     def knows(self, text: str) -> bool:

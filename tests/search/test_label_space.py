@@ -189,3 +189,4 @@ def test_chinese_sentences_are_near_their_translations():
     assert min(similar[0, 1], similar[2, 3]) > max(similar[0, 3], similar[2, 1])
     assert model.knows("狗")
     assert not model.knows("?!")
+    assert len(model.encode(["dog \ud83d"])) == 1

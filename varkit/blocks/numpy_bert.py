@@ -93,13 +93,13 @@ class NumpyBert:
 
     def knows(self, text: str) -> bool:
         """Return whether a text has a word that the vocabulary has."""
-        encoding = self._tokenizer.encode(_unicode(text), add_special_tokens=False)
+        encoding = self._tokenizer.encode(valid_unicode(text), add_special_tokens=False)
         unknown = self._tokenizer.model.unk_token
         return any(token != unknown for token in encoding.tokens)
 
     def encode(self, texts: Sequence[str]) -> Array:
         """Return (Q, D) unit vectors; a text that is too long is cut."""
-        encodings = self._tokenizer.encode_batch(list(map(_unicode, texts)))
+        encodings = self._tokenizer.encode_batch(list(map(valid_unicode, texts)))
         tokens = [encoding.ids for encoding in encodings]
         vectors = np.empty((len(texts), self.width), np.float32)
         by_length = sorted(range(len(texts)), key=lambda n: len(tokens[n]))
@@ -226,7 +226,7 @@ def _part(weights: Mapping[str, Array], prefix: str) -> dict[str, Array]:
     return {n.removeprefix(prefix): w for n, w in weights.items() if n.startswith(prefix)}
 
 
-def _unicode(text: str) -> str:
+def valid_unicode(text: str) -> str:
     """Replace half a surrogate pair, as from a broken command line."""
     return text.encode("utf-8", "replace").decode()
 
