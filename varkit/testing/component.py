@@ -13,7 +13,7 @@ from typing import Any
 from varkit.errors import PluginError, VarkitError
 from varkit.interfaces.checks import absent_members
 from varkit.plugins.isolation import contained
-from varkit.plugins.kinds import SUPPLIED, Kind, kind_named
+from varkit.plugins.kinds import Kind, kind_named
 from varkit.recipe.options import check_options, construct
 from varkit.testing.checks import ConformanceError, Result
 from varkit.testing.probes import seeded
@@ -90,7 +90,7 @@ def example(
             with contained(module=component.__module__):
                 made = component.example(Path(folder)) if hasattr(component, "example") else {}
                 given = {**made, **(options or {})}
-                chosen = {name: value for name, value in given.items() if name not in SUPPLIED}
+                chosen = {name: value for name, value in given.items() if name not in row.supplied}
                 complete, problems = check_options(component, chosen)
                 if problems:
                     lines = (f"option {'.'.join(map(str, path))} {what}" for path, what in problems)
@@ -98,10 +98,8 @@ def example(
                 lacking = component.missing(**complete) if hasattr(component, "missing") else []
                 if lacking:
                     raise MissingError(f"{subject} cannot be checked here: {'; '.join(lacking)}")
-                own = {"folder": Path(folder)}
-                supplied = (
-                    _stand_ins() | own | {n: value for n, value in given.items() if n in SUPPLIED}
-                )
+                supplied = _stand_ins() | {"folder": Path(folder)}
+                supplied |= {name: given[name] for name in row.supplied if name in given}
                 build = _builder(row, component, complete, supplied)
                 built = build()
                 if "kept" in row.supplied:  # an index supplies what an earlier instance kept
