@@ -110,7 +110,8 @@ def test_answers_are_those_of_a_loop_over_all_windows(made, text, kernel):
 
 def test_a_hit_says_where_when_and_why(made):
     with open_index(made / "index") as index:
-        hit = index.search("bright", k=1)[0]
+        hit = index.search("bright and loud", k=1)[0]
+        assert index.search("bright", k=1)[0].chance is None  # it says nothing of the sound
     assert hit.video == A
     assert hit.path == made / "media" / A
     assert (hit.start, hit.end) == (8.0, 12.0)

@@ -48,7 +48,7 @@ def test_the_notebook_of_the_page_runs(tmp_path, monkeypatch):
     names = {}
     exec("\n".join(lines), names)
     first, second, third = eval(last, names)
-    assert isinstance(first, varkit.Hit)
+    assert isinstance(first, varkit.Match)
     assert {hit.id for hit in (first, second, third)} <= set(names["videos"].ids)
     assert first.score >= second.score >= third.score
 
@@ -91,7 +91,7 @@ def test_a_video_asks_for_queries(model):
     one = model.encode_videos([videos.ids[3]])
     (hit,) = model.rank(one, queries, top=1)
     column = model.similarity(one, queries)[0]
-    assert hit == varkit.Hit(queries.ids[int(column.argmax())], float(column.max()))
+    assert hit == varkit.Match(queries.ids[int(column.argmax())], float(column.max()))
 
 
 def test_vectors_are_factors_of_the_similarity(model):

@@ -26,6 +26,8 @@ LONGEST = 10_000
 """Most letters of a sentence."""
 MOST = 10_000
 """Most hits of a query."""
+CANDIDATES = 200
+"""Least rows that are scored in full, where an engine or a model finds candidates first."""
 WIDER = 8
 """Rows that are asked for, for each video that is wanted."""
 
@@ -38,11 +40,13 @@ class Term:
         channel: whose rows it is compared with.
         vector: (K,).
         sign: -1 = answers should not resemble it.
+        text: the sentence, if it is one.
     """
 
     channel: str
     vector: Array
     sign: int = 1
+    text: str | None = None
 
 
 @dataclass(frozen=True)
@@ -139,7 +143,8 @@ class Index:
     ) -> list[list[Hit]]:
         """Answer several sentences in one pass over the rows; see :meth:`search`."""
         name, vectors = self._texts(texts)
-        queries = [[Term(name, vector)] for vector in vectors]
+        pairs = zip(vectors, texts, strict=True)
+        queries = [[Term(name, vector, 1, text)] for vector, text in pairs]
         return self._answer(queries, self._where(filters), k)
 
     def search_vector(self, vector: Array, *, channel: str | None = None, k: int = 10) -> list[Hit]:
@@ -185,7 +190,7 @@ class Index:
 
     def _text_terms(self, text: str, sign: int) -> list[Term]:
         name, vectors = self._texts([text])
-        return [Term(name, vectors[0], sign)]
+        return [Term(name, vectors[0], sign, text)]
 
     def _audio_terms(self, file: Path) -> list[Term]:
         names = self.facts.channel_for("sound")
@@ -283,27 +288,47 @@ class Index:
         every = sum(member.windows for member in members)
         if alone and len(channels) == 1:
             (name,) = channels
-            vectors = np.stack([terms[0].vector for terms in queries])
+            asked = [terms[0] for terms in queries]
             wanted = min(every, WIDER * k)
             while True:
-                found = self._engine_search(name, vectors, wanted, where)
+                found = self._engine_search(name, asked, wanted, where)
                 if wanted >= every or all(_videos(each, members) >= k for each in found):
                     return found
                 wanted = min(every, WIDER * wanted)
         return [self._combined(terms, where) for terms in queries]
 
-    def _engine_search(self, name: str, vectors: Array, k: int, where: Where | None) -> list[Found]:
+    def _engine_search(
+        self, name: str, terms: Sequence[Term], k: int, where: Where | None
+    ) -> list[Found]:
+        """Return the best rows for each term, in the order of their full scores."""
         channel, engine = self.facts.channels[name], self._engine(name)
-        absent = None
+        vectors, absent = np.stack([term.vector for term in terms]), None
         if any(block.log for block in channel.blocks):
             absent = self._statistic(name).absent(channel, vectors)
-        found = engine.search(vectors, k if engine.exact else 4 * k, where, absent)
+        two_stages = self._two_stages and all(term.text is not None for term in terms)
+        wanted = k if engine.exact and not two_stages else max(CANDIDATES, 4 * k)
+        found = engine.search(vectors, wanted, where, absent)
+        if two_stages:
+            return [self._scored_in_full(*pair) for pair in zip(terms, found, strict=True)]
         if engine.exact and self.facts.precision == "float16":
             return found
         return [
             self._rescored(name, vector, each, None if absent is None else absent[q])
             for q, (vector, each) in enumerate(zip(vectors, found, strict=True))
         ]
+
+    @property
+    def _two_stages(self) -> bool:
+        return bool(self.facts.run and self.facts.run["two_stages"])
+
+    def _scored_in_full(self, term: Term, found: Found) -> Found:
+        """Return candidates in the order of a run's similarity that is no inner product."""
+        members = {member.first: member.name for member in self._gallery.members()}
+        ids = np.array([row for row in found.ids.tolist() if row in members], np.int64)
+        space: Any = self.space
+        scores = space.similarity(term.text, [members[row] for row in ids.tolist()])
+        order = np.lexsort((ids, -scores))
+        return Found(ids[order], scores[order])
 
     def _rescored(self, name: str, vector: Array, found: Found, absent: Array | None) -> Found:
         """Return rows in the order of their full scores, in float64 rounded to float32."""
@@ -350,10 +375,11 @@ class Index:
         row, score = rows[0]
         start, end = shard.spans[row - member.first].tolist()
         chance, parts, reasons = None, {}, []
-        if len(terms) == 1 and terms[0].sign == 1:
+        if len(terms) == 1 and terms[0].sign == 1 and not self._two_stages:
             term = terms[0]
             known, channel = self._statistic(term.channel), self.facts.channels[term.channel]
-            chance = known.chance(row, score)
+            if not any(_constant(term.vector[part]) for part in channel.slices):
+                chance = known.chance(row, score)
             vector = shard.rows[term.channel][row - member.first]
             absent = known.absent(channel, term.vector[None])[0]
             scores = block_scores(channel, term.vector, vector[None], absent)[0]
@@ -465,6 +491,11 @@ def seconds(text: str | None) -> float | None:
 def iso(time: float) -> str:
     """Return seconds since 1970 in ISO 8601, without a zone."""
     return datetime.fromtimestamp(time, UTC).replace(tzinfo=None).isoformat(timespec="seconds")
+
+
+def _constant(part: Array) -> bool:
+    """Return whether a query says nothing to a block, unlike the queries that chances are from."""
+    return len(part) > 1 and float(np.ptp(part)) == 0
 
 
 def _place(like: str) -> tuple[str, float | None]:

@@ -64,6 +64,7 @@ def index_run(
             "folder": str(space.folder.resolve()),
             "seed": space.seed,
             "accept_code": accept_code,
+            "two_stages": space.two_stages,
         },
         media=None if media is None else str(to_do(_request(media, root, ()))[0].root.resolve()),
         extract={
@@ -89,6 +90,10 @@ def index_run(
                 )
     else:
         write_facts(root, facts)
+    if space.two_stages and media is not None:
+        raise RunError(
+            f"{run}: an alignment gives no factors; such a run indexes its own data set alone"
+        )
     result = Indexed(root)
     with IndexWriter(root, facts, load_plugins()) as writer:
         result.repaired = writer.repaired

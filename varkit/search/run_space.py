@@ -44,6 +44,10 @@ class _Readers:
 class RunSpace:
     """A trained model, for an index.
 
+    By the factor rule a row is a video's factors. If an alignment gives none, searches have two
+    stages: rows are the mean vectors of a representation, or the means of its tokens. Their cosines
+    find candidates, and :meth:`similarity` scores these in full.
+
     Args:
         run: its folder.
         seed: of the training; None = the run's first.
@@ -54,7 +58,7 @@ class RunSpace:
     Raises:
         RunError: the folder is not a run, or other code made it.
         CheckpointError: its weights are damaged.
-        VarkitError: an alignment of its recipe gives no factors.
+        VarkitError: an alignment gives no factors, and no vectors can be compared instead.
     """
 
     def __init__(
@@ -84,7 +88,21 @@ class RunSpace:
 
     def encode_text(self, texts: Sequence[str]) -> Array:
         """Return the (Q, K) factors of sentences."""
-        return self.model.encode_captions(texts).vectors
+        return factors(self.model.encode_captions(texts).side_values)
+
+    def similarity(self, text: str, videos: Sequence[str]) -> Array:
+        """Return the (V,) full similarity of a sentence and videos of the run's data set.
+
+        Raises:
+            DataError: the data set is not here, or has no such video.
+        """
+        query = self.model.encode_captions([text]).side_values
+        side = self.encode_videos({name: self.dataset.open(name) for name in videos})
+        scores = np.zeros(len(videos), np.float32)
+        with evaluating(self.model.network):
+            for rows, _, tile in self._encoder({}).tiles(side, query):
+                scores[rows.numpy()] = tile[:, 0].float().cpu().numpy()
+        return scores
 
     def tracks(self, streams: Mapping[str, Track]) -> Mapping[str, Mapping[str, Track]]:
         """Return the factors of a file as one clip, which lasts as long as the file."""
@@ -113,13 +131,15 @@ class RunSpace:
         Args:
             readers: name -> video.
         """
+        with evaluating(self.model.network):
+            return self._encoder(readers).encode_videos(self.model.recipe.eval.seed)
+
+    def _encoder(self, readers: Mapping[str, VideoReader]) -> SplitEncoder:
         model = self.model
         dataset: Any = _Readers(readers, model.dataset.query_kind)
-        with evaluating(model.network):
-            encoder = SplitEncoder(
-                model.network, dataset, list(readers), (), model.recipe.eval, model.device, None
-            )
-            return encoder.encode_videos(model.recipe.eval.seed)
+        return SplitEncoder(
+            model.network, dataset, list(readers), (), model.recipe.eval, model.device, None
+        )
 
     def shard(self, name: str, reader: VideoReader, row: Array, scores: Array | None) -> Shard:
         """Return the shard of a video.
@@ -160,14 +180,17 @@ class RunSpace:
         }
         starts = np.arange(8, dtype=np.float32)
         times = np.stack([starts, starts + 1], axis=1)
-        made_up = {"made up": InMemory(Sequences(streams, times))}
-        made_up_data: Any = _Readers(made_up, self.dataset.query_kind)
-        widths = self.model.factor_widths(made_up_data)
-        if not widths:
-            raise VarkitError(
-                f"an alignment of {self.folder} gives no factors, so its videos have no vectors",
-                hint="varkit.load ranks with it in Python",
-            )
+        made_up: Any = _Readers({"made up": InMemory(Sequences(streams, times))}, "")
+        widths = self.model.factor_widths(made_up)
+        self.two_stages = not widths
+        if self.two_stages:
+            widths = {"vectors": factors(self.encode_videos(made_up.readers)).shape[1]}
+            if not captions or self.encode_text(["a man"]).shape[1] != widths["vectors"]:
+                raise VarkitError(
+                    f"an alignment of {self.folder} gives no factors, and the vectors of its "
+                    "videos and queries differ in length",
+                    hint="varkit.load ranks with it in Python",
+                )
         blocks = tuple(Block(name, width) for name, width in widths.items())
         asks: Any = {"text" if captions else "sound", "example"}
         return {"words" if captions else "sound": Channel(blocks, frozenset(asks))}
@@ -202,8 +225,18 @@ def _slice(clips: Sequences, first: int, last: int) -> Sequences:
 
 
 def factors(side: Side) -> Array:
-    """Return the (V, K) factors of encoded videos."""
-    if side.factors is None:
-        raise DataError("the model gives no factors")
-    factors: Array = side.factors.cpu().numpy()
-    return factors
+    """Return the (V, K) factors of what was encoded, or its mean vectors if there are none."""
+    if side.factors is not None:
+        given: Array = side.factors.cpu().numpy()
+        return given
+    rows: dict[int, Array] = {}
+    for positions, representation in side.parts:
+        means = [part.mean(1) for _, part in sorted(representation.vectors.items())]
+        for name, tokens in sorted(representation.tokens.items()) if not means else ():
+            mask = representation.masks[name][..., None]
+            means.append((tokens * mask).sum(1) / mask.sum(1).clamp(min=1))
+        if not means:
+            raise VarkitError("an alignment gives no factors, and its encoder gives no vectors")
+        coarse = torch.nn.functional.normalize(torch.cat(means, dim=1).float(), dim=1)
+        rows |= dict(zip(positions.tolist(), coarse.cpu().numpy(), strict=True))
+    return np.stack([rows[n] for n in range(len(rows))])
