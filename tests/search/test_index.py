@@ -236,6 +236,12 @@ def test_only_what_is_new_or_changed_is_made_again(copy):
     assert verify(copy / "index") == []
 
 
+def test_one_file_is_added_and_nothing_dropped(copy):
+    write_video(copy / "media" / "late.mp4", [250] * 5)
+    done = make_index(copy / "media" / "late.mp4", copy / "index")
+    assert (done.added, done.dropped, done.videos) == (["late.mp4"], [], 5)
+
+
 def test_a_damaged_file_is_left_out_and_named(copy):
     (copy / "media" / "broken.mp4").write_bytes(b"none")
     whole = (copy / "media" / A).read_bytes()

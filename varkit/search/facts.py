@@ -40,6 +40,7 @@ class Facts:
         media: the folder of media; None = the videos of the run's data set.
         store: the folder of streams, if it is not the index's own.
         extract: extractor's name -> the component.
+        hears: those of them that read sound.
         plugins: files of plugins.
         streams: what the space reads.
         fingerprints: of the extractors, by name.
@@ -58,6 +59,7 @@ class Facts:
     media: str | None = None
     store: str | None = None
     extract: Mapping[str, Chosen] = field(default_factory=dict)
+    hears: tuple[str, ...] = ()
     plugins: tuple[str, ...] = ()
     streams: Mapping[str, Streamed] = field(default_factory=dict)
     fingerprints: Mapping[str, str] = field(default_factory=dict)
@@ -102,6 +104,6 @@ def read_facts(root: Path) -> Facts:
         value["engine"] = Chosen(**value["engine"])
         value["space"] = None if value["space"] is None else Chosen(**value["space"])
         value["extract"] = {name: Chosen(**each) for name, each in value["extract"].items()}
-        for key in ("plugins", "concepts"):
+        for key in ("hears", "plugins", "concepts"):
             value[key] = tuple(value[key])
         return Facts(**value)

@@ -201,7 +201,7 @@ class Index:
             )
         from varkit.search.outside import rows_of_file
 
-        rows = rows_of_file(self.facts, self.space, names, file)
+        rows = rows_of_file(self.facts, self.space, names, file, heard=True)
         if not rows:
             raise DataError(f"{file} has no sound, or is silent")
         return [Term(name, row) for name, row in rows.items()]

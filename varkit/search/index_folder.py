@@ -7,7 +7,7 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 import numpy as np
 from safetensors.numpy import save
@@ -103,14 +103,15 @@ def index_media(
         facts = read_facts(root)
         if recipe is not None:
             _expect_same(root, facts, recipe)
-        _expect_folder(root, facts, listing.root, {str(path) for path in listing.files})
+        if facts.media != media:
+            _refuse_folder(root, facts, listing.root)
         plugins = plugins_of(facts)
     else:
         assert recipe is not None
         plugins = recipe.plugins
         built = build_extractors(recipe.extract, plugins)
         records = {each.name: each.record for each in built}
-        facts = make_index(root, recipe, records, media=media)
+        facts = new_index(root, recipe, records, media=media)
         del built
     with _Adder(root, facts, plugins) as adder:
         adder.watcher = watcher or Watcher()
@@ -127,7 +128,8 @@ def index_media(
             limits=request.limits,
         )
         summary = extract_folder(own, executor, workers=workers, watcher=adder)
-        done = adder.finish(summary.videos.values(), root / FEATURES)
+        # One file is added to what there is; a folder is all that there should be.
+        done = adder.finish(summary.videos.values(), root / FEATURES, whole=request.media.is_dir())
         with Store(root / FEATURES, writing=True) as store:
             for name in done.dropped:
                 store.remove(name)
@@ -148,7 +150,9 @@ def index_store(store: Path, recipe: SearchRecipe | None, root: Path) -> Indexed
     else:
         assert recipe is not None
         plugins = recipe.plugins
-        facts = make_index(root, recipe, records, store=str(store.resolve()))
+        facts = new_index(root, recipe, records, store=str(store.resolve()))
+    if facts.store != str(store.resolve()):
+        _refuse_folder(root, facts, store)
     for name, mark in facts.fingerprints.items():
         if name not in records or fingerprint(records[name]) != mark:
             there = fingerprint(records[name]) if name in records else "not there"
@@ -159,10 +163,10 @@ def index_store(store: Path, recipe: SearchRecipe | None, root: Path) -> Indexed
     with _Adder(root, facts, plugins) as adder:
         for video in videos:
             adder.add(video, store)
-        return adder.finish(videos, store)
+        return adder.finish(videos, store, whole=True)
 
 
-def make_index(
+def new_index(
     root: Path,
     recipe: SearchRecipe,
     records: Mapping[str, Record],
@@ -199,6 +203,7 @@ def make_index(
         media=media,
         store=store,
         extract={each.name: Chosen(each.use, each.options) for each in recipe.extract},
+        hears=tuple(name for name, record in records.items() if hears(record)),
         plugins=tuple(str(path.resolve()) for path in recipe.plugins.files),
         streams=streams,
         fingerprints={name: fingerprint(record) for name, record in records.items()},
@@ -304,19 +309,24 @@ class _Adder(Watcher):
         self._known[video.name] = origin
         self._result.added.append(video.name)
 
-    def finish(self, videos: Any, store: Path) -> Indexed:
-        """Add what is left, drop what is gone, and measure the whole."""
+    def finish(self, videos: Any, store: Path, *, whole: bool) -> Indexed:
+        """Add what is left, drop what is gone if these are all videos, and measure the index."""
         result, listed = self._result, {}
         for video in videos:
             listed[video.name] = video
             self.add(video, store)
         gone = [m.name for m in self._writer.gallery.members() if m.name not in listed]
-        result.dropped = self._writer.delete(gone)
+        result.dropped = self._writer.delete(gone) if whole else []
         members = self._writer.gallery.members()
         result.videos, result.windows = len(members), sum(m.windows for m in members)
         result.damaged = {m.name: m.note for m in members if m.note}
         result.problems = self._writer.finish(self._sentences.encode)
         return result
+
+
+def hears(record: Any) -> bool:
+    """Return whether an extractor reads sound."""
+    return "samples" in record["reads"]
 
 
 def _origin(video: Video, facts: Facts) -> str:
@@ -365,13 +375,9 @@ def _expect_same(root: Path, facts: Facts, recipe: SearchRecipe) -> None:
         )
 
 
-def _expect_folder(root: Path, facts: Facts, media: Path, files: set[str]) -> None:
-    """Refuse another folder than that of an index, unless it holds some of the same files."""
-    if facts.media is None:
-        raise DataError(f"{root} is not an index of a folder of media files")
-    if facts.media == str(media.resolve()):
-        return
+def _refuse_folder(root: Path, facts: Facts, other: Path) -> NoReturn:
+    """Refuse another folder than that of an index: all of its videos would be dropped."""
     raise DataError(
-        f"{root} is an index of {facts.media}, not of {media}",
+        f"{root} is an index of {facts.media or facts.store or 'a data set'}, not of {other}",
         hint="choose another --out; a folder that was moved needs a new index",
     )

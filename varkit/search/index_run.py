@@ -20,7 +20,7 @@ from varkit.media.store import Store
 from varkit.plugins.loading import load_plugins
 from varkit.search.facts import NAME, Chosen, Facts, read_facts, write_facts
 from varkit.search.index import seconds
-from varkit.search.index_folder import FEATURES, Indexed, Sentences
+from varkit.search.index_folder import FEATURES, Indexed, Sentences, hears
 from varkit.search.indexing import Described, IndexWriter
 from varkit.search.run_space import RunSpace, factors
 
@@ -71,6 +71,7 @@ def index_run(
             name: Chosen(origin["record"]["use"], origin["record"]["options"])
             for name, origin in names.values()
         },
+        hears=tuple(name for name, origin in names.values() if hears(origin["record"])),
         streams={
             stream: Streamed(f"{name}.{origin['stream']}", space.dataset.widths[stream])
             for stream, (name, origin) in names.items()

@@ -23,7 +23,13 @@ AROUND = 5.0
 
 
 def rows_of_file(
-    facts: Facts, space: Space, channels: Sequence[str], file: Path, at: float | None = None
+    facts: Facts,
+    space: Space,
+    channels: Sequence[str],
+    file: Path,
+    at: float | None = None,
+    *,
+    heard: bool = False,
 ) -> dict[str, Array]:
     """Return channel -> (K,) row of a file, or of the seconds around a time.
 
@@ -35,12 +41,14 @@ def rows_of_file(
         channels: which ones.
         file: of media.
         at: seconds; None = the whole file.
+        heard: whether its sound alone counts; the pictures are then not decoded.
 
     Raises:
         MediaError: the file cannot be decoded.
         DataError: an extractor is another one than the index was made with.
     """
     wanted = [Wanted(name, each.use, each.options) for name, each in facts.extract.items()]
+    wanted = [each for each in wanted if each.name in facts.hears or not heard]
     built = build_extractors(wanted, plugins_of(facts))
     for each in built:
         if each.fingerprint != (mark := facts.fingerprints[each.name]):
