@@ -82,7 +82,7 @@ def test_an_unknown_verb_is_a_usage_error_with_the_nearest():
     assert varkit("--version").output == f"varkit, version {__version__}\n"
     result = varkit("validte", "x")
     assert result.exit_code == 2
-    assert "no verb 'validte'. Did you mean 'validate'? Verbs: run, resume," in result.stderr
+    assert "no verb 'validte'. Did you mean 'validate'? Verbs: index, search," in result.stderr
     assert varkit("validate").exit_code == 2
     assert varkit("validate", "x", "--sttrict").exit_code == 2
 
