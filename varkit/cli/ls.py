@@ -25,27 +25,37 @@ Examples:
 @click.command(epilog=EXAMPLES)
 @json_option
 def ls(as_json: bool) -> None:
-    """List the shipped recipes: what each is, and what is missing here to run it."""
-    from varkit.cli.missing import causes, readiness
+    """List the shipped recipes: what each is, and what is missing here to run it.
+
+    A search recipe trains nothing: varkit index uses it.
+    """
+    from varkit.cli.missing import causes, readiness, search_readiness
     from varkit.cli.output import echo
     from varkit.cli.terminal import print_table, print_text
     from varkit.runs.report.tables import Table
 
-    recipes = readiness()
+    trained, searches = readiness(), search_readiness()
+    recipes = trained | searches
     about = {name: _summary(recipe.path) for name, recipe in recipes.items()}
     if as_json:
-        print_json([_describe(name, about[name], recipe) for name, recipe in recipes.items()])
+        print_json(
+            [
+                {**_describe(name, about[name], recipe), "search": name in searches}
+                for name, recipe in recipes.items()
+            ]
+        )
         return
-    rows = ((name, _state(recipe), about[name]) for name, recipe in recipes.items())
-    print_table(Table(("recipe", "here", "what"), tuple(rows), words=3))
-    for cause in causes(recipes):
+    for head, listed in (("recipe", trained), ("search recipe", searches)):
+        rows = ((name, _state(recipe), about[name]) for name, recipe in listed.items())
+        print_table(Table((head, "here", "what"), tuple(rows), words=3))
         echo()
+    for cause in causes(recipes):
         print_text(f"missing: {cause.what}")
         for what, names in (("embedded", cause.embedded), ("cannot run", cause.stopped)):
             if names:
                 print_text(f"  {what}: {', '.join(names)}", indent=4)
-    if any(recipe.embedded for recipe in recipes.values()):
         echo()
+    if any(recipe.embedded for recipe in recipes.values()):
         print_text(
             "embedded: the recipe's embedded: block stands in for what is missing. It is not the "
             "benchmark, and every result says so."

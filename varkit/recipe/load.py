@@ -25,7 +25,7 @@ from varkit.recipe.check import SECTIONS, VERSION, Checked, Component, check, co
 from varkit.recipe.layers import Change, Layers, dotted, read_changes
 from varkit.recipe.options import options_of
 from varkit.recipe.problems import Problem, refuse
-from varkit.recipe.shipped import find_recipe
+from varkit.recipe.shipped import find_recipe, search_recipe_error
 from varkit.recipe.yaml import KeyPath
 
 
@@ -270,6 +270,8 @@ def _open(path: str | Path) -> tuple[Path, yaml.Document, tuple[Path, ...]]:
     """Find and read a recipe; return its path, its content, and its plugin files."""
     path = find_recipe(path)
     document = yaml.load(path)
+    if "space" in document.value and "data" not in document.value:
+        raise search_recipe_error(path, path)
     return path, document, _plugin_files(path, document)
 
 

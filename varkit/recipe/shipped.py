@@ -28,6 +28,14 @@ def _every() -> dict[str, Path]:
     return {file.stem: file for file in sorted(folder.glob("*.yaml"))}
 
 
+def search_recipe_error(recipe: str | Path, name: str | Path) -> RecipeError:
+    """Return the error for a search recipe where another is needed; ``name`` is for the hint."""
+    return RecipeError(
+        [f"{recipe} is a search recipe, which trains nothing"],
+        hint=f"varkit index VIDEOS --with {name}",
+    )
+
+
 def find_recipe(path: str | Path) -> Path:
     """Return the path of a recipe, given a file or the name of a shipped recipe.
 
@@ -39,10 +47,7 @@ def find_recipe(path: str | Path) -> Path:
     if file.is_file() or (file.exists() and str(path) not in shipped):
         return file
     if str(path) in search_recipes():
-        raise RecipeError(
-            [f"{path} is a search recipe, which trains nothing"],
-            hint=f"varkit index VIDEOS --with {str(path).removeprefix(SEARCH)}",
-        )
+        raise search_recipe_error(path, str(path).removeprefix(SEARCH))
     if str(path) not in shipped:
         raise RecipeError(
             [

@@ -59,9 +59,15 @@ class SearchRecipe:
 
 
 def is_search_recipe(name: str | Path) -> bool:
-    """Return whether a name, or a file, is a search recipe's."""
-    stem = Path(name).stem
-    return stem.startswith(SEARCH) or f"{SEARCH}{stem}" in search_recipes()
+    """Return whether a name is that of a shipped search recipe, or of a file of one.
+
+    Raises:
+        RecipeError: the file is not YAML.
+    """
+    known = search_recipes()
+    if str(name) in known or f"{SEARCH}{name}" in known:
+        return True
+    return Path(name).is_file() and "space" in yaml.load(Path(name)).value
 
 
 def load_search_recipe(name: str | Path, changes: Sequence[str] = ()) -> SearchRecipe:
