@@ -31,7 +31,7 @@ class Block:
         width: how many numbers of the row are its.
         weight: of its score in the sum.
         log: its score is the logarithm of the inner product, not the inner product; rows and
-            queries are then not negative.
+            queries are then not negative, and a window is the quadratic mean of its clips.
         unit: the mean over a window's clips is scaled to length 1.
     """
 
@@ -134,7 +134,7 @@ class Space(Protocol):
     def tracks(self, streams: Mapping[str, Track]) -> Mapping[str, Mapping[str, Track]]:
         """Return channel -> block -> what it says of a video, clip by clip.
 
-        The core averages it over windows, and finds moments in it.
+        The core takes means of it over windows, and finds moments in it.
 
         Args:
             streams: key -> the video's stream; those that it lacks are left out.

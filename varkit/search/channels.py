@@ -57,6 +57,9 @@ def absent_scores(channel: Channel, queries: Array, sample: Array) -> Array:
 def pooled(channel: Channel, clips: Mapping[str, Array]) -> Array:
     """Return the (K,) row of a window, which is zero in blocks that it lacks.
 
+    A block is the mean of its clips; with ``log`` the quadratic mean, sqrt(mean(x^2)), in which the
+    clips that clearly show something count more than those that show a little of everything.
+
     Args:
         channel: of the row.
         clips: block -> (t, width), its clips in the window.
@@ -64,7 +67,8 @@ def pooled(channel: Channel, clips: Mapping[str, Array]) -> Array:
     row = np.zeros(channel.width, np.float32)
     for block, part in zip(channel.blocks, channel.slices, strict=True):
         if len(values := clips.get(block.name, ())):
-            mean = np.asarray(values, np.float32).mean(axis=0)
+            clip = np.asarray(values, np.float32)
+            mean = np.sqrt(np.square(clip).mean(axis=0)) if block.log else clip.mean(axis=0)
             row[part] = unit(mean) if block.unit else mean
     return row
 
