@@ -79,7 +79,7 @@ def slow_answer(root, kernel, names=(A, B, C, D)):
                         if begin <= (first + last) / 2 < end
                     ]
                 )
-                mean = np.sqrt(np.mean(np.square(clips), axis=0)) if clips else None
+                mean = np.mean(clips, axis=0) if clips else None
                 parts.append((weight, None if mean is None else float(np.log(mean @ row + FLOOR))))
             windows.append((name, begin, parts))
     usual = [

@@ -31,8 +31,10 @@ class Block:
         width: how many numbers of the row are its.
         weight: of its score in the sum.
         log: its score is the logarithm of the inner product, not the inner product; rows and
-            queries are then not negative, and a window is the quadratic mean of its clips.
+            queries are then not negative.
         unit: the mean over a window's clips is scaled to length 1.
+        power: p of that mean, mean(x^p)^(1/p). With 2, clips that clearly show something count
+            more than those that show a little of everything; numbers are then not negative.
     """
 
     name: str
@@ -40,6 +42,7 @@ class Block:
     weight: float = 1.0
     log: bool = False
     unit: bool = False
+    power: float = 1.0
 
 
 @dataclass(frozen=True)
