@@ -33,6 +33,8 @@ class Block:
         log: its score is the logarithm of the inner product, not the inner product; rows and
             queries are then not negative.
         unit: the mean over a window's clips is scaled to length 1.
+        power: p of that mean, mean(x^p)^(1/p). With 2, clips that clearly show something count
+            more than those that show a little of everything; numbers are then not negative.
     """
 
     name: str
@@ -40,6 +42,7 @@ class Block:
     weight: float = 1.0
     log: bool = False
     unit: bool = False
+    power: float = 1.0
 
 
 @dataclass(frozen=True)
@@ -134,7 +137,7 @@ class Space(Protocol):
     def tracks(self, streams: Mapping[str, Track]) -> Mapping[str, Mapping[str, Track]]:
         """Return channel -> block -> what it says of a video, clip by clip.
 
-        The core averages it over windows, and finds moments in it.
+        The core takes means of it over windows, and finds moments in it.
 
         Args:
             streams: key -> the video's stream; those that it lacks are left out.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import asdict
 from typing import Any
 
 import numpy as np
@@ -64,7 +65,8 @@ def pooled(channel: Channel, clips: Mapping[str, Array]) -> Array:
     row = np.zeros(channel.width, np.float32)
     for block, part in zip(channel.blocks, channel.slices, strict=True):
         if len(values := clips.get(block.name, ())):
-            mean = np.asarray(values, np.float32).mean(axis=0)
+            powers = np.asarray(values, np.float64) ** block.power
+            mean = (powers.mean(axis=0) ** (1 / block.power)).astype(np.float32)
             row[part] = unit(mean) if block.unit else mean
     return row
 
@@ -78,17 +80,20 @@ def unit(vectors: Array) -> Array:
 
 def to_json(channel: Channel) -> dict[str, Any]:
     """Return a channel as JSON."""
-    blocks = [
-        {"name": b.name, "width": b.width, "weight": b.weight, "log": b.log, "unit": b.unit}
-        for b in channel.blocks
-    ]
-    return {"answers": sorted(channel.answers), "blocks": blocks}
+    return {"answers": sorted(channel.answers), "blocks": [asdict(b) for b in channel.blocks]}
 
 
 def from_json(value: Mapping[str, Any]) -> Channel:
     """Return a channel from JSON; raises a KeyError or TypeError if it is something else."""
     blocks = tuple(
-        Block(str(b["name"]), int(b["width"]), float(b["weight"]), bool(b["log"]), bool(b["unit"]))
+        Block(
+            str(b["name"]),
+            int(b["width"]),
+            float(b["weight"]),
+            log=bool(b["log"]),
+            unit=bool(b["unit"]),
+            power=float(b["power"]),
+        )
         for b in value["blocks"]
     )
     return Channel(blocks, frozenset(value["answers"]))

@@ -17,7 +17,7 @@ from varkit.plugins.loading import Plugins
 from varkit.search.channels import block_scores, clip_rows, row_scores, unit
 from varkit.search.facts import read_facts
 from varkit.search.gallery import Gallery, Member
-from varkit.search.hits import Hit, Moment, moments
+from varkit.search.hits import Hit, Moment, fine, moments
 from varkit.search.parts import open_engine, open_space, plugins_of
 from varkit.search.shards import Shard, read_shard
 from varkit.search.statistics import LIKELY, Statistics, read_statistics
@@ -415,7 +415,8 @@ class Index:
         self, terms: Sequence[Term], shard: Shard, start: float, end: float, score: float
     ) -> tuple[Moment, ...]:
         term = next((term for term in terms if term.sign == 1), terms[0])
-        channel, tracks = self.facts.channels[term.channel], shard.tracks.get(term.channel, {})
+        channel = self.facts.channels[term.channel]
+        tracks = fine(channel, shard.tracks.get(term.channel, {}))
         if not tracks or term.sign < 0:
             return (Moment(start, end, score),)
         query = term.vector[None]
