@@ -100,7 +100,7 @@ def test_a_sentence_finds_the_window_whose_classes_it_means(root, sentence, vide
     with open_index(root) as index:
         hit = index.search(sentence, k=1)[0]
     assert hit.video == video
-    assert hit.reasons[0].label == reason
+    assert reason in {one.label for one in hit.reasons[:2]}
     if start is not None:
         assert (hit.start, hit.end) == (start, start + 10)
         assert hit.moments[0].start >= start - 1
