@@ -352,7 +352,8 @@ def _scores(case: _Case, query: Array, vectors: Array, absent: Array | None) -> 
     """Return rows' scores for one query; of an engine that is not exact, the inner products."""
     products, scores = vectors.astype(np.float64) * query, np.zeros(len(vectors))
     if not case.engine.exact:
-        return scores + products.sum(axis=1)
+        products.sum(axis=1, out=scores)
+        return scores
     for b, (block, part) in enumerate(zip(case.channel.blocks, case.channel.slices, strict=True)):
         own = products[:, part].sum(axis=1)
         if block.log:
