@@ -40,6 +40,9 @@ SILENCE = "Silence"
 """The class of AudioSet. A clip in which nothing scores more says nothing."""
 LEAST_SHARE, MOST_REASONS = 0.05, 5
 """Of a block's score, and a block."""
+LEAST_ALIKE = 0.1
+"""Least kernel of a class that is shown as a reason. A class of which the classifier is sure makes up
+much of a low score, even if it means something else."""
 LEAST = 1e-30
 """Of a kernel: a video that has a block must not score 0 there, which means that it lacks it."""
 ANSWERS: Mapping[str, frozenset[Asks]] = {
@@ -204,7 +207,9 @@ class Labels:
             if total <= 0:  # the window lacks it, or it was not asked
                 continue
             best = np.argsort(-products, kind="stable")
-            likely = best[products[best] >= LEAST_SHARE * total]
+            likely = best[
+                (products[best] >= LEAST_SHARE * total) & (query[part][best] >= LEAST_ALIKE)
+            ]
             labels = [lemmas(self._classes[block][c])[0] for c in likely]
             shares = (products[likely] / total).tolist()
             reasons += [

@@ -149,13 +149,15 @@ def test_what_is_wrong_is_refused_and_changes_nothing(tmp_path):
 
 def test_a_file_that_is_not_its_own_is_refused(tmp_path):
     Exact(tmp_path, PLAIN).upsert(made(range(1, 9)))
+    other = Channel((Block("other", 12),), frozenset({"text"}))
     with pytest.raises(DataError, match="holds rows of"):
-        other = Channel((Block("other", 12),), frozenset({"text"}))
         Exact(tmp_path, other).search(np.ones((1, 12), np.float32), 1)
     vectors = tmp_path / "vectors-0.bin"
     vectors.write_bytes(vectors.read_bytes()[:-1])
     with pytest.raises(DataError, match=r"vectors-0\.bin has 191 bytes; 8 rows need 192"):
         Exact(tmp_path, PLAIN).search(np.ones((1, 12), np.float32), 1)
+    for log in tmp_path.glob("rows.sqlite-*"):
+        log.unlink()
     (tmp_path / "rows.sqlite").write_bytes(b"none" * 1000)
     with pytest.raises(DataError, match=r"rows\.sqlite is damaged"):
         Exact(tmp_path, PLAIN).ids()

@@ -112,6 +112,7 @@ def test_a_silent_film_is_a_full_member(root):
         assert "sound" in index.search("sound: an engine", k=4)[0].parts
         heard = [hit.video for hit in index.search("sound: an engine", k=4)]
     assert heard[0] == "garage.mp4"
+    assert heard[-1] == "beach.mp4"  # asked for a sound alone, it has none
 
 
 QUIET = """

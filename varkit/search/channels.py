@@ -37,7 +37,8 @@ def block_scores(
 def absent_scores(channel: Channel, queries: Array, sample: Array) -> Array:
     """Return the (Q, blocks) mean logarithms over the rows of a sample that have each block.
 
-    They stand in for rows without the block, so that a silent film is neither first nor last.
+    They stand in for rows without the block, so that a silent film is neither first nor last. Where
+    a query asks a block alone, and is zero in all others, such rows are last.
 
     Args:
         channel: of the rows.
@@ -51,7 +52,10 @@ def absent_scores(channel: Channel, queries: Array, sample: Array) -> Array:
             held = products != 0
             logs = np.where(held, np.log(np.maximum(products, 0) + FLOOR), 0)
             count = held.sum(axis=1)
-            means[:, b] = np.where(count, logs.sum(axis=1) / np.maximum(count, 1), 0)
+            usual = np.where(count, logs.sum(axis=1) / np.maximum(count, 1), 0)
+            others = np.delete(queries, np.r_[part], axis=1)
+            alone = queries[:, part].any(axis=1) & ~others.any(axis=1) & (others.shape[1] > 0)
+            means[:, b] = np.where(alone, np.log(FLOOR), usual)
     return means
 
 

@@ -27,6 +27,7 @@ from varkit.interfaces.searching import FLOOR, Array, Channel, Found, Rows, Wher
 from varkit.search.threads import usable_threads
 from varkit.system.database import Database, Run
 from varkit.system.files import sync_folder, write_error
+from varkit.system.inputs import check_user_file
 
 DATABASE = "rows.sqlite"
 PIECE = 2**18
@@ -235,6 +236,7 @@ class Exact:
             )
         if not count:
             return np.zeros((0, self._width), self._type)
+        check_user_file(path)
         return np.memmap(path, self._type, "r", shape=(count, self._width))
 
     def _remove(self, change: Run, ids: NDArray[np.int64]) -> int:
