@@ -41,8 +41,8 @@ SILENCE = "Silence"
 LEAST_SHARE, MOST_REASONS = 0.05, 5
 """Of a block's score, and a block."""
 LEAST_ALIKE = 0.1
-"""Least kernel of a class that is shown as a reason. A class of which the classifier is sure makes up
-much of a low score, even if it means something else."""
+"""Least kernel of a class that is shown as a reason. A class of which the classifier is sure makes
+up much of a low score, even if it means something else."""
 LEAST = 1e-30
 """Of a kernel: a video that has a block must not score 0 there, which means that it lacks it."""
 ANSWERS: Mapping[str, frozenset[Asks]] = {

@@ -15,7 +15,10 @@ from __future__ import annotations
 
 import json
 import os
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
@@ -32,6 +35,8 @@ from varkit.system.inputs import check_user_file
 DATABASE = "rows.sqlite"
 PIECE = 2**18
 """Numbers that a thread turns into float32 at a time: they stay in its cache."""
+WHOLE = 2**26
+"""Numbers of float32 that are multiplied at a time."""
 SCALE = 2.0**10
 """Rows are multiplied by it before they become float16, so that small probabilities stay exact."""
 TINY = 2.0**-14
@@ -41,10 +46,15 @@ LIFT = 2.0**112 / SCALE
 Queries are multiplied by it."""
 AT_ONCE = 32
 """Queries whose scores of all rows are in memory at a time."""
+ATTEMPTS = 5
+"""How often a reader begins again because the file was written anew meanwhile."""
+KEPT = 8
+"""Most selections of rows that are remembered."""
 DEAD = 0.25
 """Share of dead places above which the file is written anew."""
 _NOTHING = np.zeros(0, np.int64), np.zeros(0, np.float32)
 _TYPES = {"fp16": np.float16, "fp32": np.float32}
+_REBUILD = "varkit index rebuild INDEX makes it anew"
 _TABLES = """
 CREATE TABLE state (channel TEXT NOT NULL, file TEXT NOT NULL, places INTEGER NOT NULL) STRICT;
 CREATE TABLE row (
@@ -54,6 +64,25 @@ CREATE TABLE row (
 CREATE INDEX row_by_video ON row (video, place);
 CREATE INDEX row_by_camera ON row (camera, place);
 CREATE TABLE dead (place INTEGER PRIMARY KEY, zeroed INTEGER NOT NULL) STRICT"""
+
+
+@dataclass(frozen=True, eq=False)
+class _Selection:
+    """Rows that may be found.
+
+    Attributes:
+        matrix: (places, K) the whole file.
+        places: (n,) of the rows, ascending.
+        ids: (n,) of the rows; None = they are looked up when they are needed.
+    """
+
+    matrix: NDArray[Any]
+    places: NDArray[np.int64]
+    ids: NDArray[np.int64] | None
+
+    def ids_at(self, run: Run, chosen: NDArray[np.int64]) -> NDArray[np.int64]:
+        """Return the ids of some of the rows, whose ascending numbers are given."""
+        return _ids(run, self.places[chosen]) if self.ids is None else self.ids[chosen]
 
 
 class Exact:
@@ -77,6 +106,8 @@ class Exact:
         self._blocks = json.dumps([precision, *((b.name, b.width) for b in channel.blocks)])
         self._database: Database | None = None
         self._writing = False
+        self._version: int | None = None
+        self._kept: dict[Where, _Selection] = {}
 
     def upsert(self, rows: Rows) -> None:
         """Add or replace rows."""
@@ -84,6 +115,7 @@ class Exact:
         if not len(rows):
             return
         self._write_mode()
+        self._kept.clear()
         with self._opened().change() as change:
             name, places = self._state(change)
             path = self._folder / name
@@ -114,6 +146,7 @@ class Exact:
         if not len(ids) or not self._exists():
             return
         self._write_mode()
+        self._kept.clear()
         with self._opened().change() as change:
             removed = self._remove(change, ids)
         if removed:
@@ -131,15 +164,13 @@ class Exact:
         found: list[Found] = []
         if not self._exists():
             return [_best(*_NOTHING, k) for _ in queries]
-        with self._opened().snapshot() as run:
-            matrix, places = self._places(run, where)
+        with self._reading(where) as (run, chosen):
             for begin in range(0, len(queries), AT_ONCE):
                 part = slice(begin, begin + AT_ONCE)
                 own = None if absent is None else absent[part]
-                for scores in self._products(matrix, places, queries[part], own):
+                for scores in self._products(chosen, queries[part], own):
                     candidates = _candidates(scores, k)
-                    ids = _ids(run, places[candidates])
-                    found.append(_best(ids, scores[candidates], k))
+                    found.append(_best(chosen.ids_at(run, candidates), scores[candidates], k))
         return found
 
     def scores(
@@ -158,9 +189,9 @@ class Exact:
         queries = self._checked(queries)
         if not self._exists():
             return _NOTHING[0], np.zeros((len(queries), 0), np.float32)
-        with self._opened().snapshot() as run:
-            matrix, places = self._places(run, where)
-            return _ids(run, places), self._products(matrix, places, queries, absent)
+        with self._reading(where) as (run, chosen):
+            every = np.arange(len(chosen.places))
+            return chosen.ids_at(run, every), self._products(chosen, queries, absent)
 
     def ids(self) -> NDArray[np.int64]:
         """Return all ids, ascending."""
@@ -174,6 +205,8 @@ class Exact:
         if self._database is not None:
             self._database.close()
             self._database = None
+        self._version = None
+        self._kept.clear()
 
     @property
     def _stride(self) -> int:
@@ -184,8 +217,8 @@ class Exact:
 
     def _opened(self) -> Database:
         if self._database is None:
-            path, hint = self._folder / DATABASE, "varkit index rebuild INDEX makes it anew"
-            self._database = Database(path, _TABLES, 1, writing=self._writing, hint=hint)
+            path = self._folder / DATABASE
+            self._database = Database(path, _TABLES, 1, writing=self._writing, hint=_REBUILD)
         return self._database
 
     def _write_mode(self) -> None:
@@ -215,28 +248,54 @@ class Exact:
             raise DataError("a query holds NaN or infinity")
         return queries
 
-    def _places(self, run: Run, where: Where | None) -> tuple[NDArray[Any], NDArray[np.int64]]:
-        """Return the file's rows, and the places of those that may be found, ascending."""
-        name, count = self._state(run)
-        matrix = self._matrix(name, count)
-        if where is None or where.everything:
-            dead = [place for (place,) in run("SELECT place FROM dead")]
-            return matrix, np.delete(np.arange(count), dead)
-        clause, values = _clause(where)
-        rows = run(f"SELECT place FROM row{clause} ORDER BY place", *values)
-        return matrix, np.fromiter((place for (place,) in rows), np.int64, len(rows))
+    @contextmanager
+    def _reading(self, where: Where | None) -> Iterator[tuple[Run, _Selection]]:
+        """Read one state of the rows, whatever a writer does meanwhile."""
+        with ExitStack() as stack:
+            for attempt in range(ATTEMPTS):
+                run = stack.enter_context(self._opened().snapshot())
+                try:
+                    chosen = self._selected(run, where)
+                    break
+                except FileNotFoundError as error:  # it was written anew since the state was read
+                    stack.close()
+                    if attempt == ATTEMPTS - 1:
+                        raise DataError(f"{error.filename} is missing", hint=_REBUILD) from error
+            yield run, chosen
+
+    def _selected(self, run: Run, where: Where | None) -> _Selection:
+        """Return the rows that may be found; the last few selections are kept until they change."""
+        where = where or Where()
+        version = run("PRAGMA data_version")[0][0]
+        if version != self._version:
+            self._version = version
+            self._kept.clear()
+        if where not in self._kept:
+            name, count = self._state(run)
+            matrix = self._matrix(name, count)
+            if where.everything:
+                dead = [place for (place,) in run("SELECT place FROM dead")]
+                chosen = _Selection(matrix, np.delete(np.arange(count), dead), None)
+            else:
+                clause, values = _clause(where)
+                rows = run(f"SELECT place, id FROM row{clause} ORDER BY place", *values)
+                pairs = np.array(rows, np.int64).reshape(-1, 2)
+                chosen = _Selection(matrix, pairs[:, 0].copy(), pairs[:, 1].copy())
+            if len(self._kept) >= KEPT:
+                self._kept.clear()
+            self._kept[where] = chosen
+        return self._kept[where]
 
     def _matrix(self, name: str, count: int) -> NDArray[Any]:
         path = self._folder / name
-        size = path.stat().st_size if path.is_file() else 0
-        if size < count * self._stride:
-            raise DataError(
-                f"{path} has {size:,} bytes; {count:,} rows need {count * self._stride:,}",
-                hint="varkit index rebuild INDEX makes it anew",
-            )
         if not count:
             return np.zeros((0, self._width), self._type)
         check_user_file(path)
+        if (size := path.stat().st_size) < count * self._stride:
+            raise DataError(
+                f"{path} has {size:,} bytes; {count:,} rows need {count * self._stride:,}",
+                hint=_REBUILD,
+            )
         return np.memmap(path, self._type, "r", shape=(count, self._width))
 
     def _remove(self, change: Run, ids: NDArray[np.int64]) -> int:
@@ -311,22 +370,22 @@ class Exact:
         if len(rows) and (rows.ids.min() < 1 or len(np.unique(rows.ids)) < len(rows)):
             raise DataError("ids must be positive and different")
 
-    def _products(
-        self, matrix: NDArray[Any], places: NDArray[np.int64], queries: Array, absent: Array | None
-    ) -> Array:
+    def _products(self, selection: _Selection, queries: Array, absent: Array | None) -> Array:
+        matrix, places = selection.matrix, selection.places
         scores = np.zeros((len(queries), len(places)), np.float32)
-        lift = LIFT if self._type == np.float16 else 1.0
-        columns = _columns(self._channel, queries * np.float32(lift), absent)
-        step = max(1, PIECE // self._width)
-        threads = max(1, min(usable_threads(), len(places) // step))
+        half = self._type == np.float16
+        step = max(1, (PIECE if half else WHOLE) // self._width)
+        # A product of float32 uses BLAS's own threads; what must be widened first needs ours.
+        threads = max(1, min(usable_threads(), len(places) // step)) if half else 1
+        columns = _columns(self._channel, queries * np.float32(LIFT if half else 1), absent)
 
         def score(first: int) -> None:
-            buffer = np.empty((step, self._width), np.int32)
+            buffer = np.empty((step if half else 0, self._width), np.int32)
             for begin in range(first * step, len(places), threads * step):
                 chosen = places[begin : begin + step]
                 low, high = int(chosen[0]), int(chosen[-1]) + 1
                 block = matrix[low:high] if high - low == len(chosen) else matrix[chosen]
-                rows = block if block.dtype == np.float32 else _widened(block, buffer)
+                rows = _widened(block, buffer) if half else block
                 part = scores[:, begin : begin + step]
                 for where, query, weight, stand_in in columns:
                     products = query @ rows[:, where].T
