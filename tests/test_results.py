@@ -10,7 +10,7 @@ from varkit_studies.comparison.resampling import FIGURES
 
 from varkit.system.records import read_json
 
-PUBLISHED, RESULTS = results.read()
+PUBLISHED, RESULTS, SEARCH = results.read()
 ROWS = [row for name in results.BENCHMARKS for row in PUBLISHED[name]]
 VALUE = {"value": 50.0, "sd_trainings": 2.0, "interval": [40, 60], "interval_trainings": None}
 KEYS = {"system", "source", "backbone", "protocol", "T2V", "V2T", "A2V", "V2A", "SumR", "added"}
@@ -18,7 +18,7 @@ KEYS = {"system", "source", "backbone", "protocol", "T2V", "V2T", "A2V", "V2A", 
 
 def test_the_page_is_what_the_generator_gives():
     page = (results.HERE / "results.md").read_text("utf-8")
-    assert page == results.page(PUBLISHED, RESULTS), "run: python docs/results.py"
+    assert page == results.page(PUBLISHED, RESULTS, SEARCH), "run: python docs/results.py"
 
 
 @pytest.mark.parametrize("row", ROWS, ids=lambda row: row["system"])

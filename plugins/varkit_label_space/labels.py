@@ -53,7 +53,7 @@ ANSWERS: Mapping[str, frozenset[Asks]] = {
 UNSHOWN = re.compile(
     "orangutan|gorilla|chimpanzee|gibbon|siamang|guenon|patas|baboon|macaque|langur|colobus|titi"
     "|marmoset|capuchin|indri|Madagascar cat|(proboscis|howler|spider|squirrel) monkey"
-    "|hog|cock|brassiere|bikini|maillot|diaper"
+    "|hog|cock|brassiere|bikini|maillot|diaper|nipple"
 )
 """Classes of ImageNet that count but are never shown as a reason. Classifiers mistake people for
 apes, and their clothes for underwear; beside a picture of a person such a name insults."""
