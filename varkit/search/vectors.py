@@ -26,7 +26,7 @@ LARGEST = 15
 """Exponent of the largest number of a float16 row."""
 TINY = np.float32(2.0**-14)
 """Smallest normal number of float16."""
-SMALLEST = -100
+SMALLEST = -126
 """Least exponent of a factor: that of a row of zeros, or nearly so."""
 AT_ONCE = 2**24
 """Bytes of records in memory at a time."""
