@@ -163,17 +163,16 @@ def _pieces(places: NDArray[np.int64] | None, count: int, size: int) -> Iterator
 
     Records side by side are read where they lie; scattered ones are gathered.
     """
-    if places is None or (count and places[-1] - places[0] + 1 == count):
-        first = 0 if places is None or not count else int(places[0])
-        runs = [(0, count, first)]
+    if places is None:
+        runs = [(0, count, 0)]
     else:
         starts = np.flatnonzero(np.diff(places, prepend=-2) != 1)
         if len(starts) * 8 > count:
             for begin in range(0, count, size):
                 yield slice(begin, begin + size), places[begin : begin + size]
             return
-        ends = np.append(starts[1:], count)
-        runs = list(zip(starts.tolist(), ends.tolist(), places[starts].tolist(), strict=True))
+        ends = [*starts[1:].tolist(), count][: len(starts)]
+        runs = list(zip(starts.tolist(), ends, places[starts].tolist(), strict=True))
     for start, end, first in runs:
         for begin in range(start, end, size):
             length = min(size, end - begin)
