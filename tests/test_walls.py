@@ -87,8 +87,6 @@ GUARDS = {"open_user_file", "check_user_file"}
 OWN_FILES = {
     "varkit/cli/ls.py:_summary",  # shipped recipes
     "varkit/media/catalogue.py:_lives",  # a lock of its own
-    "varkit/search/exact.py:_bury",  # opened to be written
-    "varkit/search/exact.py:upsert",  # likewise
     "varkit/system/bounds.py:bound_memory",  # /proc
     "varkit/system/files.py:replacing",
     "varkit/system/files.py:sync_folder",

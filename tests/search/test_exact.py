@@ -37,7 +37,8 @@ def slow(channel, rows, query, absent):
 @pytest.mark.parametrize("precision", ["fp32", "fp16"])
 @pytest.mark.parametrize("channel", [LOGS, PLAIN])
 def test_scores_are_those_of_a_loop(tmp_path, channel, precision, monkeypatch):
-    monkeypatch.setattr("varkit.search.exact.PIECE", 40)  # a few rows a piece, several threads
+    for name in ("PIECE", "STRETCH", "SMALL"):
+        monkeypatch.setattr(f"varkit.search.scoring.{name}", 40)  # a few rows a piece, 3 threads
     monkeypatch.setenv("OMP_NUM_THREADS", "3")
     rows, chance = made(range(1, 200), channel), np.random.default_rng(1)
     engine = Exact(tmp_path, channel, precision=precision)
@@ -56,22 +57,23 @@ def test_scores_are_those_of_a_loop(tmp_path, channel, precision, monkeypatch):
         assert best.ids.tolist() == found.ids[:7].tolist()
 
 
-def test_numbers_of_half_precision_are_read_back_as_numpy_reads_them(tmp_path):
-    numbers = np.random.default_rng(0).standard_normal(4096).astype(np.float32)
-    numbers *= 10.0 ** np.random.default_rng(1).integers(-9, 1, 4096)
-    numbers[:4] = 0, -0.0, 63, -63
-    channel = Channel((Block("a", 4096),), frozenset({"example"}))
+@pytest.mark.parametrize("size", [1e-25, 1e-6, 1, 63, 1e6, 1e30])
+def test_numbers_of_half_precision_are_rounded_as_numpy_rounds_them(tmp_path, size):
+    chance = np.random.default_rng(0)
+    numbers = chance.uniform(-1, 1, 2048) * 10.0 ** chance.integers(-12, 1, 2048)
+    numbers[:4] = 0, -0.0, 0.99, -0.99
+    channel = Channel((Block("a", 2048),), frozenset({"example"}))
     engine = Exact(tmp_path, channel)
     rows = made([1], PLAIN)
-    engine.upsert(Rows(rows.ids, numbers[None], *vars_of(rows)))
-    one_by_one = engine.search(np.eye(4096, dtype=np.float32), 1)
-    got = np.array([found.scores[0] for found in one_by_one])
-    scaled = (numbers * 1024).astype(np.float16).astype(np.float32)
-    expected = np.where(np.abs(scaled) < 2.0**-14, 0, scaled / 1024)
-    assert np.array_equal(got, expected.astype(np.float32))
-    assert np.abs(got - numbers).max() <= np.abs(numbers).max() * 2**-11
-    tiny = np.abs(numbers) < 1e-7
-    assert np.abs(got - numbers)[tiny].max() <= 2.0**-24
+    engine.upsert(Rows(rows.ids, (size * numbers)[None].astype(np.float32), *vars_of(rows)))
+    queries = np.eye(2048, dtype=np.float32)[:: 1 if size == 1 else 99]
+    got = np.array([found.scores[0] for found in engine.search(queries, 1)])
+    # Scaled by a power of two, so that the largest number is just below 2**15.
+    power = 2.0 ** (15 - np.ceil(np.log2(0.99 * size)))
+    halves = (numbers * size * power).astype(np.float32).astype(np.float16).astype(np.float64)
+    halves[np.abs(halves) < 2.0**-14] = 0
+    expected = (halves / power)[:: 1 if size == 1 else 99]
+    assert got.tolist() == pytest.approx(expected.tolist(), rel=1e-6, abs=0)
 
 
 def vars_of(rows):
@@ -136,8 +138,6 @@ def test_what_is_wrong_is_refused_and_changes_nothing(tmp_path):
     for vectors in (np.full((2, 12), np.nan), np.full((2, 12), np.inf), np.ones((2, 11))):
         with pytest.raises(DataError, match=r"NaN|shape"):
             engine.upsert(Rows(good.ids, vectors.astype(np.float32), *vars_of(good)))
-    with pytest.raises(DataError, match="above 63"):
-        engine.upsert(Rows(good.ids, np.full((2, 12), 64, np.float32), *vars_of(good)))
     for ids in ([0, 1], [4, 4]):
         with pytest.raises(DataError, match="positive and different"):
             engine.upsert(Rows(np.array(ids), good.vectors, *vars_of(good)))
@@ -154,7 +154,7 @@ def test_a_file_that_is_not_its_own_is_refused(tmp_path):
         Exact(tmp_path, other).search(np.ones((1, 12), np.float32), 1)
     vectors = tmp_path / "vectors-0.bin"
     vectors.write_bytes(vectors.read_bytes()[:-1])
-    with pytest.raises(DataError, match=r"vectors-0\.bin has 191 bytes; 8 rows need 192"):
+    with pytest.raises(DataError, match=r"vectors-0\.bin has 383 bytes; its 8 rows need 384"):
         Exact(tmp_path, PLAIN).search(np.ones((1, 12), np.float32), 1)
     for log in tmp_path.glob("rows.sqlite-*"):
         log.unlink()
@@ -174,6 +174,66 @@ def test_a_deleted_row_leaves_no_byte(tmp_path):
     engine.delete(np.array([40]))
     for file in tmp_path.iterdir():
         assert not [mark for mark in marks if mark in file.read_bytes()], file
+
+
+@pytest.mark.parametrize("precision", ["fp32", "fp16"])
+def test_bytes_are_erased_when_the_last_search_that_reads_them_has_ended(tmp_path, precision):
+    writer, reader = (
+        Exact(tmp_path, PLAIN, precision=precision),
+        Exact(tmp_path, PLAIN, precision=precision),
+    )
+    rows = made(range(1, 40), seed=2)
+    writer.upsert(rows)
+    query = np.ones((1, 12), np.float32)
+    before = writer.search(query, 99)[0]
+    deleted, score = threading.Event(), reader._scorer.scores
+
+    def delete():
+        own = Exact(tmp_path, PLAIN, precision=precision)
+        own.upsert(made(range(1, 9), seed=3))  # replaces
+        own.delete(np.arange(9, 30))  # so many that the file is written anew
+        own.close()
+        deleted.set()
+
+    thread = threading.Thread(target=delete)
+
+    def scores(*what):
+        thread.start()
+        assert not deleted.wait(0.3)  # it waits for this search
+        return score(*what)
+
+    reader._scorer.scores = scores
+    found = reader.search(query, 99)[0]
+    thread.join()
+    assert found.ids.tolist() == before.ids.tolist()
+    assert found.scores.tolist() == before.scores.tolist()
+    reader._scorer.scores = score
+    assert sorted(reader.search(query, 99)[0].ids.tolist()) == [*range(1, 9), *range(30, 40)]
+    assert len(list(tmp_path.glob("vectors-*.bin"))) == 1
+
+
+def test_filters_compare_as_numpy_does_and_know_any_name(tmp_path):
+    names = ["gate", "gate\0", "\udcff", "\u95e8", None]
+    rows = made([1, 2, 3, 4, 5])
+    anomaly = np.array([0.7, 0.1, np.nan, 0.70001, 0.69999], np.float32)
+    engine = Exact(tmp_path, PLAIN)
+    engine.upsert(Rows(rows.ids, rows.vectors, rows.video, rows.begin, rows.end, anomaly, names))
+    query = np.ones((1, 12), np.float32)
+    for n, name in enumerate(names[:4]):
+        found = engine.search(query, 9, Where(cameras=frozenset({name})))[0]
+        assert found.ids.tolist() == [n + 1]
+    found = engine.search(query, 9, Where(min_anomaly=0.7))[0]
+    assert sorted(found.ids.tolist()) == [1, 4]
+
+
+def test_large_queries_do_not_overflow(tmp_path):
+    engine = Exact(tmp_path, PLAIN)
+    rows = made(range(1, 9))
+    engine.upsert(rows)
+    query = np.random.default_rng(0).standard_normal((1, 12)).astype(np.float32)
+    small, large = engine.search(query, 9)[0], engine.search(query * np.float32(2**90), 9)[0]
+    assert large.ids.tolist() == small.ids.tolist()
+    assert large.scores.tolist() == (small.scores * np.float32(2**90)).tolist()
 
 
 def test_two_writers_do_not_lose_rows(tmp_path):

@@ -74,10 +74,13 @@ class Database:
         with self._errors(), self._within("BEGIN IMMEDIATE", "COMMIT") as run:
             yield run
 
-    def forget(self) -> None:
-        """Write the log into the file and empty it, so that nothing deleted stays on disk."""
+    def forget(self) -> bool:
+        """Write the log into the file and empty it, so that nothing deleted stays on disk.
+
+        Waits for those who read an older state. Return whether it is done: they may take too long.
+        """
         with self._errors():
-            self._connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
+            return not self._connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()[0]
 
     @contextmanager
     def _within(self, begin: str, end: str) -> Iterator[Run]:
