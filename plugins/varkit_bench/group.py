@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import click
 
-from varkit_bench.search import search
 from varkit_bench.similarity import similarity
 
 
@@ -14,4 +13,3 @@ def bench() -> None:
 
 
 bench.add_command(similarity)
-bench.add_command(search)
