@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import click
 
+from varkit_bench.search import search
 from varkit_bench.similarity import similarity
 
 
@@ -13,3 +14,4 @@ def bench() -> None:
 
 
 bench.add_command(similarity)
+bench.add_command(search)
