@@ -14,9 +14,10 @@ from varkit.plugins.hookspecs import hookimpl
 if TYPE_CHECKING:
     from varkit.runs.python_api import evaluate, open_dataset, train
     from varkit.search.hits import Hit, Moment
-    from varkit.search.index import Filters, Index, open_index
+    from varkit.search.index import Index, open_index
     from varkit.search.model import Encoded, Match, Model, load
     from varkit.search.python_api import index
+    from varkit.search.query import Filters
 
 __version__ = "0.1.0"
 __all__ = [
@@ -40,7 +41,8 @@ _LAZY = {
     **dict.fromkeys(("evaluate", "open_dataset", "train"), "varkit.runs.python_api"),
     **dict.fromkeys(("Encoded", "Match", "Model", "load"), "varkit.search.model"),
     **dict.fromkeys(("Hit", "Moment"), "varkit.search.hits"),
-    **dict.fromkeys(("Filters", "Index", "open_index"), "varkit.search.index"),
+    **dict.fromkeys(("Index", "open_index"), "varkit.search.index"),
+    "Filters": "varkit.search.query",
     "index": "varkit.search.python_api",
 }
 

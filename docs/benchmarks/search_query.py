@@ -129,10 +129,10 @@ def split(root: Path, repeats: int) -> dict[str, list[float]]:
         hits = index.search(SENTENCE)
         text = json.dumps([hit.to_dict() for hit in hits])
         assert text
-        found = index._found([[_term(vector)]], None, 10, index._gallery.members())
+        found = index._ranking.rank([[_term(vector)]], None, 10, index._gallery.members())
         parts: dict[str, Callable[[], Any]] = {
             "encode the sentence": lambda: index.space.encode_text([SENTENCE]),
-            "score all rows": lambda: index._found(
+            "score all rows": lambda: index._ranking.rank(
                 [[_term(vector)]], None, 10, index._gallery.members()
             ),
             "whole answer, 10 hits with moments": lambda: index.search(SENTENCE),
@@ -152,7 +152,7 @@ def split(root: Path, repeats: int) -> dict[str, list[float]]:
 
 
 def _term(vector: Any) -> Any:
-    from varkit.search.index import Term
+    from varkit.search.query import Term
 
     return Term("words", vector)
 

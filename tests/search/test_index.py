@@ -15,9 +15,10 @@ from tests.support.footage import make_footage, write_recipe, write_video
 from varkit.errors import DataError, MediaError, VarkitError, WriteError
 from varkit.interfaces.searching import FLOOR
 from varkit.search.care import stats, verify
-from varkit.search.index import Filters, open_index
+from varkit.search.index import open_index
 from varkit.search.indexing import IndexWriter
 from varkit.search.make import delete_videos, make_index, rebuild_index
+from varkit.search.query import Filters
 from varkit.search.shards import read_shard
 
 A, B = "gate/2024-05-01_10-00-00.mp4", "gate/2024-05-01_11-00-00.mp4"
@@ -213,6 +214,8 @@ def test_odd_queries_are_answered(made):
             index.search()
         with pytest.raises(DataError, match="neither a file nor a video"):
             index.search(like="nigth.mp4")
+        with pytest.raises(DataError, match=r"lasts 12\.0 s; there is nothing at 5940\.0 s"):
+            index.search(like=f"{A}@99:00")
         with pytest.raises(DataError, match="NaN"):
             index.search_vector(np.full(4, np.nan))
         with pytest.raises(DataError, match=r"has 4 finite numbers; this one has shape \(3,\)"):

@@ -204,7 +204,7 @@ def _clip(path: Path | None) -> dict[str, str]:
 
 
 def _filters(rest: Any) -> Any:
-    from varkit.search.index import Filters
+    from varkit.search.query import Filters
 
     return Filters(
         cameras=rest["cameras"] or None,

@@ -89,7 +89,7 @@ def stats(root: Path) -> dict[str, Any]:
         cameras = gallery.cameras()
     size = sum(file.stat().st_size for file in root.rglob("*") if file.is_file())
     starts = sorted(member.start for member in members if member.start is not None)
-    from varkit.search.index import iso
+    from varkit.search.query import iso
 
     return {
         "index": str(root),

@@ -24,10 +24,10 @@ from varkit.plugins.loading import Plugins
 from varkit.recipe.options import construct
 from varkit.search.concepts import CONCEPTS, Concepts
 from varkit.search.facts import NAME, Chosen, Facts, read_facts, write_facts
-from varkit.search.index import seconds
 from varkit.search.indexing import Described, IndexWriter
 from varkit.search.null_sentences import NULL_SENTENCES
 from varkit.search.parts import KEPT, open_space, plugins_of
+from varkit.search.query import seconds
 from varkit.search.search_recipe import SearchRecipe
 from varkit.search.shards import Shard
 from varkit.search.windows import WindowOptions, rows_of, windows

@@ -19,9 +19,9 @@ from varkit.media.reader import Origin, open_video
 from varkit.media.store import Store
 from varkit.plugins.loading import load_plugins
 from varkit.search.facts import NAME, Chosen, Facts, read_facts, write_facts
-from varkit.search.index import seconds
 from varkit.search.index_folder import FEATURES, Indexed, Sentences, hears
 from varkit.search.indexing import Described, IndexWriter
+from varkit.search.query import seconds
 from varkit.search.run_space import RunSpace, factors
 
 ENGINE = Chosen("exact", {"precision": "fp32"})
