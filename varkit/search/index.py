@@ -235,8 +235,17 @@ class Index:
             for row, score, owner in zip(found.ids, found.scores, owners, strict=True):
                 if owner >= 0 and row < members[owner].first + members[owner].windows:
                     windows.setdefault(int(owner), []).append((int(row), float(score)))
-            best = list(windows.items())[:k]
-            answers.append([self._hit(terms, members[owner], rows) for owner, rows in best])
+            hits: list[Hit] = []
+            for owner, rows in windows.items():
+                if len(hits) == k:
+                    break
+                try:
+                    hits.append(self._hit(terms, members[owner], rows))
+                except DataError:
+                    if self._gallery.member(members[owner].name) == members[owner]:
+                        raise
+                    # it was deleted or replaced since the rows were ranked
+            answers.append(hits)
         return answers
 
     def _hit(self, terms: Sequence[Term], member: Member, rows: Sequence[tuple[int, float]]) -> Hit:
