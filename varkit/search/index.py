@@ -249,7 +249,8 @@ class Index:
         return answers
 
     def _hit(self, terms: Sequence[Term], member: Member, rows: Sequence[tuple[int, float]]) -> Hit:
-        shard = read_shard(self.root, member.shard)
+        asked = next((term for term in terms if term.sign == 1), terms[0])
+        shard = read_shard(self.root, member.shard, (asked.channel,))
         row, score = rows[0]
         start, end = shard.spans[row - member.first].tolist()
         chance, parts, reasons = None, {}, []
@@ -260,7 +261,7 @@ class Index:
             if not any(says_nothing(term.vector[part]) for part in channel.slices):
                 chance = known.chance(row, score)
             vector = shard.rows[term.channel][row - member.first]
-            absent = known.absent(channel, term.vector[None])[0]
+            absent = self._ranking.absent(term)
             scores = block_scores(channel, term.vector, vector[None], absent)[0]
             names = [block.name for block in channel.blocks]
             parts = dict(zip(names, map(float, scores), strict=True))
@@ -277,7 +278,7 @@ class Index:
             confident=chance is not None and chance <= LIKELY,
             parts=parts,
             reasons=tuple(reasons),
-            moments=self._moments(terms, shard, start, end, score),
+            moments=self._moments(asked, shard, start, end, score),
             more=tuple(
                 (float(begin), float(end), value)
                 for (begin, end), value in (
@@ -291,17 +292,15 @@ class Index:
         )
 
     def _moments(
-        self, terms: Sequence[Term], shard: Shard, start: float, end: float, score: float
+        self, term: Term, shard: Shard, start: float, end: float, score: float
     ) -> tuple[Moment, ...]:
-        term = next((term for term in terms if term.sign == 1), terms[0])
         channel = self.facts.channels[term.channel]
         tracks = fine(channel, shard.tracks.get(term.channel, {}))
         if not tracks or term.sign < 0:
             return (Moment(start, end, score),)
-        query = term.vector[None]
-        absent = self._ranking.statistics(term.channel).absent(channel, query)
         times, rows = clip_rows(channel, tracks)
-        scores = row_scores(channel, query, rows, absent)[0]
+        absent = self._ranking.absent(term)[None]
+        scores = row_scores(channel, term.vector[None], rows, absent)[0]
         return moments(times, scores, start, end)
 
     def _anomaly(self, shard: Shard, start: float, end: float) -> tuple[float | None, str | None]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
+from weakref import WeakKeyDictionary
 
 import numpy as np
 from numpy.typing import NDArray
@@ -49,6 +50,7 @@ class Ranking:
         self._plugins, self._similarity = plugins, similarity
         self._engines: dict[str, Engine] = {}
         self._statistics: dict[str, tuple[int, Statistics]] = {}
+        self._absent: WeakKeyDictionary[Term, Array] = WeakKeyDictionary()
 
     def close(self) -> None:
         """Close the engines."""
@@ -95,7 +97,7 @@ class Ranking:
         channel, engine = self._facts.channels[name], self._engine(name)
         vectors, absent = np.stack([term.vector for term in terms]), None
         if any(block.log for block in channel.blocks):
-            absent = self.statistics(name).absent(channel, vectors)
+            absent = np.stack([self.absent(term) for term in terms])
         two_stages = self.two_stages and all(term.text is not None for term in terms)
         wanted = k if engine.exact and not two_stages else max(CANDIDATES, 4 * k)
         found = engine.search(vectors, wanted, where, absent)
@@ -150,7 +152,7 @@ class Ranking:
                     hint="use the engine exact",
                 )
             known, vectors = self.statistics(term.channel), term.vector[None]
-            own, scores = scoring(vectors, where, known.absent(channel, vectors))
+            own, scores = scoring(vectors, where, self.absent(term)[None])
             scores = term.sign * known.standard(channel, term.vector, scores[0])
             if number:  # the index may have grown between two channels
                 own, left, right = np.intersect1d(own, ids, return_indices=True)
@@ -164,6 +166,14 @@ class Ranking:
             self.expect(name)
             self._engines[name] = open_engine(self._root, self._facts, name, self._plugins)
         return self._engines[name]
+
+    def absent(self, term: Term) -> Array:
+        """Return (blocks,) what rows without a block count as for a term; computed once."""
+        if term not in self._absent:
+            channel = self._facts.channels[term.channel]
+            known = self.statistics(term.channel)
+            self._absent[term] = known.absent(channel, term.vector[None])[0]
+        return self._absent[term]
 
     def statistics(self, name: str) -> Statistics:
         """Return what is usual in a channel, read again when the index has changed."""

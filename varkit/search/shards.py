@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -92,8 +92,13 @@ def write_shard(root: Path, video: str, shard: Shard, precision: str) -> tuple[s
     return name, digest
 
 
-def read_shard(root: Path, name: str) -> Shard:
+def read_shard(root: Path, name: str, channels: Collection[str] | None = None) -> Shard:
     """Read a shard; its SHA-256 is not checked.
+
+    Args:
+        root: of the index.
+        name: of its file.
+        channels: whose rows and tracks are read; None = all.
 
     Raises:
         DataError: it is missing or damaged.
@@ -102,7 +107,14 @@ def read_shard(root: Path, name: str) -> Shard:
     with reading(path, hint="varkit index verify INDEX lists what is damaged"):
         check_user_file(path)
         with safe_open(path, framework="np") as file:
-            tensors = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118
+            keys = [
+                key
+                for key in file.keys()  # noqa: SIM118
+                if channels is None
+                or key.partition(".")[0] not in ("rows", "track", "times")
+                or key.split(".")[1] in channels
+            ]
+            tensors = {key: file.get_tensor(key) for key in keys}
         rows: dict[str, Array] = {}
         tracks: dict[str, dict[str, Track]] = {}
         for key, tensor in tensors.items():
