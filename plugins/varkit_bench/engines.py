@@ -9,6 +9,7 @@ import shutil
 import tempfile
 import time
 from collections.abc import Callable, Iterator, Sequence
+from importlib import import_module
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -85,7 +86,7 @@ def measure(
             "threads": usable_threads(),
             "load": os.getloadavg()[0],
             "numpy": np.__version__,
-            "faiss": _faiss_version(),
+            "faiss": getattr(_faiss(), "__version__", None),
         },
         "settings": {name: list(values) for name, values in settings.items()}
         | {"seconds": seconds, "k": K, "batch": BATCH, "cameras": CAMERAS},
@@ -99,9 +100,9 @@ def _case(
 ) -> Iterator[dict[str, Any]]:
     """Yield the figures of each kind of query."""
     channel = Channel((Block("simulated", width),), frozenset({"text"}))
-    exact, rival = Exact(folder, channel, precision=precision), _rival(width, precision)
-    chance, begun = np.random.default_rng(0), time.perf_counter()
-    added = 0.0
+    exact, faiss = Exact(folder, channel, precision=precision), _faiss()
+    rival = None if faiss is None else _rival(faiss, width, precision)
+    chance, added = np.random.default_rng(0), 0.0
     for first in range(0, count, AT_ONCE):
         rows = _rows(chance, first, min(AT_ONCE, count - first), width)
         begun = time.perf_counter()
@@ -124,8 +125,6 @@ def _case(
     def ask_rival(number: int, filtered: bool) -> _Search | None:
         if rival is None:
             return None
-        import faiss
-
         chosen = faiss.IDSelectorBatch(of_camera) if filtered else None
         options = faiss.SearchParameters(sel=chosen) if filtered else None
 
@@ -196,12 +195,13 @@ def _unit(vectors: Array) -> Array:
     return vectors
 
 
-def _rival(width: int, precision: str) -> Any:
-    """Return an empty flat index of FAISS with the same threads; None if it is not installed."""
-    if find_spec("faiss") is None:
-        return None
-    import faiss
+def _faiss() -> Any:
+    """Return the package, or None if it is not installed."""
+    return import_module("faiss") if find_spec("faiss") else None
 
+
+def _rival(faiss: Any, width: int, precision: str) -> Any:
+    """Return an empty flat index of FAISS with the same threads."""
     faiss.omp_set_num_threads(usable_threads())
     if precision == "fp32":
         return faiss.IndexFlatIP(width)
@@ -209,14 +209,6 @@ def _rival(width: int, precision: str) -> Any:
     index = faiss.IndexScalarQuantizer(width, kind, faiss.METRIC_INNER_PRODUCT)
     index.is_trained = True
     return index
-
-
-def _faiss_version() -> str | None:
-    if find_spec("faiss") is None:
-        return None
-    import faiss
-
-    return str(faiss.__version__)
 
 
 def _too_large(rows: int, width: int, precision: str, folder: Path) -> str | None:

@@ -38,7 +38,7 @@ def parse_sizes(ctx: click.Context, param: click.Parameter, value: str) -> tuple
         text = word.strip()
         if not (text.isascii() and text.isdigit() and len(text) < 19 and int(text) > 0):
             wanted = "a whole number of at least 1; several as in 64,256,1024"
-            message = f"{text!r} is not a batch size: it must be {wanted}"
+            message = f"{text!r} is not a size: it must be {wanted}"
             raise click.BadParameter(message, ctx, param)
         sizes.append(int(text))
     return tuple(dict.fromkeys(sizes))

@@ -241,12 +241,12 @@ def test_memory_that_runs_out_is_a_row(monkeypatch):
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
-        (["--sizes", "0"], "'0' is not a batch size"),
-        (["--sizes", "-3"], "'-3' is not a batch size"),
-        (["--sizes", "4,,5"], "'' is not a batch size"),
-        (["--sizes", "²"], "is not a batch size"),
-        (["--sizes", "1e3"], "'1e3' is not a batch size"),
-        (["--sizes", "9" * 5000], "is not a batch size"),
+        (["--sizes", "0"], "'0' is not a size"),
+        (["--sizes", "-3"], "'-3' is not a size"),
+        (["--sizes", "4,,5"], "'' is not a size"),
+        (["--sizes", "²"], "is not a size"),
+        (["--sizes", "1e3"], "'1e3' is not a size"),
+        (["--sizes", "9" * 5000], "is not a size"),
         (["--sizes", "99999999999"], "B = 99999999999 does not fit: eager needs at least"),
         (["--sizes", "10000000", "--backends", "cpu"], "does not fit: cpu needs at least"),
         (["--backends", "cqu"], "no backend 'cqu'. Did you mean 'cpu'? Known here: eager,"),

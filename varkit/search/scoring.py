@@ -17,6 +17,12 @@ PIECE = 2**17
 """Numbers that a thread turns into float32 at a time: they stay in its cache."""
 STRETCH = 2**20
 """Numbers of float32 rows that a thread multiplies at a time."""
+BATCH = 2**22
+"""Numbers that are multiplied with many queries at a time, by the threads of the matrix product: in
+small pieces they would wait for each other more than compute.
+"""
+FEW = 4
+"""At most so many queries are multiplied one by one, each thread with its own rows."""
 SMALL = 2**21
 """Fewer numbers are not worth a second thread."""
 LIFT = 112
@@ -45,7 +51,6 @@ class Scorer:
         self._channel = channel
         self._threads = usable_threads()
         self._pool: ThreadPoolExecutor | None = None
-        self._buffers: dict[int, tuple[NDArray[np.int16], NDArray[np.int32]]] = {}
 
     def close(self) -> None:
         """End the threads."""
@@ -68,31 +73,49 @@ class Scorer:
         exponents = np.frexp(np.abs(queries).max(axis=1, initial=0))[1]
         terms = _terms(self._channel, np.ldexp(queries, LIFT * half - exponents[:, None]), absent)
         backs = np.ldexp(np.float32(1), exponents)[:, None]
-        # A matrix product of many queries has threads of its own.
-        threads = self._threads if half or len(queries) == 1 else 1
-        size = (PIECE if half else STRETCH) // values.shape[1]
-        pieces = list(_pieces(places, count, max(1, size)))
         scores = np.empty((len(queries), count), np.float32)
+        few = len(queries) <= FEW
+        size = max(1, (BATCH if not few else PIECE if half else STRETCH) // values.shape[1])
+        pieces = list(_pieces(places, count, size))
+        buffer_shape = (min(size, count), values.shape[1])
 
-        def score(first: int, step: int) -> None:
-            for where, chosen in pieces[first::step]:
-                rows = values[chosen]
-                if half:
-                    rows = _widened(rows.view(np.int16), *self._buffers[first])
-                factors = records["factor"][chosen] if half else None
-                _score(rows, factors, backs, terms, scores[:, where])
+        def score(piece: _Piece, rows: Array) -> None:
+            where, chosen = piece
+            factors = records["factor"][chosen] if half else None
+            _score(rows, factors, backs, terms, scores[:, where])
 
-        if half and not self._buffers:
-            shape = max(1, size), values.shape[1]
-            for thread in range(self._threads):
-                self._buffers[thread] = np.empty(shape, np.int16), np.empty(shape, np.int32)
+        def score_some(thread: int, threads: int) -> None:
+            buffer = np.empty(buffer_shape if half else 0, np.int32)
+            for piece in pieces[thread::threads]:
+                rows = values[piece[1]]
+                score(piece, _widened(rows, buffer) if half else rows)
 
-        if threads == 1 or count * values.shape[1] < SMALL:
-            score(0, 1)
-        else:
-            self._pool = self._pool or ThreadPoolExecutor(threads)
-            list(self._pool.map(score, range(threads), [threads] * threads))
+        if few:
+            self._share(score_some, count * values.shape[1])
+            return scores
+        buffer = np.empty(buffer_shape if half else 0, np.int32)
+        for piece in pieces:
+            rows = values[piece[1]]
+            score(piece, self._widened_together(rows, buffer) if half else rows)
         return scores
+
+    def _widened_together(self, halves: NDArray[np.float16], buffer: NDArray[np.int32]) -> Array:
+        """Return what :func:`_widened` does, by all threads."""
+
+        def widen(thread: int, threads: int) -> None:
+            part = slice(*(len(halves) * n // threads for n in (thread, thread + 1)))
+            _widened(halves[part], buffer[part])
+
+        self._share(widen, halves.size)
+        return buffer[: len(halves)].view(np.float32)
+
+    def _share(self, task: Callable[[int, int], None], numbers: int) -> None:
+        """Run a task in every thread, with the thread's number and how many there are."""
+        if self._threads == 1 or numbers < SMALL:
+            task(0, 1)
+            return
+        self._pool = self._pool or ThreadPoolExecutor(self._threads)
+        list(self._pool.map(task, range(self._threads), [self._threads] * self._threads))
 
 
 def best(scores: Array, k: int, ids: Callable[[NDArray[np.int64]], NDArray[np.int64]]) -> Found:
@@ -118,8 +141,9 @@ def _score(
     for number, term in enumerate(terms):
         part = rows[:, term.columns]
         products = out if not number else np.empty_like(out)
-        if len(term.queries) == 1:
-            _dot(part, term.queries[0], out=products[0])
+        if len(term.queries) <= FEW:
+            for query, own in zip(term.queries, products, strict=True):
+                _dot(part, query, out=own)
         else:
             np.matmul(term.queries, part.T, out=products)
         if factors is not None:
@@ -180,17 +204,25 @@ def _pieces(places: NDArray[np.int64] | None, count: int, size: int) -> Iterator
             yield slice(begin, begin + length), slice(at, at + length)
 
 
-def _widened(bits: NDArray[np.int16], narrow: NDArray[np.int16], wide: NDArray[np.int32]) -> Array:
-    """Return the bits of float16 numbers, none subnormal, as float32 numbers divided by 2**112.
+def _widened(halves: NDArray[np.float16], buffer: NDArray[np.int32]) -> Array:
+    """Return (n, K) float16 numbers, none subnormal, as float32 numbers divided by 2**112.
 
     It is five times as fast as NumPy's own conversion: bits are shifted to where float32 has its
     exponent and fraction, and the sign, which the shift repeats, is cut to one bit. Then only the
     exponent's bias differs. The numbers are copied into the cache first, because a copy reads
     memory faster than a conversion does.
+
+    Args:
+        halves: the numbers.
+        buffer: at least as many rows of int32, which will be the result.
     """
-    copy, target = narrow[: len(bits)], wide[: len(bits)]
-    np.copyto(copy, bits)
-    np.copyto(target, copy)
-    np.left_shift(target, np.int32(13), out=target)
-    np.bitwise_and(target, np.int32(-0x70000001), out=target)  # 0x8fffffff
-    return target.view(np.float32)
+    step = max(1, PIECE // halves.shape[1])
+    copy = np.empty((min(step, len(halves)), halves.shape[1]), np.int16)
+    for begin in range(0, len(halves), step):
+        bits = halves[begin : begin + step].view(np.int16)
+        narrow, wide = copy[: len(bits)], buffer[begin : begin + len(bits)]
+        np.copyto(narrow, bits)
+        np.copyto(wide, narrow)
+        np.left_shift(wide, np.int32(13), out=wide)
+        np.bitwise_and(wide, np.int32(-0x70000001), out=wide)  # 0x8fffffff
+    return buffer[: len(halves)].view(np.float32)
