@@ -5,6 +5,7 @@ A sentence is answered without torch and transformers, so that an answer takes w
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -85,6 +86,9 @@ def search(
       varkit search --audio scream.wav --cut clips
       varkit search --like gate/13.mp4@1:02 --not "an empty street"
     """
+    # One sentence makes small products, over which BLAS's threads only wait for each other. They are
+    # counted when NumPy is imported; the engine has threads of its own.
+    os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
     from varkit.search.index import open_index
 
     if not (sentences or audio or like):
