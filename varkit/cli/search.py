@@ -86,8 +86,8 @@ def search(
       varkit search --audio scream.wav --cut clips
       varkit search --like gate/13.mp4@1:02 --not "an empty street"
     """
-    # One sentence makes small products, over which BLAS's threads only wait for each other. They are
-    # counted when NumPy is imported; the engine has threads of its own.
+    # Threads of BLAS only wait for each other over the small products of one sentence. It counts
+    # them when NumPy is imported. The engine has threads of its own.
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
     from varkit.search.index import open_index
 
