@@ -14,15 +14,7 @@ from varkit.interfaces.searching import FLOOR, Array, Channel, Found
 from varkit.search.threads import usable_threads
 
 PIECE = 2**17
-"""Numbers that a thread turns into float32 at a time: they stay in its cache."""
-STRETCH = 2**20
-"""Numbers of float32 rows that a thread multiplies at a time."""
-BATCH = 2**22
-"""Numbers that are multiplied with many queries at a time, by the threads of the matrix product: in
-small pieces they would wait for each other more than compute.
-"""
-FEW = 4
-"""At most so many queries are multiplied one by one, each thread with its own rows."""
+"""Numbers of rows that a thread works on at a time: they stay in its cache."""
 SMALL = 2**21
 """Fewer numbers are not worth a second thread."""
 LIFT = 112
@@ -74,40 +66,20 @@ class Scorer:
         terms = _terms(self._channel, np.ldexp(queries, LIFT * half - exponents[:, None]), absent)
         backs = np.ldexp(np.float32(1), exponents)[:, None]
         scores = np.empty((len(queries), count), np.float32)
-        few = len(queries) <= FEW
-        size = max(1, (BATCH if not few else PIECE if half else STRETCH) // values.shape[1])
+        size = max(1, PIECE // values.shape[1])
         pieces = list(_pieces(places, count, size))
-        buffer_shape = (min(size, count), values.shape[1])
 
-        def score(piece: _Piece, rows: Array) -> None:
-            where, chosen = piece
-            factors = records["factor"][chosen] if half else None
-            _score(rows, factors, backs, terms, scores[:, where])
+        def score(thread: int, threads: int) -> None:
+            shape = (min(size, count) if half else 0, values.shape[1])
+            buffers = np.empty(shape, np.int16), np.empty(shape, np.int32)
+            for where, chosen in pieces[thread::threads]:
+                rows = values[chosen]
+                factors = records["factor"][chosen] if half else None
+                wide = _widened(rows, *buffers) if half else rows
+                _score(wide, factors, backs, terms, scores[:, where])
 
-        def score_some(thread: int, threads: int) -> None:
-            buffer = np.empty(buffer_shape if half else 0, np.int32)
-            for piece in pieces[thread::threads]:
-                rows = values[piece[1]]
-                score(piece, _widened(rows, buffer) if half else rows)
-
-        if few:
-            self._share(score_some, count * values.shape[1])
-            return scores
-        buffer = np.empty(buffer_shape if half else 0, np.int32)
-        for piece in pieces:
-            rows = values[piece[1]]
-            score(piece, self._widened_together(rows, buffer) if half else rows)
+        self._share(score, count * values.shape[1])
         return scores
-
-    def _widened_together(self, halves: NDArray[np.float16], buffer: NDArray[np.int32]) -> Array:
-        """Return what :func:`_widened` does, by all threads."""
-
-        def widen(thread: int, threads: int) -> None:
-            part = slice(*(len(halves) * n // threads for n in (thread, thread + 1)))
-            _widened(halves[part], buffer[part])
-
-        self._share(widen, halves.size)
-        return buffer[: len(halves)].view(np.float32)
 
     def _share(self, task: Callable[[int, int], None], numbers: int) -> None:
         """Run a task in every thread, with the thread's number and how many there are."""
@@ -141,11 +113,7 @@ def _score(
     for number, term in enumerate(terms):
         part = rows[:, term.columns]
         products = out if not number else np.empty_like(out)
-        if len(term.queries) <= FEW:
-            for query, own in zip(term.queries, products, strict=True):
-                _dot(part, query, out=own)
-        else:
-            np.matmul(term.queries, part.T, out=products)
+        _multiply(part, term.queries, products)
         if factors is not None:
             products *= factors
         products *= backs
@@ -159,8 +127,16 @@ def _score(
             out += products
 
 
-_dot = getattr(np, "vecdot", np.matmul)  # NumPy 1 has no vecdot, which shares no threads
-"""Inner products of (n, K) rows and a (K,) query."""
+def _multiply(rows: Array, queries: Array, out: Array) -> None:
+    """Write the (Q, n) inner products.
+
+    They are computed one by one. A matrix product computes no faster here: its operands are in the
+    cache already. And it has threads of its own, which wait for each other at every piece.
+    """
+    if hasattr(np, "vecdot"):
+        np.vecdot(rows, queries[:, None], out=out)
+    else:  # NumPy 1
+        np.matmul(queries, rows.T, out=out)
 
 
 def _terms(channel: Channel, queries: Array, absent: Array | None) -> list[_Term]:
@@ -204,7 +180,9 @@ def _pieces(places: NDArray[np.int64] | None, count: int, size: int) -> Iterator
             yield slice(begin, begin + length), slice(at, at + length)
 
 
-def _widened(halves: NDArray[np.float16], buffer: NDArray[np.int32]) -> Array:
+def _widened(
+    halves: NDArray[np.float16], narrow: NDArray[np.int16], wide: NDArray[np.int32]
+) -> Array:
     """Return (n, K) float16 numbers, none subnormal, as float32 numbers divided by 2**112.
 
     It is five times as fast as NumPy's own conversion: bits are shifted to where float32 has its
@@ -214,15 +192,12 @@ def _widened(halves: NDArray[np.float16], buffer: NDArray[np.int32]) -> Array:
 
     Args:
         halves: the numbers.
-        buffer: at least as many rows of int32, which will be the result.
+        narrow: a buffer of at least as many rows.
+        wide: another one, which will be the result.
     """
-    step = max(1, PIECE // halves.shape[1])
-    copy = np.empty((min(step, len(halves)), halves.shape[1]), np.int16)
-    for begin in range(0, len(halves), step):
-        bits = halves[begin : begin + step].view(np.int16)
-        narrow, wide = copy[: len(bits)], buffer[begin : begin + len(bits)]
-        np.copyto(narrow, bits)
-        np.copyto(wide, narrow)
-        np.left_shift(wide, np.int32(13), out=wide)
-        np.bitwise_and(wide, np.int32(-0x70000001), out=wide)  # 0x8fffffff
-    return buffer[: len(halves)].view(np.float32)
+    narrow, wide = narrow[: len(halves)], wide[: len(halves)]
+    np.copyto(narrow, halves.view(np.int16))
+    np.copyto(wide, narrow)
+    np.left_shift(wide, np.int32(13), out=wide)
+    np.bitwise_and(wide, np.int32(-0x70000001), out=wide)  # 0x8fffffff
+    return wide.view(np.float32)
