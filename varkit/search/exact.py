@@ -1,4 +1,4 @@
-"""The engine ``exact``: every row is scored, by a matrix product over a memory-mapped file.
+"""The engine ``exact``: every row is scored, by an inner product over a memory-mapped file.
 
 ::
 

@@ -1,4 +1,4 @@
-"""Scores of all rows of a file of vectors, by matrix products over pieces that fit the cache."""
+"""Scores of all rows of a file of vectors, piece by piece as fits the cache."""
 
 from __future__ import annotations
 
