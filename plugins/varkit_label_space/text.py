@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 import importlib.util
+import unicodedata
 from collections.abc import Sequence
 from functools import cached_property
 from pathlib import Path
@@ -47,8 +48,23 @@ def open_text_model(name: str) -> TextModel:
     """
     if name == E5:
         return MultilingualE5()
-    package = name.startswith(PACKAGE)
-    return NumpyBert(in_package(name.removeprefix(PACKAGE)) if package else Path(name))
+    if name.startswith(PACKAGE):
+        return English(in_package(name.removeprefix(PACKAGE)))
+    return NumpyBert(Path(name))
+
+
+class English(NumpyBert):
+    """A packaged model, which was trained on English alone.
+
+    It has tokens for single letters of other scripts, but no idea what they mean.
+    """
+
+    def knows(self, text: str) -> bool:
+        """Return whether half of the letters are Latin, and the model knows a word."""
+        letters = [letter for letter in text if letter.isalpha()]
+        latin = sum(unicodedata.name(letter, "").startswith("LATIN") for letter in letters)
+        words = any(letter.isalnum() for letter in text)
+        return words and 2 * latin >= len(letters) and super().knows(text)
 
 
 def lacking(name: str) -> list[str]:

@@ -112,6 +112,37 @@ def test_mistakes_are_told(home):
     assert "varkit index VIDEOS --with labels" in hint(result)
 
 
+def test_an_index_is_not_made_among_other_files(home):
+    result = call("index", "media", "--with", "search_shades.yaml", "--out", "media")
+    assert "media is a folder with other things in it (gate), not an index" in failed(result)
+    assert sorted(path.name for path in (home / "media").iterdir()) == ["gate", "yard"]
+    assert "Did you mean 'verify'?" in call("index", "verfy").stderr
+    assert "Did you mean 'labels'?" in failed(call("index", "media", "--with", "labls"), 2)
+
+
+def test_an_unfinished_index_says_so(indexed):
+    from varkit.search.facts import read_facts
+    from varkit.search.indexing import IndexWriter
+    from varkit.search.parts import plugins_of
+
+    root = indexed / "index"
+    assert call("search", "bright", "--index", root).stderr == ""
+    with IndexWriter(root, read_facts(root), plugins_of(read_facts(root))):
+        pass  # as if it was killed here
+    assert "is not finished" in call("search", "bright", "--index", root).stderr
+    passed(call("index", "media"))
+    assert call("search", "bright", "--index", root).stderr == ""
+
+
+def test_an_answer_is_shown_even_if_a_clip_fails(indexed):
+    (indexed / "media" / A).unlink()
+    result = call("search", "bright", "-k", "2", "--cut", "clips")
+    assert result.exit_code == 1
+    assert A in result.stdout
+    assert "no clip: " in result.stderr
+    assert len(list((indexed / "clips").iterdir())) == 1
+
+
 def test_damaged_videos_end_with_exit_code_3(indexed):
     (indexed / "media" / "broken.mp4").write_bytes(b"none")
     result = call("index", "media")

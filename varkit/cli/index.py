@@ -9,6 +9,7 @@ import click
 
 from varkit.cli.options import json_option, machine_options, split_option
 from varkit.cli.output import echo, print_json
+from varkit.errors import did_you_mean
 
 PARTIAL = 3
 """The exit code if a file is not in the index, or not to its end."""
@@ -23,6 +24,10 @@ class _Default(click.Group):
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
         if args and args[0] not in self.commands and args[0] not in ("-h", "--help"):
+            verbs = [name for name in self.commands if name != self.default]
+            near = "" if Path(args[0]).exists() else did_you_mean(args[0], verbs)
+            if near:
+                ctx.fail(f"there is neither a folder nor a verb {args[0]!r}.{near}")
             args = [self.default, *args]
         return super().parse_args(ctx, args)
 

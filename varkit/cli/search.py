@@ -39,7 +39,7 @@ def query_options() -> Decorator:
             metavar="DIR",
             help="Write the best moment of each hit as a clip.",
         ),
-        click.option("--paths", is_flag=True, help="Print only the files' paths, for pipes."),
+        click.option("--paths", is_flag=True, help="Print only paths, of files or clips."),
         click.option("--json", "as_json", is_flag=True, help="Print JSON on stdout."),
     )
 
@@ -108,6 +108,9 @@ def search(
                 )
                 answers.append([hits])
             simulated = index.facts.simulated
+            if index.unfinished:
+                told = "this index is not finished; the same varkit index continues it"
+                echo(f"{path}: {told}", fg="yellow", err=True)
     if len(answers) > 1:
         from varkit.search.fusion import by_rank
 
@@ -121,12 +124,32 @@ def show(
 ) -> None:
     """Print answers, and write clips if they are wanted."""
     clips: dict[int, Path] = {}
+    failures: list[Any] = []
     if rest["cut"] is not None:
         from varkit.search.cutting import cut
 
         for number, hits in enumerate(answers):
             folder = rest["cut"] / str(number + 1) if len(answers) > 1 else rest["cut"]
-            clips |= {id(hit): file for hit, file in cut(hits, folder)}
+            for hit, result in cut(hits, folder):
+                if isinstance(result, Path):
+                    clips[id(hit)] = result
+                else:
+                    failures.append(result)
+    _show(asked, answers, clips, rest, simulated=simulated)
+    for failure in failures:
+        echo(f"no clip: {failure.what}", fg="red", err=True)
+    if failures:
+        raise click.exceptions.Exit(1)
+
+
+def _show(
+    asked: Sequence[str],
+    answers: Sequence[Sequence[Any]],
+    clips: dict[int, Path],
+    rest: Any,
+    *,
+    simulated: bool,
+) -> None:
     if rest["as_json"]:
         print_json(
             {
@@ -143,7 +166,10 @@ def show(
         )
         return
     if rest["paths"]:
-        for path in dict.fromkeys(str(h.path or h.video) for hits in answers for h in hits):
+        shown = [
+            str(clips.get(id(hit)) or hit.path or hit.video) for hits in answers for hit in hits
+        ]
+        for path in dict.fromkeys(shown):
             echo(path)
         return
     if simulated:
@@ -257,6 +283,7 @@ def find(videos: Path, sentences: tuple[str, ...], root: Path | None, **rest: An
         done = make_index(videos, root, watcher=display)
     for name, why in done.left_out.items():
         echo(f"not in the index: {name}: {why}", fg="yellow", err=True)
+    echo(f"index: {root}", err=True)
     with open_index(root) as index:
         answers = index.search_many(sentences, filters=_filters(rest), k=rest["k"])
         show(sentences, answers, rest, simulated=index.facts.simulated)

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from varkit.errors import DataError, MediaError
+from varkit.errors import DataError, MediaError, VarkitError
 from varkit.media.chunks import SOUND_RATE, Pictures, Sound, View
 from varkit.media.decode import Decoder
 from varkit.search.hits import Hit
@@ -24,7 +24,7 @@ CLOCK = 1000
 """Ticks a second of the pictures' times."""
 
 
-def cut(hits: Sequence[Hit], folder: Path) -> Iterator[tuple[Hit, Path]]:
+def cut(hits: Sequence[Hit], folder: Path) -> Iterator[tuple[Hit, Path | VarkitError]]:
     """Write the best moment of each hit as ``01-NAME-SECONDS.mp4``.
 
     What is decoded runs in bounds of its own (:mod:`varkit.media.decode`); only pictures and sound
@@ -35,24 +35,25 @@ def cut(hits: Sequence[Hit], folder: Path) -> Iterator[tuple[Hit, Path]]:
         folder: made where it is missing.
 
     Yields:
-        A hit, and the clip that was written.
-
-    Raises:
-        DataError: the index does not know the videos' folder.
-        MediaError: a video is gone, or damaged.
-        WriteError: the disk is full or not writable.
+        A hit, and the clip that was written, or why it could not be: the video is gone or damaged,
+        or the disk is full.
     """
     with Decoder() as decoder:
         for rank, hit in enumerate(hits, 1):
             if hit.path is None:
-                raise DataError(f"the index does not know where {hit.video!r} is")
+                yield hit, DataError(f"the index does not know where {hit.video!r} is")
+                continue
             moment = hit.moments[0]
             start = max(0.0, moment.start - MARGIN)
             end = min(moment.end + MARGIN, start + LONGEST)
             stem = re.sub(r"[^A-Za-z0-9._-]+", "_", Path(hit.video).stem)[:60].strip("._-")
             file = folder / f"{rank:02}-{stem or 'video'}-{int(moment.start)}s.mp4"
-            write_clip(decoder, hit.path, start, end, file)
-            yield hit, file
+            try:
+                write_clip(decoder, hit.path, start, end, file)
+            except VarkitError as error:
+                yield hit, error
+            else:
+                yield hit, file
 
 
 def write_clip(decoder: Decoder, source: Path, start: float, end: float, file: Path) -> None:

@@ -90,7 +90,7 @@ def read_facts(root: Path) -> Facts:
     if not path.exists():
         raise DataError(
             f"there is no index {root}: it has no {NAME}",
-            hint=f"varkit index VIDEOS --out {root}",
+            hint="varkit index VIDEOS makes one, in the folder index unless --out says otherwise",
         )
     with reading(path, hint="varkit index VIDEOS --out ANOTHER makes a new one"):
         value = json.loads(read_user_file(path))

@@ -45,10 +45,11 @@ class Hit:
         confident: whether ``chance`` is at most 5 %.
         parts: the additive score, by block; empty for combined queries.
         reasons: what in the window answered.
-        moments: the best first, at least one.
-        more: further windows of the video among the best of all: start, end and score.
+        moments: the best first, at least one: of the best window or, for a sound or an example,
+            of the whole video.
+        more: further windows of the video among the best of all.
         camera: of the recording, if known.
-        time: when the window begins, in ISO 8601, if known.
+        time: when the best moment begins, in ISO 8601, if known.
         anomaly: of the window, from 0 to 1, if known.
         concept: the sentence that made it anomalous.
     """
@@ -58,12 +59,12 @@ class Hit:
     start: float
     end: float
     score: float
-    chance: float | None
-    confident: bool
+    chance: float | None = None
+    confident: bool = False
     parts: Mapping[str, float] = field(default_factory=dict)
     reasons: tuple[Reason, ...] = ()
     moments: tuple[Moment, ...] = ()
-    more: tuple[tuple[float, float, float], ...] = ()
+    more: tuple[Moment, ...] = ()
     camera: str | None = None
     time: str | None = None
     anomaly: float | None = None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any, Self
@@ -10,7 +11,7 @@ from typing import Any, Self
 import numpy as np
 
 from varkit.errors import DataError, did_you_mean
-from varkit.interfaces.searching import Array, Space, Where
+from varkit.interfaces.searching import Array, Reason, Space, Where
 from varkit.plugins.loading import Plugins
 from varkit.search.channels import block_scores, clip_rows, row_scores
 from varkit.search.facts import read_facts
@@ -52,6 +53,11 @@ class Index:
         """Close its files."""
         self._ranking.close()
         self._gallery.close()
+
+    @property
+    def unfinished(self) -> bool:
+        """Whether it is being written, or that was interrupted."""
+        return (self.root / "unfinished").exists()
 
     @property
     def videos(self) -> list[str]:
@@ -240,7 +246,7 @@ class Index:
                 if len(hits) == k:
                     break
                 try:
-                    hits.append(self._hit(terms, members[owner], rows))
+                    hits += self._hits(terms, members[owner], rows)
                 except DataError:
                     if self._gallery.member(members[owner].name) == members[owner]:
                         raise
@@ -248,53 +254,66 @@ class Index:
             answers.append(hits)
         return answers
 
-    def _hit(self, terms: Sequence[Term], member: Member, rows: Sequence[tuple[int, float]]) -> Hit:
+    def _hits(
+        self, terms: Sequence[Term], member: Member, rows: Sequence[tuple[int, float]]
+    ) -> list[Hit]:
+        """Return a video as a hit, or nothing if it lacks all that the query asks."""
         asked = next((term for term in terms if term.sign == 1), terms[0])
         shard = read_shard(self.root, member.shard, (asked.channel,))
         row, score = rows[0]
+        vector = shard.rows[asked.channel][row - member.first]
+        parts = self.facts.channels[asked.channel].slices
+        if not any(asked.vector[part].any() and vector[part].any() for part in parts):
+            return []
         start, end = shard.spans[row - member.first].tolist()
-        chance, parts, reasons = None, {}, []
-        if len(terms) == 1 and terms[0].sign == 1 and not self._ranking.two_stages:
-            term = terms[0]
-            known = self._ranking.statistics(term.channel)
-            channel = self.facts.channels[term.channel]
-            if not any(says_nothing(term.vector[part]) for part in channel.slices):
-                chance = known.chance(row, score)
-            vector = shard.rows[term.channel][row - member.first]
-            absent = self._ranking.absent(term)
-            scores = block_scores(channel, term.vector, vector[None], absent)[0]
-            names = [block.name for block in channel.blocks]
-            parts = dict(zip(names, map(float, scores), strict=True))
-            if self.facts.space is not None:
-                reasons = self.space.reasons(term.channel, term.vector, vector)
+        best = self._moments(asked, shard, start, end, score)
         anomaly, concept = self._anomaly(shard, start, end)
-        return Hit(
+        hit = Hit(
             video=member.name,
             path=None if self.facts.media is None else Path(self.facts.media) / member.path,
             start=start,
             end=end,
             score=score,
-            chance=chance,
-            confident=chance is not None and chance <= LIKELY,
-            parts=parts,
-            reasons=tuple(reasons),
-            moments=self._moments(asked, shard, start, end, score),
+            moments=best,
             more=tuple(
-                (float(begin), float(end), value)
+                Moment(float(begin), float(end), value)
                 for (begin, end), value in (
                     (shard.spans[other - member.first], value) for other, value in rows[1:]
                 )
             ),
             camera=member.camera,
-            time=None if member.start is None else iso(member.start + start),
+            time=None if member.start is None else iso(member.start + best[0].start),
             anomaly=anomaly,
             concept=concept,
+        )
+        alone = len(terms) == 1 and asked.sign == 1 and not self._ranking.two_stages
+        return [self._with_reasons(hit, asked, row, vector) if alone else hit]
+
+    def _with_reasons(self, hit: Hit, term: Term, row: int, vector: Array) -> Hit:
+        """Return a hit with how likely it is by chance, and what made its score."""
+        channel, chance = self.facts.channels[term.channel], None
+        if not any(says_nothing(term.vector[part]) for part in channel.slices):
+            chance = self._ranking.statistics(term.channel).chance(row, hit.score)
+        absent = self._ranking.absent(term)
+        scores = block_scores(channel, term.vector, vector[None], absent)[0]
+        names = [block.name for block in channel.blocks]
+        reasons: Sequence[Reason] = ()
+        if self.facts.space is not None:
+            reasons = self.space.reasons(term.channel, term.vector, vector)
+        return replace(
+            hit,
+            chance=chance,
+            confident=chance is not None and chance <= LIKELY,
+            parts=dict(zip(names, map(float, scores), strict=True)),
+            reasons=tuple(reasons),
         )
 
     def _moments(
         self, term: Term, shard: Shard, start: float, end: float, score: float
     ) -> tuple[Moment, ...]:
         channel = self.facts.channels[term.channel]
+        if term.text is None:  # a sound or an example may be much shorter than a window
+            start, end = float(shard.spans[0, 0]), float(shard.spans[-1, 1])
         tracks = fine(channel, shard.tracks.get(term.channel, {}))
         if not tracks or term.sign < 0:
             return (Moment(start, end, score),)

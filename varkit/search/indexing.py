@@ -27,8 +27,10 @@ from varkit.search.shards import FOLDER as SHARDS
 from varkit.search.shards import Shard, check_shard, read_shard, write_shard
 from varkit.search.statistics import FOLDER as STATISTICS
 from varkit.search.statistics import SAMPLE, measure, write_statistics
-from varkit.system.files import sweep, write_error
+from varkit.system.files import sweep, write_error, write_text
 
+UNFINISHED = "unfinished"
+"""A file that is there while an index is written, and stays if that is interrupted."""
 UNRELATED = 128
 """Windows that stand in for unrelated queries, in channels that no sentence asks."""
 
@@ -85,6 +87,7 @@ class IndexWriter:
         try:
             self.gallery = Gallery(root, writing=True)
             self._engines: dict[str, Engine] = {}
+            write_text(root / UNFINISHED, "varkit index continues\n")
             if anew:
                 shutil.rmtree(root / ENGINES, ignore_errors=True)
             for name in facts.channels:
@@ -184,6 +187,7 @@ class IndexWriter:
                 known = measure(channel, engine, sample, vectors, asked)
                 write_statistics(self.root, name, known)
             problems += _ailments(name, sample, owners)
+        (self.root / UNFINISHED).unlink(missing_ok=True)
         return problems
 
     def _sample(self, members: Sequence[Member], channel: str) -> tuple[Array, list[Member]]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -15,10 +16,12 @@ from varkit.media.store import Store
 from varkit.search.facts import NAME, read_facts
 from varkit.search.index_folder import FEATURES, Indexed, Sentences, index_media, index_store
 from varkit.search.indexing import IndexWriter
-from varkit.search.parts import open_space, plugins_of
+from varkit.search.parts import KEPT, open_space, plugins_of
 from varkit.search.search_recipe import SearchRecipe, load_search_recipe
 from varkit.system.inputs import read_user_file, reading
 
+STARTED = {".lock", KEPT, FEATURES}
+"""What an index has before it says what it is."""
 CLIP = Path("models/clip")
 """Where the recipe ``clip`` looks for a model."""
 
@@ -65,6 +68,13 @@ def make_index(
         WriteError: the disk is full or not writable, or another process writes the index.
     """
     made = (root / NAME).exists()
+    if not made and root.is_dir():
+        others = sorted(set(os.listdir(root)) - STARTED)
+        if others:
+            raise DataError(
+                f"{root} is a folder with other things in it ({others[0]}), not an index",
+                hint="choose another --out, which is made where it is missing",
+            )
     known = read_facts(root) if made else None
     if _is_run(with_) or (known is not None and known.run is not None and with_ is None):
         from varkit.search.index_run import index_run

@@ -68,6 +68,9 @@ def rows_of_file(
         if each.absent is None
         for stream, values in each.streams.items()
     }
+    end = max((float(track.times[-1, 1]) for track in streams.values()), default=0.0)
+    if at is not None and at > end:
+        raise DataError(f"{file} lasts {end:.1f} s; there is nothing at {at:.1f} s")
     rows = {}
     for name, blocks in space.tracks(streams).items():
         if name not in channels:

@@ -27,7 +27,7 @@ from varkit.recipe.layers import Layers, read_changes
 from varkit.recipe.load import missing_here
 from varkit.recipe.options import options_of
 from varkit.recipe.problems import Checker, refuse
-from varkit.recipe.shipped import SEARCH, find_recipe, search_recipes
+from varkit.recipe.shipped import SEARCH, search_recipes
 from varkit.search.facts import Chosen
 from varkit.search.windows import WindowOptions
 
@@ -81,7 +81,14 @@ def load_search_recipe(name: str | Path, changes: Sequence[str] = ()) -> SearchR
         RecipeError: everything that is wrong with it, or missing here.
     """
     known = search_recipes()
-    path = known.get(f"{SEARCH}{name}") or known.get(str(name)) or find_recipe(name)
+    path = known.get(f"{SEARCH}{name}") or known.get(str(name)) or Path(name)
+    if not path.is_file():
+        names = [stem.removeprefix(SEARCH) for stem in known]
+        near, listed = did_you_mean(str(name), names), ", ".join(names)
+        raise RecipeError(
+            [f"no search recipe {str(name)!r}.{near} Shipped: {listed}."],
+            hint="name a shipped recipe, the file of your own, or the folder of a run",
+        )
     document = yaml.load(path)
     files = [path.parent / file for file in document.value.get("plugins") or ()]
     plugins = load_plugins(files)
@@ -95,7 +102,7 @@ def load_search_recipe(name: str | Path, changes: Sequence[str] = ()) -> SearchR
         cls = plugins.get(kind, use).load()
         lacking += [f"{path.name}: missing here: {x}" for x in missing_here(cls, options, use)]
     if lacking:
-        raise RecipeError(lacking)
+        raise RecipeError(list(dict.fromkeys(lacking)))
     return recipe
 
 

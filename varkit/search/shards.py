@@ -140,4 +140,7 @@ def check_shard(root: Path, name: str, digest: str) -> None:
     path = root / FOLDER / name
     with reading(path):
         if sha256(path) != digest:
-            raise DataError(f"{path} is not what was written: its SHA-256 differs")
+            raise DataError(
+                f"{path} is not what was written: its SHA-256 differs",
+                hint="varkit index delete INDEX VIDEO, then varkit index VIDEOS makes it again",
+            )

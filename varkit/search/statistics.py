@@ -69,7 +69,7 @@ class Statistics:
 
         Like a p-value it is never 0: with N queries it is at least 1 / (N + 1).
         """
-        if not len(self.best):
+        if 1 + len(self.best) < 1 / LIKELY:  # too few to tell a likely hit from an unlikely one
             return None
         above = score - self._hub_of(row)
         reached = len(self.best) - int(np.searchsorted(self.best, above, side="left"))

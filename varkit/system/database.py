@@ -126,8 +126,10 @@ class Database:
         """Turn errors of SQLite into errors that name the file."""
         try:
             yield
+        except sqlite3.ProgrammingError:
+            raise  # a mistake of the program, not a fault of the file
         except sqlite3.Error as error:
-            if any(word in str(error) for word in ("full", "readonly", "unable to open")):
+            if any(word in str(error) for word in ("full", "readonly", "unable to open", "I/O")):
                 raise WriteError(f"cannot write {self.path}: {error}") from error
             if "locked" in str(error):
                 hint = "another process is writing; try again when it is done"
