@@ -14,7 +14,7 @@ pytest.importorskip("soxr")
 from tests.support.footage import make_footage, write_recipe, write_video
 from varkit.errors import DataError, MediaError, VarkitError, WriteError
 from varkit.interfaces.searching import FLOOR
-from varkit.search.care import stats, verify
+from varkit.search.care import health, stats, verify
 from varkit.search.index import open_index
 from varkit.search.indexing import IndexWriter
 from varkit.search.make import delete_videos, make_index, rebuild_index
@@ -350,6 +350,11 @@ def test_a_broken_model_is_noticed(tmp_path):
     recipe = write_recipe(tmp_path, space=", same: true")
     done = make_index(tmp_path / "media", tmp_path / "index", with_=str(recipe))
     assert any("have different vectors" in problem for problem in done.problems)
+    assert any("have different vectors" in problem for problem in health(tmp_path / "index"))
+
+
+def test_a_healthy_index_has_no_complaint(made):
+    assert health(made / "index") == []
 
 
 def test_stats_count(made):

@@ -18,7 +18,7 @@ from varkit.errors import VarkitError
 from varkit.plugins.loading import load_plugins
 from varkit.recipe.load import missing_here
 from varkit.recipe.options import options_of
-from varkit.search.care import stats, verify
+from varkit.search.care import health, stats, verify
 from varkit.search.facts import NAME
 from varkit.search.search_recipe import load_search_recipe
 from varkit.system.machine import usable_cores
@@ -212,7 +212,7 @@ def _index(folder: Path) -> Iterator[Check]:
     if not (folder / NAME).exists():
         return
     try:
-        facts, problems = stats(folder), verify(folder)
+        facts, problems = stats(folder), [*verify(folder), *health(folder)]
     except VarkitError as error:
         yield Check("index", "warn", error.what, error.hint or f"varkit index verify {folder}")
         return

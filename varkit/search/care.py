@@ -10,6 +10,7 @@ import numpy as np
 from varkit.errors import VarkitError
 from varkit.search.facts import read_facts
 from varkit.search.gallery import Gallery
+from varkit.search.health import ailments
 from varkit.search.parts import open_engine, plugins_of
 from varkit.search.shards import check_shard, read_shard
 
@@ -57,6 +58,22 @@ def verify(root: Path) -> list[str]:
             problems.append(f"engine of {name}: {error.what}")
         finally:
             engine.close()
+    return problems
+
+
+def health(root: Path) -> list[str]:
+    """Return what is wrong with the vectors of an index: see :mod:`varkit.search.health`.
+
+    Raises:
+        DataError: it cannot be read.
+    """
+    facts, problems = read_facts(root), []
+    with Gallery(root) as gallery:
+        members = gallery.members()
+    shards = [read_shard(root, m.shard) for m in members[:: max(1, len(members) // PROBED)]]
+    for name, channel in facts.channels.items():
+        rows = np.array([shard.rows[name][0] for shard in shards], np.float32)
+        problems += ailments(name, rows.reshape(-1, channel.width))
     return problems
 
 

@@ -22,6 +22,7 @@ from varkit.interfaces.searching import Array, Engine, Rows
 from varkit.plugins.loading import Plugins
 from varkit.search.facts import Facts
 from varkit.search.gallery import Gallery, Member
+from varkit.search.health import ailments
 from varkit.search.parts import ENGINES, open_engine
 from varkit.search.shards import FOLDER as SHARDS
 from varkit.search.shards import Shard, check_shard, read_shard, write_shard
@@ -186,7 +187,8 @@ class IndexWriter:
             if members and hasattr(engine, "scores"):
                 known = measure(channel, engine, sample, vectors, asked)
                 write_statistics(self.root, name, known)
-            problems += _ailments(name, sample, owners)
+            numbers = [owner.number for owner in owners]
+            problems += ailments(name, sample[np.unique(numbers, return_index=True)[1]])
         (self.root / UNFINISHED).unlink(missing_ok=True)
         return problems
 
@@ -263,31 +265,6 @@ def _rows(member: Member, shard: Shard, channel: str, precision: str) -> Rows:
         anomaly=anomaly,
         camera=[member.camera] * count,
     )
-
-
-def _ailments(name: str, sample: Array, owners: Sequence[Member]) -> list[str]:
-    """Return what is wrong with the rows of a channel.
-
-    An encoder that fails silently gives the same vector for everything (Frigate #24159).
-    """
-    held = np.asarray(sample.any(axis=1))
-    rows = sample[held].astype(np.float32)
-    videos = [owner.number for owner, there in zip(owners, held.tolist(), strict=True) if there]
-    if len(set(videos)) < 3:
-        return []
-    firsts = rows[np.unique(videos, return_index=True)[1]]
-    unique = len(np.unique(firsts.round(4), axis=0))
-    if unique <= len(firsts) // 2:
-        return [
-            f"channel {name}: of {len(firsts)} videos compared, only {unique} have different "
-            "vectors; a model or its files may be broken"
-        ]
-    lengths = np.linalg.norm(firsts, axis=1, keepdims=True)
-    cosines = (firsts / lengths) @ (firsts / lengths).T
-    apart = cosines[~np.eye(len(firsts), dtype=bool)]
-    if float(apart.min()) > 0.999:
-        return [f"channel {name}: all videos are nearly the same: no two cosines are below 0.999"]
-    return []
 
 
 def _locked(root: Path) -> Any:
