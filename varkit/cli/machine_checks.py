@@ -212,7 +212,7 @@ def _index(folder: Path) -> Iterator[Check]:
     if not (folder / NAME).exists():
         return
     try:
-        facts, problems = stats(folder), [*verify(folder), *health(folder)]
+        facts, problems = stats(folder), verify(folder) or health(folder)
     except VarkitError as error:
         yield Check("index", "warn", error.what, error.hint or f"varkit index verify {folder}")
         return
